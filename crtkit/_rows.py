@@ -1,0 +1,209 @@
+"""Rows of ``.npy`` files, read one by one: how a cohort stays larger than memory.
+
+A memory map would not do: the rows of a fold are never contiguous, so indexing a map copies the
+fold, and pages that a worker touched count as its memory. Rows are therefore *read*.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+class Rows:
+    """Lazy array of rows of ``.npy`` files.
+
+    Behaves as an array where scikit-learn looks (``shape``, ``dtype``, ``ndim``, ``len``, slices,
+    ``__array__``), and holds paths and row numbers only: pickling it is cheap, and a worker reads
+    what it needs, block by block.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Distinct files, all with rows of one shape and dtype.
+    file_index, row_index : ndarray of int, shape (n_records,)
+        Which file and which row of it each record is.
+    row_shape : tuple of int
+    dtype : numpy dtype
+    offsets : sequence of int
+        Where the data of each file begins, in bytes.
+
+    See Also
+    --------
+    Rows.from_cells : build from cells ``file.npy#row``.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "signals.npy")
+    >>> np.save(path, np.arange(12.0).reshape(4, 3))
+    >>> rows = Rows.from_cells([f"{path}#3", f"{path}#0"])
+    >>> rows.shape, rows[0]
+    ((2, 3), array([ 9., 10., 11.]))
+    """
+
+    def __init__(self, paths, file_index, row_index, row_shape, dtype, offsets):
+        self.paths = tuple(paths)
+        self.file_index = np.asarray(file_index, dtype=np.intp)
+        self.row_index = np.asarray(row_index, dtype=np.intp)
+        self.row_shape = tuple(row_shape)
+        self.dtype = np.dtype(dtype)
+        self.offsets = tuple(offsets)
+
+    @classmethod
+    def from_cells(cls, cells):
+        """Rows from cells such as ``/data/signals.npy#17``.
+
+        Raises
+        ------
+        ValueError
+            A cell is not ``file.npy#row``, a row is out of range, or files disagree in the shape
+            or dtype of their rows.
+        """
+        files, file_index, row_index = {}, [], []
+        for cell in cells:
+            path, _, row = str(cell).rpartition("#")
+            if not path or not row.isdigit():
+                raise ValueError(f"Expected a cell 'file.npy#row', got {cell!r}.")
+            if path not in files:
+                files[path] = (len(files), *_read_header(path))
+            number, shape, _, _ = files[path]
+            if int(row) >= shape[0]:
+                raise ValueError(f"{path} has {shape[0]} rows, but a cell asks for row {row}.")
+            file_index.append(number)
+            row_index.append(int(row))
+        kinds = {(shape[1:], dtype) for _, shape, dtype, _ in files.values()}
+        if len(kinds) != 1:
+            found = "; ".join(
+                f"{path}: rows of {shape[1:]} {dtype}"
+                for path, (_, shape, dtype, _) in list(files.items())[:5]
+            )
+            raise ValueError(f"All files of one column need rows of one shape and dtype: {found}.")
+        row_shape, dtype = kinds.pop()
+        offsets = [offset for *_, offset in files.values()]
+        return cls(files, file_index, row_index, row_shape, dtype, offsets)
+
+    @property
+    def shape(self):
+        """(n_records, *row_shape)."""
+        return (len(self.row_index), *self.row_shape)
+
+    @property
+    def ndim(self):
+        """Number of axes, records included."""
+        return 1 + len(self.row_shape)
+
+    @property
+    def nbytes(self):
+        """Size of the whole array, if it were read."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def __len__(self):
+        return len(self.row_index)
+
+    def __repr__(self):
+        return f"Rows(shape={self.shape}, dtype={self.dtype}, {len(self.paths)} file(s))"
+
+    def __getitem__(self, key):
+        # scikit-learn's _safe_indexing asks for ``X[indices, ...]``.
+        if isinstance(key, tuple):
+            if len(key) == 2 and key[1] is Ellipsis:
+                key = key[0]
+            else:
+                return np.asarray(self[key[0]])[(slice(None), *key[1:])]
+        if isinstance(key, (int, np.integer)):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"row {key} of {len(self)}")
+            return self._read(np.array([key]))[0]
+        index = np.arange(len(self))[np.asarray(key) if not isinstance(key, slice) else key]
+        return Rows(
+            self.paths,
+            self.file_index[index],
+            self.row_index[index],
+            self.row_shape,
+            self.dtype,
+            self.offsets,
+        )
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("Rows live in files; an array of them is always a copy.")
+        out = self._read(np.arange(len(self)))
+        return out if dtype is None else out.astype(dtype, copy=False)
+
+    def _read(self, index):
+        out = np.empty((len(index), *self.row_shape), dtype=self.dtype)
+        flat = out.reshape(len(index), -1) if out.size else out
+        size = int(np.prod(self.row_shape, dtype=np.int64)) * self.dtype.itemsize
+        for number in np.unique(self.file_index[index]):
+            with open(self.paths[number], "rb", buffering=0) as file:
+                for i in np.flatnonzero(self.file_index[index] == number):
+                    file.seek(self.offsets[number] + int(self.row_index[index[i]]) * size)
+                    _read_exactly(file, memoryview(flat[i]).cast("B"), self.paths[number])
+        return out
+
+
+def _read_exactly(file, buffer, path):
+    done = 0
+    while done < len(buffer):
+        n = file.readinto(buffer[done:])
+        if not n:
+            raise OSError(f"{path} ended early: it was truncated or changed since it was opened.")
+        done += n
+
+
+def _read_header(path):
+    """Shape, dtype and data offset of a ``.npy`` file; refuses what cannot be read by rows."""
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, fortran_order, dtype = read(file)
+            offset = file.tell()
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read as a .npy file: {error}") from error
+    if dtype.hasobject:
+        raise ValueError(f"{path} holds Python objects; a .npy file of numbers is needed.")
+    if fortran_order or not shape:
+        raise ValueError(f"{path} is not a C-ordered array with records on its first axis.")
+    expected = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if os.path.getsize(path) < expected:
+        raise ValueError(f"{path} is truncated: {expected} bytes expected.")
+    return shape, dtype, offset
+
+
+def spill(blocks, path, shape, dtype):
+    """Write records to a ``.npy`` file and return its cells ``path#row``.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray
+        Records in order, each of shape ``shape[1:]``; as many as ``shape[0]``.
+    path : path-like
+    shape : tuple of int
+    dtype : numpy dtype
+
+    Returns
+    -------
+    list of str
+    """
+    path = Path(path)
+    part = path.with_suffix(".part")
+    with open(part, "wb") as file:
+        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        n = 0
+        for block in blocks:
+            block = np.ascontiguousarray(block, dtype=dtype)
+            if block.shape != tuple(shape[1:]):
+                raise ValueError(f"Record {n} has shape {block.shape}, expected {shape[1:]}.")
+            file.write(block.data)
+            n += 1
+    if n != shape[0]:
+        part.unlink()
+        raise ValueError(f"{shape[0]} records were announced, {n} came.")
+    os.replace(part, path)
+    return [f"{path}#{i}" for i in range(n)]

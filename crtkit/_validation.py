@@ -1,0 +1,159 @@
+"""What every estimator asks of records with more than two axes, on top of scikit-learn.
+
+scikit-learn's ``validate_data(allow_nd=True)`` records axis 1 and compares nothing behind it, so
+the shape of a record is kept as ``shape_in_`` and compared here.
+"""
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from crtkit._rows import Rows
+
+FLOAT_DTYPES = (np.float64, np.float32)
+
+AXES = {
+    "signals": ("n_leads", "n_samples"),
+    "images": ("height", "width", "n_channels"),
+    "spectrograms": ("n_leads", "n_freqs", "n_frames"),
+    "maps": ("height", "width"),
+}
+
+
+def check_records(
+    estimator, X, *, kind, reset, ndim=(2, 3), dtype=FLOAT_DTYPES, free_axes=(), finite=True
+):
+    """Validate records and remember, or compare, their shape.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` (axis 1, scikit-learn's meaning) and ``shape_in_`` on reset.
+    X : array-like or Rows
+        Records on axis 0.
+    kind : {"signals", "images", "spectrograms", "maps"}
+        Words for messages.
+    reset : bool
+        True in ``fit``.
+    ndim : tuple of int
+        Numbers of axes that are understood; 2 stays 2-D.
+    dtype : dtype, tuple of dtype or None
+        As in ``check_array``; the default keeps float32 and makes anything else float64.
+    free_axes : tuple of int
+        Axes of X (1, 2, ...) that may differ between fit and transform.
+    finite : bool
+        Refuse NaN and infinity.
+
+    Returns
+    -------
+    ndarray or Rows
+        ``Rows`` come back unread, with only their first row checked: walk them with
+        :func:`iter_blocks`, which checks each block.
+
+    Raises
+    ------
+    ValueError
+        Wrong number of axes, wrong shape against ``fit``, text, NaN, sparse.
+    """
+    name = type(estimator).__name__
+    _refuse_text(name, X, kind)
+    sample = X[:1].__array__() if isinstance(X, Rows) else X
+    n_axes = getattr(sample, "ndim", None)
+    if n_axes is None:
+        n_axes = np.ndim(sample) if not hasattr(sample, "toarray") else 2
+    compare = not reset and n_axes > 2
+    if compare:
+        _compare_shapes(name, np.shape(sample), estimator.shape_in_, kind, free_axes)
+    out = validate_data(
+        estimator,
+        sample,
+        reset=reset,
+        allow_nd=True,
+        dtype=list(dtype) if isinstance(dtype, tuple) else dtype,
+        ensure_all_finite=finite,
+        skip_check_array=False,
+    )
+    if out.ndim not in ndim:
+        axes = " or ".join(f"{n}-D" for n in ndim)
+        raise ValueError(
+            f"{name} expects {kind} as a {axes} array (n_records, {', '.join(AXES[kind])}), "
+            f"got shape {out.shape}."
+        )
+    if 0 in out.shape[1:]:
+        raise ValueError(f"Found array with 0 feature(s) (shape={out.shape}), {name} needs {kind}.")
+    if reset:
+        estimator.shape_in_ = out.shape[1:]
+    elif not compare:
+        _compare_shapes(name, out.shape, estimator.shape_in_, kind, free_axes)
+    return X if isinstance(X, Rows) else out
+
+
+def iter_blocks(X, size, dtype=FLOAT_DTYPES, finite=True):
+    """Yield ``(slice, array)`` over records, reading and checking ``Rows`` block by block.
+
+    Parameters
+    ----------
+    X : ndarray or Rows
+        What :func:`check_records` returned.
+    size : int
+        Records a block.
+    """
+    for start in range(0, len(X), size):
+        where = slice(start, min(start + size, len(X)))
+        block = X[where]
+        if isinstance(X, Rows):
+            block = check_array(
+                block.__array__(),
+                allow_nd=True,
+                dtype=list(dtype) if isinstance(dtype, tuple) else dtype,
+                ensure_all_finite=finite,
+            )
+        yield where, block
+
+
+def as_leads(signals):
+    """Signals as (n_records, n_leads, n_samples): a 2-D array is one lead."""
+    return signals[:, None, :] if signals.ndim == 2 else signals
+
+
+def _refuse_text(name, X, kind):
+    dtype = getattr(X, "dtype", None)
+    if dtype is None or getattr(X, "ndim", 0) != 1 or dtype.kind not in "OUS" or not len(X):
+        return
+    if isinstance(X[0], (str, bytes)):
+        raise ValueError(
+            f"{name} expects {kind}, got paths such as {X[0]!r}. Put a loader in front of it "
+            "(JPEGLoader for pages), or read signals with read_manifest(signal=...)."
+        )
+    shapes = {np.shape(x) for x in X}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"{name} expects {kind} of one shape, got {len(shapes)} shapes, for example "
+            f"{sorted(shapes)[:3]}. Crop or pad the records to one length first."
+        )
+
+
+def _compare_shapes(name, shape, shape_in, kind, free_axes):
+    got, want = tuple(shape[1:]), tuple(shape_in)
+    if len(got) != len(want):
+        raise ValueError(
+            f"{name} was fitted on {kind} of shape (n_records, {_describe(want, kind)}), "
+            f"but now got shape {tuple(shape)}."
+        )
+    if len(got) == 1:  # scikit-learn words the 2-D case, and its checks read that message.
+        if got != want and 1 not in free_axes:
+            raise ValueError(
+                f"X has {got[0]} features, but {name} is expecting {want[0]} features as input."
+            )
+        return
+    wrong = [i for i in range(len(got)) if got[i] != want[i] and i + 1 not in free_axes]
+    if wrong:
+        raise ValueError(
+            f"{name} was fitted on {kind} of {_describe(want, kind)} a record, "
+            f"but now got {_describe(got, kind)}. Give it records of the fitted shape, or refit."
+        )
+
+
+def _describe(shape, kind):
+    names = AXES[kind][-len(shape) :]
+    return ", ".join(f"{size} {name.removeprefix('n_')}" for size, name in zip(shape, names))
