@@ -175,35 +175,84 @@ def _read_header(path):
     return shape, dtype, offset
 
 
-def spill(blocks, path, shape, dtype):
+class RowWriter:
+    """Append records to a ``.npy`` file; the file appears under its name only when closed.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, os
+    >>> with RowWriter(os.path.join(tempfile.mkdtemp(), "signals.npy")) as writer:
+    ...     cell = writer.append(np.zeros((12, 5000), np.float32))
+    >>> Rows.from_cells([cell]).shape
+    (1, 12, 5000)
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._part = self.path.with_suffix(f".{os.getpid()}.part")
+        self._file = open(self._part, "wb")  # noqa: SIM115 - closed by close() or discard()
+        self._shape, self._dtype, self._n = None, None, 0
+
+    def append(self, record):
+        """Write one record, and return its cell ``path#row``."""
+        record = np.ascontiguousarray(record)
+        if self._shape is None:
+            self._shape, self._dtype = record.shape, record.dtype
+            self._write_header()
+        if record.shape != self._shape or record.dtype != self._dtype:
+            raise ValueError(
+                f"Record {self._n} is {record.shape} {record.dtype}, "
+                f"the first one is {self._shape} {self._dtype}."
+            )
+        self._file.write(record.data)
+        self._n += 1
+        return f"{self.path}#{self._n - 1}"
+
+    def _write_header(self):
+        # numpy pads the header so that the length of axis 0 may grow without moving the data.
+        shape = (self._n, *self._shape)
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def close(self):
+        """Finish the file and give it its name."""
+        if self._shape is not None:
+            self._write_header()
+        self._file.close()
+        os.replace(self._part, self.path)
+
+    def discard(self):
+        """Remove what was written."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+def spill(records, path):
     """Write records to a ``.npy`` file and return its cells ``path#row``.
 
     Parameters
     ----------
-    blocks : iterable of ndarray
-        Records in order, each of shape ``shape[1:]``; as many as ``shape[0]``.
+    records : iterable of ndarray
+        Of one shape and dtype.
     path : path-like
-    shape : tuple of int
-    dtype : numpy dtype
 
     Returns
     -------
     list of str
     """
-    path = Path(path)
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
-        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
-        np.lib.format.write_array_header_1_0(file, header)
-        n = 0
-        for block in blocks:
-            block = np.ascontiguousarray(block, dtype=dtype)
-            if block.shape != tuple(shape[1:]):
-                raise ValueError(f"Record {n} has shape {block.shape}, expected {shape[1:]}.")
-            file.write(block.data)
-            n += 1
-    if n != shape[0]:
-        part.unlink()
-        raise ValueError(f"{shape[0]} records were announced, {n} came.")
-    os.replace(part, path)
-    return [f"{path}#{i}" for i in range(n)]
+    with RowWriter(path) as writer:
+        return [writer.append(record) for record in records]

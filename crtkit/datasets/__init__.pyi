@@ -1,0 +1,1 @@
+from .physionet import load_physionet as load_physionet

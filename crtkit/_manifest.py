@@ -1,0 +1,397 @@
+"""Reading a cohort from a table of files: ``read_manifest``."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit._rows import spill
+
+if TYPE_CHECKING:
+    from crtkit.cohort import Cohort
+
+# Above this a column of arrays goes to a file: joblib would pickle it whole to every worker.
+SPILL_BYTES = 100_000_000
+
+
+def read_manifest(
+    manifest: str | os.PathLike[str] | pd.DataFrame,
+    *,
+    label: str,
+    group: str,
+    image: str | None = None,
+    signal: str | None = None,
+    map: str | None = None,
+    covariates: Sequence[str] | None = None,
+    classes: Iterable[Any] | None = None,
+    mixed_labels: str = "raise",
+    fs: float | None = None,
+    duration: float | None = None,
+    short: str = "raise",
+    root: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    licence: str | None = None,
+) -> Cohort:
+    """Read a cohort from a table with one row a record.
+
+    Parameters
+    ----------
+    manifest : path or DataFrame
+        CSV or Parquet (by its suffix), or the table itself.
+    label, group : str
+        Columns that hold the class and the patient of each record. Where every record is of
+        another patient, name a column that says so (its own identifier).
+    image, signal, map : str, optional
+        Columns that hold files, relative to the manifest's folder (or to ``root``). Images and
+        maps stay paths. Signals are read here, by
+        :func:`crtkit.readers.read_ecg`, to millivolt in the order I, II, III, aVR, aVL, aVF,
+        V1–V6; cells ``file.npy#row`` stay as they are.
+    covariates : sequence of str, optional
+        Columns to keep beside them; by default all that are not named above. Leave out what is
+        only known after the prediction (post-implantation values are the label itself).
+    classes : iterable, optional
+        The classes that must occur.
+    mixed_labels : {"raise", "keep"}
+        What to do with a patient who carries several labels.
+    fs : float, optional
+        Sampling rate in Hz to bring signals to (polyphase). Without it all must agree.
+    duration : float, optional
+        Seconds to keep of each signal, from its start. Without it all lengths must agree.
+    short : {"raise", "drop"}
+        What to do with a signal shorter than ``duration``; dropped ones are counted in
+        ``info["flow"]``.
+    root : path, optional
+        Folder that files are relative to; needed where ``manifest`` is a DataFrame and its files
+        are not absolute.
+    cache_dir : path, optional
+        Where signals above some 100 MB are written as one ``.npy`` file; by default a temporary
+        folder that goes with the cohort.
+    name, licence : str, optional
+        Go to ``info``.
+
+    Returns
+    -------
+    Cohort
+        With columns ``image``, ``signal``, ``map`` for the files and the covariates under their
+        own names. ``info["flow"]`` counts records and patients at each step.
+
+    Raises
+    ------
+    FileNotFoundError
+        The manifest, or files it names, are missing: all are counted, the first ten named.
+    ValueError
+        A column is missing; a label or patient is empty; a record occurs twice; a patient has two
+        labels; a class has no rows; signals differ in rate or length, lack a lead or hold NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit import read_manifest
+    >>> table = pd.DataFrame({"id": ["p1", "p2", "p2"], "crt_response": ["yes", "no", "no"],
+    ...                       "qrs_duration_ms": [162, 130, 134]})
+    >>> cohort = read_manifest(table, label="crt_response", group="id")
+    >>> cohort
+    Cohort('manifest', real: 3 records of 2 patients, classes {'no': 2, 'yes': 1}, \
+columns ['qrs_duration_ms'])
+    """
+    from crtkit.cohort import Cohort
+
+    _choice("mixed_labels", mixed_labels, ("raise", "keep"))
+    _choice("short", short, ("raise", "drop"))
+    table, folder, default_name = _read_table(manifest, root)
+    files = {k: v for k, v in {"image": image, "signal": signal, "map": map}.items() if v}
+    _check_columns(table, {"label": label, "group": group, **files}, covariates)
+    _check_labels(table, label, group, classes, mixed_labels)
+    used = {label, group, *files.values()}
+    if covariates is None:
+        covariates = [column for column in table.columns if column not in used]
+    columns: dict[str, Any] = {column: table[column].to_numpy() for column in covariates}
+    clash = set(columns) & set(files)
+    if clash:
+        raise ValueError(f"The covariate(s) {sorted(clash)} carry a modality's name; rename them.")
+    paths = {modality: _locate(table[column], folder) for modality, column in files.items()}
+    _check_files(paths)
+    for modality, cells in paths.items():
+        columns[modality] = np.array(cells, dtype=object)
+
+    frame = pd.DataFrame(columns, index=range(len(table)))
+    y, groups = table[label].to_numpy(), table[group].to_numpy(dtype=object)
+    flow = [_step("in the manifest", groups)]
+    info: dict[str, Any] = {
+        "name": name or default_name,
+        "source": "real",
+        "licence": licence,
+        "flow": flow,
+        "assumed": [],
+    }
+    if "signal" in paths:
+        cells, kept, signal_info = _read_signals(
+            paths["signal"], fs, duration, short, cache_dir, default_name
+        )
+        info.update(signal_info)
+        frame = frame.iloc[kept].reset_index(drop=True)
+        column = np.empty(len(kept), dtype=object)
+        column[:] = cells
+        frame["signal"] = column
+        y, groups = y[kept], groups[kept]
+        if len(kept) < len(table):
+            flow.append(_step(f"signal shorter than {duration:g} s: left out", groups))
+    flow.append(_step("read", groups))
+    return Cohort(frame, y, groups, info)
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"read_manifest expects {name} to be one of {allowed}, got {value!r}.")
+
+
+def _step(step: str, groups: np.ndarray) -> dict[str, Any]:
+    return {"step": step, "n_records": len(groups), "n_patients": len(pd.unique(groups))}
+
+
+def _read_table(manifest, root) -> tuple[pd.DataFrame, Path | None, str]:
+    if isinstance(manifest, pd.DataFrame):
+        folder = Path(root) if root is not None else None
+        return manifest.reset_index(drop=True), folder, "manifest"
+    path = Path(manifest)
+    if not path.is_file():
+        raise FileNotFoundError(f"The manifest {path} is not a file.")
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise ValueError(f"A manifest is .csv or .parquet, got {path.name!r}.")
+    try:
+        table = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+    except ImportError as error:
+        raise ImportError(
+            "Reading Parquet needs pyarrow: pip install 'crtkit[parquet]'."
+        ) from error
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are among these
+        raise ValueError(f"The manifest {path} cannot be read: {error}") from error
+    return table, Path(root) if root is not None else path.parent, path.stem
+
+
+def _check_columns(table: pd.DataFrame, roles: Mapping[str, str], covariates) -> None:
+    wanted = [*roles.items(), *(("covariates", column) for column in covariates or ())]
+    missing = [f"{role}={column!r}" for role, column in wanted if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"The manifest lacks {', '.join(missing)}; its columns are {list(table.columns)}."
+        )
+    if not len(table):
+        raise ValueError("The manifest has no rows.")
+
+
+def _check_labels(table, label, group, classes, mixed_labels) -> None:
+    for role, column in (("label", label), ("patient", group)):
+        empty = np.flatnonzero(table[column].isna().to_numpy())
+        if len(empty):
+            raise ValueError(
+                f"{len(empty)} row(s) have no {role} in column {column!r}, first at row "
+                f"{empty[0]} (counted from 0). Fill them in, or leave those records out."
+            )
+    found = set(table[label].unique().tolist())
+    if isinstance(table[label].dtype, pd.CategoricalDtype) and classes is None:
+        classes = table[label].cat.categories
+    absent = [c for c in (classes if classes is not None else ()) if c not in found]
+    if absent:
+        raise ValueError(f"The class(es) {absent} have no rows; column {label!r} holds {found}.")
+    if len(found) < 2:
+        raise ValueError(
+            f"At least two classes are needed; column {label!r} holds one class, {found}."
+        )
+    per_patient = table.groupby(group, observed=True)[label].nunique()
+    mixed = per_patient.index[per_patient > 1].tolist()
+    if mixed and mixed_labels == "raise":
+        raise ValueError(
+            f"{len(mixed)} patient(s) carry several labels, for example {mixed[:10]}. Correct "
+            "them, or pass mixed_labels='keep' and score by record."
+        )
+
+
+def _locate(column: pd.Series, folder: Path | None) -> list[str]:
+    cells = column.to_numpy(dtype=object, na_value=None)
+    empty = [i for i, cell in enumerate(cells) if cell is None]
+    if empty:
+        raise ValueError(
+            f"{len(empty)} row(s) name no file in column {column.name!r}, first at row {empty[0]}."
+        )
+    out = []
+    for cell in cells:
+        path = Path(os.fspath(cell))
+        if not path.is_absolute():
+            if folder is None:
+                raise ValueError(
+                    f"The file {os.fspath(cell)!r} is relative; pass root= with the table."
+                )
+            path = folder / path
+        out.append(str(path))
+    return out
+
+
+def _check_files(paths: Mapping[str, list[str]]) -> None:
+    missing: list[str] = []
+    for cells in paths.values():
+        missing += [cell for cell in cells if not _exists(cell)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} file(s) of the manifest are missing:{_named(missing)}"
+        )
+    for modality, cells in paths.items():
+        seen = pd.Series([os.path.normpath(cell) for cell in cells])
+        twice = seen[seen.duplicated()].unique().tolist()
+        if twice:
+            raise ValueError(
+                f"{len(twice)} {modality} record(s) occur more than once, for example "
+                f"{twice[:10]}. Every row needs its own record."
+            )
+
+
+def _named(items: list[str]) -> str:
+    """The first ten, a line each, and how many more there are."""
+    more = [f"… and {len(items) - 10} more"] if len(items) > 10 else []
+    return "".join(f"\n  {item}" for item in [*items[:10], *more])
+
+
+def _exists(cell: str) -> bool:
+    path = cell.rpartition("#")[0] if ".npy#" in cell else cell
+    # WFDB records are named without a suffix, by their header.
+    return os.path.isfile(path) or os.path.isfile(f"{path}.hea")
+
+
+def _read_signals(cells, fs, duration, short, cache_dir, name):
+    """Cells, kept positions and info of a column of ECG files."""
+    from crtkit._leads import LEADS_12
+    from crtkit.readers import read_ecg
+
+    lazy = sum(".npy#" in cell for cell in cells)
+    if lazy == len(cells):
+        # Rows of a file are taken as they are: millivolt, in the standard order.
+        return cells, np.arange(len(cells)), {"sampling_rate": fs, "lead_names": list(LEADS_12)}
+    if lazy:
+        raise ValueError(
+            f"The signal column mixes {lazy} 'file.npy#row' cell(s) with {len(cells) - lazy} ECG "
+            "file(s); give one kind."
+        )
+    rate = float(fs or read_ecg(cells[0]).fs)
+    kept: list[int] = []
+
+    def signals():
+        problems, shapes = [], set()
+        for i, cell in enumerate(cells):
+            try:
+                signal = _to_shape(read_ecg(cell), rate, fs is not None, duration)
+            except _TooShortError as error:
+                if short == "raise":
+                    problems.append(f"{cell}: {error}")
+                continue
+            except ValueError as error:
+                problems.append(f"{cell}: {error}")
+                continue
+            shapes.add(signal.shape)
+            if len(shapes) == 1 and not problems:
+                kept.append(i)
+                yield signal
+        if len(shapes) > 1:
+            lengths = sorted(shape[1] for shape in shapes)
+            problems.append(
+                f"the signals have {len(shapes)} lengths, {lengths[0]} to {lengths[-1]} samples: "
+                "pass duration= (seconds) to crop them"
+            )
+        if problems:
+            raise ValueError(f"{len(problems)} problem(s) with the signals:{_named(problems)}")
+        if not kept:
+            raise ValueError(f"None of {len(cells)} signals is {duration:g} s long.")
+
+    stored = store_arrays(signals(), cache_dir, f"{name}-signals")
+    return stored, np.array(kept), {"sampling_rate": rate, "lead_names": list(LEADS_12)}
+
+
+class _TooShortError(ValueError):
+    """A signal is shorter than the duration asked for."""
+
+
+def _to_shape(ecg, rate: float, resample: bool, duration: float | None) -> np.ndarray:
+    """One ECG as (12, n_samples) float32 at ``rate``, cropped to ``duration``."""
+    signal = ecg.standard_leads()
+    if not np.isfinite(signal).all():
+        raise ValueError("the signal holds NaN; repair or leave out the record")
+    if ecg.fs != rate:
+        if not resample:
+            raise ValueError(
+                f"sampled at {ecg.fs:g} Hz, the first record at {rate:g} Hz: pass fs= to resample"
+            )
+        from scipy.signal import resample_poly
+
+        ratio = Fraction(rate / ecg.fs).limit_denominator(1000)
+        signal = resample_poly(signal, ratio.numerator, ratio.denominator, axis=1)
+    if duration is not None:
+        n_samples = round(duration * rate)
+        if signal.shape[1] < n_samples:
+            raise _TooShortError(
+                f"{signal.shape[1] / rate:g} s long, {duration:g} s are needed "
+                "(short='drop' leaves such records out)"
+            )
+        signal = signal[:, :n_samples]
+    return np.ascontiguousarray(signal, dtype=np.float32)
+
+
+def store_arrays(
+    arrays: Iterable[np.ndarray], cache_dir: str | os.PathLike[str] | None, name: str
+) -> list[Any]:
+    """Cells for arrays of one shape: the arrays themselves, or rows of a file where they are many.
+
+    Parameters
+    ----------
+    arrays : iterable of ndarray
+        Of one shape and dtype; taken one by one.
+    cache_dir : path or None
+        Folder for the file; None makes a temporary one that goes when the process ends.
+    name : str
+        Stem of the file.
+
+    Returns
+    -------
+    list of ndarray or of str
+    """
+    arrays, held, n_bytes = iter(arrays), [], 0
+    for array in arrays:
+        held.append(array)
+        n_bytes += array.nbytes
+        if n_bytes > SPILL_BYTES:
+            break
+    else:
+        return held
+    folder = Path(cache_dir) if cache_dir is not None else temporary_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return list(spill(itertools.chain(held, arrays), folder / f"{name}.npy"))
+
+
+class _Owner:
+    """Something for a finalizer to hang on, as long as the process lives."""
+
+
+_OWNER = _Owner()
+
+
+def temporary_folder() -> Path:
+    """Make a folder that is removed when the process that made it ends."""
+    folder = tempfile.mkdtemp(prefix="crtkit-")
+    weakref.finalize(_OWNER, _remove, folder, os.getpid())
+    return Path(folder)
+
+
+def _remove(folder: str, owner: int) -> None:
+    # A forked worker inherits the finalizer but not the folder.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
