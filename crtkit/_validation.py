@@ -58,9 +58,9 @@ def check_records(
     name = type(estimator).__name__
     _refuse_text(name, X, kind)
     sample = X[:1].__array__() if isinstance(X, Rows) else X
-    n_axes = getattr(sample, "ndim", None)
-    if n_axes is None:
-        n_axes = np.ndim(sample) if not hasattr(sample, "toarray") else 2
+    if not hasattr(sample, "ndim"):  # lists, and array-likes that have only __array__
+        sample = np.asarray(sample)
+    n_axes = sample.ndim
     compare = not reset and n_axes > 2
     if compare:
         _compare_shapes(name, np.shape(sample), estimator.shape_in_, kind, free_axes)
