@@ -1,0 +1,15 @@
+from .filters import (
+    LeadFilter as LeadFilter,
+    Resampler as Resampler,
+    design_filter as design_filter,
+    filter_leads as filter_leads,
+    resample_leads as resample_leads,
+)
+from .leads import LEADS_12 as LEADS_12
+from .quality import (
+    QUALITY_LIMITS as QUALITY_LIMITS,
+    quality_counts as quality_counts,
+    signal_quality as signal_quality,
+    usable_records as usable_records,
+)
+from .statistics import LeadStatistics as LeadStatistics, lead_statistics as lead_statistics
