@@ -1,10 +1,23 @@
 from . import (
-    cohort as cohort,
+    datasets as datasets,
+    evaluation as evaluation,
+    explain as explain,
+    guidelines as guidelines,
+    images as images,
     metrics as metrics,
+    neural as neural,
+    readers as readers,
     signals as signals,
+    spect as spect,
+    statistics as statistics,
+    studies as studies,
     testing as testing,
 )
 from .cohort import Cohort as Cohort, Select as Select, read_manifest as read_manifest
-from .signals import LeadStatistics as LeadStatistics
+from .signals import (
+    LeadFilter as LeadFilter,
+    LeadStatistics as LeadStatistics,
+    Resampler as Resampler,
+)
 
 __version__: str

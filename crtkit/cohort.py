@@ -114,6 +114,7 @@ class Cohort:
             if len(indices) != len(self):
                 raise ValueError(f"A mask of {len(self)} records is expected, got {len(indices)}.")
             indices = np.flatnonzero(indices)
+        indices = indices.astype(np.intp) if not len(indices) else indices
         return Cohort(self.X.iloc[indices], self.y[indices], self.groups[indices], self.info)
 
     def fingerprint(self) -> str:

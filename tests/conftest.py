@@ -1,0 +1,69 @@
+"""Factories shared by the tests, and where real data are."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """Folder of real data; tests that need it are skipped, saying so, where it is not given."""
+    path = os.environ.get("CRTKIT_DATA")
+    if not path:
+        pytest.skip("needs real data: the environment variable CRTKIT_DATA is not set")
+    return Path(path).resolve()
+
+
+@pytest.fixture
+def make_signals():
+    """Random signals of shape (n_records, n_leads, n_samples), in millivolt."""
+
+    def make(n_records=6, n_leads=12, n_samples=50, seed=0, dtype=np.float32):
+        rng = np.random.default_rng(seed)
+        return rng.normal(scale=0.3, size=(n_records, n_leads, n_samples)).astype(dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_wfdb(tmp_path):
+    """Write twelve-lead WFDB records (16 bit, 1000 units a millivolt) and return their folder."""
+    wfdb = pytest.importorskip("wfdb")
+
+    def make(n_records=3, fs=500, seconds=2.0, lead_names=None, comments=(), prefix="r"):
+        from crtkit._leads import LEADS_12
+
+        lead_names = list(lead_names or LEADS_12)
+        rng = np.random.default_rng(0)
+        for i in range(n_records):
+            wfdb.wrsamp(
+                f"{prefix}{i}",
+                fs=fs,
+                units=["mV"] * len(lead_names),
+                sig_name=lead_names,
+                p_signal=rng.normal(scale=0.3, size=(round(fs * seconds), len(lead_names))),
+                fmt=["16"] * len(lead_names),
+                adc_gain=[1000] * len(lead_names),
+                baseline=[0] * len(lead_names),
+                comments=list(comments),
+                write_dir=str(tmp_path),
+            )
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def make_table():
+    """Table of a small cohort: two records a patient, alternating classes."""
+
+    def make(n_patients=6):
+        patient = np.repeat([f"p{i}" for i in range(n_patients)], 2)
+        label = np.repeat(["no", "yes"] * ((n_patients + 1) // 2), 2)[: 2 * n_patients]
+        age = np.arange(2 * n_patients, dtype=float) + 50
+        return pd.DataFrame({"patient": patient, "response": label, "age": age})
+
+    return make
