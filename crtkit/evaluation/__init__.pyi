@@ -1,0 +1,4 @@
+from .splits import (
+    RepeatedStratifiedPatientSplit as RepeatedStratifiedPatientSplit,
+    group_holdout as group_holdout,
+)
