@@ -1,0 +1,88 @@
+"""The table behind a correlation map."""
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+from scipy import stats
+
+from crtkit.statistics._pvalues import not_zero
+
+
+def pearson_table(a, b=None, *, level=0.95):
+    """Pearson correlation of every column of one table with every column of another.
+
+    Parameters
+    ----------
+    a : DataFrame of shape (n_patients, n_a)
+    b : DataFrame of shape (n_patients, n_b), optional
+        Rows as in `a`; without it the pairs of columns of `a`, each once.
+    level : float, default=0.95
+        Of the interval (Fisher's z).
+
+    Returns
+    -------
+    DataFrame
+        One row a pair, index ``(a, b)``; columns ``r``, ``ci_low``, ``ci_high``, ``p_value``,
+        ``n`` (pairs of values that are both there), ``note``. ``result["r"].unstack()`` is the
+        matrix of a correlation map.
+
+    Raises
+    ------
+    ValueError
+        Tables of different length or index, text columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit.statistics import pearson_table
+    >>> table = pd.DataFrame({"psd": [30, 45, 60, 52, 41.], "pbw": [90, 140, 200, 150, 150.]})
+    >>> pearson_table(table).round(3)[["r", "p_value", "n"]]  # doctest: +NORMALIZE_WHITESPACE
+                 r  p_value  n
+    a   b
+    psd pbw  0.938    0.018  5
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"pearson_table needs 0 < level < 1, got {level!r}.")
+    frame_a = _numbers(a, "a")
+    frame_b = frame_a if b is None else _numbers(b, "b")
+    if not frame_a.index.equals(frame_b.index):
+        raise ValueError(
+            "pearson_table needs two tables of the same patients: the indices of a "
+            f"({len(frame_a)} rows) and b ({len(frame_b)} rows) differ."
+        )
+    columns_b = list(frame_b.columns)
+    rows = []
+    for i, name in enumerate(frame_a.columns):
+        for other in columns_b[i + 1 :] if b is None else columns_b:
+            rows.append({"a": name, "b": other, **_pearson(frame_a[name], frame_b[other], level)})
+    if not rows:
+        raise ValueError("pearson_table needs at least two columns, or a second table.")
+    return pd.DataFrame(rows).set_index(["a", "b"])
+
+
+def _pearson(x, y, level):
+    there = x.notna() & y.notna()
+    x, y, n = x[there].to_numpy(), y[there].to_numpy(), int(there.sum())
+    empty = dict.fromkeys(("r", "ci_low", "ci_high", "p_value"), np.nan)
+    if n < 3:
+        return {**empty, "n": n, "note": "fewer than 3 pairs"}
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return {**empty, "n": n, "note": "a column is constant"}
+    result = stats.pearsonr(x, y)
+    r, low, high, note = float(result.statistic), np.nan, np.nan, ""
+    if n < 4 or abs(r) >= 1:
+        note = "no interval: fewer than 4 pairs or |r| = 1"
+    else:
+        reach = stats.norm.isf((1 - level) / 2) / np.sqrt(n - 3)
+        low, high = np.tanh(np.arctanh(r) + np.array([-reach, reach]))
+    p = not_zero(result.pvalue)
+    return {"r": r, "ci_low": low, "ci_high": high, "p_value": p, "n": n, "note": note}
+
+
+def _numbers(table, name):
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"pearson_table expects DataFrames, {name} is {type(table).__name__}.")
+    text = [c for c in table if not types.is_numeric_dtype(table[c])]
+    if text:
+        raise ValueError(f"pearson_table needs numbers, {name} has {text}: choose columns first.")
+    return table.astype(float)

@@ -1,0 +1,337 @@
+"""Table 1 of a clinical paper: groups of patients compared, one row a variable."""
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from crtkit.statistics._compare import (
+    TestResult,
+    compare_counts,
+    compare_means,
+    levene_p,
+    shapiro_p,
+)
+from crtkit.statistics._pvalues import benjamini_hochberg, format_p, holm
+
+KINDS = ("mean_sd", "median_iqr", "auto", "binary", "categorical")
+MEAN_TESTS = ("student", "welch", "levene", "mannwhitney")
+COUNT_TESTS = ("chi2", "chi2_yates", "fisher", "t")
+MAX_LEVELS = 10
+
+
+def baseline_table(
+    table,
+    by,
+    *,
+    variables=None,
+    kinds=None,
+    continuous="auto",
+    test="auto",
+    categorical="chi2",
+    order=None,
+    labels=None,
+    levels="joined",
+    adjust=None,
+    decimals=1,
+    numbers=True,
+):
+    """Compare the baseline characteristics of groups of patients, one row a variable.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_patients, n_variables)
+        One row a patient. Missing values are left out variable by variable, and counted.
+    by : str or array-like of shape (n_patients,)
+        The groups: a column of `table`, or labels. No label may be missing.
+    variables : list of str, optional
+        Which columns, in which order. By default every column but `by` that holds numbers,
+        flags, or text of at most ten levels; what was left out is in ``result.attrs``.
+    kinds : dict, optional
+        ``{variable: kind}`` with kind one of ``"mean_sd"``, ``"median_iqr"``, ``"auto"``,
+        ``"binary"``, ``"categorical"``; others are told from the values: flags and text of two
+        levels are binary (the greater level is counted, and named where it is text), other
+        numbers are continuous, other text is categorical.
+    continuous : {"auto", "mean_sd", "median_iqr"}, default="auto"
+        Kind of the continuous variables. ``"auto"`` is the mean where Shapiro-Wilk finds no
+        departure from normality in any group (p >= 0.05), else the median.
+    test : {"auto", "student", "welch", "levene", "mannwhitney"}, default="auto"
+        Test of continuous variables. ``"auto"`` is Student's t for means and Mann-Whitney U for
+        medians; ``"levene"`` takes Welch where the variances differ (Levene p < 0.05). Of more
+        than two groups: one-way ANOVA, Kruskal-Wallis, Welch's ANOVA.
+    categorical : {"chi2", "chi2_yates", "fisher", "t"}, default="chi2"
+        Test of counts: Pearson's chi-square, with Yates' correction (one degree of freedom
+        only), Fisher's exact test, or Student's t on values 0 and 1. All four are in print.
+    order : list, optional
+        Group labels from left to right; sorted by default.
+    labels : dict, optional
+        ``{group label: column name}``.
+    levels : {"joined", "rows"}, default="joined"
+        Levels of a categorical variable in one cell, or one row a level below its variable
+        (index ``"NYHA: II"``).
+    adjust : {None, "holm", "bh"}, default=None
+        Adds ``p_adjusted`` over the variables of this table.
+    decimals : int, default=1
+        Of the printed means, medians and percentages.
+    numbers : bool, default=True
+        False leaves only what is printed: groups, ``p`` and ``missing``.
+
+    Returns
+    -------
+    DataFrame
+        Index ``variable``. Printed columns: ``overall``, one a group, ``p`` (never rounded to
+        zero: "<0.001") and ``missing``. Then ``p_value`` (float), ``statistic``, ``test``,
+        ``kind``, ``note`` (why a p-value is missing or doubtful), ``shapiro_p`` and ``levene_p``
+        of continuous variables, and for overall and each group ``n``, ``missing``, ``mean``,
+        ``sd``, ``median``, ``q1``, ``q3``, ``count`` and ``percent``, as ``"mean (group)"``.
+
+    Raises
+    ------
+    TypeError
+        If `table` is no DataFrame.
+    ValueError
+        A variable that is not there, one group, missing labels, infinite values.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit.statistics import baseline_table
+    >>> patients = pd.DataFrame({
+    ...     "qrs": [150, 160, 170, 165, 140, 135, 150, None],
+    ...     "lbbb": [1, 1, 1, 0, 0, 1, 0, 0],
+    ...     "responder": [1, 1, 1, 1, 0, 0, 0, 0],
+    ... })
+    >>> names = {0: "no response", 1: "response"}
+    >>> table = baseline_table(patients, "responder", labels=names, numbers=False)
+    >>> table.iloc[:, 1:]  # doctest: +NORMALIZE_WHITESPACE
+              no response     response      p  missing
+    variable
+    qrs       141.7 ± 7.6  161.2 ± 8.5  0.026        1
+    lbbb         1 (25.0)     3 (75.0)  0.157        0
+    """
+    _check_options(table, continuous, test, categorical, levels, adjust)
+    groups, table, by_name = _groups(table, by)
+    order = _group_order(groups, order)
+    names = [str((labels or {}).get(label, label)) for label in order]
+    if len(set(names)) < len(names) or "overall" in names:
+        raise ValueError(f"baseline_table needs distinct column names of groups, got {names}.")
+    members = [np.ones(len(table), dtype=bool)] + [groups == label for label in order]
+    chosen, left_out = _choose(table, variables, by_name)
+
+    rows = []
+    for variable in chosen:
+        kind = _kind(table[variable], (kinds or {}).get(variable), continuous)
+        if kind in ("binary", "categorical"):
+            rows += _count_rows(
+                table[variable], members, ["overall", *names], kind, categorical, levels, decimals
+            )
+        else:
+            rows.append(
+                _number_row(table[variable], members, ["overall", *names], kind, test, decimals)
+            )
+    out = pd.DataFrame(rows).set_index("variable")
+    if adjust:
+        out["p_adjusted"] = (holm if adjust == "holm" else benjamini_hochberg)(out["p_value"])
+    printed = ["overall", *names, "p", "missing"]
+    meaning = ["p_value", "p_adjusted", "statistic", "test", "kind", "note", "shapiro_p"]
+    first = [c for c in [*printed, *meaning, "levene_p"] if c in out]
+    out = out[first + [c for c in out if c not in first]]
+    out.attrs["left_out"] = left_out
+    return out if numbers else out[printed]
+
+
+def _check_options(table, continuous, test, categorical, levels, adjust):
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"baseline_table expects a DataFrame, got {type(table).__name__}.")
+    for name, value, allowed in (
+        ("continuous", continuous, ("auto", "mean_sd", "median_iqr")),
+        ("test", test, ("auto", *MEAN_TESTS)),
+        ("categorical", categorical, COUNT_TESTS),
+        ("levels", levels, ("joined", "rows")),
+        ("adjust", adjust, (None, "holm", "bh")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"baseline_table: {name} must be one of {allowed}, got {value!r}.")
+
+
+def _groups(table, by):
+    """Labels as an object array, the table without the label column, its name."""
+    if isinstance(by, str):
+        if by not in table:
+            raise ValueError(f"baseline_table: by={by!r} is no column of the table.")
+        labels, rest, name = table[by], table.drop(columns=by), by
+    else:
+        if isinstance(by, pd.Series) and not by.index.equals(table.index):
+            raise ValueError("baseline_table: by is a Series whose index differs from the table's.")
+        labels, rest, name = pd.Series(np.asarray(by, dtype=object)), table, None
+    if len(labels) != len(table):
+        raise ValueError(f"baseline_table: {len(table)} rows, but {len(labels)} labels in by.")
+    if labels.isna().any():
+        raise ValueError(
+            f"baseline_table: {int(labels.isna().sum())} rows have no label in by. Drop them first."
+        )
+    return labels.to_numpy(dtype=object), rest, name
+
+
+def _group_order(groups, order):
+    present = list(pd.unique(groups))
+    if len(present) < 2:
+        raise ValueError(f"baseline_table needs two groups or more, got one class: {present}.")
+    if order is None:
+        try:
+            return sorted(present)
+        except TypeError:
+            return sorted(present, key=str)
+    if set(order) != set(present):
+        raise ValueError(f"baseline_table: order {list(order)} is not the groups {present}.")
+    return list(order)
+
+
+def _choose(table, variables, by_name):
+    if not table.columns.is_unique:
+        raise ValueError("baseline_table: the table has columns of the same name.")
+    if variables is not None:
+        missing = [v for v in variables if v not in table]
+        if missing or not len(variables):
+            raise ValueError(f"baseline_table: no such columns: {missing or 'none were named'}.")
+        return list(variables), []
+    chosen = [c for c in table if types.is_numeric_dtype(table[c]) or _few_levels(table[c])]
+    if not chosen:
+        raise ValueError("baseline_table: no column of numbers, flags or few levels in the table.")
+    return chosen, [c for c in table if c not in chosen]
+
+
+def _few_levels(column):
+    values = column.dropna()
+    try:
+        n_levels = values.nunique()
+    except TypeError:  # arrays or other cells that have no hash
+        return False
+    return types.is_scalar(values.iloc[0] if len(values) else "") and n_levels <= MAX_LEVELS
+
+
+def _kind(column, asked, continuous):
+    """One of mean_sd, median_iqr, auto, binary, categorical."""
+    if asked is not None and asked not in KINDS:
+        raise ValueError(
+            f"baseline_table: kind of {column.name!r} must be one of {KINDS}, got {asked!r}."
+        )
+    numeric = types.is_numeric_dtype(column)
+    if numeric and np.isinf(column.to_numpy(dtype=float, na_value=np.nan)).any():
+        raise ValueError(f"baseline_table: {column.name!r} has infinite values.")
+    n_levels = column.nunique()
+    if asked in ("mean_sd", "median_iqr", "auto") and not numeric:
+        raise ValueError(
+            f"baseline_table: {column.name!r} holds no numbers, it cannot be {asked!r}."
+        )
+    if asked == "binary" and n_levels > 2:
+        raise ValueError(f"baseline_table: {column.name!r} has {n_levels} levels, binary has two.")
+    if asked:
+        return asked
+    if types.is_bool_dtype(column) or (n_levels == 2 and (not numeric or _flags(column))):
+        return "binary"
+    if numeric and not _flags(column):
+        return continuous
+    return "binary" if numeric else "categorical"
+
+
+def _flags(column):
+    """Whether numbers are only 0 and 1 (a column of zeros, or empty, is not continuous)."""
+    return set(column.dropna().unique()) <= {0, 1} and column.notna().any()
+
+
+def _number_row(column, members, names, kind, test, decimals):
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    parts = [values[where & ~np.isnan(values)] for where in members]
+    row = {"variable": column.name, "missing": int(np.isnan(values).sum())}
+    row["shapiro_p"], row["levene_p"] = shapiro_p(parts[1:]), levene_p(parts[1:])
+    if kind == "auto":
+        kind = "median_iqr" if row["shapiro_p"] < 0.05 else "mean_sd"
+    if test == "auto":
+        test = "student" if kind == "mean_sd" else "mannwhitney"
+    for name, part, where in zip(names, parts, members):
+        numbers = _describe(part)
+        row[name] = _print(numbers, kind, decimals)
+        row[f"n ({name})"] = len(part)
+        row[f"missing ({name})"] = int(where.sum()) - len(part)
+        row.update({f"{stat} ({name})": value for stat, value in numbers.items()})
+    return {**row, "kind": kind, **_tested(compare_means(parts[1:], test))}
+
+
+def _describe(values):
+    if not len(values):
+        return dict.fromkeys(("mean", "sd", "median", "q1", "q3"), np.nan)
+    q1, median, q3 = np.percentile(values, [25, 50, 75])
+    sd = values.std(ddof=1) if len(values) > 1 else np.nan
+    return {"mean": values.mean(), "sd": sd, "median": median, "q1": q1, "q3": q3}
+
+
+def _print(numbers, kind, decimals):
+    if np.isnan(numbers["mean"]):
+        return "–"
+    text = {k: "–" if np.isnan(v) else f"{v:.{decimals}f}" for k, v in numbers.items()}
+    if kind == "mean_sd":
+        return f"{text['mean']} ± {text['sd']}"
+    return f"{text['median']} [{text['q1']}–{text['q3']}]"
+
+
+def _count_rows(column, members, names, kind, method, levels, decimals):
+    there = column.notna().to_numpy()
+    found = _levels(column)
+    if kind == "binary" and set(found) <= {0, 1}:  # a flag that nobody, or everybody, has
+        found = [0, 1]
+    values = column.to_numpy(dtype=object)
+    counts = np.array([[int((values[m & there] == x).sum()) for m in members] for x in found])
+    counts = counts.reshape(len(found), len(members))
+    totals = [int((m & there).sum()) for m in members]
+    result = compare_counts(counts[:, 1:], method) if found else TestResult("", note="no values")
+    row = {"variable": column.name, "missing": int((~there).sum()), "kind": kind}
+    for name, m, total in zip(names, members, totals):
+        row[f"n ({name})"], row[f"missing ({name})"] = total, int(m.sum()) - total
+    row.update(_tested(result))
+    percent = 100 * counts / np.where(np.array(totals) > 0, totals, np.nan)
+    cells = [
+        [f"{c} ({p:.{decimals}f})" if t else "–" for c, p, t in zip(line, share, totals)]
+        for line, share in zip(counts, percent)
+    ]
+    if kind == "binary" and found:
+        named = "" if set(found) <= {0, 1} else f"{found[-1]} "
+        row.update(_counted(names, [named + c for c in cells[-1]], counts[-1], percent[-1]))
+        return [row]
+    if levels == "joined":
+        joined = [", ".join(f"{x} {c}" for x, c in zip(found, column)) for column in zip(*cells)]
+        row.update(zip(names, joined or ["–"] * len(names)))
+        return [row]
+    row.update(dict.fromkeys(names, ""))
+    below = [
+        {"variable": f"{column.name}: {x}", "kind": "level", "p": "", "test": "", "note": "",
+         "missing": 0, **_counted(names, *line)}
+        for x, line in zip(found, zip(cells, counts, percent))
+    ]  # fmt: skip
+    return [row, *below]
+
+
+def _levels(column):
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.categories)
+    found = list(column.dropna().unique())
+    try:
+        return sorted(found)
+    except TypeError:
+        return sorted(found, key=str)
+
+
+def _counted(names, cells, counts, percent):
+    row = dict(zip(names, cells))
+    row.update({f"count ({name})": int(c) for name, c in zip(names, counts)})
+    row.update({f"percent ({name})": float(p) for name, p in zip(names, percent)})
+    return row
+
+
+def _tested(result):
+    return {
+        "p": format_p(result.p_value),
+        "p_value": result.p_value,
+        "statistic": result.statistic,
+        "test": result.test,
+        "note": result.note,
+    }
