@@ -13,7 +13,17 @@ PACKAGE = Path(crtkit.__file__).parent
 
 # Lower layers first; a module imports from its own layer or below.
 LAYERS = [
-    {"_binary", "_leads", "_rows", "_validation", "_manifest", "cohort", "metrics", "readers"},
+    {
+        "_binary",
+        "_leads",
+        "_rows",
+        "_rules",
+        "_validation",
+        "_manifest",
+        "cohort",
+        "metrics",
+        "readers",
+    },
     {"datasets", "signals", "images", "spect", "testing"},
     {"guidelines", "neural"},
     {"evaluation", "statistics", "explain"},

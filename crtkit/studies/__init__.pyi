@@ -1,0 +1,1 @@
+from . import mori2025 as mori2025

@@ -1,0 +1,129 @@
+"""What every study's benchmark does: load the cohort, keep the journal, write the files."""
+
+from pathlib import Path
+
+import pandas as pd
+
+import crtkit as ck
+
+
+def load_cohort(options, study):
+    """Cohort that the command line asks for.
+
+    Parameters
+    ----------
+    options : Namespace
+        ``data``, ``label``, ``group``, ``signal``, ``fs``, ``duration``, ``quick``,
+        ``random_state``.
+    study : str
+        Study whose simulated cohort stands in where no data are given.
+
+    Returns
+    -------
+    Cohort
+    """
+    if options.data is None:
+        # Sixty patients are enough for two splits that hold both classes.
+        n_patients = 60 if options.quick else None
+        return ck.datasets.make_cohort(
+            study, n_patients=n_patients, random_state=options.random_state
+        )
+    if options.data.is_dir():
+        return ck.datasets.load_physionet(
+            options.data,
+            label=options.label or "sinus rhythm",
+            duration=options.duration or 10.0,
+            fs=options.fs or 500.0,
+        )
+    return ck.read_manifest(
+        options.data,
+        label=options.label or "responder",
+        group=options.group,
+        signal=options.signal,
+        fs=options.fs,
+        duration=options.duration,
+    )
+
+
+def journal_path(options):
+    """Where finished fits are kept; a finished or interrupted run is not overwritten unasked."""
+    path = options.out / "journal.jsonl"
+    if path.exists() and not options.resume:
+        path.unlink()
+    return path
+
+
+class Output:
+    """Folder of a run: tables as Markdown and CSV, figures as PNG, and one report of them all.
+
+    Parameters
+    ----------
+    folder : Path
+    title : str
+        Heading of the report.
+    stated : str
+        What the patients are; printed above every table and in every figure.
+    """
+
+    def __init__(self, folder, title, stated):
+        self.folder = Path(folder)
+        self.stated = stated
+        self.parts = [f"# {title}\n\n{stated}\n"]
+        self.tables = {}
+
+    def table(self, name, title, table, note=""):
+        """Write one table, and add it to the report."""
+        write_text(self.folder / f"{name}.csv", table.to_csv())
+        text = table.to_markdown(disable_numparse=True)
+        body = f"{self.stated}\n\n{text}\n" + (f"\n{note}\n" if note else "")
+        write_text(self.folder / f"{name}.md", f"**{title}.** {body}")
+        self.parts.append(f"## {title}\n\n{text}\n" + (f"\n{note}\n" if note else ""))
+        self.tables[name] = table
+        return text
+
+    def figure(self, name, title, figure):
+        """Save one figure, with what the patients are below it."""
+        import matplotlib.pyplot as plt
+
+        figure.text(0.5, 0.005, self.stated, ha="center", va="bottom", fontsize=7, color="0.35")
+        part = self.folder / f".{name}.part.png"
+        figure.savefig(part, dpi=150, bbox_inches="tight")
+        part.replace(self.folder / f"{name}.png")
+        plt.close(figure)
+        self.parts.append(f"## {title}\n\n![{title}]({name}.png)\n")
+
+    def text(self, title, lines):
+        """Add a list to the report."""
+        self.parts.append(f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n")
+
+    def report(self):
+        """Write the report, and return its path."""
+        path = self.folder / "report.md"
+        write_text(path, "\n".join(self.parts))
+        return path
+
+
+def write_text(path, text):
+    """Write a file at once: a reader never sees half of it."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def records(table):
+    """A DataFrame as JSON-ready rows, its index a column; NaN becomes None."""
+    table = table.reset_index().astype(object)
+    return table.where(pd.notna(table), None).to_dict(orient="records")
+
+
+def stated(cohort):
+    """One sentence that says what the patients are."""
+    counts = f"{len(cohort)} records of {cohort.n_patients} patients"
+    name = cohort.info["name"]
+    if cohort.info["source"] != "simulated":
+        return f"Real data, {name}: {counts}."
+    best = "; ".join(
+        f"{modality}: {value['auc']:.3f} ± {value['se']:.3f}"
+        for modality, value in cohort.info["best_auc"].items()
+    )
+    return f"SIMULATED patients, {name}: {counts}; best reachable AUC ({best})."

@@ -1,0 +1,254 @@
+"""Response to CRT from the 12-lead ECG (Mori et al. 2025): Tables 1, 2, S3, S4, Figures 1, 4A, 4B.
+
+Goals: the paper's tables in the paper's form, its printed figures and the clinical rules beside
+ours, from the user's cohort, open data or simulated patients. Not a goal: the paper's own figures,
+whose patients are private.
+"""
+
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+
+import crtkit as ck
+from benchmarks._figures import flow_diagram, roc_figure
+from benchmarks._results import environment, write_json
+from benchmarks._study import Output, journal_path, load_cohort, records, stated
+from crtkit.metrics import at_sensitivity
+from crtkit.signals import signal_quality, usable_records
+from crtkit.statistics import baseline_table
+from crtkit.studies import mori2025 as study
+
+SEEDS = 10
+EQUAL_SENSITIVITY = 0.8
+METRICS = {"accuracy": "Accuracy (%)", "ppv": "PPV (%)", "npv": "NPV (%)", "roc_auc": "AUC"}
+ALSO = {"sensitivity": "Sensitivity (%)", "specificity": "Specificity (%)"}
+MISSING = "–"
+NOT_RUN = "not yet run"
+
+
+def run(options):
+    """Run the study as the command line asks, and print Table 2 and where the files are.
+
+    Parameters
+    ----------
+    options : Namespace
+        From ``benchmarks.__main__``.
+    """
+    start = time.perf_counter()
+    cohort = load_cohort(options, "mori2025")
+    cohort, flow = leave_out_unusable(cohort)
+    seeds = options.seeds or (2 if options.quick else SEEDS)
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = ck.evaluate(
+        study.pipelines(),
+        cohort,
+        seeds=seeds,
+        n_jobs=options.n_jobs,
+        journal=journal_path(options),
+    )
+    output = Output(options.out, "mori2025", stated(cohort))
+    figure1(output, flow)
+    table1(output, cohort)
+    text = table2(output, result)
+    output.table("tableS3", "Table S3. Parameters of LightGBM (ours)", table_s3())
+    output.table("tableS4", "Table S4. Every seed", table_s4(result))
+    figures4(output, result)
+    output.text("What to know about the printed figures", study.REMARKS)
+    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
+    report = output.report()
+    write_json(
+        options.out / "results.json",
+        {
+            "study": "mori2025",
+            "patients": stated(cohort),
+            "data_sha256": cohort.fingerprint(),
+            "seeds": seeds,
+            "random_state": options.random_state,
+            "settings": result.info,
+            "environment": environment(),
+            "seconds": round(time.perf_counter() - start, 1),
+            "flow": flow,
+            "tables": {name: records(table) for name, table in output.tables.items()},
+            "summary": records(result.summary()),
+            "per_seed": records(result.per_seed()),
+        },
+    )
+    print(f"\n{stated(cohort)}\n\nTable 2, mean ± SD over {seeds} seeds\n\n{text}\n")
+    print(f"Report, tables, figures and results.json are in {report.parent}{_sep()}")
+
+
+def leave_out_unusable(cohort):
+    """Leave out signals with drift, noise or dead leads, as the study did by eye, and count them.
+
+    Returns
+    -------
+    cohort : Cohort
+    flow : list of (str, int)
+        Steps of Figure 1; negative counts are exclusions.
+    """
+    steps = cohort.info.get("flow") or []
+    flow = [(steps[0]["step"], steps[0]["n_records"])] if steps else [("records", len(cohort))]
+    for before, step in zip(steps, steps[1:]):
+        if step["n_records"] < before["n_records"]:
+            flow.append((step["step"], step["n_records"] - before["n_records"]))
+    signals = ck.Select("signal").fit_transform(cohort.X)
+    usable = usable_records(signal_quality(signals, cohort.info["sampling_rate"]))
+    if not usable.all():
+        flow.append(("drift, noise or dead leads\n(signal-quality check)", -int((~usable).sum())))
+        cohort = cohort.take(usable)
+    flow.append(("analysed", len(cohort)))
+    if len(np.unique(cohort.y)) < 2:
+        raise ValueError(f"The {len(cohort)} usable records are of one class, {cohort.y[0]!r}.")
+    return cohort, flow
+
+
+def figure1(output, flow):
+    """Figure 1: the paper's flow of patients beside ours."""
+    published = list(study.PUBLISHED_FLOW.itertuples(index=False, name=None))
+    figure = flow_diagram({"Published (patients)": published, "Here (records)": flow})
+    output.figure("figure1", "Figure 1. Flow", figure)
+
+
+def table1(output, cohort):
+    """Table 1: baseline characteristics by class, one row a patient (the first record)."""
+    names = cohort.info.get("covariates")
+    numeric = cohort.X.select_dtypes("number").columns
+    columns = [c for c in numeric if names is None or c in names]
+    first = ~pd.Series(cohort.groups).duplicated().to_numpy()
+    table = cohort.X.loc[first, columns].reset_index(drop=True)
+    classes = {label: _class_name(label) for label in np.unique(cohort.y)}
+    ours = baseline_table(
+        table, cohort.y[first], continuous="median_iqr", labels=classes, numbers=False
+    )
+    note = "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction."
+    output.table("table1", "Table 1. Baseline characteristics", ours, note)
+
+
+def _class_name(label):
+    return {0: "class 0", 1: "class 1"}.get(label, str(label))
+
+
+def table2(output, result):
+    """Table 2: mean ± SD over seeds, published beside ours; the clinical rules below."""
+    per_seed = result.per_seed()
+    equal = equal_sensitivity(result.predictions)
+    rows = {}
+    for model in [*study.MODELS, *(m for m in _models(per_seed) if m not in study.MODELS)]:
+        mine = per_seed[per_seed["model"] == model]
+        row = {}
+        for metric, title in METRICS.items():
+            row[f"{title} published"] = _published(model, metric)
+            row[title] = _mean_sd(mine[metric], metric) if len(mine) else NOT_RUN
+        for metric, title in ALSO.items():
+            row[title] = _mean_sd(mine[metric], metric) if len(mine) else MISSING
+        for metric in ("ppv", "npv"):
+            at = f"{metric.upper()} at sensitivity {EQUAL_SENSITIVITY:.0%} (%)"
+            row[at] = _mean_sd(equal[metric].get(model), metric) if len(mine) else MISSING
+        rows[model] = row
+    left_out = result.info.get("left_out", {})
+    notes = [
+        f"{NOT_RUN}: models of ECG images.",
+        *(f"Left out, {name}: {reason}." for name, reason in left_out.items()),
+        "Empty means over seeds are marked with the number of seeds that have a value.",
+    ]
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    short = table[[*METRICS.values()]]
+    output.table("table2", "Table 2. Predictive performance", table, " ".join(notes))
+    return short.to_markdown(disable_numparse=True)
+
+
+def _models(per_seed):
+    return list(dict.fromkeys(per_seed["model"]))
+
+
+def _published(model, metric):
+    if model not in study.PUBLISHED.index:
+        return MISSING
+    row = study.PUBLISHED.loc[model]
+    digits = 3 if metric == "roc_auc" else 1
+    return f"{row[metric]:.{digits}f} ± {row[metric + '_sd']:.{digits}f}"
+
+
+def _mean_sd(values, metric):
+    """Mean ± SD as the paper prints it; says how many seeds have a value where not all do."""
+    values = pd.Series(values, dtype=float)
+    valid = values.dropna()
+    if not len(valid):
+        return MISSING
+    factor, digits = (1, 3) if metric == "roc_auc" else (100, 1)
+    sd = valid.std(ddof=1) * factor if len(valid) > 1 else 0.0
+    text = f"{valid.mean() * factor:.{digits}f} ± {sd:.{digits}f}"
+    return text if len(valid) == len(values) else f"{text} ({len(valid)} of {len(values)} seeds)"
+
+
+def equal_sensitivity(predictions):
+    """PPV and NPV of each model and seed where it finds the same share of the positives.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        ``Evaluation.predictions``.
+
+    Returns
+    -------
+    dict of str to dict
+        ``{"ppv": {model: Series over seeds}, "npv": ...}``.
+    """
+    points = {}
+    for (model, seed), part in predictions.groupby(["model", "seed"], sort=False):
+        point = at_sensitivity(part["y_true"], part["score"], EQUAL_SENSITIVITY, interpolate=True)
+        points[model, seed] = {"ppv": point.ppv, "npv": point.npv}
+    table = pd.DataFrame.from_dict(points, orient="index")
+    return {
+        metric: dict(list(table[metric].groupby(level=0, sort=False))) for metric in ("ppv", "npv")
+    }
+
+
+def table_s3():
+    """Parameters of LightGBM that differ from its defaults."""
+    rows = pd.Series(study.LIGHTGBM, name="ours", dtype=object)
+    table = rows.astype(str).to_frame().rename_axis("parameter")
+    table.insert(0, "published", "not in our text")
+    return table
+
+
+def table_s4(result):
+    """Every seed's PPV and NPV (the paper's table), accuracy and AUC with them."""
+    per_seed = result.per_seed()
+    table = per_seed.set_index(["model", "seed"])[[*METRICS]]
+    for metric in METRICS:
+        if metric != "roc_auc":
+            table[metric] = table[metric] * 100
+        digits = 3 if metric == "roc_auc" else 1
+        table[metric] = [MISSING if pd.isna(v) else f"{v:.{digits}f}" for v in table[metric]]
+    return table.rename(columns=METRICS)
+
+
+def figures4(output, result):
+    """Figures 4A and 4B: ROC averaged over seeds, and of each model's best seed."""
+    per_seed = result.per_seed()
+    mean, best = {}, {}
+    for model in _models(per_seed):
+        curve = result.roc()[model]
+        auc = per_seed.loc[per_seed["model"] == model].set_index("seed")["roc_auc"].dropna()
+        if not len(auc):
+            continue
+        label = f"{model}: {auc.mean():.3f} ± {auc.std(ddof=1):.3f}"
+        mean[model] = {
+            "fpr": curve["fpr"],
+            "tpr": curve["tpr_mean"],
+            "tpr_sd": curve["tpr_sd"],
+            "label": label,
+        }
+        top = curve["per_seed"][auc.idxmax()]
+        best[model] = {"fpr": top["fpr"], "tpr": top["tpr"], "label": f"{model}: {auc.max():.3f}"}
+    title = "Figure 4A. ROC, mean over seeds"
+    output.figure("figure4a", title, roc_figure(mean, title))
+    title = "Figure 4B. ROC, each model's best seed"
+    output.figure("figure4b", title, roc_figure(best, title))
+
+
+def _sep():
+    return "/" if sys.platform != "win32" else "\\"
