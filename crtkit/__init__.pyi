@@ -14,6 +14,7 @@ from . import (
     testing as testing,
 )
 from .cohort import Cohort as Cohort, Select as Select, read_manifest as read_manifest
+from .guidelines import GuidelineClassifier as GuidelineClassifier
 from .signals import (
     LeadFilter as LeadFilter,
     LeadStatistics as LeadStatistics,

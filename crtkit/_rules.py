@@ -1,0 +1,141 @@
+"""The table of thresholds behind :mod:`crtkit.guidelines`, and how a condition is tested."""
+
+import operator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+
+class Condition(NamedTuple):
+    """One line of a rule: ``column operator threshold``.
+
+    Conditions of one ``alternative`` must all be met; a rule is met when any alternative is.
+    """
+
+    column: str
+    operator: str
+    threshold: float
+    unit: str = ""
+    alternative: int = 1
+
+    def __str__(self):
+        return f"{self.column} {self.operator} {self.threshold:g} {self.unit}".rstrip()
+
+
+_LVEF = Condition("lvef", "<=", 35, "%")
+_WIDE = Condition("qrs_duration_ms", ">=", 150, "ms")
+_LBBB = Condition("lbbb", "==", 1, "flag")
+_SINUS = Condition("af", "==", 0, "flag")
+_SYMPTOMS = Condition("nyha", ">=", 2, "class")
+_WOMEN_120 = (
+    Condition("male", "==", 0, "flag"),
+    Condition("qrs_duration_ms", ">=", 120, "ms"),
+    Condition("qrs_duration_ms", "<", 150, "ms"),
+)
+_CLASS_I = (_LVEF, _SINUS, _LBBB, _WIDE, _SYMPTOMS)
+
+RULES = {
+    "he2023": (
+        (_LVEF, _WIDE, _LBBB),
+        "he2023, the guideline row of Table 2",
+    ),
+    "ESC2021-I": (
+        _CLASS_I,
+        "ESC 2021, pacing and CRT, class I for sinus rhythm (doi 10.1093/eurheartj/ehab364)",
+    ),
+    "HRS2023-I": (
+        _CLASS_I
+        + tuple(c._replace(alternative=2) for c in (_LVEF, _SINUS, _LBBB, *_WOMEN_120, _SYMPTOMS)),
+        "HRS/APHRS/LAHRS 2023, class 1 for sinus rhythm (doi 10.1016/j.hrthm.2023.03.1538); "
+        "alternative 2: women",
+    ),
+    "PSD43": (
+        (Condition("psd_deg", ">=", 43, "deg"),),
+        "Henneman 2007, phase SD on gated SPECT (J Nucl Med 48:1104)",
+    ),
+    "PBW135": (
+        (Condition("pbw_deg", ">=", 135, "deg"),),
+        "Henneman 2007, phase histogram bandwidth on gated SPECT (J Nucl Med 48:1104)",
+    ),
+    "QRS150": ((_WIDE,), "QRS duration alone"),
+    "LBBB": ((_LBBB,), "left bundle-branch block alone"),
+}
+
+CLINICAL_COLUMNS = ("qrs_duration_ms", "lbbb", "male", "ischaemic", "lvef")
+"""Columns of the clinical logistic model."""
+
+KNOWN_COLUMNS = {*CLINICAL_COLUMNS, *(c.column for table, _ in RULES.values() for c in table)}
+
+OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+OPERATORS["=="] = operator.eq
+
+# A whole cohort at or below these was given in another unit.
+_OTHER_UNIT = {"%": (1.0, "a fraction"), "ms": (10.0, "seconds"), "deg": (6.3, "radians")}
+
+
+def resolve(rule, columns):
+    """Conditions of a rule, without those that ``columns`` declares met."""
+    if isinstance(rule, str):
+        if rule not in RULES:
+            raise ValueError(
+                f"GuidelineClassifier knows the rules {', '.join(RULES)}, got rule={rule!r}. "
+                "A rule of your own is a list of (column, operator, threshold)."
+            )
+        conditions = RULES[rule][0]
+    else:
+        conditions = tuple(Condition(*condition) for condition in rule)
+        unknown = [c.operator for c in conditions if c.operator not in OPERATORS]
+        if unknown or not conditions:
+            raise ValueError(
+                "A rule is one or more (column, operator, threshold) with an operator of "
+                f"{', '.join(OPERATORS)}, got {rule!r}."
+            )
+    known = {c.column for c in conditions}
+    unknown = set(columns or {}) - known - KNOWN_COLUMNS
+    if unknown:
+        raise ValueError(
+            f"columns={columns!r} renames {sorted(unknown)}, which no rule reads. Its keys are "
+            f"the names used here ({', '.join(sorted(known | KNOWN_COLUMNS))}), its values yours."
+        )
+    met = {c for c, name in (columns or {}).items() if name is None}
+    left = tuple(c for c in conditions if c.column not in met)
+    if {c.alternative for c in left} != {c.alternative for c in conditions}:
+        raise ValueError(f"columns={columns!r} makes the rule {rule!r} true of every patient.")
+    return left
+
+
+def meets(condition, values):
+    """Whether each value meets the condition; NaN does not."""
+    compare = OPERATORS[condition.operator]
+    return compare(values[condition.column], condition.threshold)
+
+
+def as_numbers(column):
+    """A column as float64, missing cells as NaN."""
+    try:
+        numbers = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {column.name!r} must hold numbers (flags as 0 and 1, NYHA as 1 to 4): {error}."
+        ) from error
+    if np.isinf(numbers).any():
+        raise ValueError(f"Column {column.name!r} contains infinity.")
+    return numbers
+
+
+def check_unit(values, name, unit, whole_cohort):
+    """Refuse values that cannot be in the rule's unit."""
+    known = values[~np.isnan(values)]
+    if unit == "flag" and not np.isin(known, (0, 1)).all():
+        raise ValueError(f"Column {name!r} must be 0, 1 or missing, got {np.unique(known)[:5]}.")
+    if unit == "class" and not np.isin(known, (1, 2, 3, 4)).all():
+        raise ValueError(f"Column {name!r} must be 1, 2, 3 or 4, got {np.unique(known)[:5]}.")
+    # One record may lie low; a whole cohort does so only in another unit.
+    if whole_cohort and unit in _OTHER_UNIT and known.size:
+        limit, other = _OTHER_UNIT[unit]
+        if known.max() <= limit:
+            raise ValueError(
+                f"Column {name!r} is expected in {unit}; its maximum is {known.max():g}, which "
+                f"looks like {other}. Convert it first."
+            )

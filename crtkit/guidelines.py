@@ -1,0 +1,397 @@
+"""Clinical rules as classifiers, and the reference rows that every table of models carries."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_consistent_length
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from crtkit._rules import CLINICAL_COLUMNS, RULES, as_numbers, check_unit, meets, resolve
+
+
+def rules():
+    """Thresholds of every named rule.
+
+    Returns
+    -------
+    DataFrame
+        One row a condition; columns ``rule, alternative, column, operator, threshold, unit,
+        source``. Conditions of one alternative must all be met, and one alternative is enough.
+
+    Examples
+    --------
+    >>> from crtkit.guidelines import rules
+    >>> table = rules()
+    >>> table.loc[table["rule"] == "he2023", ["column", "operator", "threshold", "unit"]]
+                column operator  threshold  unit
+    0             lvef       <=         35     %
+    1  qrs_duration_ms       >=        150    ms
+    2             lbbb       ==          1  flag
+    """
+    table = [
+        {"rule": name, **condition._asdict(), "source": source}
+        for name, (conditions, source) in RULES.items()
+        for condition in conditions
+    ]
+    order = ["rule", "alternative", "column", "operator", "threshold", "unit", "source"]
+    return pd.DataFrame(table)[order]
+
+
+class GuidelineClassifier(ClassifierMixin, BaseEstimator):
+    """A clinical rule that answers as a binary classifier.
+
+    Nothing is learned from X: ``fit`` takes the two labels from y, the larger one being
+    "the rule is met" (responder). Give it the cohort's whole DataFrame: it takes its own columns.
+
+    Parameters
+    ----------
+    rule : str or sequence of (column, operator, threshold), default="ESC2021-I"
+        A name in :func:`rules` ("he2023", "ESC2021-I", "HRS2023-I", "PSD43", "PBW135", "QRS150",
+        "LBBB"), or conditions that must all be met, operators being >=, <=, >, < and ==.
+    columns : dict, default=None
+        Where a column of the rule is found under another name: ``{"lvef": "ef_percent"}``. None as
+        a value says that every patient meets the conditions on this column (an inclusion
+        criterion, say), so that it is not asked for: ``{"nyha": None}``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        Labels, sorted; ``classes_[1]`` is "met".
+    conditions_ : tuple of Condition
+        What is tested.
+    columns_ : list of str
+        Columns read, in order.
+    n_missing_ : dict
+        Missing values in each column during ``fit``. A missing value does not meet its condition.
+    n_features_in_, feature_names_in_
+        Of the columns read, for a DataFrame; of all columns, for an array.
+
+    See Also
+    --------
+    rules : all thresholds, with sources.
+    reference_rows : the rules a cohort can be judged by.
+
+    Notes
+    -----
+    Columns: ``qrs_duration_ms`` (ms), ``lvef`` (%), ``nyha`` (1 to 4), ``psd_deg``, ``pbw_deg``
+    (degrees) and the flags ``lbbb``, ``af``, ``male`` (0 or 1). Sinus rhythm is ``af == 0``; the
+    rules are of intrinsic conduction, so ``lbbb`` must be 0 where the QRS is paced. "Symptomatic"
+    is NYHA II to IV; that class IV be ambulatory, and that medical therapy be optimal, no column
+    says. The classes I for patients who need pacing anyway are not here.
+
+    ``decision_function`` of a rule with one numeric condition is the distance to its threshold
+    (so that an AUC is that of the QRS duration itself; a missing value stands just below the
+    threshold); of any other rule it is 1 or -1. ``predict_proba`` is 0 or 1: a rule has no risk.
+
+    Arrays have no names: their columns are read in the order of ``columns_``.
+
+    References
+    ----------
+    .. [1] Glikson et al. (2021), Eur Heart J 42:3427-3520: CRT in sinus rhythm, class I.
+    .. [2] Chung et al. (2023), Heart Rhythm 20:e17-e91: class 1. The clause for QRS >= 150 ms was
+       compared with a public summary; the one for women with LBBB and 120 to 149 ms could not
+       be compared with the text and is given as commonly quoted.
+    .. [3] Henneman et al. (2007), J Nucl Med 48:1104-1111: 43 and 135 degrees.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit import GuidelineClassifier
+    >>> X = pd.DataFrame({"qrs_duration_ms": [172, 138, 155], "lbbb": [1, 1, 0], "lvef": 26})
+    >>> rule = GuidelineClassifier(rule="he2023").fit(X, ["responder", "not", "responder"])
+    >>> rule.predict(X)
+    array(['responder', 'not', 'not'], dtype='<U9')
+    >>> GuidelineClassifier(rule="QRS150").fit(X, [1, 0, 1]).decision_function(X)
+    array([ 22., -12.,   5.])
+    """
+
+    def __init__(self, *, rule="ESC2021-I", columns=None):
+        self.rule = rule
+        self.columns = columns
+
+    def fit(self, X, y):
+        """Take the labels, and check that the rule can be read.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_records, n_columns)
+            A DataFrame may have any other columns.
+        y : array-like of shape (n_records,)
+            Two labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Unknown rule or column, a missing column, a flag that is not 0 or 1, a unit that cannot
+            be (LVEF as a fraction, QRS in seconds), not exactly two labels.
+        """
+        y = validate_data(self, y=y)
+        self.conditions_ = resolve(self.rule, self.columns)
+        self.columns_ = list(dict.fromkeys(c.column for c in self.conditions_))
+        values = self._read(X, reset=True)
+        check_consistent_length(X, y)
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        if kind != "binary":
+            raise ValueError(
+                f"Only binary classification is supported. The type of the target is {kind}."
+            )
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "GuidelineClassifier needs two labels to name its answers, y has one class: "
+                f"{self.classes_[0]!r}."
+            )
+        self.n_missing_ = {c: int(np.isnan(v).sum()) for c, v in values.items()}
+        return self
+
+    def predict(self, X):
+        """Labels: ``classes_[1]`` where the rule is met.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_records, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_records,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self._met(self._read(X)).astype(int)]
+
+    def predict_proba(self, X):
+        """One where the rule says so, else zero.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_records, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_records, 2)
+        """
+        check_is_fitted(self)
+        met = self._met(self._read(X))
+        return np.column_stack([~met, met]).astype(np.float64)
+
+    def decision_function(self, X):
+        """Distance beyond the threshold, in its unit, or 1 and -1; positive where the rule is met.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_records, n_columns)
+
+        Returns
+        -------
+        ndarray of shape (n_records,)
+        """
+        check_is_fitted(self)
+        values = self._read(X)
+        met = self._met(values)
+        first = self.conditions_[0]
+        if len(self.conditions_) > 1 or first.operator == "==":
+            return np.where(met, 1.0, -1.0)
+        sign = 1.0 if first.operator in (">", ">=") else -1.0
+        margin = sign * np.nan_to_num(values[first.column] - first.threshold, nan=0.0)
+        # On the threshold the sign is the answer's, so that predict is decision > 0 exactly.
+        tiny = np.finfo(np.float64).tiny
+        return np.where(met, np.maximum(margin, tiny), np.minimum(margin, -tiny))
+
+    def conditions(self, X):
+        """Which condition each record meets.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_records, n_columns)
+
+        Returns
+        -------
+        DataFrame of shape (n_records, n_conditions)
+            1 met, 0 not met, NaN where the value is missing. A condition that two alternatives
+            share is one column.
+        """
+        check_is_fitted(self)
+        values = self._read(X)
+        table = {
+            str(c): np.where(np.isnan(values[c.column]), np.nan, meets(c, values))
+            for c in self.conditions_
+        }
+        return pd.DataFrame(table, index=getattr(X, "index", None))
+
+    def _met(self, values):
+        """True where one alternative is met in full."""
+        alternatives = dict.fromkeys(c.alternative for c in self.conditions_)
+        return np.any(
+            [
+                np.all([meets(c, values) for c in self.conditions_ if c.alternative == a], axis=0)
+                for a in alternatives
+            ],
+            axis=0,
+        )
+
+    def _read(self, X, reset=False):
+        """Columns of the rule as float arrays."""
+        if not _has_names(X):
+            X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+            return self._by_position(X, warn=reset)
+        names = {c: (self.columns or {}).get(c, c) for c in self.columns_}
+        missing = [name for name in names.values() if name not in X.columns]
+        if missing:
+            raise ValueError(
+                f"GuidelineClassifier(rule={self.rule!r}) reads the columns "
+                f"{list(names.values())}, X has no {missing}. Say with columns={{...}} which "
+                "columns these are; a None there says that every patient meets the condition."
+            )
+        frame = validate_data(self, X[list(names.values())], reset=reset, skip_check_array=True)
+        if not len(frame):
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        values = {c: as_numbers(frame[name]) for c, name in names.items()}
+        for condition in self.conditions_:
+            column = condition.column
+            check_unit(values[column], names[column], condition.unit, whole_cohort=reset)
+        return values
+
+    def _by_position(self, X, warn):
+        """Columns of an array in the rule's order; those that it lacks are missing values."""
+        n = len(self.columns_)
+        if warn and X.shape[1] != n:
+            warnings.warn(
+                f"GuidelineClassifier(rule={self.rule!r}) reads {n} column(s), {self.columns_}, "
+                f"got an array of {X.shape[1]}. Give a DataFrame with named columns.",
+                stacklevel=4,
+            )
+        absent = np.full(len(X), np.nan)
+        return {c: X[:, i] if i < X.shape[1] else absent for i, c in enumerate(self.columns_)}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.poor_score = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=()):
+    """Models that any new one has to beat, as far as the cohort has their columns.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Only ``X``, ``y`` and ``info`` are looked at. ``info["label_columns"]``, where it is there,
+        adds to ``exclude``.
+    guideline : str, default="ESC2021-I"
+        Rule of the row "Guideline class I".
+    columns : dict, default=None
+        Other names of columns, as in :class:`GuidelineClassifier`.
+    exclude : sequence of str
+        Columns that are the label in another form (LVEF, where the label is a low LVEF): a row
+        that needs one of them is left out.
+
+    Returns
+    -------
+    rows : dict
+        Name -> unfitted estimator that reads ``cohort.X`` as it is, whatever else is in it:
+        "Majority class", "QRS >= 150 ms", "LBBB", "Guideline class I", "Clinical logistic model"
+        (QRS duration, LBBB, sex, ischaemia, LVEF: medians for missing values, standardised, L2
+        penalty with C = 1, a fixed choice; all of it fitted inside the fold) and, where a cohort
+        has ``psd_deg`` or ``pbw_deg``, "PSD >= 43 deg" and "PBW >= 135 deg".
+    left_out : dict
+        Name -> why it is not in ``rows``: a column that is absent or excluded, or the same answer
+        for every record. "Clinical logistic model: <column>" says why the model, although there,
+        does without one of its five columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit import Cohort
+    >>> from crtkit.guidelines import reference_rows
+    >>> X = pd.DataFrame({"qrs_duration_ms": [172, 138, 155, 120], "lbbb": 1, "male": [1, 0, 1, 1]})
+    >>> rows, left_out = reference_rows(Cohort(X, y=[1, 0, 1, 0], groups=[1, 2, 3, 4]))
+    >>> list(rows)
+    ['Majority class', 'QRS >= 150 ms', 'Clinical logistic model']
+    >>> left_out["LBBB"]
+    'the rule gives the same answer for all 4 records'
+    """
+    columns = columns or {}
+    exclude = {*exclude, *cohort.info.get("label_columns", ())}
+    rows = {"Majority class": DummyClassifier(strategy="prior")}
+    left_out = {}
+    named = {"QRS >= 150 ms": "QRS150", "LBBB": "LBBB", "Guideline class I": guideline}
+    if columns.get("psd_deg", "psd_deg") in cohort.X:
+        named["PSD >= 43 deg"] = "PSD43"
+    if columns.get("pbw_deg", "pbw_deg") in cohort.X:
+        named["PBW >= 135 deg"] = "PBW135"
+    for name, rule in named.items():
+        reason = _why_not(rule, columns, cohort, exclude)
+        if reason:
+            left_out[name] = reason
+        else:
+            rows[name] = GuidelineClassifier(rule=rule, columns=columns or None)
+    name = "Clinical logistic model"
+    usable, reasons = _usable_columns(cohort.X, columns, exclude)
+    if len(usable) < 2:
+        left_out[name] = "; ".join(f"{column}: {why}" for column, why in reasons.items())
+        return rows, left_out
+    left_out.update({f"{name}: {column}": why for column, why in reasons.items()})
+    rows[name] = make_pipeline(
+        ColumnTransformer(
+            [("impute", SimpleImputer(strategy="median", keep_empty_features=True), usable)]
+        ),
+        StandardScaler(),
+        LogisticRegression(C=1.0, max_iter=1000),
+    )
+    return rows, left_out
+
+
+def _why_not(rule, columns, cohort, exclude):
+    """Why a rule cannot be a row of this cohort; None if it can."""
+    names = [columns.get(c.column, c.column) for c in resolve(rule, {})]
+    asked = [name for name in dict.fromkeys(names) if name is not None]
+    if not asked:
+        return "every patient meets the rule"
+    absent = [name for name in asked if name not in cohort.X]
+    if absent:
+        return f"the cohort has no column {', '.join(absent)}"
+    excluded = [name for name in asked if name in exclude]
+    if excluded:
+        return f"{', '.join(excluded)} is the label in another form"
+    n_labels = len(np.unique(cohort.y))
+    if n_labels != 2:
+        return f"a rule gives two answers, the cohort has {n_labels} label(s)"
+    trial = GuidelineClassifier(rule=rule, columns=columns).fit(cohort.X, cohort.y)
+    if len(np.unique(trial.predict(cohort.X))) == 1:
+        return f"the rule gives the same answer for all {len(cohort.y)} records"
+    return None
+
+
+def _usable_columns(X, columns, exclude):
+    """Columns of the clinical model that vary, and what speaks against the others."""
+    usable, reasons = [], {}
+    for column in CLINICAL_COLUMNS:
+        name = columns.get(column, column)
+        if name is None or name not in X:
+            reasons[column] = "the cohort has no such column"
+        elif name in exclude:
+            reasons[column] = "it is the label in another form"
+        elif len(np.unique(as_numbers(X[name]))) < 2:  # NaN is one value to numpy.unique
+            reasons[column] = "it has the same value in every record"
+        else:
+            usable.append(name)
+    return usable, reasons
+
+
+def _has_names(X):
+    return isinstance(X, pd.DataFrame) and all(isinstance(c, str) for c in X.columns)
