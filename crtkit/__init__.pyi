@@ -15,6 +15,7 @@ from . import (
 )
 from .cohort import Cohort as Cohort, Select as Select, read_manifest as read_manifest
 from .guidelines import GuidelineClassifier as GuidelineClassifier
+from .neural import ResNetClassifier as ResNetClassifier
 from .signals import (
     LeadFilter as LeadFilter,
     LeadStatistics as LeadStatistics,

@@ -1,0 +1,204 @@
+"""Weights from files: read without executing anything, fitted by name and shape, reported."""
+
+import hashlib
+import os
+import pickle
+import re
+from pathlib import Path
+
+import torch
+
+PREFIXES = ("", "module.", "backbone.", "encoder.")
+
+
+def read_weights(path):
+    """Tensors of a weights file, by name.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.safetensors``, or what ``torch.save`` wrote: a dict of tensors, also inside a dict under
+        ``state_dict`` or ``model``.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        On the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        Not a file of weights. A pickle of anything but tensors is refused unread: loading it could
+        run code.
+
+    See Also
+    --------
+    save_weights : The other way round.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file at {str(path)!r}.")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path.name} is not a plain file of weights and was not loaded ({reason}). Expected "
+            "a dict of tensors written by torch.save(module.state_dict(), path), or safetensors."
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    tensors = isinstance(state, dict) and all(isinstance(v, torch.Tensor) for v in state.values())
+    if not tensors or not state:
+        raise ValueError(
+            f"{path.name} holds no dict of tensors but a {type(state).__name__}. Write it with "
+            "torch.save(module.state_dict(), path)."
+        )
+    return dict(state)
+
+
+def save_weights(model, path):
+    """Write the weights of a fitted estimator or of a module.
+
+    Parameters
+    ----------
+    model : fitted estimator with ``module_``, or torch.nn.Module
+    path : path-like
+        ``.safetensors`` writes that format, anything else ``torch.save`` of the state dict.
+
+    Returns
+    -------
+    path : Path
+    """
+    module = model if isinstance(model, torch.nn.Module) else model.module_
+    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    if path.suffix == ".safetensors":
+        _safetensors().save_file(state, part)
+    else:
+        torch.save(state, part)
+    os.replace(part, path)
+    return path
+
+
+def imagenet_file(depth):
+    """Where torchvision keeps its IMAGENET1K_V1 weights of a ResNet.
+
+    Parameters
+    ----------
+    depth : {18, 34, 50, 101}
+
+    Returns
+    -------
+    path : Path
+        In ``torch.hub.get_dir()/checkpoints``; the end of its name is the start of its sha256.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is not there. Nothing is downloaded.
+    """
+    from torchvision import models
+
+    url = getattr(models, f"ResNet{depth}_Weights").IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights='imagenet' with depth={depth} needs torchvision's IMAGENET1K_V1 file "
+            f"{path.name!r} in the folder {str(path.parent)!r}, where it is not, and crtkit "
+            f"downloads nothing by itself. Put {url} there, or give the path of the file: "
+            f"weights='.../{path.name}'."
+        )
+    return path
+
+
+def file_hash(path):
+    """sha256 of a file, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state_hash(state):
+    """sha256 over names, shapes and bytes of tensors; the same after a pickle round trip."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def hash_in_name(path):
+    """Start of the sha256 that torchvision writes into file names, or None."""
+    found = re.search(r"-([0-9a-f]{8})\.", Path(path).name)
+    return found.group(1) if found else None
+
+
+def fit_weights(module, state, *, head, what):
+    """Copy tensors into a module by name; the head is left as it was.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place.
+    state : dict of str to torch.Tensor
+        A common prefix (``module.``, ``backbone.``, ``encoder.``) is taken off.
+    head : str
+        Prefix of the tensors of the head, such as ``"fc."``: never loaded.
+    what : str
+        Where the tensors come from, for the message.
+
+    Returns
+    -------
+    report : dict
+        ``n_loaded``, and the names ``missing`` (counters of batches that older files lack) and
+        ``unexpected`` (in the file, of no use here; its head among them).
+
+    Raises
+    ------
+    ValueError
+        A tensor is missing or of another shape: the networks differ.
+    """
+    own = {k: v for k, v in module.state_dict().items() if not k.startswith(head)}
+    prefix = max(PREFIXES, key=lambda p: sum(p + name in state for name in own))
+    taken = {name: state[prefix + name] for name in own if prefix + name in state}
+    missing = [name for name in own if name not in taken]
+    shapes = [
+        f"{name} {tuple(value.shape)}, needed {tuple(own[name].shape)}"
+        for name, value in taken.items()
+        if value.shape != own[name].shape
+    ]
+    lacking = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if lacking or shapes:
+        raise ValueError(
+            f"{what} does not fit this network: {len(lacking)} tensors are missing "
+            f"{lacking[:3]}, {len(shapes)} have another shape {shapes[:3]}; it holds "
+            f"{sorted(state)[:3]} and so on. Set depth and width to those it was trained with."
+        )
+    module.load_state_dict(taken, strict=False)
+    unexpected = sorted(set(state) - {prefix + name for name in taken})
+    return {"n_loaded": len(taken), "missing": missing, "unexpected": unexpected}
+
+
+def _safetensors():
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError(
+            "Reading .safetensors files needs safetensors: pip install 'crtkit[persistence]'."
+        ) from error
+    return safetensors.torch
+
+
+def _read_safetensors(path):
+    reader = _safetensors()
+    try:
+        return reader.load_file(path)
+    except Exception as error:  # its error class derives from Exception alone
+        raise ValueError(f"{path.name} cannot be read as safetensors: {error}") from error
