@@ -1,1 +1,2 @@
+from .mitbih import fetch_mitbih as fetch_mitbih, load_mitbih as load_mitbih
 from .physionet import load_physionet as load_physionet
