@@ -24,7 +24,7 @@ LAYERS = [
         "metrics",
         "readers",
     },
-    {"datasets", "signals", "images", "spect", "testing"},
+    {"_nd_checks", "datasets", "signals", "images", "spect", "testing"},
     {"guidelines", "neural"},
     {"evaluation", "statistics", "explain"},
     {"studies"},

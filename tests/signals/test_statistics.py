@@ -26,6 +26,7 @@ from sklearn.utils.estimator_checks import (
 from crtkit import LeadStatistics
 from crtkit._rows import Rows
 from crtkit.signals import LEADS_12, lead_statistics
+from crtkit.testing import parametrize_with_nd_checks
 
 CALLS = {
     "mean": np.mean,
@@ -44,6 +45,11 @@ def five_numpy_calls(X):
 
 @parametrize_with_checks([LeadStatistics(), LeadStatistics(statistics=["median", "std"])])
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_nd_checks([(LeadStatistics(), "signals", {"free_axes": (2,)})])
+def test_nd_checks(estimator, check):
     check(estimator)
 
 
