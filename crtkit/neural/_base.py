@@ -58,6 +58,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from crtkit._splits import group_holdout
 from crtkit._validation import FLOAT_DTYPES, check_records
 from crtkit.neural._batches import Batches, RecordDataset
 from crtkit.neural._engine import (
@@ -68,7 +69,6 @@ from crtkit.neural._engine import (
     resolve_device,
     train_network,
 )
-from crtkit.neural._holdout import group_holdout
 
 TRAINING_PARAMETERS = {
     "lr": [Interval(Real, 0, None, closed="neither")],
@@ -103,7 +103,7 @@ class TorchEstimator(BaseEstimator):
     def __setstate__(self, state):
         super().__setstate__(state)
         if "net_" in state:  # a GPU model that was loaded where there is none is on the CPU now
-            self.device_ = self.net_.device
+            self.device_ = str(self.net_.device)
 
     @property
     def module_(self):
@@ -241,10 +241,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         seed = draw_seed(rng)
         train, valid = kept, None
         if self.early_stopping:
-            inner = None if groups is None else groups[kept]
-            train, valid = (
-                kept[part] for part in group_holdout(y[kept], inner, self.validation_fraction, seed)
-            )
+            train, valid = self._hold_out(y, groups, kept, seed)
             valid = RecordDataset(X, y, weight, valid)
         self._before_training(X, train, rng)
         train = RecordDataset(X, y, weight, train)
@@ -287,6 +284,22 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
 
     def _before_training(self, X, train, rng):
         """For what must happen first, on the records X[train]; nothing here."""
+
+    def _hold_out(self, y, groups, kept, seed):
+        """Split the records ``kept`` by patient into a training and a validation part."""
+        try:
+            parts = group_holdout(
+                self.classes_[y[kept]],
+                None if groups is None else groups[kept],
+                size=self.validation_fraction,
+                random_state=seed,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{type(self).__name__} with early_stopping=True cannot hold out "
+                f"{self.validation_fraction:.0%} of the patients: {error}"
+            ) from error
+        return [kept[part] for part in parts]
 
     def _check_targets(self, X, y, sample_weight, groups):
         """Classes as integers, weights with class_weight in them, groups; one of each a record."""
