@@ -1,0 +1,258 @@
+"""Where the QRS complex of a beat begins and ends, over all leads; P onset and T end."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.ndimage import correlate1d, uniform_filter1d
+
+#: The complex is what leaves its surroundings by more than this, in millivolt, in two leads.
+THRESHOLD_MV = 0.02
+
+_GAP_S, _LEVEL_S, _LINE_S = 0.012, 0.02, 0.036
+_QUIET_S = 0.010
+_REACH_S = 0.09
+_NOISE_FACTOR = 3.0
+# A median of many beats has 1.25 times the noise of their mean.
+_MEDIAN_NOISE = 1.25
+
+
+@dataclass(frozen=True)
+class QRSBounds:
+    """Global onset and offset of a QRS complex.
+
+    Attributes
+    ----------
+    onset, offset : float
+        In samples of the beat, between samples; NaN where not found.
+    lead_onset, lead_offset : ndarray of shape (n_leads,)
+        The same for each lead alone, to the sample; NaN where a lead never left its surroundings.
+    noise : ndarray of shape (n_leads,)
+        Standard deviation, in millivolt, of what was compared with the threshold.
+    agreement : float
+        Between 0 and 1: how well leads agree, see :func:`qrs_bounds`.
+    reason : str
+        Why there are no bounds; empty where there are.
+    """
+
+    onset: float
+    offset: float
+    lead_onset: np.ndarray
+    lead_offset: np.ndarray
+    noise: np.ndarray
+    agreement: float
+    reason: str = ""
+
+
+def coarse_bounds(beat, fs, centre):
+    """Complex by the speed of the vector: first sample, sample of greatest magnitude, last sample.
+
+    Parameters
+    ----------
+    beat : ndarray of shape (n_leads, n_window)
+    fs : float
+    centre : int
+        A sample within 80 ms of the fastest part of the complex.
+
+    Returns
+    -------
+    tuple of int
+        Onset, fiducial, offset: outside them the speed is under a tenth of its maximum.
+    """
+    beat = np.nan_to_num(beat)
+    n = beat.shape[1]
+    d = max(1, round(0.004 * fs))
+    speed = np.zeros(n)
+    speed[d:-d] = np.sqrt(np.square(beat[:, 2 * d :] - beat[:, : -2 * d]).sum(axis=0))
+    speed = uniform_filter1d(speed, max(3, round(0.006 * fs)))
+    reach = round(0.08 * fs)
+    low, high = max(centre - reach, 0), min(centre + reach, n)
+    top = low + int(np.argmax(speed[low:high]))
+    limit = max(0.1 * speed[top], 2.0 * np.partition(speed, n // 5)[n // 5])
+    limit = min(limit, 0.5 * speed[top])
+    around = beat[:, max(top - round(0.3 * fs), 0) : top + round(0.3 * fs)]
+    size = np.sqrt(np.square(beat - np.median(around, axis=1, keepdims=True)).sum(axis=0))
+    large = size > 0.4 * size[low:high].max()
+    fast = speed > 0.3 * speed[top]
+    onset = n - 1 - _walk(*(a[::-1] for a in (speed < limit, fast, large)), n - 1 - top, fs)
+    offset = _walk(speed < limit, fast, large, top, fs)
+    quiet = max(2, round(0.016 * fs))
+    level = beat[:, max(onset - quiet, 0) : onset + 1].mean(axis=1, keepdims=True)
+    size = np.square(beat[:, onset : offset + 1] - level).sum(axis=0)
+    return onset, onset + int(np.argmax(size)), offset
+
+
+def _walk(slow, fast, large, at, fs):
+    """First sample from ``at`` on after which the complex is over.
+
+    A wide complex may have a summit on which nothing moves for 60 ms: slowness does not end it while
+    it is large and moves fast again soon.
+    """
+    quiet, bridge = max(2, round(0.016 * fs)), round(0.08 * fs)
+    at = _first_quiet(slow, at, quiet)
+    while True:
+        again = np.flatnonzero(fast[at : at + bridge])
+        if not len(again) or not large[at : at + again[0] + 1].all():
+            return at
+        at = _first_quiet(slow, at + int(again[0]), quiet)
+
+
+def _first_quiet(quiet, start, length):
+    """First sample from start on that opens a run of ``length`` quiet samples; else the last."""
+    runs = np.convolve(quiet[start:], np.ones(length), "valid") > length - 0.5
+    found = np.flatnonzero(runs)
+    return start + int(found[0]) if len(found) else len(quiet) - 1
+
+
+def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold=THRESHOLD_MV):
+    """Global QRS onset and offset of a beat.
+
+    Each lead is compared, at every instant, with its own surroundings *outside* the complex,
+    carried on to that instant as a level and as a line (the smaller difference counts, so that an
+    ST segment or the end of a P wave does not). The complex ends where fewer than two leads (one, if
+    there is one) differ by more than the threshold for 10 ms. Where noise allows no such
+    threshold, a higher one is used and the crossing is carried outwards by the steepness with
+    which the complex falls there.
+
+    Parameters
+    ----------
+    beat : ndarray of shape (n_leads, n_window)
+        Millivolt; NaN leads are left out.
+    fs : float
+        Sampling rate in hertz.
+    fiducial : int
+        A sample inside the complex.
+    residual : ndarray of shape (n_leads, n_window), optional
+        Noise in ``beat``, as :func:`median_beat` returns it. Without it, noise is taken from the
+        beat's own second differences.
+    threshold : float, default=0.02
+        In millivolt.
+
+    Returns
+    -------
+    QRSBounds
+        ``agreement`` is the share of leads that begin within 20 ms after the global onset, times
+        the share that end within 30 ms before the global offset, to the power one half.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import qrs_bounds
+    >>> t = np.arange(-200, 300) / 500
+    >>> beat = np.exp(-(t**2) / (2 * 0.015**2)) * np.ones((12, 1))
+    >>> bounds = qrs_bounds(beat, fs=500, fiducial=200)
+    >>> round((bounds.offset - bounds.onset) * 2)  # 20 µV of 1 mV: 2.8 standard deviations a side
+    83
+    """
+    beat = np.asarray(beat, dtype=float)
+    n_leads = len(beat)
+    nowhere = np.full(n_leads, np.nan)
+    live = np.isfinite(beat).all(axis=1) & (np.ptp(np.nan_to_num(beat), axis=1) > threshold)
+    if not live.any():
+        return QRSBounds(np.nan, np.nan, nowhere, nowhere, nowhere, 0.0, "no lead has a beat")
+    used = beat[live]
+    start, _, stop = coarse_bounds(used, fs, fiducial)
+    noise_source = None if residual is None else np.asarray(residual)[live]
+    edges, leads, noises = [], [], []
+    for side, coarse in ((-1, start), (1, stop)):
+        # Both edges are found walking to the right: the onset on the beat turned around.
+        turned = used[:, ::side]
+        at = coarse if side > 0 else beat.shape[1] - 1 - coarse
+        difference = _difference(turned, fs)
+        noise = _noise(turned, noise_source, fs)
+        edge, by_lead = _edge(difference, noise, at, fs, threshold)
+        edges.append(edge if side > 0 else beat.shape[1] - 1 - edge)
+        leads.append(by_lead if side > 0 else beat.shape[1] - 1 - by_lead)
+        noises.append(noise)
+    onset, offset = edges
+    per_lead = np.full((2, n_leads), np.nan)
+    per_lead[:, live] = leads
+    noise = nowhere.copy()
+    noise[live] = np.maximum(*noises)
+    if not offset - onset > 0.03 * fs:
+        reason = "no complex of more than 30 ms above the noise"
+        return QRSBounds(np.nan, np.nan, *per_lead, noise, 0.0, reason)
+    early = np.mean(per_lead[0, live] < onset + 0.02 * fs)
+    late = np.mean(per_lead[1, live] > offset - 0.03 * fs)
+    return QRSBounds(onset, offset, *per_lead, noise, float(np.sqrt(early * late)))
+
+
+@lru_cache(maxsize=32)
+def _kernels(fs):
+    """Kernels of x(t) less its surroundings to the right, as a level and as a line."""
+    gap = max(1, round(_GAP_S * fs))
+    kernels = []
+    for length, degree in ((_LEVEL_S, 0), (_LINE_S, 1)):
+        n = max(3, round(length * fs))
+        times = gap + np.arange(n)
+        powers = np.vander(times, degree + 1, increasing=True)
+        # Weights of the least squares value at time 0.
+        weights = np.linalg.pinv(powers)[0]
+        size = gap + n
+        kernel = np.zeros(2 * size + 1)
+        kernel[size + times] = -weights
+        kernel[size - 1 : size + 2] += (0.25, 0.5, 0.25)
+        kernels.append(kernel)
+    return kernels
+
+
+def _difference(leads, fs):
+    """How far each lead is from its surroundings to the right, at each instant."""
+    level, line = (correlate1d(leads, k, axis=1, mode="nearest") for k in _kernels(fs))
+    return np.minimum(np.abs(level), np.abs(line))
+
+
+def _noise(leads, residual, fs):
+    """Standard deviation of :func:`_difference` in noise alone."""
+    level = _kernels(fs)[0]
+    second = np.abs(leads[:, 2:] - 2.0 * leads[:, 1:-1] + leads[:, :-2])
+    white = 1.4826 * np.median(second, axis=1) / np.sqrt(6.0) * np.sqrt(np.sum(level**2))
+    if residual is None:
+        return white
+    spread = correlate1d(np.nan_to_num(residual), level, axis=1, mode="nearest")
+    measured = _MEDIAN_NOISE * 1.4826 * np.median(np.abs(spread), axis=1)
+    return np.where(np.isfinite(residual).any(axis=1), measured, white)
+
+
+def _edge(difference, noise, coarse, fs, threshold):
+    """Last instant, walking right from a coarse edge, at which leads differ; global and by lead."""
+    limit = np.maximum(threshold, _NOISE_FACTOR * noise)
+    ratio = difference / limit[:, None]
+    count = min(2, len(ratio))
+    together = np.partition(ratio, len(ratio) - count, axis=0)[len(ratio) - count]
+    n = len(together)
+    reach = round(_REACH_S * fs)
+    if together[coarse] < 1.0:
+        active = np.flatnonzero(together[max(coarse - reach, 0) : coarse] >= 1.0)
+        inside = max(coarse - reach, 0) + int(active[-1]) if len(active) else coarse
+    else:
+        quiet = max(2, round(_QUIET_S * fs))
+        inside = _first_quiet(together < 1.0, coarse, quiet) - 1
+        inside = min(inside, coarse + reach, n - 2)
+    edge = inside + _fraction(together, inside)
+    lead = int(np.argsort(ratio[:, inside])[-count])
+    edge += _beyond(together, inside, threshold / limit[lead], fs)
+    window = ratio[:, max(inside - reach, 0) : inside + 2] >= 1.0
+    last = window.shape[1] - 1 - np.argmax(window[:, ::-1], axis=1)
+    by_lead = np.where(window.any(axis=1), max(inside - reach, 0) + last, np.nan)
+    return float(edge), by_lead
+
+
+def _fraction(ratio, inside):
+    """Part of a sample after ``inside`` at which the ratio passes one."""
+    here, there = ratio[inside], ratio[min(inside + 1, len(ratio) - 1)]
+    return float(np.clip((here - 1.0) / (here - there), 0.0, 1.0)) if here > there else 0.0
+
+
+def _beyond(ratio, inside, target, fs):
+    """Samples from the crossing to where the ratio would be ``target``, falling exponentially."""
+    if target >= 1.0:
+        return 0.0
+    low = max(inside - round(0.03 * fs), 0)
+    # Steps back from the crossing to twice the limit: the time in which the edge halves.
+    steps = len(ratio[low : inside + 1])
+    run = 1
+    while run < steps and ratio[inside - run] < 2.0:
+        run += 1
+    halving = min(run, 0.012 * fs)
+    return float(min(halving * np.log2(1.0 / target), 0.012 * fs))

@@ -1,0 +1,263 @@
+"""The median beat: complexes aligned on all leads, the odd ones left out and counted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+
+from crtkit.signals.delineate import coarse_bounds
+from crtkit.signals.locate import locate_qrs
+from crtkit.signals.pacing import find_pacing_spikes, remove_spikes
+
+_ALIGN_S = 0.2
+_MAX_LAG = 0.35  # of the alignment half window: 70 ms
+_MAX_CLUSTERED = 150
+
+
+@dataclass(frozen=True)
+class MedianBeat:
+    """A median beat and how it was made.
+
+    Attributes
+    ----------
+    beat : ndarray of shape (n_leads, n_window)
+        Median of the aligned beats in millivolt, zero in the PR segment; NaN in a lead without
+        data. Its shape is (n_leads, 0) where there is no beat.
+    residual : ndarray of shape (n_leads, n_window)
+        Mean of the same beats with alternating signs: noise of the strength and spectrum left in
+        ``beat``, without the heart in it. NaN in a lead that had fewer than two beats.
+    fs : float
+        Sampling rate in hertz.
+    fiducial : int
+        Sample of the window on which beats were aligned; it lies inside the QRS complex.
+    positions : ndarray of int, shape (n_beats,)
+        Sample of the record at which each beat's fiducial lies; all beats, used or not.
+    used : ndarray of bool, shape (n_beats,)
+        Beats that went into the median.
+    correlation : ndarray of shape (n_beats,)
+        Correlation of each beat with the median beat over all leads.
+    spikes : ndarray of int, shape (n_spikes, 2)
+        Pacing spikes that were taken out: first sample of the record, sample after the last.
+    reason : str
+        Why there is no beat; empty where there is one.
+    """
+
+    beat: np.ndarray
+    residual: np.ndarray
+    fs: float
+    fiducial: int
+    positions: np.ndarray
+    used: np.ndarray
+    correlation: np.ndarray
+    spikes: np.ndarray
+    reason: str = ""
+
+    @property
+    def n_used(self):
+        """Number of beats in the median."""
+        return int(self.used.sum())
+
+
+def median_beat(signals, fs, *, before=0.4, after=0.6, min_correlation=0.9):
+    """Average the dominant beat of a record.
+
+    Complexes are found on all leads together (:func:`locate_qrs`); the beat that most others
+    resemble becomes the template; the others are shifted to it by the lag of greatest correlation
+    over all leads, and those that correlate less than ``min_correlation`` (ectopic beats,
+    artefacts) are left out. The baseline, a polygon through the PR segments, is subtracted; no
+    filter touches the complex. Pacing spikes are bridged before all this.
+
+    Parameters
+    ----------
+    signals : array-like of shape (n_leads, n_samples)
+        Millivolt, unfiltered. NaN is missing: a beat counts in the leads in which it is whole, so
+        that pages on which leads follow one another are averaged too.
+    fs : float
+        Sampling rate in hertz, at least 100.
+    before, after : float, default=0.4, 0.6
+        Seconds kept on either side of the fiducial.
+    min_correlation : float, default=0.9
+        Smallest correlation with the template, relative to the clean part of the signal: it is
+        lowered where noise alone keeps even equal beats below it.
+
+    Returns
+    -------
+    MedianBeat
+        With an empty ``beat`` and a ``reason`` where no complex was found.
+
+    Raises
+    ------
+    ValueError
+        Not (n_leads, n_samples), or ``fs`` below 100.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import median_beat
+    >>> t = np.arange(5000) / 500
+    >>> signals = np.exp(-(((t % 1.0) - 0.5) ** 2) / (2 * 0.01**2)) * np.ones((12, 1))
+    >>> result = median_beat(signals, fs=500)
+    >>> result.n_used, result.beat.shape, round(float(result.beat[0, result.fiducial]), 2)
+    (10, (12, 500), 1.0)
+    """
+    signals = np.asarray(signals, dtype=float)
+    if signals.ndim != 2:
+        raise ValueError(f"median_beat expects (n_leads, n_samples), got shape {signals.shape}.")
+    if not fs >= 100:
+        raise ValueError(f"median_beat needs a sampling rate of at least 100 Hz, got {fs}.")
+    filled, missing = _fill(signals)
+    spikes = find_pacing_spikes(filled, fs)
+    clean = remove_spikes(filled, spikes)
+    pre, post = round(before * fs), round(after * fs)
+    peaks = locate_qrs(clean, fs)
+    half = round(_ALIGN_S * fs)
+    peaks = peaks[(peaks >= half) & (peaks < signals.shape[1] - half)]
+    if not len(peaks):
+        return _nothing(signals, fs, spikes, "no QRS complex stands out of the signal")
+
+    positions, correlation = _align(clean, missing, peaks, half)
+    used = correlation >= min_correlation * _typical(correlation)
+    template = _median(_cut(clean, missing, positions[used], pre, post))
+    onset, fiducial, _ = coarse_bounds(template, fs, pre)
+    positions = positions + (fiducial - pre)
+    flat = _flatten(clean, missing, positions[used] + (onset - fiducial), fs)
+    segments = _cut(flat, missing, positions[used], pre, post)
+    return MedianBeat(
+        beat=_median(segments),
+        residual=_alternating(segments),
+        fs=float(fs),
+        fiducial=pre,
+        positions=positions,
+        used=used,
+        correlation=correlation,
+        spikes=spikes,
+    )
+
+
+def _nothing(signals, fs, spikes, reason):
+    empty = np.empty((len(signals), 0))
+    nothing = np.empty(0, dtype=int)
+    return MedianBeat(
+        empty, empty, float(fs), 0, nothing, nothing.astype(bool), np.empty(0), spikes, reason
+    )
+
+
+def _fill(signals):
+    """Signals with gaps bridged, and where the gaps were (None if there were none)."""
+    missing = ~np.isfinite(signals)
+    if not missing.any():
+        return signals, None
+    filled = np.array(signals)
+    for lead, gap in zip(filled, missing):
+        here = np.flatnonzero(~gap)
+        lead[gap] = np.interp(np.flatnonzero(gap), here, lead[here]) if len(here) else 0.0
+    return filled, missing
+
+
+def _align(clean, missing, peaks, half):
+    """Positions of equal phase in every beat, and the correlation of each with the template."""
+    few = np.unique(np.linspace(0, len(peaks) - 1, min(len(peaks), _MAX_CLUSTERED)).astype(int))
+    segments = _cut(clean, missing, peaks, half, half)
+    spectra, energy = _spectra(segments)
+    correlation, _ = _correlate(spectra[few], energy[few], spectra[few], energy[few], half)
+    likeness = np.where(correlation > 0.85, correlation, 0.0).sum(axis=1)
+    # Of two kinds equally frequent (bigeminy), the one that comes late is the rhythm.
+    interval = np.diff(peaks, prepend=2 * peaks[0] - peaks[min(1, len(peaks) - 1)])[few]
+    seed = few[np.argmax(np.round(likeness) + 0.9 * interval / max(interval.max(), 1))]
+
+    template, template_energy = spectra[[seed]], energy[[seed]]
+    for _ in range(2):
+        correlation, lags = _correlate(template, template_energy, spectra, energy, half)
+        correlation = correlation[0]
+        positions = np.clip(peaks + lags[0], half, clean.shape[1] - half)
+        alike = correlation >= 0.9 * _typical(correlation)
+        average = _median(_cut(clean, missing, positions[alike], half, half))
+        template, template_energy = _spectra(average[None])
+    return positions, correlation
+
+
+def _typical(correlation):
+    """Correlation of a beat of the dominant kind: the median of the better half."""
+    return np.median(np.sort(correlation)[len(correlation) // 2 :])
+
+
+def _spectra(segments):
+    """Spectra of tapered beats, frequency last, and their energy by lead; 0 where one is missing."""
+    n = segments.shape[-1]
+    edge = max(1, n // 16)
+    ramp = np.linspace(0.0, 1.0, n)
+    start = segments[..., :edge].mean(axis=-1, keepdims=True)
+    stop = segments[..., -edge:].mean(axis=-1, keepdims=True)
+    level = segments - (start * (1.0 - ramp) + stop * ramp)
+    level *= np.hanning(n)
+    if np.isnan(level.sum()):
+        level[np.isnan(level).any(axis=-1)] = 0.0
+    return rfft(level, _fft_size(n)), np.einsum("blt,blt->bl", level, level)
+
+
+def _fft_size(n):
+    return next_fast_len(n + n // 4, real=True)
+
+
+def _correlate(a, energy_a, b, energy_b, half):
+    """Greatest correlation of each beat of a with each of b over leads both have, and its lag."""
+    product = np.ascontiguousarray(a.transpose(2, 0, 1)).conj() @ b.transpose(2, 1, 0)
+    cross = irfft(np.moveaxis(product, 0, -1), _fft_size(2 * half))
+    furthest = int(_MAX_LAG * half)
+    cross = np.concatenate([cross[..., -furthest:], cross[..., : furthest + 1]], axis=-1)
+    best = cross.argmax(axis=-1)
+    shared_a = energy_a @ (energy_b > 0).T.astype(float)
+    shared_b = (energy_a > 0).astype(float) @ energy_b.T
+    norm = np.sqrt(shared_a * shared_b)
+    top = np.take_along_axis(cross, best[..., None], axis=-1)[..., 0]
+    return np.where(norm > 0, top / np.where(norm > 0, norm, 1.0), 0.0), best - furthest
+
+
+def _cut(record, missing, positions, before, after):
+    """Windows of a record, (n_beats, n_leads, before + after); NaN outside it and where missing."""
+    index = positions[:, None] + np.arange(-before, after)
+    n = record.shape[1]
+    outside = (index < 0) | (index >= n)
+    index = np.clip(index, 0, n - 1)
+    out = record[:, index]
+    if missing is not None:
+        out[missing[:, index]] = np.nan
+    if outside.any():
+        out[:, outside] = np.nan
+    return np.ascontiguousarray(out.transpose(1, 0, 2))
+
+
+def _median(segments):
+    """Median over beats, NaN left out; NaN where no beat has a value."""
+    ordered = np.sort(segments, axis=0)  # NaN goes last
+    n = len(ordered)
+    if not np.isnan(ordered[-1]).any():
+        return 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
+    count = np.isfinite(ordered).sum(axis=0)[None]
+    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=0)
+    high = np.take_along_axis(ordered, np.minimum(count // 2, n - 1), axis=0)
+    return 0.5 * (low + high)[0]
+
+
+def _alternating(segments):
+    """Mean of beats with alternating signs: noise of the strength that an average keeps."""
+    n = len(segments) // 2
+    difference = 0.5 * (segments[0 : 2 * n : 2] - segments[1 : 2 * n : 2])
+    here = np.isfinite(difference)
+    count = here.sum(axis=0)
+    total = np.where(here, difference, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _flatten(clean, missing, onsets, fs):
+    """Record less the polygon through the levels just before each onset."""
+    first, last = onsets - round(0.036 * fs), onsets - round(0.012 * fs)
+    index = np.clip(first[:, None] + np.arange(last[0] - first[0]), 0, clean.shape[1] - 1)
+    level = clean[:, index].mean(axis=2)
+    knots = 0.5 * (first + last)
+    times = np.arange(clean.shape[1])
+    flat = np.empty_like(clean)
+    for i, (lead, y) in enumerate(zip(clean, level)):
+        here = slice(None) if missing is None else ~missing[i, index].any(axis=1)
+        flat[i] = lead - (np.interp(times, knots[here], y[here]) if len(y[here]) else 0.0)
+    return flat

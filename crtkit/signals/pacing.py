@@ -1,0 +1,142 @@
+"""Pacing spikes: found on the unfiltered signal, taken out before beats are averaged."""
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+# Fourth difference: passes what is above 100 Hz (at 500 Hz), where a QRS complex has next to
+# nothing and a stimulus of under 2 ms has most of its energy.
+_KERNEL = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / 16.0
+
+_LONGEST_MS = 40.0
+_MARGIN = 2
+
+
+def find_pacing_spikes(signals, fs, *, min_amplitude=0.2, min_ratio=12.0):
+    """Find pacing spikes: bursts above 100 Hz that rise out of a quiet trace.
+
+    A burst counts where at least two leads (one, if there is one) exceed ``min_amplitude``, and
+    where the 14 ms before it are flat against its own height. The second condition leaves out
+    the steep complexes of children, which have as much energy at these frequencies.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (n_leads, n_samples)
+        Signal in millivolt **before any low-pass filter**. NaN is read as zero.
+    fs : float
+        Sampling rate in hertz. Below 250 Hz nothing is left of a spike and none is found.
+    min_amplitude : float, default=0.2
+        Smallest height of a spike in millivolt.
+    min_ratio : float, default=12.0
+        Smallest ratio of the burst to the lead's median at these frequencies.
+
+    Returns
+    -------
+    ndarray of int, shape (n_spikes, 2)
+        First sample and sample after the last of each spike, in order.
+
+    See Also
+    --------
+    remove_spikes : take them out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals.pacing import find_pacing_spikes
+    >>> signals = np.zeros((2, 1000))
+    >>> signals[:, 400] = 1.0
+    >>> find_pacing_spikes(signals, fs=500)
+    array([[398, 403]])
+    """
+    signals = np.nan_to_num(np.atleast_2d(np.asarray(signals, dtype=float)))
+    none = np.empty((0, 2), dtype=int)
+    if fs < 250 or signals.shape[1] < 16:
+        return none
+    burst = np.abs(_fourth_difference(signals))
+    level = np.median(burst[:, ::5], axis=1)
+    # A one-sample spike of height a leaves 6/16 a in the kernel's centre.
+    threshold = np.maximum(_KERNEL[2] * min_amplitude, min_ratio * level)[:, None]
+    agree = min(2, len(signals))
+    hits = np.flatnonzero((burst > threshold).sum(axis=0) >= agree)
+    if not len(hits):
+        return none
+    longest = round(_LONGEST_MS * fs / 1000)
+    groups = np.split(hits, np.flatnonzero(np.diff(hits) > longest // 2) + 1)
+    spikes = []
+    for group in groups:
+        spike = _extent(burst, level, group, longest)
+        if spike is not None and _from_quiet(signals, group, spike, fs, agree, min_amplitude):
+            spikes.append(spike)
+    return np.array(spikes, dtype=int).reshape(-1, 2)
+
+
+def remove_spikes(signals, spikes):
+    """Bridge spikes by straight lines.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (n_leads, n_samples)
+    spikes : ndarray of int, shape (n_spikes, 2)
+        What :func:`find_pacing_spikes` returned.
+
+    Returns
+    -------
+    ndarray of shape (n_leads, n_samples)
+        A copy where there are spikes; the input itself where there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals.pacing import remove_spikes
+    >>> remove_spikes(np.array([[0.0, 0.0, 9.0, 0.0, 0.0]]), np.array([[2, 3]]))
+    array([[0., 0., 0., 0., 0.]])
+    """
+    if not len(spikes):
+        return signals
+    signals = np.array(signals, dtype=float)
+    n = signals.shape[1]
+    for start, stop in spikes:
+        before, after = max(start - 1, 0), min(stop, n - 1)
+        weight = np.linspace(0.0, 1.0, after - before + 1)
+        signals[:, before : after + 1] = (
+            signals[:, [before]] * (1.0 - weight) + signals[:, [after]] * weight
+        )
+    return signals
+
+
+def _fourth_difference(signals):
+    out = np.zeros_like(signals)
+    out[:, 2:-2] = (
+        (signals[:, :-4] + signals[:, 4:]) - 4.0 * (signals[:, 1:-3] + signals[:, 3:-1])
+    ) / 16.0 + signals[:, 2:-2] * _KERNEL[2]
+    return out
+
+
+def _extent(burst, level, group, longest):
+    """First and last sample in which a burst is not over; None if it lasts too long."""
+    if group[-1] - group[0] > longest:
+        return None
+    n = burst.shape[1]
+    low, high = max(group[0] - longest, 0), min(group[-1] + longest, n)
+    ratio = (burst[:, low:high] / (level[:, None] + 1e-3)).max(axis=0)
+    peak = burst[:, group].max(axis=0).max() / (level.max() + 1e-3)
+    loud = ratio > max(8.0, 0.03 * peak)
+    # One quiet sample inside the ringing does not end it.
+    loud = median_filter(loud.astype(np.uint8), 3) | loud
+    start, stop = group[0] - low, group[-1] - low
+    while start > 0 and loud[start - 1]:
+        start -= 1
+    while stop < len(loud) - 1 and loud[stop + 1]:
+        stop += 1
+    return max(low + start, 0), min(low + stop + 1, n)
+
+
+def _from_quiet(signals, group, spike, fs, agree, min_amplitude):
+    # Measured from the first loud sample, not from the burst's first trace: the steep complex of a
+    # child would otherwise pass with the quiet before its QRS onset.
+    gap, length = max(_MARGIN, round(0.004 * fs)), round(0.014 * fs)
+    first = group[0] - gap
+    if first < length or spike[1] - spike[0] > round(_LONGEST_MS * fs / 1000):
+        return False
+    before = np.ptp(signals[:, first - length : first], axis=1)
+    height = np.ptp(signals[:, spike[0] - 1 : spike[1] + 1], axis=1)
+    return np.sum((height > min_amplitude) & (before < 0.2 * height)) >= agree
