@@ -79,10 +79,14 @@ def save_weights(model, path):
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    if path.suffix == ".safetensors":
-        _safetensors().save_file(state, part)
-    else:
-        torch.save(state, part)
+    try:
+        if path.suffix == ".safetensors":
+            _safetensors().save_file(state, part)
+        else:
+            torch.save(state, part)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     os.replace(part, path)
     return path
 

@@ -1,0 +1,189 @@
+"""Weights files: what is read, what is refused, what is reported."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from crtkit.neural import ResNetClassifier, read_weights, save_weights
+from crtkit.neural._resnet import ResNet
+from crtkit.neural.weights import file_hash, fit_weights, imagenet_file, state_hash
+
+
+def _small(seed=0, **params):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ResNet(18, **{"width": 8, "n_outputs": 2, **params})
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_what_is_saved_is_read(tmp_path, name):
+    module = _small()
+    path = save_weights(module, tmp_path / name)
+    state = read_weights(path)
+    assert state_hash(state) == state_hash(module.state_dict())
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("wrap", [lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}])
+@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "encoder."])
+def test_wrapped_and_prefixed_files(tmp_path, wrap, prefix):
+    source, target = _small(0), _small(1)
+    torch.save(
+        wrap({prefix + k: v for k, v in source.state_dict().items()}), tmp_path / "checkpoint.pt"
+    )
+    head = target.fc.weight.detach().clone()
+    report = fit_weights(target, read_weights(tmp_path / "checkpoint.pt"), head="fc.", what="it")
+    assert report["missing"] == []
+    assert report["unexpected"] == [f"{prefix}fc.bias", f"{prefix}fc.weight"]
+    assert report["n_loaded"] == len(source.state_dict()) - 2
+    assert torch.equal(target.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
+    assert torch.equal(target.fc.weight, head)
+
+
+def test_another_network_is_refused_with_shapes():
+    with pytest.raises(ValueError, match=r"another shape \['conv1.weight \(4, 3, 7, 7\), needed"):
+        fit_weights(_small(), _small(width=4).state_dict(), head="fc.", what="w.pth")
+    deeper = ResNet(34, 8, 2)
+    with pytest.raises(ValueError, match=r"w.pth does not fit .* missing \['layer1.2"):
+        fit_weights(deeper, _small().state_dict(), head="fc.", what="w.pth")
+
+
+class Trap:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("writer", ["pickle", "torch", "torch-nested"])
+def test_a_hostile_pickle_is_not_executed(tmp_path, writer):
+    sprung, path = tmp_path / "sprung", tmp_path / "weights.pth"
+    if writer == "pickle":
+        path.write_bytes(pickle.dumps(Trap(sprung)))
+    elif writer == "torch":
+        torch.save(Trap(sprung), path)
+    else:
+        torch.save({"state_dict": {"conv1.weight": torch.zeros(1), "x": Trap(sprung)}}, path)
+    X, y = np.zeros((4, 8, 8, 3), np.uint8), [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="weights.pth is not a plain file of weights"):
+        ResNetClassifier(width=8, weights=path).fit(X, y)
+    assert not sprung.exists()
+    # The trap is real: the same bytes, loaded without care, run.
+    torch.load(path, weights_only=False) if writer != "pickle" else pickle.loads(path.read_bytes())
+    assert sprung.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("w.pth", b""),
+        ("w.pth", b"\x89PNG\r\n"),
+        ("w.pth", b"PK\x03\x04 cut off"),
+        ("w.safetensors", b"\x08\x00\x00"),
+        ("w.safetensors", b"{}" * 40),
+    ],
+)
+def test_what_is_no_weights_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=name):
+        read_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], {}, {"lr": 0.1}, 7])
+def test_a_file_of_something_else(tmp_path, content):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="no dict of tensors but a"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no weights file at .*gone.pth"):
+        read_weights(tmp_path / "gone.pth")
+    with pytest.raises(FileNotFoundError, match="no weights file"):
+        read_weights(tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = save_weights(_small(), tmp_path / "w.pth")
+    before = file_hash(path)
+
+    def fail(state, part):
+        part.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_weights(_small(1), path)
+    assert file_hash(path) == before
+    assert os.listdir(tmp_path) == ["w.pth"]
+
+
+# -- torchvision's ImageNet weights
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50, 101])
+def test_imagenet_offline_names_file_and_folder(tmp_path, monkeypatch, depth):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError) as error:
+        imagenet_file(depth)
+    message = str(error.value)
+    url = getattr(torchvision.models, f"ResNet{depth}_Weights").IMAGENET1K_V1.url
+    assert f"resnet{depth}-" in message
+    assert url.rpartition("/")[2] in message
+    assert str(tmp_path / "hub" / "checkpoints") in message
+    assert url in message
+    assert "weights='" in message
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_imagenet_weights_of_torchvisions_layout(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        published = torchvision.models.resnet18()
+    # The published file is older than the counters of batches.
+    state = {k: v for k, v in published.state_dict().items() if "num_batches" not in k}
+    path = folder / "resnet18-f37072fd.pth"
+    torch.save(state, path)
+    X = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+    model = ResNetClassifier(weights="imagenet", finetune=False, max_epochs=1, random_state=0)
+    with pytest.warns(UserWarning, match="not the file that torchvision publishes"):
+        model.fit(X, [0, 0, 1, 1])
+    loaded = model.weights_loaded_
+    assert loaded["kind"] == "imagenet"
+    assert loaded["file"] == path.name
+    assert loaded["sha256"] == file_hash(path)
+    assert loaded["n_loaded"] == len(state) - 2
+    assert loaded["unexpected"] == ["fc.bias", "fc.weight"]
+    assert all(name.endswith("num_batches_tracked") for name in loaded["missing"])
+    assert len(loaded["missing"]) == 20
+    # Embeddings are those of torchvision's network on torchvision's preprocessing.
+    scale = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    x = scale(torch.from_numpy(X).permute(0, 3, 1, 2).float() / 255)
+    published.fc = torch.nn.Identity()
+    with torch.no_grad():
+        expected = published.eval()(x).numpy()
+    np.testing.assert_allclose(model.transform(X), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="for width=64, got width=8"):
+        model.set_params(width=8).fit(X, [0, 0, 1, 1])
+
+
+def test_a_path_is_reported(tmp_path):
+    path = save_weights(_small(), tmp_path / "mine.safetensors")
+    X = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
+    model = ResNetClassifier(width=8, weights=str(path), finetune=0, max_epochs=1).fit(
+        X, [0, 0, 1, 1]
+    )
+    assert model.weights_loaded_["kind"] == "file"
+    assert model.weights_loaded_["file"] == "mine.safetensors"
+    assert model.weights_loaded_["sha256"] == file_hash(path)
+    assert (
+        model.set_params(weights=None, finetune=True).fit(X, [0, 0, 1, 1]).weights_loaded_ is None
+    )
