@@ -14,6 +14,7 @@ from . import (
     testing as testing,
 )
 from .cohort import Cohort as Cohort, Select as Select, read_manifest as read_manifest
+from .evaluation import evaluate as evaluate
 from .guidelines import GuidelineClassifier as GuidelineClassifier
 from .neural import ResNetClassifier as ResNetClassifier
 from .signals import (

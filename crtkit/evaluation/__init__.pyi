@@ -1,3 +1,10 @@
+from ._evaluate import evaluate as evaluate
+from ._result import Evaluation as Evaluation
+from .intervals import (
+    BootstrapInterval as BootstrapInterval,
+    bootstrap_interval as bootstrap_interval,
+    nadeau_bengio_interval as nadeau_bengio_interval,
+)
 from .splits import (
     RepeatedStratifiedPatientSplit as RepeatedStratifiedPatientSplit,
     group_holdout as group_holdout,

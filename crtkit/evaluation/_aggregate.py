@@ -1,0 +1,186 @@
+"""From answers for records to figures: votes of a patient, metrics of a split, replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from crtkit import metrics
+from crtkit.evaluation.intervals import patient_weights, replicate_answers, replicate_scores
+
+ANSWERS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
+SCORES = ("roc_auc", "average_precision", "brier")
+
+_CUT = {"probability": 0.5, "decision": 0.0, "label": 0.5}
+
+
+def resolve_scoring(scoring: Any) -> dict[str, Callable[..., float] | None]:
+    """Metrics by name; None stands for one of our own.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a scikit-learn scorer, which needs an estimator that is gone by then.
+    """
+    if scoring is None:
+        scoring = list(metrics.SCORERS)
+    if isinstance(scoring, str):
+        scoring = [scoring]
+    if not isinstance(scoring, dict):
+        scoring = dict.fromkeys(scoring)
+    found: dict[str, Callable[..., float] | None] = {}
+    for name, metric in scoring.items():
+        ours = metrics.SCORERS.get(name)
+        if ours is not None and (metric is None or metric is ours):
+            found[name] = None
+        elif metric is None:
+            raise ValueError(f"Unknown metric {name!r}; known are {list(metrics.SCORERS)}.")
+        elif hasattr(metric, "_score_func") or not callable(metric):
+            raise ValueError(
+                f"scoring[{name!r}] must be a function metric(y_true, y_score) of 0/1 truth and "
+                f"the score for the positive class, got {metric!r}: figures are computed from "
+                "predictions, when the estimator is gone."
+            )
+        else:
+            found[name] = metric
+    return found
+
+
+class Part(NamedTuple):
+    """Units (patients or records) that one fit answered for."""
+
+    model: str
+    seed: int
+    fold: int
+    kind: str
+    group: np.ndarray
+    truth: np.ndarray
+    called: np.ndarray
+    score: np.ndarray
+
+    def take(self, mask: np.ndarray) -> Part:
+        """The units of a subgroup."""
+        return self._replace(
+            group=self.group[mask],
+            truth=self.truth[mask],
+            called=self.called[mask],
+            score=self.score[mask],
+        )
+
+
+def iter_parts(predictions: pd.DataFrame, by: str) -> Iterator[Part]:
+    """Walk predictions of one set, model by model and split by split, as units."""
+    keys = ["model", "seed", "fold"]
+    key: Any
+    for key, rows in predictions.groupby(keys, sort=False, observed=True):
+        part = Part(
+            str(key[0]),
+            int(key[1]),
+            int(key[2]),
+            str(rows["kind"].iloc[0]),
+            rows["group"].to_numpy(dtype=object),
+            rows["y_true"].to_numpy(dtype=bool),
+            rows["y_pred"].to_numpy(dtype=bool),
+            rows["score"].to_numpy(dtype=np.float64),
+        )
+        yield vote(part) if by == "patient" else part
+
+
+def vote(part: Part) -> Part:
+    """One answer a patient: the mean score, and the call that goes with it.
+
+    Where the model's calls are those of the usual cut (0.5, or 0 for decision values), the mean
+    score is called by that cut; a model with another cut is voted by the majority of its calls,
+    ties positive.
+    """
+    patients, first, patient_of, n_records = np.unique(
+        part.group.astype(str), return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(patients) == len(part.group):
+        return part
+    cut = _CUT[part.kind]
+    score = np.bincount(patient_of, part.score) / n_records
+    share = np.bincount(patient_of, part.called) / n_records
+    usual = np.array_equal(part.called[part.score != cut], (part.score > cut)[part.score != cut])
+    called = np.where(score == cut, share >= 0.5, score > cut) if usual else share >= 0.5
+    called[n_records == 1] = part.called[first[n_records == 1]]
+    return Part(*part[:4], part.group[first], part.truth[first], called, score)
+
+
+def figures(part: Part, scoring: dict[str, Any]) -> dict[str, float]:
+    """Every metric of one part; nan where it is undefined."""
+    row = {}
+    for name, metric in scoring.items():
+        if metric is not None:
+            both = len(np.unique(part.truth)) == 2
+            row[name] = float(metric(part.truth.astype(int), part.score)) if both else np.nan
+        elif name == "brier" and part.kind != "probability":
+            row[name] = np.nan
+        else:
+            answer = part.called if name in ANSWERS else part.score
+            row[name] = getattr(metrics, name)(part.truth, answer, pos_label=True)
+    return row
+
+
+def replicate(
+    parts: list[Part],
+    scoring: dict[str, Any],
+    patients: np.ndarray,
+    n_bootstrap: int,
+    random_state: Any,
+) -> dict[str, np.ndarray]:
+    """Replicates of the mean over seeds of one model, patients drawn once for all seeds.
+
+    Parameters
+    ----------
+    parts : list of Part
+        One model's, all seeds and folds.
+    patients : ndarray
+        Every patient that may be drawn, sorted; the same for all models, so that replicate i is
+        the same draw for each and differences are paired.
+
+    Returns
+    -------
+    dict of ndarray of shape (n_bootstrap,)
+    """
+    where = [np.searchsorted(patients, part.group.astype(str)) for part in parts]
+    seeds = np.array([part.seed for part in parts])
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in scoring}
+    for weights in patient_weights(len(patients), n_bootstrap, random_state):
+        drawn = [_replicate_part(p, scoring, weights[:, w]) for p, w in zip(parts, where)]
+        for name in scoring:
+            blocks[name].append(mean_over_seeds(np.array([d[name] for d in drawn]), seeds))
+    return {name: np.concatenate(values) for name, values in blocks.items()}
+
+
+def _replicate_part(part: Part, scoring: dict[str, Any], weights: np.ndarray) -> dict[str, Any]:
+    undefined = np.full(len(weights), np.nan)
+    if not len(part.truth):
+        return dict.fromkeys(scoring, undefined)
+    values = replicate_answers(part.truth, part.called, weights)
+    values.update(replicate_scores(part.truth, part.score, weights))
+    if part.kind != "probability":
+        values["brier"] = undefined
+    for name, metric in scoring.items():
+        if metric is not None:
+            rows = (np.repeat(np.arange(len(w)), w) for w in weights.astype(int))
+            own = {name: metric}
+            values[name] = np.array([figures(part.take(r), own)[name] for r in rows])
+    return values
+
+
+def mean_over_seeds(values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Mean over folds within a seed, then over seeds; nan ones left out."""
+    per_seed = [nanmean(values[seeds == seed]) for seed in np.unique(seeds)]
+    return nanmean(np.array(per_seed))
+
+
+def nanmean(values: np.ndarray) -> np.ndarray:
+    """``numpy.nanmean`` over axis 0, without its warning where all are nan."""
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=0)
+    total = np.where(defined, values, 0).sum(axis=0)
+    return np.divide(total, n, out=np.full(np.shape(total), np.nan), where=n > 0)

@@ -1,0 +1,265 @@
+"""What an evaluation gives back: predictions, and every table made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit.evaluation._aggregate import (
+    SCORES,
+    Part,
+    figures,
+    iter_parts,
+    nanmean,
+    replicate,
+)
+from crtkit.evaluation.intervals import nadeau_bengio_interval, percentile_interval
+
+
+class Evaluation:
+    """Answers of models to records they were not fitted on, and tables made from them.
+
+    Made by :func:`crtkit.evaluate`.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row a model, seed, fold and record: columns ``set`` ("test" or the name of an external
+        cohort), ``model, seed, fold, row`` (position in that cohort), ``group, y_true, y_pred``
+        (labels), ``score`` (for the positive class) and ``kind`` of the score.
+    classes : tuple
+        Negative and positive label.
+    by : {"patient", "record"}
+        What is scored.
+    scoring : dict
+        Metrics by name.
+    splits : DataFrame
+        One row a seed and fold: ``n_train, n_test`` records and ``n_train_patients,
+        n_test_patients``.
+    subgroups : dict of dict of ndarray
+        Masks over the records of each set, by set and subgroup.
+    info : dict
+        Versions, device, threads, seeds, hash and source of the cohort, rows left out.
+
+    Notes
+    -----
+    The mean over seeds is the headline. :meth:`per_seed` shows every seed; the best one is never
+    summarised.
+    """
+
+    def __init__(
+        self,
+        predictions: pd.DataFrame,
+        *,
+        classes: tuple[Any, Any],
+        by: str,
+        scoring: dict[str, Callable[..., float] | None],
+        splits: pd.DataFrame,
+        subgroups: dict[str, dict[str, np.ndarray]],
+        info: dict[str, Any],
+    ) -> None:
+        self.predictions = predictions
+        self.classes = classes
+        self.by = by
+        self.scoring = scoring
+        self.splits = splits
+        self.subgroups = subgroups
+        self.info = info
+        self._parts_of: dict[tuple[str, str | None], list[Part]] = {}
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in the order of every table."""
+        return list(self.predictions["model"].cat.categories)
+
+    @property
+    def sets(self) -> list[str]:
+        """``"test"`` and the names of external cohorts."""
+        return list(self.predictions["set"].cat.categories)
+
+    @property
+    def note(self) -> str:
+        """What must stand beside every figure: units, seeds, and where the cohort comes from."""
+        source = self.info.get("source", "unstated")
+        parts = [
+            f"{self.info.get('cohort', 'cohort')}: {source}",
+            f"scored by {self.by}",
+            f"{len(self.info['seeds'])} seed(s)",
+        ]
+        if source == "simulated":
+            best = self.info.get("best_auc")
+            parts[0] += " patients, not a hospital's"
+            parts.append(f"best reachable AUC {_plain(best)}" if best else "best AUC not stated")
+        return "; ".join(parts)
+
+    def parts(self, on: str = "test", subgroup: str | None = None) -> list[Part]:
+        """Units of every model and split, as plain arrays (a building block for own tables).
+
+        Parameters
+        ----------
+        on : str, default="test"
+            ``"test"`` or the name of an external cohort.
+        subgroup : str, optional
+
+        Returns
+        -------
+        list of Part
+            Named tuples ``model, seed, fold, kind, group, truth, called, score``.
+
+        Raises
+        ------
+        ValueError
+            There is no such set or subgroup.
+        """
+        if (on, subgroup) not in self._parts_of:
+            if on not in self.sets:
+                raise ValueError(f"There is no set {on!r}; this evaluation has {self.sets}.")
+            rows = self.predictions[self.predictions["set"] == on]
+            if subgroup is not None:
+                known = self.subgroups.get(on, {})
+                if subgroup not in known:
+                    raise ValueError(f"There is no subgroup {subgroup!r} on {on!r}: {list(known)}.")
+                rows = rows[known[subgroup][rows["row"].to_numpy()]]
+            rows = rows.assign(y_true=rows["y_true"] == self.classes[1])
+            rows = rows.assign(y_pred=rows["y_pred"] == self.classes[1])
+            self._parts_of[on, subgroup] = list(iter_parts(rows, self.by))
+        return self._parts_of[on, subgroup]
+
+    def per_fold(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
+        """Every metric of every split.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+
+        Returns
+        -------
+        DataFrame
+            Indexed by model, seed and fold; one column a metric, nan where it is undefined.
+        """
+        parts = self.parts(on, subgroup)
+        index = pd.MultiIndex.from_tuples(
+            [part[:3] for part in parts], names=["model", "seed", "fold"]
+        )
+        return self._noted(pd.DataFrame([figures(p, self.scoring) for p in parts], index=index))
+
+    def per_seed(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
+        """Every metric of every seed, folds of a seed averaged.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+
+        Returns
+        -------
+        DataFrame
+            Indexed by model and seed; one column a metric. A fold where a metric is undefined is
+            left out of that seed's mean.
+        """
+        table = self.per_fold(on, subgroup)
+        seeds = table.groupby(level=["model", "seed"], sort=False).mean()
+        return self._noted(seeds)
+
+    def summary(
+        self,
+        on: str = "test",
+        subgroup: str | None = None,
+        *,
+        confidence: float = 0.95,
+        n_bootstrap: int = 1000,
+    ) -> pd.DataFrame:
+        """Mean and SD over seeds with intervals: one row a model.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+        confidence : float, default=0.95
+        n_bootstrap : int, default=1000
+            Replicates of the interval by patient; always the same draws.
+
+        Returns
+        -------
+        DataFrame
+            Two column levels, metric and: ``mean``; ``sd`` (over seeds; over folds where there is
+            one seed); ``ci_low, ci_high``, percentiles of the mean over seeds when *patients* are
+            drawn again, fits held fixed; ``nb_low, nb_high``, the Nadeau-Bengio interval over
+            splits, clipped to [0, 1] for our metrics, nan for external sets, where every seed
+            answers for the same patients; ``n_valid``, splits where the metric was defined. Last,
+            ``(cohort, source)``: simulated, real or unstated.
+        """
+        parts = self.parts(on, subgroup)
+        everyone = [part.group.astype(str) for part in parts]
+        patients = np.unique(np.concatenate(everyone)) if parts else np.array([], dtype=str)
+        ratio = self.test_train_ratio if on == "test" else None
+        rows = {}
+        for model in dict.fromkeys(part.model for part in parts):
+            own = [part for part in parts if part.model == model]
+            drawn = replicate(own, self.scoring, patients, n_bootstrap, 0)
+            values = [figures(part, self.scoring) for part in own]
+            seeds = np.array([part.seed for part in own])
+            row: dict[tuple[str, str], Any] = {}
+            for name, metric in self.scoring.items():
+                column = np.array([value[name] for value in values])
+                figure = _spread(column, seeds)
+                figure["ci_low"], figure["ci_high"] = percentile_interval(drawn[name], confidence)
+                limits = (np.nan, np.nan)
+                if ratio is not None:
+                    limits = nadeau_bengio_interval(column, ratio, confidence=confidence)
+                if metric is None:
+                    limits = (np.maximum(limits[0], 0.0), np.minimum(limits[1], 1.0))
+                figure["nb_low"], figure["nb_high"] = map(float, limits)
+                figure["n_valid"] = int(np.sum(~np.isnan(column)))
+                row.update({(name, key): value for key, value in figure.items()})
+            row["cohort", "source"] = self.info.get("source", "unstated")
+            rows[model] = row
+        columns = pd.MultiIndex.from_tuples(
+            list(next(iter(rows.values()), {})), names=["metric", "figure"]
+        )
+        data = {column: [row[column] for row in rows.values()] for column in columns}
+        index = pd.Index(list(rows), name="model")
+        return self._noted(pd.DataFrame(data, index=index, columns=columns))
+
+    @property
+    def test_train_ratio(self) -> float:
+        """Mean over splits of tested patients over training patients."""
+        ratio = self.splits["n_test_patients"] / self.splits["n_train_patients"]
+        return float(ratio.mean())
+
+    def _noted(self, table: pd.DataFrame) -> pd.DataFrame:
+        table.attrs["note"] = self.note
+        return table
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {len(self.models)} model(s); {self.note}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        shown = [name for name in ("accuracy", "ppv", "npv", *SCORES) if name in self.scoring]
+        shown = shown or list(self.scoring)
+        seeds = self.per_seed()
+        mean, sd = (getattr(seeds.groupby(level="model", sort=False), f)() for f in ("mean", "std"))
+        cells = {
+            name: [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean[name], sd[name])] for name in shown
+        }
+        table = pd.DataFrame(cells, index=mean.index).to_html()
+        return f"<div><p>{escape(self.note)}</p>{table}<p>mean ± SD over seeds</p></div>"
+
+
+def _spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
+    """Mean over seeds of the mean over folds, and its SD; over folds where there is one seed."""
+    per_seed = np.array([nanmean(column[seeds == seed]) for seed in np.unique(seeds)])
+    spread = per_seed if len(per_seed) > 1 else column
+    spread = spread[~np.isnan(spread)]
+    sd = float(spread.std(ddof=1)) if len(spread) > 1 else np.nan
+    return {"mean": float(nanmean(per_seed)), "sd": sd}
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,200 @@
+"""Intervals by patient, and intervals over repeated splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+from sklearn.utils import check_random_state
+
+from crtkit import metrics
+
+__all__ = ["BootstrapInterval", "bootstrap_interval", "nadeau_bengio_interval"]
+
+# A block of bootstrap weights holds about this many numbers.
+_BLOCK = 4_000_000
+
+
+class BootstrapInterval(NamedTuple):
+    """An estimate and its percentile interval; ``n_valid`` replicates were defined."""
+
+    estimate: float
+    low: float
+    high: float
+    n_valid: int
+
+
+def nadeau_bengio_interval(
+    values: ArrayLike, test_train_ratio: float, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of a mean over repeated splits, wider because training parts overlap.
+
+    mean +- t(J - 1) sqrt((1 / J + n_test / n_train) s^2) for J splits with variance s^2.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_splits,)
+        One figure a split; nan ones are left out.
+    test_train_ratio : float
+        Test over training size, 0.25 for 80:20.
+    confidence : float, default=0.95
+
+    Returns
+    -------
+    low, high : float
+        nan where fewer than two splits are defined. Not clipped to the range of a metric.
+
+    Raises
+    ------
+    ValueError
+        The ratio is not positive, or the confidence not in (0, 1).
+
+    References
+    ----------
+    Nadeau and Bengio, Inference for the generalization error, Machine Learning 52 (2003) 239-281,
+    section 3, the corrected resampled variance.
+
+    Examples
+    --------
+    >>> from crtkit.evaluation import nadeau_bengio_interval
+    >>> low, high = nadeau_bengio_interval([0.60, 0.70, 0.65, 0.75], 0.25)
+    >>> round(low, 3), round(high, 3)
+    (0.53, 0.82)
+    """
+    if not test_train_ratio > 0:
+        raise ValueError(f"test_train_ratio must be positive, got {test_train_ratio!r}.")
+    _check_confidence(confidence)
+    found = np.asarray(values, dtype=np.float64)
+    found = found[~np.isnan(found)]
+    if len(found) < 2:
+        return float("nan"), float("nan")
+    scale = np.sqrt((1 / len(found) + test_train_ratio) * found.var(ddof=1))
+    half = stats.t.ppf((1 + confidence) / 2, len(found) - 1) * scale
+    return float(found.mean() - half), float(found.mean() + half)
+
+
+def bootstrap_interval(
+    y_true: ArrayLike,
+    answer: ArrayLike,
+    groups: ArrayLike,
+    metric: Callable[..., float] = metrics.roc_auc,
+    *,
+    confidence: float = 0.95,
+    n_bootstrap: int = 2000,
+    random_state: Any = None,
+) -> BootstrapInterval:
+    """Percentile interval of a metric, drawing patients with all their records.
+
+    Parameters
+    ----------
+    y_true, answer : array-like of shape (n_records,)
+        Truth, and labels or scores as the metric takes them.
+    groups : array-like of shape (n_records,)
+        Patient of each record.
+    metric : callable, default=crtkit.metrics.roc_auc
+        ``metric(y_true, answer, sample_weight=...) -> float``.
+    confidence : float, default=0.95
+    n_bootstrap : int, default=2000
+    random_state : int, RandomState or None
+
+    Returns
+    -------
+    BootstrapInterval
+        ``estimate, low, high, n_valid``: replicates without a positive, say, are nan and counted.
+
+    Examples
+    --------
+    >>> from crtkit.evaluation import bootstrap_interval
+    >>> y, score = [0, 0, 1, 1] * 20, [0.1, 0.6, 0.4, 0.9] * 20
+    >>> result = bootstrap_interval(y, score, groups=range(80), random_state=0)
+    >>> result.estimate, result.n_valid
+    (0.75, 2000)
+    """
+    _check_confidence(confidence)
+    y_true, answer = np.asarray(y_true), np.asarray(answer)
+    _, patient_of = np.unique(np.asarray(groups), return_inverse=True)
+    n_patients = int(patient_of.max()) + 1
+    values = [
+        metric(y_true, answer, sample_weight=row[patient_of])
+        for weights in patient_weights(n_patients, n_bootstrap, random_state)
+        for row in weights
+    ]
+    low, high = percentile_interval(np.array(values), confidence)
+    estimate = metric(y_true, answer, sample_weight=None)
+    return BootstrapInterval(float(estimate), low, high, int(np.sum(~np.isnan(values))))
+
+
+def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Equal-tailed percentiles of the defined replicates; nan where there are none."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def patient_weights(n_patients: int, n_bootstrap: int, random_state: Any) -> Iterator[np.ndarray]:
+    """How often each patient is drawn, (n_replicates, n_patients), block after block."""
+    rng = check_random_state(random_state)
+    size = max(1, _BLOCK // n_patients)
+    for start in range(0, n_bootstrap, size):
+        n = min(size, n_bootstrap - start)
+        drawn = rng.randint(n_patients, size=(n, n_patients))
+        drawn += np.arange(n)[:, None] * n_patients
+        counts = np.bincount(drawn.ravel(), minlength=n * n_patients)
+        yield counts.reshape(n, n_patients).astype(np.float64)
+
+
+def replicate_answers(truth: np.ndarray, called: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Every metric of labels under many weightings at once, (n_replicates,) each.
+
+    Parameters
+    ----------
+    truth, called : ndarray of bool, shape (n_units,)
+    weights : ndarray of shape (n_replicates, n_units)
+    """
+    tp, fn = weights @ (truth & called), weights @ (truth & ~called)
+    fp, tn = weights @ (~truth & called), weights @ (~truth & ~called)
+    sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    return {
+        "accuracy": _ratio(tp + tn, tp + fn + fp + tn),
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "ppv": _ratio(tp, tp + fp),
+        "npv": _ratio(tn, tn + fn),
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def replicate_scores(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """``roc_auc``, ``average_precision`` and ``brier`` under many weightings at once."""
+    order = np.argsort(-score, kind="stable")
+    truth, score, weights = truth[order], score[order], weights[:, order]
+    first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
+    positive = np.add.reduceat(weights * truth, first, axis=1)
+    negative = np.add.reduceat(weights * ~truth, first, axis=1)
+    n_pos, n_neg = positive.sum(axis=1), negative.sum(axis=1)
+    above = np.cumsum(negative, axis=1)
+    wins = np.sum(positive * (n_neg[:, None] - above + negative / 2), axis=1)
+    hits = np.cumsum(positive, axis=1)
+    gained = np.sum(positive * np.nan_to_num(_ratio(hits, hits + above)), axis=1)
+    return {
+        "roc_auc": _ratio(wins, n_pos * n_neg),
+        "average_precision": _ratio(gained, n_pos),
+        "brier": _ratio(weights @ (score - truth) ** 2, weights.sum(axis=1)),
+    }
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    out = np.full(np.shape(denominator), np.nan)
+    return np.divide(numerator, denominator, out=out, where=denominator > 0)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
