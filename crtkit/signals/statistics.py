@@ -45,7 +45,7 @@ def lead_statistics(signals, statistics=STATISTICS):
     -----
     Sums are taken in the dtype of the signals, as numpy does. For float32 and up to 100,000
     samples, ``min``, ``max`` and the median of an odd number of samples are exact; against
-    float64, with ``m = max(abs(x))`` of the lead and ``1e-19 < m < 1e18``, an even median is
+    float64, with ``m = max(abs(x))`` of the lead and ``1e-15 < m < 1e18``, an even median is
     within ``1e-7 * m``, a mean within ``2e-6 * m`` and a standard deviation within ``4e-6 * m``
     (worst cases; some 1e-7 is usual). So an offset costs digits: 1 mV on an offset of 1000 mV
     keeps its standard deviation to 0.004 mV. Give float64 where that matters.
