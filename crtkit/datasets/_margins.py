@@ -1,0 +1,221 @@
+"""Distributions that have exactly the figures a baseline table prints, as maps of a normal score.
+
+Each margin turns a standard normal score ``w`` into a value and back; ``log_slope`` is the log of
+dw/dx, which turns a density of scores into a density of values.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import betaincinv, betaln, expit, log_ndtr, logit, ndtr, ndtri
+from scipy.stats import rankdata
+
+LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """Between two bounds, with the given quartiles: Tukey's g distribution on the logit scale."""
+
+    median: float
+    q1: float
+    q3: float
+    low: float
+    high: float
+
+    @property
+    def _shape(self):
+        q1, median, q3 = logit(
+            (np.array([self.q1, self.median, self.q3]) - self.low) / (self.high - self.low)
+        )
+        g = np.log((q3 - median) / (median - q1)) / ndtri(0.75)
+        return median, g, _bend(ndtri(0.75), g) / (q3 - median)
+
+    def value(self, w):
+        """Value at a score."""
+        median, g, rate = self._shape
+        return self.low + (self.high - self.low) * expit(median + _bend(w, g) / rate)
+
+    def score(self, x):
+        """Score of a value; far below zero outside the support."""
+        median, g, rate = self._shape
+        y = (logit(_unit(x, self.low, self.high)) - median) * rate
+        return y if abs(g) < 1e-9 else np.log(np.maximum(1.0 + g * y, 1e-12)) / g
+
+    def log_slope(self, x):
+        """Log of dw/dx."""
+        _, g, rate = self._shape
+        return np.log(rate) - g * self.score(x) + _log_logit_slope(x, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Between two bounds, with the given mean and standard deviation: a scaled beta."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+    @cached_property
+    def _shape(self):
+        width = self.high - self.low
+        mean, variance = (self.mean - self.low) / width, (self.sd / width) ** 2
+        total = mean * (1.0 - mean) / variance - 1.0
+        return mean * total, (1.0 - mean) * total
+
+    @cached_property
+    def _table(self):
+        # A beta's inverse is slow; between 4001 scores it is straight to some 1e-6.
+        a, b = self._shape
+        w = np.linspace(-8.0, 8.0, 4001)
+        u = np.where(w < 0, betaincinv(a, b, ndtr(w)), 1.0 - betaincinv(b, a, ndtr(-w)))
+        return w, self.low + (self.high - self.low) * u
+
+    def value(self, w):
+        """Value at a score."""
+        return np.interp(w, *self._table)
+
+    def score(self, x):
+        """Score of a value."""
+        w, values = self._table
+        return np.interp(x, values, w)
+
+    def log_slope(self, x):
+        """Log of dw/dx."""
+        a, b = self._shape
+        u = _unit(x, self.low, self.high)
+        density = (a - 1) * np.log(u) + (b - 1) * np.log1p(-u) - betaln(a, b)
+        w = self.score(x)
+        return density - np.log(self.high - self.low) + 0.5 * w**2 + LOG_ROOT_2PI
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Between two bounds, normal on the logit scale: for what no table prints."""
+
+    low: float
+    high: float
+    loc: float
+    scale: float
+
+    def value(self, w):
+        """Value at a score."""
+        return self.low + (self.high - self.low) * expit(self.loc + self.scale * w)
+
+    def score(self, x):
+        """Score of a value."""
+        return (logit(_unit(x, self.low, self.high)) - self.loc) / self.scale
+
+    def log_slope(self, x):
+        """Log of dw/dx."""
+        return _log_logit_slope(x, self.low, self.high) - np.log(self.scale)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score itself."""
+
+    def value(self, w):
+        """Value at a score."""
+        return w
+
+    def score(self, x):
+        """Score of a value."""
+        return x
+
+    def log_slope(self, x):
+        """Log of dw/dx."""
+        return np.zeros_like(x)
+
+
+class Mixture:
+    """Unit normals at several places: the marginal score of one coordinate over strata.
+
+    ``flatten`` maps a mixture score to a standard normal one, so that a printed margin holds over
+    all strata together although they differ.
+    """
+
+    def __init__(self, weights, means):
+        means, where = np.unique(means, return_inverse=True)
+        self.weights, self.means = np.bincount(where, weights), means
+        self._z = np.linspace(means.min() - 9.0, means.max() + 9.0, 4001)
+        gap = self._z[:, None] - means
+        # Either tail by itself keeps its digits.
+        lower = _log_mean(log_ndtr(gap), self.weights)
+        upper = _log_mean(log_ndtr(-gap), self.weights)
+        self._w = np.where(lower < upper, _ndtri_log(lower), -_ndtri_log(upper))
+
+    def flatten(self, z):
+        """Standard normal score of a mixture score."""
+        return np.interp(z, self._z, self._w)
+
+    def unflatten(self, w):
+        """Mixture score of a standard normal score."""
+        return np.interp(w, self._w, self._z)
+
+    def log_density(self, z):
+        """Log of the mixture's density."""
+        return _log_mean(-0.5 * (np.asarray(z)[..., None] - self.means) ** 2, self.weights) - (
+            LOG_ROOT_2PI
+        )
+
+
+def _unit(x, low, high):
+    """Place of ``x`` between bounds; outside them, so near the edge that its density is nil."""
+    return np.clip((x - low) / (high - low), 1e-12, 1.0 - 1e-12)
+
+
+def _log_logit_slope(x, low, high):
+    u = _unit(x, low, high)
+    return -np.log(u) - np.log1p(-u) - np.log(high - low)
+
+
+def _bend(w, g):
+    return w if abs(g) < 1e-9 else np.expm1(g * w) / g
+
+
+def _log_mean(logs, weights):
+    top = logs.max(axis=-1, keepdims=True)
+    return top[..., 0] + np.log(np.exp(logs - top) @ weights)
+
+
+def _ndtri_log(log_p):
+    return ndtri(np.exp(np.minimum(log_p, np.log(0.5))))
+
+
+def shift_to_total(log_odds, weights, total):
+    """Probabilities with these log odds up to a constant, and this weighted sum."""
+    if total <= 0 or total >= weights.sum():
+        return np.full(len(log_odds), float(total > 0))
+
+    def excess(shift):
+        return weights @ expit(log_odds + shift) - total
+
+    return expit(log_odds + brentq(excess, -60.0, 60.0, xtol=1e-13))
+
+
+def draw_exactly(probabilities, count, rng):
+    """Ones and zeros with these inclusion probabilities and exactly ``count`` ones.
+
+    Madow's systematic sampling over a random order; the probabilities must add up to ``count``.
+    """
+    order = rng.permutation(len(probabilities))
+    sums = np.minimum(np.cumsum(probabilities[order]), count)
+    sums[-1] = count
+    out = np.empty(len(order), dtype=np.int64)
+    out[order] = np.diff(np.floor(np.append(0.0, sums) + rng.uniform()))
+    return out
+
+
+def auc_with_error(scores, y):
+    """Area under the ROC curve and its standard error (DeLong's)."""
+    positive, negative = scores[y == 1], scores[y == 0]
+    n1, n0 = len(positive), len(negative)
+    ranks = rankdata(np.concatenate([positive, negative]))
+    above = (ranks[:n1] - rankdata(positive)) / n0
+    below = 1.0 - (ranks[n1:] - rankdata(negative)) / n1
+    error = np.sqrt(above.var(ddof=1) / n1 + below.var(ddof=1) / n0)
+    return float(above.mean()), float(error)
