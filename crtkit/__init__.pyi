@@ -16,6 +16,11 @@ from . import (
 from .cohort import Cohort as Cohort, Select as Select, read_manifest as read_manifest
 from .evaluation import evaluate as evaluate
 from .guidelines import GuidelineClassifier as GuidelineClassifier
+from .images import (
+    ECGRenderer as ECGRenderer,
+    IdentityEraser as IdentityEraser,
+    JPEGLoader as JPEGLoader,
+)
 from .neural import ResNetClassifier as ResNetClassifier
 from .signals import (
     LeadFilter as LeadFilter,

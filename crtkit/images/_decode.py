@@ -1,0 +1,190 @@
+"""One file to one upright RGB page, or one reason why not."""
+
+import os
+import stat
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from sklearn.base import clone
+
+# A closed list: Pillow would otherwise try every plugin it has, some of which start programs.
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+MAX_PIXELS = 80_000_000
+"""Pages with more pixels are refused: A4 at 600 dpi has 35 million."""
+
+_GAP = 2  # decode at least so many times larger than asked: less loses the trace
+_TURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+
+
+def check_size(size, name):
+    """Raise unless ``size`` is None or two positive whole numbers."""
+    if size is None:
+        return
+    good = isinstance(size, (tuple, list, np.ndarray)) and len(size) == 2
+    if not good or not all(isinstance(n, (int, np.integer)) and n > 0 for n in size):
+        raise ValueError(
+            f"{name} expects size as (height, width) in pixels, or None to keep the pages' own, "
+            f"got {size!r}."
+        )
+
+
+def resize_page(image, size, aspect="stretch", box=None):
+    """Resize an RGB image with antialiasing.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    size : tuple of int
+        (height, width).
+    aspect : {"stretch", "pad"}
+        "pad" keeps proportions and fills up with white.
+    box : tuple of float, optional
+        Part of the image that is the page.
+
+    Returns
+    -------
+    PIL.Image.Image
+    """
+    height, width = (int(n) for n in size)
+    left, top, right, bottom = box or (0, 0, *image.size)
+    if aspect == "pad":
+        scale = min(width / (right - left), height / (bottom - top))
+        inner = (
+            max(1, round(scale * (right - left))),
+            max(1, round(scale * (bottom - top))),
+        )
+    else:
+        inner = (width, height)
+    # A triangle filter over all pixels beneath: sampling single pixels would lose thin traces.
+    small = image.resize(inner, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+    if inner == (width, height):
+        return small
+    page = Image.new("RGB", (width, height), "white")
+    page.paste(small, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return page
+
+
+def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pixels=MAX_PIXELS):
+    """Decode a file; the parameters are those of :func:`crtkit.images.load_image`.
+
+    Returns
+    -------
+    page : ndarray of uint8, shape (height, width, 3)
+    enlarged : bool
+        Whether the file has fewer pixels than asked, along either side.
+
+    Raises
+    ------
+    ValueError
+        With the reason only: who calls knows the path.
+    """
+    _check_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _check_image(image, max_pixels)
+            page, box, turn, stored = _open_upright(image, size, reduced and erase is None)
+    except _Refused as error:
+        raise ValueError(str(error)) from error
+    except UnidentifiedImageError as error:
+        raise ValueError("not a JPEG, PNG, TIFF, BMP or WebP image") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"more pixels than Pillow's own limit: {error}") from error
+    except Exception as error:
+        # Decoders raise whatever damaged bytes lead them to (OSError, SyntaxError, struct.error,
+        # zlib.error, ...); each is a bad file, and must not hide the other bad files.
+        raise ValueError(f"damaged, cannot be decoded: {error}") from error
+    if erase is not None:
+        page = Image.fromarray(erase_page(np.asarray(page), erase))
+    if size is None:
+        return np.array(page), False
+    height, width = _turned(size, turn)
+    small = resize_page(page, (height, width), aspect, box)
+    if turn in _TURN:
+        small = small.transpose(_TURN[turn])
+    return np.array(small), stored[0] < width or stored[1] < height
+
+
+class _Refused(Exception):
+    """A reason of ours, among those of the decoders."""
+
+
+def _check_file(path):
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(f"not a path but {type(path).__name__}")
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        raise ValueError("no such file") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot be opened: {error}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise ValueError("a directory, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a regular file")
+    if status.st_size == 0:
+        raise ValueError("an empty file (0 bytes)")
+
+
+def _check_image(image, max_pixels):
+    width, height = image.size
+    if width * height > max_pixels:
+        raise _Refused(f"{width} x {height} pixels, more than max_pixels={max_pixels}")
+    # A phone's MPO carries its preview as a second picture; other formats carry other pages.
+    frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
+    if frames > 1:
+        raise _Refused(f"holds {frames} pictures; save the page as a file of its own")
+
+
+def _open_upright(image, size, reduced):
+    """RGB image, the box in it that is the page, the turn it still needs, its size undecimated."""
+    if not reduced or size is None or image.format not in ("JPEG", "MPO"):
+        upright = _rgb(ImageOps.exif_transpose(image))
+        return upright, None, 1, upright.size
+    stored = image.size
+    turn = image.getexif().get(_ORIENTATION, 1)
+    height, width = _turned(size, turn)
+    drafted = image.draft(None, (_GAP * width, _GAP * height))
+    # 2213 pixels at half scale are 1106.5, stored as 1107: the box keeps the half in its place.
+    return _rgb(image), drafted[1] if drafted else None, turn, stored
+
+
+def _turned(size, turn):
+    return tuple(size)[::-1] if turn in (5, 6, 7, 8) else tuple(size)
+
+
+def _rgb(image):
+    """Any mode to 8-bit RGB, transparent pixels on white."""
+    if image.mode == "F":
+        raise _Refused("32-bit float pixels have no known range; save it with 8 or 16 bits")
+    if image.mode == "I" or image.mode.startswith("I;"):
+        grey = np.asarray(image).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise _Refused("32-bit pixels have no known range; save it with 8 or 16 bits")
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(paper, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def erase_page(page, erase):
+    """Apply an eraser (transformer of pages, or function of one page) to one page."""
+    if hasattr(erase, "fit_transform"):
+        out = np.asarray(clone(erase).fit_transform(page[None]))[0]
+    else:
+        out = np.asarray(erase(page))
+    if out.dtype != np.uint8 or out.ndim != 3 or out.shape[2] != 3:
+        raise ValueError(
+            f"erase must give a uint8 page (height, width, 3), gave {out.dtype} {out.shape}"
+        )
+    return out

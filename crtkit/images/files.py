@@ -1,0 +1,302 @@
+"""Files to pages of one size, every bad file named once."""
+
+import os
+import threading
+import warnings
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+import PIL
+from sklearn.utils.parallel import Parallel, delayed
+
+from crtkit.images._decode import MAX_PIXELS, check_size, read_page
+
+_NAMED = 10  # bad files that a message names; its ``errors`` has them all
+
+
+class UnreadableImageError(ValueError):
+    """Some files cannot be read as pages.
+
+    Parameters
+    ----------
+    message : str
+    errors : dict
+        Path -> reason, each bad path once.
+    """
+
+    def __init__(self, message, errors=None):
+        super().__init__(message, errors or {})
+        self.errors = errors or {}
+
+    def __str__(self):
+        return self.args[0]
+
+
+class UnreadableImageWarning(UserWarning):
+    """Some files could not be read and became white pages.
+
+    Parameters
+    ----------
+    message : str
+    errors : dict
+        Path -> reason, each bad path once.
+    """
+
+    def __init__(self, message, errors=None):
+        super().__init__(message)
+        self.errors = errors or {}
+
+
+def load_image(
+    path,
+    size=(224, 224),
+    *,
+    erase=None,
+    aspect="stretch",
+    reduced=True,
+    max_pixels=MAX_PIXELS,
+):
+    """Read one file as an upright RGB page.
+
+    Parameters
+    ----------
+    path : path-like
+        JPEG, PNG, TIFF, BMP or WebP. EXIF orientation is applied; grey, palette, 16-bit grey
+        (divided by 257) and CMYK become 8-bit RGB; transparent parts become white.
+    size : tuple of (height, width) or None
+        Resized with antialiasing; None keeps the file's own size.
+    erase : transformer of pages or callable, optional
+        Applied to the whole page in full resolution, before it is resized: an
+        :class:`~crtkit.images.IdentityEraser`, or a function of one page (height, width, 3).
+    aspect : {"stretch", "pad"}
+        Whether the page is stretched to ``size``, as in mori2025, or keeps its proportions on a
+        white ground.
+    reduced : bool
+        Let the JPEG decoder skip resolution that is not needed, down to twice the target. Within
+        some 2 of 255 of a full decoding (which clips the overshoot of the compression at white, so
+        that it is the darker of the two), and more than twice as fast.
+    max_pixels : int
+        Larger files are refused before they are decoded.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+
+    Raises
+    ------
+    UnreadableImageError
+        A ValueError that says why: no such file, a directory, an empty file, not an image,
+        damaged or truncated, several pictures in one file, too many pixels, float pixels, or an
+        eraser that does not know the page.
+
+    Notes
+    -----
+    Damage inside a JPEG's data that its decoder can step over goes unnoticed: JPEG has no checksum.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> from crtkit.images import load_image
+    >>> path = os.path.join(tempfile.mkdtemp(), "page.jpg")
+    >>> Image.new("L", (2200, 1700), "white").save(path)
+    >>> load_image(path, size=(224, 224)).shape
+    (224, 224, 3)
+    """
+    how = _how(size, erase, aspect, reduced, max_pixels)
+    return load_many([path], how, "raise", None, None, "load_image")[0]
+
+
+def load_images(
+    paths,
+    size=(224, 224),
+    *,
+    erase=None,
+    aspect="stretch",
+    reduced=True,
+    max_pixels=MAX_PIXELS,
+    on_error="raise",
+    n_jobs=None,
+    cache_dir=None,
+):
+    """Read files as pages of one size.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        A path that comes several times is decoded once.
+    size, erase, aspect, reduced, max_pixels
+        As in :func:`load_image`. With ``size=None`` all pages must have one size.
+    on_error : {"raise", "white"}
+        What becomes of files that cannot be read: one error that lists them all, or white pages
+        and one warning that lists them all.
+    n_jobs : int, optional
+        Threads (decoding releases the interpreter's lock); the pages do not depend on it.
+    cache_dir : path-like, optional
+        Folder that keeps decoded pages as ``.npy`` files, for the next call with the same file
+        (path, size in bytes, time of change) and the same parameters.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_records, height, width, 3)
+
+    Raises
+    ------
+    UnreadableImageError
+        A ValueError: the first ten bad paths with the reason each, and how many there are;
+        ``errors`` has all. Also raised when no file at all can be read.
+
+    Warns
+    -----
+    UnreadableImageWarning
+        With ``on_error="white"``; its ``errors`` has all paths and reasons.
+    UserWarning
+        Files that are smaller than ``size``, and were enlarged.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> from crtkit.images import load_images
+    >>> path = os.path.join(tempfile.mkdtemp(), "page.png")
+    >>> Image.new("RGB", (300, 200), "white").save(path)
+    >>> load_images([path, path], size=(112, 112)).shape
+    (2, 112, 112, 3)
+    """
+    how = _how(size, erase, aspect, reduced, max_pixels)
+    return load_many(paths, how, on_error, n_jobs, cache_dir, "load_images")
+
+
+def check_images(paths, *, erase=None, max_pixels=MAX_PIXELS, n_jobs=None):
+    """Find files that cannot be read, before a study starts.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+    erase, max_pixels, n_jobs
+        As in :func:`load_images`.
+
+    Returns
+    -------
+    dict
+        Path -> reason, for every bad path once; empty where all is well.
+
+    Examples
+    --------
+    >>> from crtkit.images import check_images
+    >>> check_images(["nowhere.jpg"])
+    {'nowhere.jpg': 'no such file'}
+    """
+    read = partial(read_page, size=(1, 1), erase=erase, max_pixels=max_pixels)
+    unique = {_key(path): path for path in paths}
+    found = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_try)(read, path) for path in unique.values()
+    )
+    return {key: reason for key, (_, reason, _) in zip(unique, found) if reason}
+
+
+def load_many(paths, how, on_error, n_jobs, cache_dir, name):
+    """Behind :func:`load_images` and :class:`JPEGLoader`, with ``name`` in its messages."""
+    check_size(how["size"], name)
+    keys = [_key(path) for path in paths]
+    if not keys:
+        raise ValueError(f"Found array with 0 sample(s): {name} needs at least one path.")
+    originals = dict(zip(keys, paths))
+    if cache_dir is not None:
+        os.makedirs(cache_dir, exist_ok=True)
+        read = partial(_read_cached, folder=Path(cache_dir), **how)
+    else:
+        read = partial(read_page, **how)
+    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    found = parallel(delayed(_try)(read, path) for path in originals.values())
+    places = {key: [] for key in originals}
+    for i, key in enumerate(keys):
+        places[key].append(i)
+    pages, errors, small = None, {}, []
+    for key, (page, reason, enlarged) in zip(originals, found):
+        if pages is None and page is not None:
+            pages = np.full((len(keys), *page.shape), 255, dtype=np.uint8)
+        if page is not None and page.shape != pages.shape[1:]:
+            reason = (
+                f"{page.shape[0]} x {page.shape[1]} pixels, the first page {pages.shape[1]} x "
+                f"{pages.shape[2]} (height x width): give a size"
+            )
+        if reason:
+            errors[key] = reason
+            continue
+        pages[places[key]] = page
+        if enlarged:
+            small.append(key)
+    if errors:
+        _report(errors, len(originals), on_error == "raise" or pages is None, name)
+    if small:
+        warnings.warn(
+            f"{name}: {len(small)} of {len(originals)} files are smaller than "
+            f"{how['size'][0]} x {how['size'][1]} pixels and were enlarged, such as {small[0]}.",
+            stacklevel=3,
+        )
+    return pages
+
+
+def _how(size, erase, aspect, reduced, max_pixels):
+    names = ("size", "erase", "aspect", "reduced", "max_pixels")
+    return dict(zip(names, (size, erase, aspect, reduced, max_pixels)))
+
+
+def _key(path):
+    return os.fspath(path) if isinstance(path, (str, os.PathLike)) else repr(path)
+
+
+def _try(read, path):
+    """Page, reason why there is none, whether it was enlarged."""
+    try:
+        page, enlarged = read(path)
+    except ValueError as error:
+        return None, str(error) or "unreadable", False
+    return page, None, enlarged
+
+
+def _report(errors, n_files, fatal, name):
+    lines = [f"  {path}: {reason}" for path, reason in list(errors.items())[:_NAMED]]
+    if len(errors) > _NAMED:
+        lines.append(f"  ... and {len(errors) - _NAMED} more, all in `errors` of this exception")
+    listed = "\n".join(lines)
+    if fatal:
+        raise UnreadableImageError(
+            f"{name} cannot read {len(errors)} of {n_files} files:\n{listed}\n"
+            "Repair them, leave their records out, or set on_error='white'.",
+            errors,
+        )
+    warnings.warn(
+        UnreadableImageWarning(
+            f"{name} cannot read {len(errors)} of {n_files} files; their pages are "
+            f"white:\n{listed}",
+            errors,
+        ),
+        stacklevel=4,
+    )
+
+
+def _read_cached(path, folder, **how):
+    """As ``read_page``, through a folder of ``.npy`` files."""
+    try:
+        status = os.stat(path)
+    except (OSError, TypeError, ValueError):
+        return read_page(path, **how)  # which says why
+    identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns, PIL.__version__)
+    file = folder / f"{joblib.hash((identity, sorted(how.items(), key=str)))}.npy"
+    try:
+        page = np.load(file, allow_pickle=False)
+        if page.dtype == np.uint8 and page.ndim == 3 and page.shape[2] == 3:
+            return page, False
+    except (OSError, ValueError, EOFError):
+        pass  # not there yet, or damaged: decode
+    page, enlarged = read_page(path, **how)
+    if not enlarged:  # small files are read quickly, and their warning would be lost
+        part = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+        with open(part, "wb") as out:
+            np.save(out, page, allow_pickle=False)
+        os.replace(part, file)
+    return page, enlarged

@@ -1,0 +1,235 @@
+"""Paths to pages, as an estimator."""
+
+import os
+from numbers import Integral
+
+import numpy as np
+from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from crtkit._rows import Rows
+from crtkit._validation import check_records, iter_blocks
+from crtkit.images._decode import MAX_PIXELS, check_size, erase_page, resize_page
+from crtkit.images.files import load_many
+
+_BLOCK = 16
+
+
+class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Paths in, pages of one size out: the first step of every image pipeline.
+
+    Nothing is learned. A Pipeline calls it once a fit, so each file is decoded once a fit and not
+    once an epoch; ``cache_dir`` makes that once altogether, across folds and searches.
+
+    Parameters
+    ----------
+    size : tuple of (height, width) or None, default=(224, 224)
+        Resized with antialiasing; None keeps the files' own size, which must then be one.
+    erase : transformer of pages, callable or None, default=None
+        Applied to each whole page in full resolution, before it is resized, such as
+        :class:`~crtkit.IdentityEraser`. A clone is used for every page.
+    aspect : {"stretch", "pad"}, default="stretch"
+        Whether pages are stretched to ``size``, or keep their proportions on a white ground.
+    reduced : bool, default=True
+        Let the JPEG decoder skip resolution that is not needed: see :func:`load_image`.
+    max_pixels : int, default=80_000_000
+        Files with more are refused before they are decoded. Above 179 million, raise Pillow's
+        ``PIL.Image.MAX_IMAGE_PIXELS`` too.
+    on_error : {"raise", "white"}, default="raise"
+        What becomes of files that cannot be read: one error, or white pages and one warning,
+        either of which lists every bad path once.
+    n_jobs : int, default=None
+        Threads.
+    cache_dir : path-like, default=None
+        Folder that keeps decoded pages as ``.npy`` files, 150 kB each at 224 x 224. An entry is
+        found by path, size in bytes, time of change, and all parameters above. Nothing is ever
+        removed: delete the folder when the study is over.
+
+    Attributes
+    ----------
+    input_kind_ : {"paths", "pages", "rows of pixels"}
+        What ``fit`` saw.
+    shape_in_ : tuple of int
+        Shape of one record, for pages and rows of pixels.
+    n_features_in_ : int
+        Axis 1 of pages and rows of pixels.
+
+    See Also
+    --------
+    load_image : one file.
+    check_images : which files are bad, and why.
+
+    Notes
+    -----
+    Pages that are already arrays (n_records, height, width, 3) or grey (n_records, height, width),
+    uint8, are erased and resized as files are; 2-D input, rows of pixels, passes through.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> from crtkit import JPEGLoader
+    >>> path = os.path.join(tempfile.mkdtemp(), "page.jpg")
+    >>> Image.new("RGB", (2200, 1700), "white").save(path)
+    >>> JPEGLoader(size=(112, 112)).fit_transform([path, path]).shape
+    (2, 112, 112, 3)
+    """
+
+    _parameter_constraints = {
+        "size": ["array-like", None],
+        "erase": [HasMethods(["fit", "transform"]), callable, None],
+        "aspect": [StrOptions({"stretch", "pad"})],
+        "reduced": ["boolean"],
+        "max_pixels": [Interval(Integral, 1, None, closed="left")],
+        "on_error": [StrOptions({"raise", "white"})],
+        "n_jobs": [Integral, None],
+        "cache_dir": [str, os.PathLike, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        size=(224, 224),
+        erase=None,
+        aspect="stretch",
+        reduced=True,
+        max_pixels=MAX_PIXELS,
+        on_error="raise",
+        n_jobs=None,
+        cache_dir=None,
+    ):
+        self.size = size
+        self.erase = erase
+        self.aspect = aspect
+        self.reduced = reduced
+        self.max_pixels = max_pixels
+        self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.cache_dir = cache_dir
+
+    def set_output(self, *, transform=None):
+        """Do nothing: pages are not a table."""
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the parameters and what kind of input comes; no file is opened.
+
+        Parameters
+        ----------
+        X : array-like of path-like, shape (n_records,), or pages, or rows of pixels
+            A DataFrame or array with a single column of paths will do.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Wrong parameters, or neither paths nor pages.
+        """
+        check_size(self.size, type(self).__name__)
+        for name in ("shape_in_", "n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+        if _paths(X, type(self).__name__) is not None:
+            self.input_kind_ = "paths"
+        else:
+            X = self._check_pages(X, reset=True)
+            self.input_kind_ = "pages" if X.ndim > 2 else "rows of pixels"
+        return self
+
+    def transform(self, X):
+        """Read every page.
+
+        Parameters
+        ----------
+        X : array-like of path-like, shape (n_records,), or pages, or rows of pixels
+
+        Returns
+        -------
+        ndarray of uint8, shape (n_records, height, width, 3)
+            Rows of pixels, and pages with nothing to do, come back as they are.
+
+        Raises
+        ------
+        UnreadableImageError
+            A ValueError with every bad path once.
+        """
+        check_is_fitted(self)
+        name = type(self).__name__
+        paths = _paths(X, name)
+        if (paths is not None) != (self.input_kind_ == "paths"):
+            raise ValueError(
+                f"{name} was fitted on {self.input_kind_}, but now got "
+                f"{'paths' if paths is not None else 'an array of numbers'}. Refit it."
+            )
+        if paths is None:
+            return self._fit_size(self._check_pages(X, reset=False))
+        names = ("size", "erase", "aspect", "reduced", "max_pixels")
+        how = {name: getattr(self, name) for name in names}
+        return load_many(paths, how, self.on_error, self.n_jobs, self.cache_dir, name)
+
+    def _check_pages(self, X, reset):
+        """Rows of pixels of any number, or pages of uint8, of any height and width."""
+        X = check_records(
+            self,
+            X,
+            kind="images",
+            reset=reset,
+            ndim=(2, 3, 4),
+            dtype="numeric",
+            free_axes=() if np.ndim(X) == 2 else (1, 2),
+        )
+        colours = X.shape[3] if X.ndim == 4 else 3
+        if X.ndim > 2 and (X.dtype != np.uint8 or colours != 3):
+            raise ValueError(
+                f"{type(self).__name__} expects pages as uint8 of shape (n_records, height, "
+                f"width, 3), or (n_records, height, width) if grey; got {X.dtype} {X.shape}."
+            )
+        return X
+
+    def _fit_size(self, X):
+        if X.ndim == 2:
+            return X
+        own = X.shape[1:3]
+        height, width = own if self.size is None else tuple(self.size)
+        if self.erase is None and X.ndim == 4 and (height, width) == own:
+            return X
+        pages = np.empty((len(X), height, width, 3), dtype=np.uint8)
+        for where, block in iter_blocks(X, _BLOCK, dtype="numeric"):
+            for i, page in enumerate(block, start=where.start):
+                page = page if page.ndim == 3 else np.repeat(page[:, :, None], 3, axis=2)
+                page = page if self.erase is None else erase_page(page, self.erase)
+                image = Image.fromarray(page)
+                pages[i] = np.asarray(resize_page(image, (height, width), self.aspect))
+        return pages
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _paths(X, name):
+    """The paths in X as a list, or None where X holds no text."""
+    if isinstance(X, Rows) or hasattr(X, "toarray") or getattr(X, "ndim", 1) > 2:
+        return None
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy(dtype=object)
+    cells = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
+    if cells.dtype.kind not in "OU" or not cells.size:
+        return None
+    if not any(isinstance(cell, (str, os.PathLike)) for cell in cells.flat):
+        return None
+    if cells.ndim > 1 and cells.size != len(cells):
+        raise ValueError(
+            f"{name} expects one column of paths, got shape {cells.shape}. Put Select('image') in "
+            "front of it."
+        )
+    return cells.ravel().tolist()
