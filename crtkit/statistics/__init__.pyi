@@ -1,4 +1,10 @@
 from .correlation import pearson_table as pearson_table
+from .firth import fit_firth as fit_firth
+from .incremental import incremental_value as incremental_value
+from .logistic import (
+    multivariable_logistic as multivariable_logistic,
+    univariate_logistic as univariate_logistic,
+)
 from .tables import baseline_table as baseline_table
 from .tests import (
     corrected_resampled_ttest as corrected_resampled_ttest,

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy import stats
 
 from crtkit.statistics._blocks import check_blocks, pairs
+from crtkit.statistics._outcome import binary_outcome
 from crtkit.statistics._pvalues import holm, not_zero
 
 
@@ -214,14 +215,7 @@ def _auc_covariance(name, y, scores, groups, pos_label):
     scores = np.array([np.asarray(s, dtype=float) for s in _same_length(name, y, scores)])
     if not np.isfinite(scores).all():
         raise ValueError(f"{name} needs finite scores, got NaN or infinity. Drop those records.")
-    if pd.isna(y).any():
-        raise ValueError(f"{name}: y has missing labels. Drop those records first.")
-    classes = np.unique(y)
-    if len(classes) != 2:
-        raise ValueError(f"{name} needs two classes in y, got {len(classes)}: {classes[:5]}.")
-    if pos_label is not None and pos_label not in classes:
-        raise ValueError(f"{name}: pos_label={pos_label!r} is not one of the classes {classes}.")
-    positive = y == (classes[1] if pos_label is None else pos_label)
+    positive = binary_outcome(name, y, pos_label)
     m, n = int(positive.sum()), int((~positive).sum())
     clusters = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
     if len(clusters) != len(y):

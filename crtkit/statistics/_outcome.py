@@ -1,0 +1,116 @@
+"""What every regression here asks of its outcome and its covariates."""
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+from scipy.optimize import linprog
+
+
+def binary_outcome(name, y, pos_label=None):
+    """True where y is the positive class; exactly two classes, none missing.
+
+    Parameters
+    ----------
+    name : str
+        Of the caller, for messages.
+    y : array-like of shape (n_records,)
+    pos_label : label, optional
+        By default the greater label.
+    """
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"{name} needs y of shape (n_records,), got {y.shape}.")
+    if pd.isna(y).any():
+        raise ValueError(f"{name}: y has missing labels. Drop those records first.")
+    classes = np.unique(y)
+    if len(classes) != 2:
+        raise ValueError(f"{name} needs two classes in y, got {len(classes)}: {classes[:5]}.")
+    if pos_label is not None and pos_label not in classes:
+        raise ValueError(f"{name}: pos_label={pos_label!r} is not one of the classes {classes}.")
+    return y == (classes[1] if pos_label is None else pos_label)
+
+
+def covariates(name, X, y):
+    """X as a float DataFrame with text refused, and as long as y."""
+    if isinstance(X, pd.Series):
+        X = X.to_frame()
+    if not isinstance(X, pd.DataFrame):
+        values = np.asarray(X)
+        if values.ndim != 2:
+            raise ValueError(
+                f"{name} expects a DataFrame or a 2-D array (n_records, n_variables), got shape "
+                f"{values.shape}. One variable is X[['name']] or x.reshape(-1, 1)."
+            )
+        X = pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
+    if isinstance(y, pd.Series) and not y.index.equals(X.index):
+        raise ValueError(f"{name}: y is a Series whose index differs from X's.")
+    if len(X) != len(y):
+        raise ValueError(f"{name}: X has {len(X)} rows, y {len(y)}.")
+    if not X.columns.is_unique or not X.shape[1]:
+        raise ValueError(f"{name} needs at least one column, each name once: {list(X.columns)}.")
+    text = [c for c in X if not types.is_numeric_dtype(X[c])]
+    if text:
+        raise ValueError(
+            f"{name} needs numbers, {text} hold text. Code levels as 0/1 columns first, for "
+            f"example pd.get_dummies(X, columns={text}, drop_first=True)."
+        )
+    values = X.to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(values).any():
+        bad = list(X.columns[np.isinf(values).any(axis=0)])
+        raise ValueError(f"{name} needs finite values, {bad} have infinity.")
+    return pd.DataFrame(values, columns=X.columns)
+
+
+def standardised(frame):
+    """Columns with mean 0 and SD 1, and the SDs: estimates scale back exactly."""
+    values = frame.to_numpy()
+    scale = values.std(axis=0)
+    return (values - values.mean(axis=0)) / scale, scale
+
+
+def constant_columns(frame):
+    """Names of columns that do not vary beyond rounding."""
+    values = frame.to_numpy()
+    spread = np.ptp(values, axis=0) if len(values) else np.zeros(values.shape[1])
+    size = np.abs(values).max(axis=0, initial=0)
+    return [c for c, s, m in zip(frame.columns, spread, size) if s <= 1e-12 * m]
+
+
+def separating_direction(z, y):
+    """Direction along which the likelihood never falls: zeros where there is none.
+
+    A linear programme finds it (Konis K. Linear programming algorithms for detecting separated
+    data in binary logistic regression models. DPhil thesis, Oxford 2007). Coefficients that are
+    not zero in it have no finite maximum likelihood estimate.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n_records, n_variables)
+        Standardised, without the intercept.
+    y : ndarray of bool, shape (n_records,)
+
+    Returns
+    -------
+    ndarray of shape (n_variables,)
+    """
+    design = np.column_stack([np.ones(len(z)), z]) * np.where(y, 1.0, -1.0)[:, None]
+    result = linprog(
+        -design.sum(axis=0), A_ub=-design, b_ub=np.zeros(len(z)), bounds=(-1, 1), method="highs"
+    )
+    if result.x is None or result.fun is None or -result.fun < 1e-6:
+        return np.zeros(z.shape[1])
+    direction = np.asarray(result.x)[1:]
+    return np.where(np.abs(direction) > 1e-7, direction, 0.0)
+
+
+def variance_inflation(z):
+    """Variance inflation factor of each standardised column; inf where it is redundant."""
+    n, k = z.shape
+    if k == 1:
+        return np.ones(1)
+    correlation = z.T @ z / n
+    if np.linalg.matrix_rank(z, tol=1e-8 * np.sqrt(n)) < k:
+        values, vectors = np.linalg.eigh(correlation)
+        redundant = (np.abs(vectors[:, values < 1e-12 * k]) > 1e-6).any(axis=1)
+        return np.where(redundant, np.inf, 1.0)
+    return np.diag(np.linalg.inv(correlation))

@@ -1,0 +1,314 @@
+"""Logistic regression as clinical papers print it: odds ratios, intervals, added value."""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from crtkit.statistics._outcome import (
+    binary_outcome,
+    constant_columns,
+    covariates,
+    separating_direction,
+    standardised,
+    variance_inflation,
+)
+from crtkit.statistics._pvalues import format_p, not_zero
+from crtkit.statistics.firth import fit_firth
+
+METHODS = ("ml", "firth", "auto")
+COLUMNS = ("odds_ratio", "ci_low", "ci_high", "p_value", "coef", "se", "statistic")
+
+
+@dataclass
+class _Fit:
+    """One fitted model: a row of estimates a variable, in the units of the data."""
+
+    rows: list
+    method: str
+    loglik: float = np.nan
+    linear: np.ndarray | None = None
+    intercept: float = np.nan
+    notes: list = field(default_factory=list)
+
+
+def univariate_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
+    """One logistic regression a variable, each with an intercept.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray of shape (n_records, n_variables)
+        Numbers or flags. Records where a variable is missing are left out of its model only.
+    y : array-like of shape (n_records,)
+        Two classes; the greater label is the event.
+    method : {"ml", "firth", "auto"}, default="ml"
+        Maximum likelihood (statsmodels, binomial family) with Wald intervals, or Firth's
+        penalised likelihood with profile intervals. ``"auto"`` takes Firth where the classes are
+        separated, so that maximum likelihood has no estimate.
+    pos_label : label, optional
+        The class whose odds are modelled.
+    level : float, default=0.95
+        Of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        Index ``variable``; columns ``odds_ratio``, ``ci_low``, ``ci_high``, ``p_value``,
+        ``coef``, ``se``, ``statistic`` (z; likelihood-ratio chi-square for Firth), ``auc`` (of
+        this model on these records), ``n``, ``n_events``, ``separated``, ``method``, ``note``
+        (why there is no estimate), and printed ``or_ci`` and ``p``. An infinite estimate is
+        given as odds ratio 0 or inf with its reason, without interval or p-value.
+
+    Raises
+    ------
+    ValueError
+        Text columns, infinite values, one class, X and y of different length.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from crtkit.statistics import univariate_logistic
+    >>> y = np.repeat([0, 1], [12, 17])
+    >>> X = pd.DataFrame({"lbbb": np.repeat([0, 1, 0, 1], [9, 3, 5, 12])})
+    >>> univariate_logistic(X, y)[["or_ci", "p", "n"]]  # doctest: +NORMALIZE_WHITESPACE
+                         or_ci      p   n
+    variable
+    lbbb      7.20 [1.35–38.3]  0.021  29
+    """
+    name = "univariate_logistic"
+    frame, event = check_model(name, X, y, method, pos_label, level)
+    rows = []
+    for variable in frame:
+        there = frame[variable].notna().to_numpy()
+        row = _univariate_row(frame.loc[there, [variable]], event[there], method, level)
+        left_out = int((~there).sum())
+        if left_out:
+            row["note"] = _join(f"{left_out} missing values left out", row["note"])
+        rows.append({"variable": variable, **row})
+    return _finish(rows, ("auc", "n", "n_events", "separated", "method", "note"))
+
+
+def multivariable_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
+    """One logistic regression on all variables, with an intercept.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray of shape (n_records, n_variables)
+        Numbers or flags. Records with a missing value are left out, with a warning.
+    y : array-like of shape (n_records,)
+        Two classes; the greater label is the event.
+    method : {"ml", "firth", "auto"}, default="ml"
+        As in :func:`univariate_logistic`.
+    pos_label : label, optional
+    level : float, default=0.95
+
+    Returns
+    -------
+    DataFrame
+        Index ``variable``; columns as of :func:`univariate_logistic`, with ``vif`` (variance
+        inflation factor) in place of ``auc``. ``result.attrs`` holds ``intercept``, ``loglik``,
+        ``auc`` (on these records), ``n``, ``n_events``, ``events_per_parameter`` and ``method``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`univariate_logistic`; also constant or redundant columns, which are named.
+
+    Warns
+    -----
+    UserWarning
+        Fewer than ten events (of the rarer class) a parameter, a variance inflation factor above
+        ten, separated classes, records left out.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from crtkit.statistics import multivariable_logistic
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame(rng.normal(size=(80, 2)), columns=["ae30", "lvef"])
+    >>> y = X["ae30"] + rng.logistic(size=80) > 0
+    >>> result = multivariable_logistic(X, y)
+    >>> list(result.index), bool(result.loc["ae30", "p_value"] < 0.05)
+    (['ae30', 'lvef'], True)
+    """
+    name = "multivariable_logistic"
+    frame, event = check_model(name, X, y, method, pos_label, level)
+    frame, event = complete_records(name, frame, event)
+    k = frame.shape[1]
+    per_parameter = min(event.sum(), (~event).sum()) / k
+    if per_parameter < 10:
+        _warn(
+            f"{name}: {per_parameter:.1f} events a parameter (rarer class "
+            f"{min(event.sum(), (~event).sum())}, {k} variables); below 10 odds ratios are "
+            "biased away from 1. Use fewer variables or method='firth'."
+        )
+    vif = variance_inflation(standardised(frame)[0])
+    high = [f"{c} ({v:.0f})" for c, v in zip(frame, vif) if v > 10]
+    if high:
+        _warn(f"{name}: collinear variables, variance inflation above 10: {', '.join(high)}.")
+    fit = fit_model(frame, event, method, level)
+    for note in fit.notes:
+        _warn(f"{name}: {note}.")
+    rows = [
+        {
+            "variable": c,
+            **row,
+            "vif": v,
+            "n": len(frame),
+            "n_events": int(event.sum()),
+            "method": fit.method,
+        }
+        for c, row, v in zip(frame, fit.rows, vif)
+    ]
+    out = _finish(rows, ("vif", "n", "n_events", "separated", "method", "note"))
+    out.attrs.update(
+        intercept=fit.intercept,
+        loglik=fit.loglik,
+        auc=area(event, fit.linear),
+        n=len(frame),
+        n_events=int(event.sum()),
+        events_per_parameter=float(per_parameter),
+        method=fit.method,
+    )
+    return out
+
+
+def _univariate_row(frame, event, method, level):
+    row = dict.fromkeys((*COLUMNS, "auc"), np.nan)
+    row.update(n=len(frame), n_events=int(event.sum()), separated=False, method=method)
+    if event.all() or not event.any():
+        return {**row, "note": "one class among the records that have a value"}
+    if constant_columns(frame):
+        return {**row, "note": "constant"}
+    fit = fit_model(frame, event, method, level)
+    return {**row, **fit.rows[0], "auc": area(event, fit.linear), "method": fit.method}
+
+
+def fit_model(frame, event, method, level):
+    """One model, estimated on standardised columns and given back in the units of the data."""
+    z, scale = standardised(frame)
+    direction = separating_direction(z, event)
+    separated = bool(np.any(direction))
+    if method == "auto":
+        method = "firth" if separated else "ml"
+    if separated and method == "ml":
+        return _no_estimate(frame, z, direction)
+    design = np.column_stack([np.ones(len(z)), z])
+    if method == "firth":
+        got = fit_firth(design, event, level=level, columns=range(1, design.shape[1]))
+        coef, se, low, high = got.coef, got.se, got.ci_low[1:], got.ci_high[1:]
+        statistic, p, loglik = got.chi2[1:], got.p_value[1:], got.loglik
+    else:
+        coef, se, loglik = _maximum_likelihood(design, event)
+        reach = stats.norm.isf((1 - level) / 2) * se[1:]
+        low, high = coef[1:] - reach, coef[1:] + reach
+        statistic = coef[1:] / se[1:]
+        p = [not_zero(2 * stats.norm.sf(abs(s))) for s in statistic]
+    beta = coef[1:] / scale
+    rows = []
+    with np.errstate(over="ignore"):
+        odds, ci_low, ci_high = np.exp(beta), np.exp(low / scale), np.exp(high / scale)
+    for values in zip(odds, ci_low, ci_high, p, beta, se[1:] / scale, statistic):
+        rows.append({**dict(zip(COLUMNS, map(float, values))), "separated": separated, "note": ""})
+    intercept = coef[0] - (frame.to_numpy().mean(axis=0) * beta).sum()
+    return _Fit(rows, method, float(loglik), design @ coef, float(intercept))
+
+
+def _maximum_likelihood(design, event):
+    import statsmodels.api as sm
+
+    result = sm.GLM(event.astype(float), design, family=sm.families.Binomial()).fit(
+        maxiter=200, tol=1e-12
+    )
+    if not result.converged:
+        raise RuntimeError(
+            "the logistic model did not converge although the classes overlap: "
+            "use method='firth', or look for outliers."
+        )
+    return np.asarray(result.params), np.asarray(result.bse), result.llf
+
+
+def _no_estimate(frame, z, direction):
+    """Rows of a separated model: the odds ratios that run off, and why the rest is missing."""
+    names = [str(c) for c, d in zip(frame, direction) if d]
+    note = (
+        f"classes separated by {', '.join(names)}: no finite maximum likelihood estimate, "
+        "use method='firth'"
+    )
+    rows = []
+    for d in direction:
+        row = dict.fromkeys(COLUMNS, np.nan)
+        if d:
+            row["odds_ratio"] = np.inf if d > 0 else 0.0
+            row["coef"] = np.inf * d
+        rows.append({**row, "separated": True, "note": note})
+    return _Fit(rows, "ml", linear=z @ direction, notes=[note])
+
+
+def area(event, linear):
+    """Area under the ROC curve of a linear predictor on its own records."""
+    ranks = stats.rankdata(linear)
+    m = event.sum()
+    return float((ranks[event].sum() - m * (m + 1) / 2) / (m * (len(event) - m)))
+
+
+def check_model(name, X, y, method, pos_label, level):
+    """Covariates as a float frame and the event as bool, with options checked."""
+    if method not in METHODS:
+        raise ValueError(f"{name}: method must be one of {METHODS}, got {method!r}.")
+    if not 0 < level < 1:
+        raise ValueError(f"{name} needs 0 < level < 1, got {level!r}.")
+    frame = covariates(name, X, y)
+    return frame, binary_outcome(name, y, pos_label)
+
+
+def complete_records(name, frame, event):
+    """Records without missing values; varying, independent columns."""
+    there = frame.notna().all(axis=1).to_numpy()
+    if not there.all():
+        _warn(
+            f"{name}: {int((~there).sum())} of {len(frame)} records have missing values, left out."
+        )
+        frame, event = frame[there].reset_index(drop=True), event[there]
+    if event.all() or not event.any():
+        raise ValueError(f"{name} needs two classes, complete records are of one class.")
+    constant = constant_columns(frame)
+    if constant:
+        raise ValueError(f"{name}: constant columns {constant}: leave them out.")
+    z = standardised(frame)[0]
+    redundant = [c for c, v in zip(frame, variance_inflation(z)) if np.isinf(v)]
+    if redundant:
+        raise ValueError(
+            f"{name}: columns {redundant} are linearly dependent: leave one of them out."
+        )
+    if len(frame) <= frame.shape[1] + 1:
+        raise ValueError(
+            f"{name}: {len(frame)} records for {frame.shape[1]} variables and an intercept."
+        )
+    return frame, event
+
+
+def _finish(rows, columns):
+    out = pd.DataFrame(rows).set_index("variable")
+    out["or_ci"] = [
+        "" if np.isnan(low) else f"{_odds(odds)} [{_odds(low)}–{_odds(high)}]"
+        for odds, low, high in out[["odds_ratio", "ci_low", "ci_high"]].to_numpy(dtype=float)
+    ]
+    out["p"] = [format_p(p) for p in out["p_value"]]
+    return out[[*COLUMNS, *columns, "or_ci", "p"]]
+
+
+def _odds(value):
+    if value >= 1e5:
+        return f"{value:.1e}"
+    return f"{value:.2f}" if value < 10 else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _join(*notes):
+    return "; ".join(n for n in notes if n)
+
+
+def _warn(message):
+    warnings.warn(message, UserWarning, stacklevel=3)
