@@ -20,12 +20,15 @@ from .images import (
     ECGRenderer as ECGRenderer,
     IdentityEraser as IdentityEraser,
     JPEGLoader as JPEGLoader,
+    SpectrogramImager as SpectrogramImager,
 )
 from .neural import ResNetClassifier as ResNetClassifier
 from .signals import (
     LeadFilter as LeadFilter,
+    LeadSplicer as LeadSplicer,
     LeadStatistics as LeadStatistics,
     Resampler as Resampler,
+    STFTTransformer as STFTTransformer,
 )
 
 __version__: str

@@ -12,4 +12,14 @@ from .quality import (
     signal_quality as signal_quality,
     usable_records as usable_records,
 )
+from .splice import (
+    SPLICE_LAYOUTS as SPLICE_LAYOUTS,
+    LeadSplicer as LeadSplicer,
+    splice_leads as splice_leads,
+)
 from .statistics import LeadStatistics as LeadStatistics, lead_statistics as lead_statistics
+from .stft import (
+    STFTTransformer as STFTTransformer,
+    count_frames as count_frames,
+    spectrogram as spectrogram,
+)
