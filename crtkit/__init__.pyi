@@ -22,7 +22,13 @@ from .images import (
     JPEGLoader as JPEGLoader,
     SpectrogramImager as SpectrogramImager,
 )
-from .neural import ResNetClassifier as ResNetClassifier
+from .neural import (
+    FCNClassifier as FCNClassifier,
+    InceptionTimeClassifier as InceptionTimeClassifier,
+    LSTMFCNClassifier as LSTMFCNClassifier,
+    ResNet1dClassifier as ResNet1dClassifier,
+    ResNetClassifier as ResNetClassifier,
+)
 from .signals import (
     LeadFilter as LeadFilter,
     LeadSplicer as LeadSplicer,

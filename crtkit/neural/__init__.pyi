@@ -1,3 +1,9 @@
 from .augment import ImageAugment as ImageAugment
 from .resnet import ResNetClassifier as ResNetClassifier
+from .sequence import (
+    FCNClassifier as FCNClassifier,
+    InceptionTimeClassifier as InceptionTimeClassifier,
+    LSTMFCNClassifier as LSTMFCNClassifier,
+    ResNet1dClassifier as ResNet1dClassifier,
+)
 from .weights import read_weights as read_weights, save_weights as save_weights
