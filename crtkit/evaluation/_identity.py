@@ -73,63 +73,82 @@ def _processor() -> str:
 
 def fingerprint(value: Any) -> str:
     """Short hash of parameters, nested estimators, arrays and weights; equal in every process."""
-    text = json.dumps(_describe(value, ()), sort_keys=True, default=str)
+    text = json.dumps(_Describer().describe(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def _describe(value: Any, above: tuple[int, ...]) -> Any:
-    """What ``value`` is, as JSON; never an address, never the order of a set."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, (float, complex, bytes)):
-        return repr(value)
-    if id(value) in above:
-        return "<cycle>"
-    above = (*above, id(value))
-    if isinstance(value, np.generic):
-        return _describe(value.item(), above)
-    if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)):
-        labels = list(map(str, getattr(value, "columns", [])))
-        return [type(value).__name__, labels, _describe(value.to_numpy(dtype=object), above)]
-    if isinstance(value, np.ndarray):
-        if value.dtype == object:
-            return ["array", value.shape, [_describe(v, above) for v in value.ravel()]]
-        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-        return ["array", value.shape, value.dtype.str, digest]
-    if isinstance(value, dict):
-        items = [[_describe(k, above), _describe(v, above)] for k, v in value.items()]
-        return ["dict", sorted(items, key=lambda item: json.dumps(item[0], default=str))]
-    if isinstance(value, (list, tuple)):
-        return [type(value).__name__, [_describe(v, above) for v in value]]
-    if isinstance(value, (set, frozenset)):
-        return ["set", sorted(json.dumps(_describe(v, above), default=str) for v in value)]
-    if isinstance(value, type) or inspect.isroutine(value):
-        code = getattr(getattr(value, "__code__", None), "co_code", b"")
-        return [value.__module__, value.__qualname__, hashlib.sha256(code).hexdigest()[:8]]
-    if isinstance(value, functools.partial):
-        return ["partial", _describe([value.func, value.args, value.keywords], above)]
-    return _describe_object(value, above)
+# Overwritten by evaluate, or without effect on what is fitted.
+_NEUTRAL = ("random_state", "n_jobs", "verbose")
 
 
-_NEUTRAL = ("random_state", "n_jobs", "verbose")  # overwritten here, or without effect on a fit
+class _Describer:
+    """Turns a value into JSON that says what it is: no address, no order of a set."""
 
+    def __init__(self) -> None:
+        self._above: list[int] = []  # objects being described, against cycles
+        self._fitted = False  # inside a frozen estimator its state counts, not its parameters
 
-def _describe_object(value: Any, above: tuple[int, ...]) -> Any:
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    if is_estimator(value):
-        params = value.get_params(deep=False)
-        return [kind, _describe({k: v for k, v in params.items() if k not in _NEUTRAL}, above)]
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.nn.Module):
-        return [kind, _describe(dict(value.state_dict()), above)]
-    if torch is not None and isinstance(value, torch.Tensor):
-        plain = value.detach().cpu()
-        return _describe((plain.double() if plain.is_floating_point() else plain).numpy(), above)
-    if hasattr(value, "model_to_string"):  # a LightGBM booster
-        return [kind, hashlib.sha256(value.model_to_string().encode()).hexdigest()]
-    if hasattr(value, "__dict__"):
-        return [kind, _describe(vars(value), above)]
-    try:
-        return [kind, _describe(list(value.__reduce_ex__(4)[1:3]), above)]
-    except TypeError:
-        return [kind, re.sub(r" at 0x[0-9a-f]+", "", repr(value))]
+    def describe(self, value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, str)):
+            return value
+        if isinstance(value, (float, complex, bytes)):
+            return repr(value)
+        if id(value) in self._above:
+            return "<cycle>"
+        self._above.append(id(value))
+        try:
+            return self._describe(value)
+        finally:
+            self._above.pop()
+
+    def _describe(self, value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return self.describe(value.item())
+        if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)):
+            labels = list(map(str, getattr(value, "columns", [])))
+            return [type(value).__name__, labels, self.describe(value.to_numpy(dtype=object))]
+        if isinstance(value, np.ndarray):
+            if value.dtype == object:
+                return ["array", value.shape, [self.describe(v) for v in value.ravel()]]
+            digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+            return ["array", value.shape, value.dtype.str, digest]
+        if isinstance(value, dict):
+            items = [[self.describe(k), self.describe(v)] for k, v in value.items()]
+            return ["dict", sorted(items, key=lambda item: json.dumps(item[0], default=str))]
+        if isinstance(value, (list, tuple)):
+            return [type(value).__name__, [self.describe(v) for v in value]]
+        if isinstance(value, (set, frozenset)):
+            return ["set", sorted(json.dumps(self.describe(v), default=str) for v in value)]
+        if isinstance(value, type) or inspect.isroutine(value):
+            code = getattr(getattr(value, "__code__", None), "co_code", b"")
+            name = getattr(value, "__qualname__", repr(value))
+            return [getattr(value, "__module__", None), name, hashlib.sha256(code).hexdigest()]
+        if isinstance(value, functools.partial):
+            return ["partial", self.describe([value.func, value.args, value.keywords])]
+        return [f"{type(value).__module__}.{type(value).__qualname__}", self._state(value)]
+
+    def _state(self, value: Any) -> Any:
+        if is_estimator(value) and not self._fitted:
+            params = value.get_params(deep=False)
+            return self.describe({k: v for k, v in params.items() if k not in _NEUTRAL})
+        if type(value).__name__ == "FrozenEstimator":
+            before, self._fitted = self._fitted, True
+            try:
+                return self.describe(vars(value))
+            finally:
+                self._fitted = before
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(value, torch.nn.Module):
+            return self.describe(dict(value.state_dict()))
+        if torch is not None and isinstance(value, torch.Tensor):
+            plain = value.detach().cpu()
+            # numpy has no bfloat16; float64 holds every floating type exactly.
+            return self.describe((plain.double() if plain.is_floating_point() else plain).numpy())
+        if hasattr(value, "model_to_string"):  # a LightGBM booster
+            return hashlib.sha256(value.model_to_string().encode()).hexdigest()
+        if hasattr(value, "__dict__"):
+            return self.describe(vars(value))
+        try:
+            return self.describe(list(value.__reduce_ex__(4)[1:3]))
+        except TypeError:
+            return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -1,0 +1,274 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+
+from crtkit import Cohort, Select, evaluate
+from crtkit.evaluation._identity import fingerprint
+from crtkit.evaluation._journal import Journal
+
+STUDY = """
+import time
+import numpy as np, pandas as pd
+from lightgbm import LGBMClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from crtkit import Cohort, Select, evaluate
+
+
+class Slow(LogisticRegression):
+    def fit(self, X, y):
+        time.sleep(self.tol)
+        return super().fit(X, y)
+
+
+def main(journal, n_jobs):
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 40)
+    X = pd.DataFrame(rng.normal(size=(80, 4)) + 0.5 * y[:, None], columns=list("abcd"))
+    trees = LGBMClassifier(n_estimators=20, subsample=0.6, subsample_freq=1, verbose=-1)
+    models = {
+        "slow": make_pipeline(Select(list("abcd")), Slow(tol=0.25)),
+        "trees": make_pipeline(Select(list("abcd")), trees),
+    }
+    return evaluate(
+        models, Cohort(X, y, np.arange(80)), seeds=6, n_jobs=n_jobs, threads_per_fit=1,
+        journal=journal, reference_rows=False,
+    ).predictions
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    (tmp_path / "killed_study.py").write_text(STUDY)
+    monkeypatch.syspath_prepend(tmp_path)
+    journal = tmp_path / "journal.jsonl"
+    killed = subprocess.Popen(
+        [sys.executable, "-c", f"import killed_study; killed_study.main({str(journal)!r}, 2)"],
+        cwd=tmp_path,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.time() + 90
+        while time.time() < deadline and killed.poll() is None:
+            if journal.exists() and journal.read_bytes().count(b"\n") >= 5:
+                break
+            time.sleep(0.02)
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)  # the group: idle workers outlive their parent
+        killed.wait()
+    assert 4 <= journal.read_bytes().count(b"\n") - 1 < 12
+    with open(journal, "ab") as file:
+        file.write(b'{"model": "slow", "seed": 5, "fo')  # what a killed write leaves
+    import killed_study
+
+    resumed, whole = killed_study.main(journal, 1), killed_study.main(None, 1)
+    pd.testing.assert_frame_equal(resumed, whole, check_exact=True)
+    lines = journal.read_text().splitlines()
+    cells = [(r["model"], r["seed"], r["fold"]) for r in map(json.loads, lines[1:])]
+    assert len(cells) == len(set(cells)) == 12
+
+
+@pytest.fixture
+def toy(make_table_cohort, models, tmp_path):
+    cohort = make_table_cohort(records=1)
+    journal = tmp_path / "deep" / "journal.jsonl"
+
+    def go(models=models, cohort=cohort, **kwargs):
+        kwargs = {"seeds": 2, "threads_per_fit": 1, "journal": journal, **kwargs}
+        return evaluate(models, cohort, reference_rows=False, **kwargs)
+
+    go.journal, go.cohort, go.models = journal, cohort, models
+    return go
+
+
+def test_finished_cells_are_not_fitted_again(toy, monkeypatch):
+    first = toy()
+    lines = toy.journal.read_bytes()
+
+    def never(self, X, y, sample_weight=None):
+        raise AssertionError("fitted again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogisticRegression, "fit", never)
+        again = toy()
+    pd.testing.assert_frame_equal(first.predictions, again.predictions, check_exact=True)
+    assert toy.journal.read_bytes() == lines
+    more = toy(seeds=4)
+    assert toy.journal.read_bytes().startswith(lines)
+    assert toy.journal.read_bytes().count(b"\n") == 9
+    whole = toy(seeds=4, journal=None)
+    pd.testing.assert_frame_equal(more.predictions, whole.predictions, check_exact=True)
+
+
+def test_models_may_be_added_and_cells_survive_a_failure(toy):
+    toy()
+    bad = make_pipeline(Select(["lvef"]), LogisticRegression(C=-1))
+    with pytest.raises(RuntimeError, match="Model 'bad' failed at seed 0"):
+        toy(models={"new": toy.models["logistic"], "bad": bad})
+    assert toy.journal.read_bytes().count(b"\n") == 6
+    assert toy(models={"new": toy.models["logistic"]}).models == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threads_per_fit": 2}, "threads_per_fit: 1 there, 2 now"),
+        ({"random_state": 1}, "protocol.random_state: 0 there, 1 now"),
+        ({"test_size": 0.3}, "protocol.splits"),
+        ({"cv": StratifiedGroupKFold(3)}, "protocol.splits"),
+    ],
+)
+def test_another_run_is_refused(toy, change, message):
+    toy()
+    before = toy.journal.read_bytes()
+    with pytest.raises(ValueError, match=f"journal of another run .*{message}"):
+        toy(**change)
+    assert toy.journal.read_bytes() == before
+
+
+def test_another_cohort_model_or_version_is_refused(toy, monkeypatch):
+    toy()
+    X = toy.cohort.X.copy()
+    X.iloc[3, 0] += 1e-9
+    with pytest.raises(ValueError, match="cohort: "):
+        toy(cohort=Cohort(X, toy.cohort.y, toy.cohort.groups))
+    other = make_pipeline(Select(["lvef"]), LogisticRegression())
+    with pytest.raises(ValueError, match="holds 'logistic' with other parameters"):
+        toy(models={"logistic": other})
+    with pytest.raises(ValueError, match="external.B"):
+        toy(external={"B": Cohort(X, toy.cohort.y, np.arange(len(X)))})
+    import crtkit.evaluation._evaluate as module
+
+    monkeypatch.setattr(module, "versions", lambda: {"numpy": "0.1"})
+    with pytest.raises(ValueError, match=r"versions.numpy: '.*' there, '0.1' now"):
+        toy()
+    monkeypatch.setattr(module, "versions", lambda: {})
+    monkeypatch.setattr(module, "device", lambda models: {"cpu": "abacus"})
+    with pytest.raises(ValueError, match="device.cpu: .* there, 'abacus' now"):
+        toy()
+
+
+def test_files_that_are_no_journal_are_left_alone(toy):
+    toy.journal.parent.mkdir()
+    toy.journal.write_text("label,path\n1,a.jpg\n")
+    with pytest.raises(ValueError, match="not a journal of crtkit"):
+        toy()
+    assert toy.journal.read_text() == "label,path\n1,a.jpg\n"
+
+
+def test_a_damaged_line_is_named(toy):
+    toy()
+    lines = toy.journal.read_text().splitlines(keepends=True)
+    toy.journal.write_text("".join([lines[0], "oops\n", *lines[2:]]))
+    with pytest.raises(ValueError, match="Line 2 of .* is damaged"):
+        toy()
+
+
+@pytest.mark.parametrize("half", [b"", b'{"crtkit_jou', b'{"crtkit_journal": 1, "identity": {"co'])
+def test_a_run_killed_at_its_first_line(toy, half):
+    toy.journal.parent.mkdir()
+    toy.journal.write_bytes(half)
+    toy()
+    assert toy.journal.read_bytes().count(b"\n") == 5
+
+
+def test_two_runs_do_not_share_a_journal(tmp_path):
+    book = Journal(tmp_path / "j", {}, {})
+    with pytest.raises(ValueError, match="Another run is writing"):
+        Journal(tmp_path / "j", {}, {})
+    book.close()
+    Journal(tmp_path / "j", {}, {}).close()
+
+
+def test_numbers_come_back_as_they_were(tmp_path):
+    rng = np.random.default_rng(0)
+    score = [*rng.random(1000).tolist(), np.inf, 5e-324, 0.1 + 0.2]
+    record = {"model": "m", "seed": 0, "fold": 0, "score": score}
+    book = Journal(tmp_path / "j", {}, {"m": "id"})
+    book.append(record)
+    book.close()
+    book = Journal(tmp_path / "j", {}, {"m": "id"})
+    assert book.cells["m", 0, 0]["score"] == score
+    book.close()
+
+
+def test_fingerprints_are_equal_in_every_process(tmp_path):
+    code = """
+import numpy as np
+from lightgbm import LGBMClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.tree import DecisionTreeClassifier
+from crtkit import metrics
+from crtkit.evaluation._identity import fingerprint
+X, y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
+models = [
+    GridSearchCV(LGBMClassifier(), {"num_leaves": {3, 7}.__class__([3, 7])}, cv=GroupKFold(3),
+                 scoring=metrics.SCORERS, refit="roc_auc"),
+    FrozenEstimator(LogisticRegression().fit(X, y)),
+    FrozenEstimator(DecisionTreeClassifier(random_state=0).fit(X, y)),
+    FrozenEstimator(LGBMClassifier(min_child_samples=1, verbose=-1, n_jobs=1).fit(X, y)),
+]
+import pickle
+print([fingerprint(m) for m in models])
+print([fingerprint(pickle.loads(pickle.dumps(m))) for m in models])
+"""
+    seen = set()
+    for seed in ("0", "1"):
+        out = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        seen.update(out.stdout.splitlines())
+    assert len(seen) == 1
+
+
+def test_fingerprints_tell_models_apart():
+    X, y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
+    frozen = [FrozenEstimator(LogisticRegression().fit(X * k, y)) for k in (1, 2)]
+    frozen += [
+        FrozenEstimator(make_pipeline(Select("a"), LogisticRegression()).fit(X * k, y))
+        for k in (1, 2)
+    ]
+    values = [
+        LogisticRegression(),
+        LogisticRegression(C=2),
+        make_pipeline(Select("a"), LogisticRegression()),
+        make_pipeline(Select("b"), LogisticRegression()),
+        *frozen,
+        GroupKFold(3),
+        GroupKFold(4),
+        np.arange(3),
+        np.arange(3.0),
+        lambda x: x + x,
+        lambda x: x * x,
+        {"a": 1},
+        pd.DataFrame({"a": [1, 2]}),
+    ]
+    assert len({fingerprint(v) for v in values}) == len(values)
+    assert fingerprint(LogisticRegression(random_state=3)) == fingerprint(LogisticRegression())
+
+
+def test_fingerprints_read_torch_weights():
+    torch = pytest.importorskip("torch")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        one, two = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    assert fingerprint(one) != fingerprint(two)
+    two.load_state_dict(one.state_dict())
+    assert fingerprint(one) == fingerprint(two)
