@@ -1,8 +1,4 @@
-"""Figures that several studies share: flow of patients, ROC curves over seeds."""
-
-import numpy as np
-
-COLORS = ("#1f6fb4", "#c8501e", "#3b8f4a", "#8a5aa8", "#8c6d1f", "#4b4b4b", "#b03a6a")
+"""Figures that several studies share: the flow of patients."""
 
 
 def flow_diagram(columns):
@@ -47,34 +43,3 @@ def _box(ax, x, y, step, n):
 def _arrow(ax, start, end, start_box, end_box):
     style = {"arrowstyle": "-|>", "color": "0.3", "patchA": start_box, "patchB": end_box}
     ax.annotate("", end, start, arrowprops={**style, "shrinkA": 0, "shrinkB": 0})
-
-
-def roc_figure(curves, title):
-    """ROC curves of several models.
-
-    Parameters
-    ----------
-    curves : dict of str to dict
-        ``fpr`` and ``tpr`` of one curve, optional ``tpr_sd`` for a band, and ``label``.
-    title : str
-
-    Returns
-    -------
-    Figure
-    """
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(5.6, 5.8))
-    for color, curve in zip(COLORS, curves.values()):
-        ax.plot(curve["fpr"], curve["tpr"], color=color, lw=1.8, label=curve["label"])
-        if "tpr_sd" in curve:
-            low = np.clip(curve["tpr"] - curve["tpr_sd"], 0, 1)
-            high = np.clip(curve["tpr"] + curve["tpr_sd"], 0, 1)
-            ax.fill_between(curve["fpr"], low, high, color=color, alpha=0.12, lw=0)
-    ax.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--")
-    ax.set(xlabel="1 − specificity", ylabel="Sensitivity", xlim=(0, 1), ylim=(0, 1.01))
-    ax.set_aspect("equal")
-    ax.set_title(title, fontsize=11)
-    ax.legend(loc="lower right", fontsize=8, frameon=False)
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
-    return figure

@@ -1,10 +1,10 @@
 """What every study's benchmark does: load the cohort, keep the journal, write the files."""
 
+import sys
 from pathlib import Path
 
-import pandas as pd
-
 import crtkit as ck
+from benchmarks._results import markdown_table
 
 
 def load_cohort(options, study):
@@ -49,7 +49,9 @@ def journal_path(options):
     """Where finished fits are kept; a finished or interrupted run is not overwritten unasked."""
     path = options.out / "journal.jsonl"
     if path.exists() and not options.resume:
-        path.unlink()
+        kept = path.with_suffix(".jsonl.bak")
+        path.replace(kept)
+        print(f"starting anew; the earlier run's fits are kept in {kept.name}", file=sys.stderr)
     return path
 
 
@@ -74,7 +76,7 @@ class Output:
     def table(self, name, title, table, note=""):
         """Write one table, and add it to the report."""
         write_text(self.folder / f"{name}.csv", table.to_csv())
-        text = table.to_markdown(disable_numparse=True)
+        text = markdown_table(table)
         body = f"{self.stated}\n\n{text}\n" + (f"\n{note}\n" if note else "")
         write_text(self.folder / f"{name}.md", f"**{title}.** {body}")
         self.parts.append(f"## {title}\n\n{text}\n" + (f"\n{note}\n" if note else ""))
@@ -108,12 +110,6 @@ def write_text(path, text):
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
-
-
-def records(table):
-    """A DataFrame as JSON-ready rows, its index a column; NaN becomes None."""
-    table = table.reset_index().astype(object)
-    return table.where(pd.notna(table), None).to_dict(orient="records")
 
 
 def stated(cohort):

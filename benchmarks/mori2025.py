@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks._figures import flow_diagram, roc_figure
-from benchmarks._results import environment, write_json
-from benchmarks._study import Output, journal_path, load_cohort, records, stated
+from benchmarks._figures import flow_diagram
+from benchmarks._results import environment, markdown_table, write_json
+from benchmarks._study import Output, journal_path, load_cohort, stated
 from crtkit.metrics import at_sensitivity
 from crtkit.signals import signal_quality, usable_records
 from crtkit.statistics import baseline_table
@@ -70,9 +70,9 @@ def run(options):
             "environment": environment(),
             "seconds": round(time.perf_counter() - start, 1),
             "flow": flow,
-            "tables": {name: records(table) for name, table in output.tables.items()},
-            "summary": records(result.summary()),
-            "per_seed": records(result.per_seed()),
+            "tables": output.tables,
+            "summary": _flat(result.summary()),
+            "per_seed": result.per_seed().reset_index(),
         },
     )
     print(f"\n{stated(cohort)}\n\nTable 2, mean ± SD over {seeds} seeds\n\n{text}\n")
@@ -88,11 +88,9 @@ def leave_out_unusable(cohort):
     flow : list of (str, int)
         Steps of Figure 1; negative counts are exclusions.
     """
-    steps = cohort.info.get("flow") or []
-    flow = [(steps[0]["step"], steps[0]["n_records"])] if steps else [("records", len(cohort))]
-    for before, step in zip(steps, steps[1:]):
-        if step["n_records"] < before["n_records"]:
-            flow.append((step["step"], step["n_records"] - before["n_records"]))
+    flow = list((cohort.info.get("flow") or {"records": len(cohort)}).items())
+    # The last count comes again below, once unusable signals are left out.
+    flow = flow[:-1] if len(flow) > 1 and flow[-1][1] == len(cohort) else flow
     signals = ck.Select("signal").fit_transform(cohort.X)
     usable = usable_records(signal_quality(signals, cohort.info["sampling_rate"]))
     if not usable.all():
@@ -118,49 +116,51 @@ def table1(output, cohort):
     columns = [c for c in numeric if names is None or c in names]
     first = ~pd.Series(cohort.groups).duplicated().to_numpy()
     table = cohort.X.loc[first, columns].reset_index(drop=True)
-    classes = {label: _class_name(label) for label in np.unique(cohort.y)}
-    ours = baseline_table(
-        table, cohort.y[first], continuous="median_iqr", labels=classes, numbers=False
-    )
+    y = cohort.y[first]
+    name = cohort.info.get("label", "the positive class")
+    titles = {
+        label: name if label == 1 else f"not {name}" if label == 0 else str(label) for label in y
+    }
+    classes = {label: f"{title} (n = {(y == label).sum()})" for label, title in titles.items()}
+    ours = baseline_table(table, y, continuous="median_iqr", labels=classes, numbers=False)
     note = "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
-
-
-def _class_name(label):
-    return {0: "class 0", 1: "class 1"}.get(label, str(label))
 
 
 def table2(output, result):
     """Table 2: mean ± SD over seeds, published beside ours; the clinical rules below."""
     per_seed = result.per_seed()
-    equal = equal_sensitivity(result.predictions)
+    equal = equal_sensitivity(result)
+    interval = result.summary()["roc_auc"]
     rows = {}
-    for model in [*study.MODELS, *(m for m in _models(per_seed) if m not in study.MODELS)]:
-        mine = per_seed[per_seed["model"] == model]
+    for model in [*study.MODELS, *(m for m in result.models if m not in study.MODELS)]:
+        mine = per_seed.loc[model] if model in result.models else per_seed.iloc[:0]
         row = {}
         for metric, title in METRICS.items():
             row[f"{title} published"] = _published(model, metric)
             row[title] = _mean_sd(mine[metric], metric) if len(mine) else NOT_RUN
+        row["AUC, 95 % interval"] = _interval(interval, model)
         for metric, title in ALSO.items():
             row[title] = _mean_sd(mine[metric], metric) if len(mine) else MISSING
         for metric in ("ppv", "npv"):
             at = f"{metric.upper()} at sensitivity {EQUAL_SENSITIVITY:.0%} (%)"
-            row[at] = _mean_sd(equal[metric].get(model), metric) if len(mine) else MISSING
+            row[at] = _mean_sd(equal.loc[model, metric], metric) if len(mine) else MISSING
         rows[model] = row
     left_out = result.info.get("left_out", {})
     notes = [
         f"{NOT_RUN}: models of ECG images.",
         *(f"Left out, {name}: {reason}." for name, reason in left_out.items()),
-        "Empty means over seeds are marked with the number of seeds that have a value.",
+        "Intervals are Nadeau and Bengio's, which allow for training sets that overlap.",
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    short = table[[*METRICS.values()]]
     output.table("table2", "Table 2. Predictive performance", table, " ".join(notes))
-    return short.to_markdown(disable_numparse=True)
+    return markdown_table(table[[*METRICS.values(), "AUC, 95 % interval"]])
 
 
-def _models(per_seed):
-    return list(dict.fromkeys(per_seed["model"]))
+def _interval(summary, model):
+    if model not in summary.index or summary.loc[model, ["nb_low", "nb_high"]].isna().any():
+        return MISSING
+    return f"{summary.loc[model, 'nb_low']:.3f} to {summary.loc[model, 'nb_high']:.3f}"
 
 
 def _published(model, metric):
@@ -183,27 +183,26 @@ def _mean_sd(values, metric):
     return text if len(valid) == len(values) else f"{text} ({len(valid)} of {len(values)} seeds)"
 
 
-def equal_sensitivity(predictions):
+def equal_sensitivity(result):
     """PPV and NPV of each model and seed where it finds the same share of the positives.
 
     Parameters
     ----------
-    predictions : DataFrame
-        ``Evaluation.predictions``.
+    result : Evaluation
 
     Returns
     -------
-    dict of str to dict
-        ``{"ppv": {model: Series over seeds}, "npv": ...}``.
+    DataFrame
+        Indexed by model and seed; columns ``ppv`` and ``npv``.
     """
-    points = {}
-    for (model, seed), part in predictions.groupby(["model", "seed"], sort=False):
-        point = at_sensitivity(part["y_true"], part["score"], EQUAL_SENSITIVITY, interpolate=True)
-        points[model, seed] = {"ppv": point.ppv, "npv": point.npv}
-    table = pd.DataFrame.from_dict(points, orient="index")
-    return {
-        metric: dict(list(table[metric].groupby(level=0, sort=False))) for metric in ("ppv", "npv")
+    points = {
+        (part.model, part.seed): at_sensitivity(
+            part.truth, part.score, EQUAL_SENSITIVITY, interpolate=True, pos_label=True
+        )
+        for part in result.parts()
     }
+    table = {key: {"ppv": point.ppv, "npv": point.npv} for key, point in points.items()}
+    return pd.DataFrame.from_dict(table, orient="index")
 
 
 def table_s3():
@@ -216,38 +215,33 @@ def table_s3():
 
 def table_s4(result):
     """Every seed's PPV and NPV (the paper's table), accuracy and AUC with them."""
-    per_seed = result.per_seed()
-    table = per_seed.set_index(["model", "seed"])[[*METRICS]]
+    table = result.per_seed()[[*METRICS]].copy()
     for metric in METRICS:
         if metric != "roc_auc":
             table[metric] = table[metric] * 100
         digits = 3 if metric == "roc_auc" else 1
         table[metric] = [MISSING if pd.isna(v) else f"{v:.{digits}f}" for v in table[metric]]
-    return table.rename(columns=METRICS)
+    return table.rename(columns=METRICS).reset_index().set_index("model")
 
 
 def figures4(output, result):
     """Figures 4A and 4B: ROC averaged over seeds, and of each model's best seed."""
-    per_seed = result.per_seed()
-    mean, best = {}, {}
-    for model in _models(per_seed):
-        curve = result.roc()[model]
-        auc = per_seed.loc[per_seed["model"] == model].set_index("seed")["roc_auc"].dropna()
-        if not len(auc):
-            continue
-        label = f"{model}: {auc.mean():.3f} ± {auc.std(ddof=1):.3f}"
-        mean[model] = {
-            "fpr": curve["fpr"],
-            "tpr": curve["tpr_mean"],
-            "tpr_sd": curve["tpr_sd"],
-            "label": label,
-        }
-        top = curve["per_seed"][auc.idxmax()]
-        best[model] = {"fpr": top["fpr"], "tpr": top["tpr"], "label": f"{model}: {auc.max():.3f}"}
-    title = "Figure 4A. ROC, mean over seeds"
-    output.figure("figure4a", title, roc_figure(mean, title))
-    title = "Figure 4B. ROC, each model's best seed"
-    output.figure("figure4b", title, roc_figure(best, title))
+    import matplotlib.pyplot as plt
+
+    for letter, which, what in (("a", "mean", "mean over seeds"), ("b", "best", "best seed")):
+        title = f"Figure 4{letter.upper()}. ROC, {what}"
+        figure, ax = plt.subplots(figsize=(5.6, 6.0))
+        result.plot_roc(ax=ax, which=which)
+        ax.set_title(title, fontsize=11)
+        figure.tight_layout(rect=(0, 0.03, 1, 1))
+        output.figure(f"figure4{letter}", title, figure)
+
+
+def _flat(summary):
+    """Column levels joined, for JSON."""
+    out = summary.copy()
+    out.columns = [f"{metric} {figure}" for metric, figure in summary.columns]
+    return out
 
 
 def _sep():

@@ -84,7 +84,7 @@ def read_manifest(
     -------
     Cohort
         With columns ``image``, ``signal``, ``map`` for the files and the covariates under their
-        own names. ``info["flow"]`` counts records and patients at each step.
+        own names. ``info["flow"]`` counts records at each step.
 
     Raises
     ------
@@ -127,9 +127,10 @@ columns ['qrs_duration_ms'])
 
     frame = pd.DataFrame(columns, index=range(len(table)))
     y, groups = table[label].to_numpy(), table[group].to_numpy(dtype=object)
-    flow = [_step("in the manifest", groups)]
+    flow = {"in the manifest": len(table)}
     info: dict[str, Any] = {
         "name": name or default_name,
+        "label": label,
         "source": "real",
         "licence": licence,
         "flow": flow,
@@ -146,18 +147,14 @@ columns ['qrs_duration_ms'])
         frame["signal"] = column
         y, groups = y[kept], groups[kept]
         if len(kept) < len(table):
-            flow.append(_step(f"signal shorter than {duration:g} s: left out", groups))
-    flow.append(_step("read", groups))
+            flow[f"signal shorter than {duration:g} s"] = len(kept) - len(table)
+    flow["read"] = len(y)
     return Cohort(frame, y, groups, info)
 
 
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"read_manifest expects {name} to be one of {allowed}, got {value!r}.")
-
-
-def _step(step: str, groups: np.ndarray) -> dict[str, Any]:
-    return {"step": step, "n_records": len(groups), "n_patients": len(pd.unique(groups))}
 
 
 def _read_table(manifest, root) -> tuple[pd.DataFrame, Path | None, str]:

@@ -34,9 +34,10 @@ class Cohort:
     groups : ndarray of shape (n_records,)
         Patient of each record; never a column of ``X``.
     info : dict
-        What is known of the cohort: ``name``, ``source`` ("simulated" or "real"),
-        ``sampling_rate`` (Hz), ``lead_names``, ``licence``, ``assumed``, ``flow``, and for
-        simulated cohorts ``best_auc``.
+        What is known of the cohort: ``name``, ``source`` ("simulated" or "real"), ``label`` (what
+        class 1 is), ``sampling_rate`` (Hz), ``lead_names``, ``licence``, ``assumed``, ``flow``
+        (numbers by step, negative where records were left out), and for simulated cohorts
+        ``best_auc``.
 
     Raises
     ------

@@ -186,8 +186,8 @@ ASSUMED = {
 FLOW = {
     "mori2025": {
         "enrolled": 346,
-        "without six-month follow-up": 50,
-        "without ECG": 11,
+        "without six-month follow-up": -50,
+        "without ECG": -11,
         "analysed": 285,
     },
     "he2023": {"enrolled": 71, "analysed": 71},

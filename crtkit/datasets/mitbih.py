@@ -115,7 +115,7 @@ def load_mitbih(
         "doi": "10.13026/C2F305",
         "flow": {
             "records of the database": len(RECORDS),
-            "not asked for": len(RECORDS) - len(names),
+            "not asked for": len(names) - len(RECORDS),
             "records": len(names),
         },
         "assumed": ["102 and 104 have no MLII: their first signal, V5, stands in"]

@@ -95,6 +95,7 @@ def load_physionet(
         name=f"PhysioNet Challenge 2021: {label if isinstance(label, str) else sorted(codes)}",
         licence="CC BY 4.0",
     )
+    cohort.info["label"] = label if isinstance(label, str) else "diagnosis"
     cohort.info["assumed"] = ["each record is another patient: the Challenge names none"]
     return cohort
 
