@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from crtkit import metrics
-from crtkit.evaluation.intervals import patient_weights, replicate_answers, replicate_scores
-
-ANSWERS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
-SCORES = ("roc_auc", "average_precision", "brier")
+from crtkit.evaluation.intervals import (
+    ANSWERS,
+    patient_weights,
+    replicate_answers,
+    replicate_scores,
+)
 
 _CUT = {"probability": 0.5, "decision": 0.0, "label": 0.5}
 

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 from crtkit.evaluation._aggregate import (
-    SCORES,
     Part,
     figures,
     iter_parts,
     nanmean,
     replicate,
 )
-from crtkit.evaluation.intervals import nadeau_bengio_interval, percentile_interval
+from crtkit.evaluation.intervals import SCORES, nadeau_bengio_interval, percentile_interval
 
 
 class Evaluation:

@@ -11,8 +11,12 @@ from scipy import stats
 from sklearn.utils import check_random_state
 
 from crtkit import metrics
+from crtkit._binary import check_labels, resolve_pos_label
 
 __all__ = ["BootstrapInterval", "bootstrap_interval", "nadeau_bengio_interval"]
+
+ANSWERS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
+SCORES = ("roc_auc", "average_precision", "brier")
 
 # A block of bootstrap weights holds about this many numbers.
 _BLOCK = 4_000_000
@@ -115,16 +119,36 @@ def bootstrap_interval(
     """
     _check_confidence(confidence)
     y_true, answer = np.asarray(y_true), np.asarray(answer)
+    estimate = float(metric(y_true, answer, sample_weight=None))
     _, patient_of = np.unique(np.asarray(groups), return_inverse=True)
+    if patient_of.shape != y_true.shape:
+        raise ValueError(f"One patient a record is expected: {len(y_true)}, got {len(patient_of)}.")
+    replicates = _replicates_of(metric, y_true, answer)
     n_patients = int(patient_of.max()) + 1
-    values = [
-        metric(y_true, answer, sample_weight=row[patient_of])
-        for weights in patient_weights(n_patients, n_bootstrap, random_state)
-        for row in weights
-    ]
-    low, high = percentile_interval(np.array(values), confidence)
-    estimate = metric(y_true, answer, sample_weight=None)
-    return BootstrapInterval(float(estimate), low, high, int(np.sum(~np.isnan(values))))
+    values = np.concatenate(
+        [
+            replicates(weights[:, patient_of])
+            for weights in patient_weights(n_patients, n_bootstrap, random_state)
+        ]
+    )
+    low, high = percentile_interval(values, confidence)
+    return BootstrapInterval(estimate, low, high, int(np.sum(~np.isnan(values))))
+
+
+def _replicates_of(metric: Callable[..., float], y_true: Any, answer: Any) -> Callable[[Any], Any]:
+    """Function of weights: our own metrics all at once, others row by row."""
+    names = [name for name in metrics.SCORERS if getattr(metrics, name) is metric]
+    if not names:
+        return lambda weights: np.array([metric(y_true, answer, sample_weight=w) for w in weights])
+    name = names[0]
+    truth, called = check_labels("y_true", y_true), answer
+    if name in ANSWERS:
+        called = check_labels("answer", answer)
+        positive = resolve_pos_label(None, truth, called)
+        return lambda w: replicate_answers(truth == positive, called == positive, w)[name]
+    positive = resolve_pos_label(None, truth)
+    score = np.asarray(answer, dtype=np.float64)
+    return lambda w: replicate_scores(truth == positive, score, w)[name]
 
 
 def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -140,7 +164,7 @@ def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, f
 def patient_weights(n_patients: int, n_bootstrap: int, random_state: Any) -> Iterator[np.ndarray]:
     """How often each patient is drawn, (n_replicates, n_patients), block after block."""
     rng = check_random_state(random_state)
-    size = max(1, _BLOCK // n_patients)
+    size = max(1, _BLOCK // max(n_patients, 1))
     for start in range(0, n_bootstrap, size):
         n = min(size, n_bootstrap - start)
         drawn = rng.randint(n_patients, size=(n, n_patients))
