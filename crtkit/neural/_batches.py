@@ -45,7 +45,8 @@ class RecordDataset(torch.utils.data.Dataset):
             if x.dtype.kind == "f":
                 x = check_array(x, allow_nd=True, dtype=None)
         target, weight = self.target[rows], self.weight[rows]
-        return torch.from_numpy(x), (torch.from_numpy(target), torch.from_numpy(weight))
+        x = torch.from_numpy(np.ascontiguousarray(x))
+        return x, (torch.from_numpy(target), torch.from_numpy(weight))
 
 
 class Batches:

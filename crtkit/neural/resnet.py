@@ -308,6 +308,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         from crtkit.neural._resnet import ResNet
 
         module = ResNet(self.depth, self.width, n_outputs, self.dropout)
+        module.to(DTYPES[self.precision])  # before loading, which would round a float64 start
         self.weights_loaded_ = self._load_start(module)
         if self._n_trainable() and hasattr(self, "backbone_"):
             del self.backbone_
