@@ -1,13 +1,15 @@
 from .correlation import pearson_table as pearson_table
+from .delong import delong_interval as delong_interval, delong_test as delong_test
 from .firth import fit_firth as fit_firth
 from .incremental import incremental_value as incremental_value
 from .logistic import (
     multivariable_logistic as multivariable_logistic,
     univariate_logistic as univariate_logistic,
 )
-from .tables import baseline_table as baseline_table
-from .tests import (
+from .model_tests import (
     corrected_resampled_ttest as corrected_resampled_ttest,
-    delong_interval as delong_interval,
-    delong_test as delong_test,
+    friedman_test as friedman_test,
+    rm_anova as rm_anova,
+    wilcoxon_holm as wilcoxon_holm,
 )
+from .tables import baseline_table as baseline_table

@@ -30,6 +30,12 @@ def binary_outcome(name, y, pos_label=None):
     return y == (classes[1] if pos_label is None else pos_label)
 
 
+def check_level(name, level):
+    """Level of an interval, as a fraction."""
+    if not 0 < level < 1:
+        raise ValueError(f"{name} needs 0 < level < 1, got {level!r}.")
+
+
 def covariates(name, X, y):
     """X as a float DataFrame with text refused, and as long as y."""
     if isinstance(X, pd.Series):

@@ -5,6 +5,7 @@ import pandas as pd
 from pandas.api import types
 from scipy import stats
 
+from crtkit.statistics._outcome import check_level
 from crtkit.statistics._pvalues import not_zero
 
 
@@ -41,8 +42,7 @@ def pearson_table(a, b=None, *, level=0.95):
     a   b
     psd pbw  0.938    0.018  5
     """
-    if not 0 < level < 1:
-        raise ValueError(f"pearson_table needs 0 < level < 1, got {level!r}.")
+    check_level("pearson_table", level)
     frame_a = _numbers(a, "a")
     frame_b = frame_a if b is None else _numbers(b, "b")
     if not frame_a.index.equals(frame_b.index):

@@ -8,9 +8,9 @@ from scipy import stats
 
 from crtkit.statistics._outcome import standardised
 from crtkit.statistics._pvalues import format_p, not_zero
+from crtkit.statistics.delong import delong_interval
 from crtkit.statistics.firth import maximise
 from crtkit.statistics.logistic import check_model, complete_records, fit_model
-from crtkit.statistics.tests import delong_interval
 
 
 def incremental_value(X, y, base, added, *, method="ml", pos_label=None, level=0.95):

@@ -9,6 +9,7 @@ from scipy import stats
 
 from crtkit.statistics._outcome import (
     binary_outcome,
+    check_level,
     constant_columns,
     covariates,
     separating_direction,
@@ -258,8 +259,7 @@ def check_model(name, X, y, method, pos_label, level):
     """Covariates as a float frame and the event as bool, with options checked."""
     if method not in METHODS:
         raise ValueError(f"{name}: method must be one of {METHODS}, got {method!r}.")
-    if not 0 < level < 1:
-        raise ValueError(f"{name} needs 0 < level < 1, got {level!r}.")
+    check_level(name, level)
     frame = covariates(name, X, y)
     return frame, binary_outcome(name, y, pos_label)
 

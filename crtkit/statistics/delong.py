@@ -1,12 +1,11 @@
-"""Are two models different? Tests on predictions (DeLong) and on scores of repeats."""
+"""DeLong: areas under ROC curves of the same patients, their intervals and their difference."""
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crtkit.statistics._blocks import check_blocks, pairs
-from crtkit.statistics._outcome import binary_outcome
-from crtkit.statistics._pvalues import holm, not_zero
+from crtkit.statistics._outcome import binary_outcome, check_level
+from crtkit.statistics._pvalues import not_zero
 
 
 def delong_test(y, score_a, score_b, *, groups=None, pos_label=None, level=0.95):
@@ -56,7 +55,7 @@ def delong_test(y, score_a, score_b, *, groups=None, pos_label=None, level=0.95)
     """
     scores = [np.asarray(score_a), np.asarray(score_b)]
     auc, cov, counts = _auc_covariance("delong_test", y, scores, groups, pos_label)
-    _check_level("delong_test", level)
+    check_level("delong_test", level)
     difference = auc[0] - auc[1]
     variance = cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]
     # Rounding leaves some 1e-18 where the two scores order the records alike.
@@ -117,7 +116,7 @@ def delong_interval(y, score, *, groups=None, pos_label=None, level=0.95):
     0  0.889   0.581
     """
     auc, cov, counts = _auc_covariance("delong_interval", y, [score], groups, pos_label)
-    _check_level("delong_interval", level)
+    check_level("delong_interval", level)
     se = float(np.sqrt(max(cov[0, 0], 0.0)))
     reach = stats.norm.isf((1 - level) / 2) * se
     row = {
@@ -129,84 +128,6 @@ def delong_interval(y, score, *, groups=None, pos_label=None, level=0.95):
         "note": "" if se else "variance 0 (classes fully apart): the interval has no width",
     }
     return pd.DataFrame([row])
-
-
-def corrected_resampled_ttest(scores, *, test_size=0.2, level=0.95):
-    """Nadeau and Bengio's corrected t-test on scores of repeated splits.
-
-    The repeats share patients, so their variance is raised by n_test / n_train.
-
-    Parameters
-    ----------
-    scores : DataFrame of shape (n_repeats, n_models)
-        One row a split. A repeat where either score is nan is left out of that pair.
-    test_size : float, default=0.2
-        Fraction of the patients in each test set: 0.2 for 80:20, 1 / k for (repeated) k-fold.
-    level : float, default=0.95
-        Of the interval.
-
-    Returns
-    -------
-    DataFrame
-        One row a pair, index ``(a, b)``: ``difference`` (mean of a - b), ``ci_low``, ``ci_high``,
-        ``statistic`` (t), ``df``, ``p_value``, ``p_holm``, ``n`` repeats, ``note``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        No DataFrame, one model, one repeat, `test_size` outside (0, 1).
-
-    References
-    ----------
-    Nadeau C, Bengio Y. Inference for the generalization error. Mach Learn 2003;52:239-281.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from crtkit.statistics import corrected_resampled_ttest
-    >>> auc = pd.DataFrame({"net": [0.70, 0.66, 0.73, 0.69], "trees": [0.66, 0.65, 0.69, 0.68]})
-    >>> result = corrected_resampled_ttest(auc).round(3)
-    >>> result[["difference", "statistic", "p_value"]]  # doctest: +NORMALIZE_WHITESPACE
-               difference  statistic  p_value
-    a   b
-    net trees       0.025      2.041    0.134
-    """
-    if not 0 < test_size < 1:
-        raise ValueError(
-            f"corrected_resampled_ttest needs test_size in (0, 1), the fraction tested, "
-            f"got {test_size!r}."
-        )
-    _check_level("corrected_resampled_ttest", level)
-    scores = check_blocks("corrected_resampled_ttest", scores, missing=True)
-    rows = []
-    for a, b, d in pairs(scores):
-        n = len(d)
-        row = {"a": a, "b": b, "difference": d.mean() if n else np.nan}
-        row.update(dict.fromkeys(("ci_low", "ci_high", "statistic", "df", "p_value"), np.nan))
-        row.update({"p_holm": np.nan, "n": n, "note": ""})
-        if n < 2:
-            row["note"] = "fewer than 2 repeats with both scores"
-        elif np.ptp(d) <= 1e-12 * max(1.0, np.abs(d).max()):
-            row["note"] = "the difference is the same in every repeat: no variance to test with"
-        else:
-            se = np.sqrt(d.var(ddof=1) * (1 / n + test_size / (1 - test_size)))
-            reach = stats.t.isf((1 - level) / 2, n - 1) * se
-            row.update(
-                ci_low=row["difference"] - reach,
-                ci_high=row["difference"] + reach,
-                statistic=row["difference"] / se,
-                df=n - 1,
-                p_value=not_zero(2 * stats.t.sf(abs(row["difference"]) / se, n - 1)),
-            )
-        rows.append(row)
-    out = pd.DataFrame(rows).set_index(["a", "b"])
-    out["p_holm"] = holm(out["p_value"])
-    return out
-
-
-def _check_level(name, level):
-    if not 0 < level < 1:
-        raise ValueError(f"{name} needs 0 < level < 1, got {level!r}.")
 
 
 def _auc_covariance(name, y, scores, groups, pos_label):
