@@ -154,7 +154,8 @@ _LVEF_AFTER = (Quartiles(26.0, 20.0, 34.0, 5, 75), Quartiles(39.5, 28.0, 47.8, 5
 
 _SHARED_ASSUMPTIONS = (
     "relations between variables beyond their margins given response (log odds ratios of a chain "
-    "of logistic models, correlations of normal scores), and the bounds of every quantity",
+    "of logistic models, correlations of normal scores), and the bounds and tails of every "
+    "quantity",
     "NYHA class: II 25 %, III 60 %, IV 15 % in both groups, related to nothing",
     "QRS voltage: moderately larger with the ventricle (correlation 0.4), a tenth of a standard "
     "deviation apart between groups",

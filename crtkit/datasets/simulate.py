@@ -256,7 +256,7 @@ def _column(name, cells, index):
 
 
 def _check_study(study):
-    if study not in _STUDIES:
+    if not isinstance(study, str) or study not in _STUDIES:
         raise ValueError(f"make_cohort expects study to be one of {list(_STUDIES)}, got {study!r}.")
     return _STUDIES[study]
 
