@@ -5,6 +5,7 @@ from .intervals import (
     bootstrap_interval as bootstrap_interval,
     nadeau_bengio_interval as nadeau_bengio_interval,
 )
+from .roc import mean_roc as mean_roc
 from .splits import (
     RepeatedStratifiedPatientSplit as RepeatedStratifiedPatientSplit,
     group_holdout as group_holdout,

@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._aggregate import (
-    Part,
-    figures,
-    iter_parts,
-    nanmean,
-    replicate,
-)
-from crtkit.evaluation.intervals import SCORES, nadeau_bengio_interval, percentile_interval
+from crtkit.evaluation._aggregate import Part, figures, iter_parts
+from crtkit.evaluation._summary import sensitivity_table, summary_table
+from crtkit.evaluation.intervals import SCORES
+from crtkit.evaluation.roc import plot_roc, roc_table
 
 
 class Evaluation:
@@ -192,37 +188,83 @@ class Evaluation:
             answers for the same patients; ``n_valid``, splits where the metric was defined. Last,
             ``(cohort, source)``: simulated, real or unstated.
         """
-        parts = self.parts(on, subgroup)
-        everyone = [part.group.astype(str) for part in parts]
-        patients = np.unique(np.concatenate(everyone)) if parts else np.array([], dtype=str)
-        ratio = self.test_train_ratio if on == "test" else None
-        rows = {}
-        for model in dict.fromkeys(part.model for part in parts):
-            own = [part for part in parts if part.model == model]
-            drawn = replicate(own, self.scoring, patients, n_bootstrap, 0)
-            values = [figures(part, self.scoring) for part in own]
-            seeds = np.array([part.seed for part in own])
-            row: dict[tuple[str, str], Any] = {}
-            for name, metric in self.scoring.items():
-                column = np.array([value[name] for value in values])
-                figure = _spread(column, seeds)
-                figure["ci_low"], figure["ci_high"] = percentile_interval(drawn[name], confidence)
-                limits = (np.nan, np.nan)
-                if ratio is not None:
-                    limits = nadeau_bengio_interval(column, ratio, confidence=confidence)
-                if metric is None:
-                    limits = (np.maximum(limits[0], 0.0), np.minimum(limits[1], 1.0))
-                figure["nb_low"], figure["nb_high"] = map(float, limits)
-                figure["n_valid"] = int(np.sum(~np.isnan(column)))
-                row.update({(name, key): value for key, value in figure.items()})
-            row["cohort", "source"] = self.info.get("source", "unstated")
-            rows[model] = row
-        columns = pd.MultiIndex.from_tuples(
-            list(next(iter(rows.values()), {})), names=["metric", "figure"]
+        table = summary_table(
+            self.parts(on, subgroup),
+            self.scoring,
+            ratio=self.test_train_ratio if on == "test" else None,
+            confidence=confidence,
+            n_bootstrap=n_bootstrap,
         )
-        data = {column: [row[column] for row in rows.values()] for column in columns}
-        index = pd.Index(list(rows), name="model")
-        return self._noted(pd.DataFrame(data, index=index, columns=columns))
+        table["cohort", "source"] = self.info.get("source", "unstated")
+        return self._noted(table)
+
+    def roc(
+        self,
+        on: str = "test",
+        subgroup: str | None = None,
+        *,
+        which: str = "mean",
+        n_points: int = 101,
+    ) -> pd.DataFrame:
+        """ROC curves of every model.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+        which : {"mean", "seeds", "best"}, default="mean"
+            The vertical average over splits, every split, or the seed with the highest AUC, which
+            is a figure to draw beside a printed one and never a result.
+        n_points : int, default=101
+            Grid of the average.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``model, fpr, tpr, tpr_sd``, or ``model, seed, fold, fpr, tpr, threshold``.
+        """
+        return self._noted(roc_table(self.parts(on, subgroup), which, n_points))
+
+    def plot_roc(self, ax: Any = None, which: str = "mean", on: str = "test") -> Any:
+        """Draw ROC curves, saying over how many seeds and of what cohort.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        which : {"mean", "best"}, default="mean"
+        on : str, default="test"
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        """
+        return plot_roc(self, ax, which, on)
+
+    def at_sensitivity(
+        self, sensitivity: float, on: str = "test", subgroup: str | None = None
+    ) -> pd.DataFrame:
+        """Specificity, PPV and NPV of every model at one sensitivity, where they compare.
+
+        Parameters
+        ----------
+        sensitivity : float
+            In (0, 1]; reached exactly, between two cuts of a score if need be.
+        on : str, default="test"
+        subgroup : str, optional
+
+        Returns
+        -------
+        DataFrame
+            One row a model; ``specificity, ppv, npv`` with ``_sd`` over seeds and ``n_valid``.
+        """
+        table = sensitivity_table(self.parts(on, subgroup), sensitivity)
+        table.attrs["sensitivity"] = sensitivity
+        return self._noted(table)
 
     @property
     def test_train_ratio(self) -> float:
@@ -249,15 +291,6 @@ class Evaluation:
         }
         table = pd.DataFrame(cells, index=mean.index).to_html()
         return f"<div><p>{escape(self.note)}</p>{table}<p>mean ± SD over seeds</p></div>"
-
-
-def _spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
-    """Mean over seeds of the mean over folds, and its SD; over folds where there is one seed."""
-    per_seed = np.array([nanmean(column[seeds == seed]) for seed in np.unique(seeds)])
-    spread = per_seed if len(per_seed) > 1 else column
-    spread = spread[~np.isnan(spread)]
-    sd = float(spread.std(ddof=1)) if len(spread) > 1 else np.nan
-    return {"mean": float(nanmean(per_seed)), "sd": sd}
 
 
 def _plain(value: Any) -> str:

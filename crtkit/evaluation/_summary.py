@@ -1,0 +1,94 @@
+"""The tables with one row a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit.evaluation._aggregate import Part, figures, nanmean, replicate
+from crtkit.evaluation.intervals import nadeau_bengio_interval, percentile_interval
+from crtkit.metrics import at_sensitivity
+
+
+def summary_table(
+    parts: list[Part],
+    scoring: dict[str, Any],
+    *,
+    ratio: float | None,
+    confidence: float,
+    n_bootstrap: int,
+) -> pd.DataFrame:
+    """Mean, SD, intervals and number of defined splits; see ``Evaluation.summary``.
+
+    Parameters
+    ----------
+    ratio : float or None
+        Tested over training patients; None where splits do not differ in whom they test.
+    """
+    patients = patients_of(parts)
+    rows = {}
+    for model, own in by_model(parts).items():
+        drawn = replicate(own, scoring, patients, n_bootstrap, 0)
+        values = [figures(part, scoring) for part in own]
+        seeds = np.array([part.seed for part in own])
+        row: dict[tuple[str, str], Any] = {}
+        for name, metric in scoring.items():
+            column = np.array([value[name] for value in values])
+            figure = spread(column, seeds)
+            figure["ci_low"], figure["ci_high"] = percentile_interval(drawn[name], confidence)
+            limits = (np.nan, np.nan)
+            if ratio is not None:
+                limits = nadeau_bengio_interval(column, ratio, confidence=confidence)
+            if metric is None:
+                limits = (np.maximum(limits[0], 0.0), np.minimum(limits[1], 1.0))
+            figure["nb_low"], figure["nb_high"] = map(float, limits)
+            figure["n_valid"] = int(np.sum(~np.isnan(column)))
+            row.update({(name, key): value for key, value in figure.items()})
+        rows[model] = row
+    columns = pd.MultiIndex.from_tuples(
+        list(next(iter(rows.values()), {})), names=["metric", "figure"]
+    )
+    data = {column: [row[column] for row in rows.values()] for column in columns}
+    return pd.DataFrame(data, index=pd.Index(list(rows), name="model"), columns=columns)
+
+
+def sensitivity_table(parts: list[Part], sensitivity: float) -> pd.DataFrame:
+    """Specificity, PPV and NPV at one sensitivity; see ``Evaluation.at_sensitivity``."""
+    rows: dict[str, dict[str, float]] = {}
+    for model, own in by_model(parts).items():
+        points = [
+            at_sensitivity(p.truth, p.score, sensitivity, pos_label=True, interpolate=True)
+            for p in own
+        ]
+        seeds, row = np.array([part.seed for part in own]), {}
+        for name in ("specificity", "ppv", "npv"):
+            column = np.array([getattr(point, name) for point in points])
+            row[name], row[f"{name}_sd"] = spread(column, seeds).values()
+        row["n_valid"] = int(np.sum([not np.isnan(point.specificity) for point in points]))
+        rows[model] = row
+    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="model"))
+
+
+def spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
+    """Mean over seeds of the mean over folds, and its SD; over folds where there is one seed."""
+    per_seed = np.array([nanmean(column[seeds == seed]) for seed in np.unique(seeds)])
+    values = per_seed if len(per_seed) > 1 else column
+    values = values[~np.isnan(values)]
+    sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    return {"mean": float(nanmean(per_seed)), "sd": sd}
+
+
+def by_model(parts: list[Part]) -> dict[str, list[Part]]:
+    """Parts of each model, in the order of the models."""
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.model, []).append(part)
+    return found
+
+
+def patients_of(parts: list[Part]) -> np.ndarray:
+    """Every patient of the parts, sorted, as text."""
+    everyone = [part.group.astype(str) for part in parts]
+    return np.unique(np.concatenate(everyone)) if everyone else np.array([], dtype=str)
