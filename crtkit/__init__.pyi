@@ -23,6 +23,7 @@ from .images import (
     SpectrogramImager as SpectrogramImager,
 )
 from .neural import (
+    ECGFMClassifier as ECGFMClassifier,
     FCNClassifier as FCNClassifier,
     InceptionTimeClassifier as InceptionTimeClassifier,
     LSTMFCNClassifier as LSTMFCNClassifier,
@@ -36,5 +37,6 @@ from .signals import (
     Resampler as Resampler,
     STFTTransformer as STFTTransformer,
 )
+from .statistics import UnivariateScreen as UnivariateScreen
 
 __version__: str

@@ -1,4 +1,5 @@
 from .augment import ImageAugment as ImageAugment
+from .ecgfm_classifier import ECGFMClassifier as ECGFMClassifier
 from .resnet import ResNetClassifier as ResNetClassifier
 from .sequence import (
     FCNClassifier as FCNClassifier,

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import weight_norm
 
 __all__ = [
     "ECGFM",
@@ -281,19 +280,41 @@ class _FeatureExtractor(nn.Module):
         return x
 
 
+class _Norm(nn.Module):
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.original0 = nn.Parameter(torch.linalg.vector_norm(weight, dim=(0, 1), keepdim=True))
+        self.original1 = nn.Parameter(weight)
+
+    def forward(self) -> Tensor:
+        size = torch.linalg.vector_norm(self.original1, dim=(0, 1), keepdim=True)
+        return self.original1 * (self.original0 / size)
+
+
+class _WeightNormConv1d(nn.Module):
+    """Convolution with one gain a tap, under the names of torch's weight_norm.
+
+    torch's own parametrized modules refuse to be pickled, and a fitted estimator must be.
+    """
+
+    def __init__(self, dim: int, kernel: int, groups: int):
+        super().__init__()
+        weight = torch.empty(dim, dim // groups, kernel)
+        nn.init.normal_(weight, std=math.sqrt(4 / (kernel * dim)))
+        self.groups, self.padding = groups, kernel // 2
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.parametrizations = nn.ModuleDict({"weight": _Norm(weight)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.parametrizations["weight"]()
+        return F.conv1d(x, weight, self.bias, padding=self.padding, groups=self.groups)
+
+
 class _PositionEncoding(nn.Module):
     def __init__(self, config: ECGFMConfig):
         super().__init__()
-        conv = nn.Conv1d(
-            config.dim,
-            config.dim,
-            config.pos_kernel,
-            padding=config.pos_kernel // 2,
-            groups=config.pos_groups,
-        )
-        nn.init.normal_(conv.weight, std=math.sqrt(4 / (config.pos_kernel * config.dim)))
-        nn.init.zeros_(conv.bias)
-        self.pos_conv = nn.Sequential(weight_norm(conv, dim=2), nn.GELU())
+        conv = _WeightNormConv1d(config.dim, config.pos_kernel, config.pos_groups)
+        self.pos_conv = nn.Sequential(conv, nn.GELU())
         self.surplus = 1 - config.pos_kernel % 2  # an even kernel gives one frame too many
 
     def forward(self, tokens: Tensor) -> Tensor:
