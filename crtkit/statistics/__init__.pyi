@@ -12,4 +12,5 @@ from .model_tests import (
     rm_anova as rm_anova,
     wilcoxon_holm as wilcoxon_holm,
 )
+from .screen import UnivariateScreen as UnivariateScreen
 from .tables import baseline_table as baseline_table
