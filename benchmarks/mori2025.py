@@ -15,8 +15,7 @@ import crtkit as ck
 from benchmarks._figures import flow_diagram
 from benchmarks._results import environment, markdown_table, write_json
 from benchmarks._study import Output, journal_path, load_cohort, stated
-from crtkit.metrics import at_sensitivity
-from crtkit.signals import signal_quality, usable_records
+from crtkit.signals import quality_counts, signal_quality, usable_records
 from crtkit.statistics import baseline_table
 from crtkit.studies import mori2025 as study
 
@@ -39,7 +38,9 @@ def run(options):
     start = time.perf_counter()
     cohort = load_cohort(options, "mori2025")
     cohort, flow = leave_out_unusable(cohort)
-    seeds = options.seeds or (2 if options.quick else SEEDS)
+    seeds = options.seeds
+    if seeds is None:
+        seeds = 2 if options.quick else SEEDS
     options.out.mkdir(parents=True, exist_ok=True)
     result = ck.evaluate(
         study.pipelines(),
@@ -92,7 +93,14 @@ def leave_out_unusable(cohort):
     # The last count comes again below, once unusable signals are left out.
     flow = flow[:-1] if len(flow) > 1 and flow[-1][1] == len(cohort) else flow
     signals = ck.Select("signal").fit_transform(cohort.X)
-    usable = usable_records(signal_quality(signals, cohort.info["sampling_rate"]))
+    quality = signal_quality(signals, cohort.info["sampling_rate"])
+    usable = usable_records(quality)
+    if not usable.any():
+        counts = quality_counts(quality)
+        raise ValueError(
+            f"None of {len(cohort)} records passes the signal-quality check: {counts.to_dict()}. "
+            "Are the signals in millivolt, and is the sampling rate right?"
+        )
     if not usable.all():
         flow.append(("drift, noise or dead leads\n(signal-quality check)", -int((~usable).sum())))
         cohort = cohort.take(usable)
@@ -130,7 +138,7 @@ def table1(output, cohort):
 def table2(output, result):
     """Table 2: mean ± SD over seeds, published beside ours; the clinical rules below."""
     per_seed = result.per_seed()
-    equal = equal_sensitivity(result)
+    equal = result.at_sensitivity(EQUAL_SENSITIVITY)
     interval = result.summary()["roc_auc"]
     rows = {}
     for model in [*study.MODELS, *(m for m in result.models if m not in study.MODELS)]:
@@ -144,7 +152,7 @@ def table2(output, result):
             row[title] = _mean_sd(mine[metric], metric) if len(mine) else MISSING
         for metric in ("ppv", "npv"):
             at = f"{metric.upper()} at sensitivity {EQUAL_SENSITIVITY:.0%} (%)"
-            row[at] = _mean_sd(equal.loc[model, metric], metric) if len(mine) else MISSING
+            row[at] = _at(equal, model, metric)
         rows[model] = row
     left_out = result.info.get("left_out", {})
     notes = [
@@ -155,6 +163,13 @@ def table2(output, result):
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     output.table("table2", "Table 2. Predictive performance", table, " ".join(notes))
     return markdown_table(table[[*METRICS.values(), "AUC, 95 % interval"]])
+
+
+def _at(equal, model, metric):
+    if model not in equal.index or pd.isna(equal.loc[model, metric]):
+        return MISSING
+    row = equal.loc[model]
+    return f"{row[metric] * 100:.1f} ± {row[metric + '_sd'] * 100:.1f}"
 
 
 def _interval(summary, model):
@@ -181,28 +196,6 @@ def _mean_sd(values, metric):
     sd = valid.std(ddof=1) * factor if len(valid) > 1 else 0.0
     text = f"{valid.mean() * factor:.{digits}f} ± {sd:.{digits}f}"
     return text if len(valid) == len(values) else f"{text} ({len(valid)} of {len(values)} seeds)"
-
-
-def equal_sensitivity(result):
-    """PPV and NPV of each model and seed where it finds the same share of the positives.
-
-    Parameters
-    ----------
-    result : Evaluation
-
-    Returns
-    -------
-    DataFrame
-        Indexed by model and seed; columns ``ppv`` and ``npv``.
-    """
-    points = {
-        (part.model, part.seed): at_sensitivity(
-            part.truth, part.score, EQUAL_SENSITIVITY, interpolate=True, pos_label=True
-        )
-        for part in result.parts()
-    }
-    table = {key: {"ppv": point.ppv, "npv": point.npv} for key, point in points.items()}
-    return pd.DataFrame.from_dict(table, orient="index")
 
 
 def table_s3():

@@ -1,0 +1,136 @@
+"""The study's command: every file it promises, from simulated patients and from a manifest."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import crtkit as ck
+from benchmarks import mori2025
+from benchmarks.__main__ import main
+
+TABLES = ("table1", "table2", "tableS3", "tableS4")
+FILES = {
+    *(f"{name}.md" for name in (*TABLES, "report")),
+    *(f"{name}.csv" for name in TABLES),
+    *("figure1.png", "figure4a.png", "figure4b.png", "results.json", "journal.jsonl"),
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("mori2025") / "out"
+    assert main(["mori2025", "--quick", "--out", str(out)]) == 0
+    return out
+
+
+def test_every_file_is_there(run):
+    assert {path.name for path in run.iterdir()} == FILES
+    for path in run.glob("*.png"):
+        with Image.open(path) as image:
+            assert min(image.size) > 400
+            assert np.asarray(image.convert("L")).std() > 5  # not an empty page
+
+
+def test_tables_say_that_patients_are_simulated(run):
+    for name in (*TABLES, "report"):
+        assert "SIMULATED" in (run / f"{name}.md").read_text()
+
+
+def test_the_published_figures_stand_beside_ours(run):
+    table = pd.read_csv(run / "table2.csv", index_col="model")
+    assert table.index[:3].tolist() == ["ResNet-18", "SSL + ResNet-18", "LightGBM"]
+    assert {"Majority class", "LBBB", "Guideline class I"} <= set(table.index)
+    assert table.loc["LightGBM", "Accuracy (%) published"] == "64.7 ± 5.6"
+    assert table.loc["SSL + ResNet-18", "AUC published"] == "0.669 ± 0.048"
+    assert "±" in table.loc["LightGBM", "AUC"]
+
+
+def test_the_json_holds_everything(run):
+    results = json.loads((run / "results.json").read_text())
+    assert results["seeds"] == 2
+    assert len(results["data_sha256"]) == 64
+    assert {"versions", "date", "device", "cpu"} <= set(results["environment"])
+    seeds = pd.DataFrame(results["per_seed"])
+    shown = pd.read_csv(run / "table2.csv", index_col="model").loc["LightGBM", "Accuracy (%)"]
+    mine = seeds.loc[seeds["model"] == "LightGBM", "accuracy"] * 100
+    assert shown == f"{mine.mean():.1f} ± {mine.std(ddof=1):.1f}"
+
+
+def test_no_path_of_a_machine_is_in_any_file(run):
+    for path in run.iterdir():
+        if path.suffix in (".md", ".csv", ".json"):
+            assert str(run.parent) not in path.read_text()
+
+
+def test_resuming_a_finished_run_fits_nothing_and_changes_nothing(run, monkeypatch):
+    before = {name: (run / name).read_bytes() for name in FILES if name.endswith((".md", ".csv"))}
+    monkeypatch.setattr(
+        "sklearn.pipeline.Pipeline.fit", lambda *a, **k: pytest.fail("a finished fit was repeated")
+    )
+    assert main(["mori2025", "--quick", "--resume", "--out", str(run)]) == 0
+    assert {name: (run / name).read_bytes() for name in before} == before
+
+
+def test_runs_on_a_manifest(tmp_path, capsys):
+    wfdb = pytest.importorskip("wfdb")
+    simulated = ck.datasets.make_cohort("mori2025", n_patients=24, random_state=0)
+    for i, signal in enumerate(simulated.X["signal"]):
+        wfdb.wrsamp(
+            f"r{i}",
+            fs=500,
+            units=["mV"] * 12,
+            sig_name=simulated.info["lead_names"],
+            p_signal=signal.T.astype(float),
+            fmt=["16"] * 12,
+            write_dir=str(tmp_path),
+        )
+    table = simulated.X[["qrs_duration_ms", "lbbb"]].assign(
+        patient=simulated.groups, signal=[f"r{i}" for i in range(24)], responder=simulated.y
+    )
+    table.to_csv(tmp_path / "cohort.csv", index=False)
+    arguments = ["mori2025", "--data", str(tmp_path / "cohort.csv"), "--seeds", "2"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "Real data, cohort: 24 records of 24 patients" in capsys.readouterr().out
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "SIMULATED" not in report
+    assert "Left out, Guideline class I" in report
+
+
+def test_a_cohort_without_a_usable_signal_is_refused(make_signals):
+    X = pd.DataFrame({"signal": list(make_signals(4, 12, 1000))})
+    with pytest.raises(ValueError, match="None of 4 records passes the signal-quality check"):
+        mori2025.leave_out_unusable(ck.Cohort(X, [0, 1] * 2, range(4), {"sampling_rate": 500}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "absent.csv"], "is not a file"),
+        (["--data", "{folder}"], "no WFDB header"),
+        (["--seeds", "0"], "seeds must be"),
+    ],
+)
+def test_bad_input_ends_with_its_message(tmp_path, capsys, arguments, message):
+    arguments = [a.format(folder=tmp_path) for a in arguments]
+    out = tmp_path / "out"
+    assert main(["mori2025", "--quick", *arguments, "--out", str(out)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_signals_without_quality_are_left_out_and_counted(make_signals):
+    signals = list(make_signals(6, 12, 2000))
+    t = np.arange(2000) / 500
+    good = [0.02 * s + np.sin(2 * np.pi * 1.5 * t).astype("f4") for s in signals]
+    good[2] = np.zeros((12, 2000), "f4")
+    X = pd.DataFrame({"signal": good})
+    info = {
+        "sampling_rate": 500,
+        "name": "six",
+        "flow": {"in the manifest": 7, "short": -1, "read": 6},
+    }
+    cohort, flow = mori2025.leave_out_unusable(ck.Cohort(X, [0, 1] * 3, range(6), info))
+    assert len(cohort) == 5
+    assert [count for _, count in flow] == [7, -1, -1, 5]
