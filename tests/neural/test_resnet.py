@@ -58,7 +58,7 @@ EXPECTED = {
 
 
 @parametrize_with_checks(
-    [small(max_epochs=20, batch_size=32, precision="float64")],
+    [small(max_epochs=10, batch_size=32, precision="float64")],
     expected_failed_checks=lambda estimator: EXPECTED,
 )
 def test_sklearn(estimator, check):
