@@ -1,5 +1,11 @@
 from ._evaluate import evaluate as evaluate
 from ._result import Evaluation as Evaluation
+from .calibration import (
+    Calibration as Calibration,
+    calibration_figures as calibration_figures,
+    loess as loess,
+)
+from .decision import net_benefit as net_benefit
 from .intervals import (
     BootstrapInterval as BootstrapInterval,
     bootstrap_interval as bootstrap_interval,

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 
 from crtkit.evaluation._aggregate import Part, figures, iter_parts
+from crtkit.evaluation._compare import compare_table
+from crtkit.evaluation._risk import calibration_curve_table, calibration_table, decision_table
 from crtkit.evaluation._summary import sensitivity_table, summary_table
+from crtkit.evaluation.decision import DEFAULT_THRESHOLDS
 from crtkit.evaluation.intervals import SCORES
 from crtkit.evaluation.roc import plot_roc, roc_table
 
@@ -264,6 +267,127 @@ class Evaluation:
         """
         table = sensitivity_table(self.parts(on, subgroup), sensitivity)
         table.attrs["sensitivity"] = sensitivity
+        return self._noted(table)
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        on: str = "test",
+        subgroup: str | None = None,
+        *,
+        confidence: float = 0.95,
+        n_bootstrap: int = 1000,
+    ) -> pd.DataFrame:
+        """Difference of two models on the same patients, paired.
+
+        Parameters
+        ----------
+        a, b : str
+            Names of models; differences are a - b.
+        on : str, default="test"
+        subgroup : str, optional
+        confidence : float, default=0.95
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        DataFrame
+            One row a metric: ``mean_a, mean_b`` and ``difference, sd`` over splits where both are
+            defined; ``ci_low, ci_high``, patients drawn again, the same for both; ``nb_low,
+            nb_high, t, p_value`` of the corrected resampled t-test, nan for external sets;
+            ``delong_p`` (AUC), DeLong's test on the mean of the scores a patient got over the
+            splits that tested him; ``n_valid`` splits.
+
+        Raises
+        ------
+        ValueError
+            There is no such model, or it is the same one twice.
+        """
+        table = compare_table(
+            self.parts(on, subgroup),
+            a,
+            b,
+            self.scoring,
+            ratio=self.test_train_ratio if on == "test" else None,
+            confidence=confidence,
+            n_bootstrap=n_bootstrap,
+        )
+        return self._noted(table)
+
+    def calibration(
+        self,
+        on: str = "test",
+        subgroup: str | None = None,
+        *,
+        confidence: float = 0.95,
+        n_bootstrap: int = 200,
+    ) -> pd.DataFrame:
+        """Calibration of every model that gives risks, answers of all splits pooled.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+        confidence : float, default=0.95
+        n_bootstrap : int, default=200
+            Replicates of the intervals of slope, intercept and O:E, by patient.
+
+        Returns
+        -------
+        DataFrame
+            One row a model, columns of :class:`Calibration`; nan for models without risks.
+        """
+        parts = self.parts(on, subgroup)
+        table = calibration_table(parts, confidence=confidence, n_bootstrap=n_bootstrap)
+        return self._noted(table)
+
+    def calibration_curve(
+        self, on: str = "test", subgroup: str | None = None, *, n_points: int = 101
+    ) -> pd.DataFrame:
+        """Observed share of positives along predicted risk, smoothed by :func:`loess`.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+        n_points : int, default=101
+
+        Returns
+        -------
+        DataFrame
+            Columns ``model, predicted, observed``; models with risks only.
+        """
+        return self._noted(calibration_curve_table(self.parts(on, subgroup), n_points))
+
+    def decision_curve(
+        self,
+        on: str = "test",
+        subgroup: str | None = None,
+        *,
+        thresholds: Any = DEFAULT_THRESHOLDS,
+        confidence: float = 0.95,
+        n_bootstrap: int = 500,
+    ) -> pd.DataFrame:
+        """Net benefit of every model, of treating all and of treating none, splits pooled.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+        thresholds : array-like, default=0.05 to 0.95
+        confidence : float, default=0.95
+        n_bootstrap : int, default=500
+
+        Returns
+        -------
+        DataFrame
+            Columns ``model, threshold, net_benefit, ci_low, ci_high, standardized`` (net benefit
+            over prevalence). A rule treats whom it calls, at every threshold; models with decision
+            values have no risk and are left out.
+        """
+        parts = self.parts(on, subgroup)
+        table = decision_table(parts, thresholds, confidence=confidence, n_bootstrap=n_bootstrap)
         return self._noted(table)
 
     @property

@@ -1,0 +1,95 @@
+"""Two models of one evaluation, paired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit.evaluation._aggregate import Part, figures, replicate
+from crtkit.evaluation._summary import by_model, patients_of, spread
+from crtkit.evaluation.intervals import percentile_interval
+
+
+def compare_table(
+    parts: list[Part],
+    a: str,
+    b: str,
+    scoring: dict[str, Any],
+    *,
+    ratio: float | None,
+    confidence: float,
+    n_bootstrap: int,
+) -> pd.DataFrame:
+    """Differences of two models, metric by metric; see ``Evaluation.compare``."""
+    models = by_model(parts)
+    for name in (a, b):
+        if name not in models:
+            raise ValueError(f"There is no model {name!r}; this evaluation has {list(models)}.")
+    if a == b:
+        raise ValueError(f"compare needs two models, got {a!r} twice.")
+    patients = patients_of(parts)
+    drawn = [replicate(models[name], scoring, patients, n_bootstrap, 0) for name in (a, b)]
+    values = [[figures(part, scoring) for part in models[name]] for name in (a, b)]
+    seeds = np.array([part.seed for part in models[a]])
+    delong = _delong(models[a], models[b])
+    rows = []
+    for name in scoring:
+        columns = [np.array([value[name] for value in own]) for own in values]
+        difference = columns[0] - columns[1]
+        both = ~np.isnan(difference)
+        row: dict[str, Any] = {
+            label: spread(np.where(both, column, np.nan), seeds)["mean"]
+            for label, column in zip(("mean_a", "mean_b"), columns)
+        }
+        figure = spread(difference, seeds)
+        row["difference"], row["sd"] = figure["mean"], figure["sd"]
+        limits = percentile_interval(drawn[0][name] - drawn[1][name], confidence)
+        row["ci_low"], row["ci_high"] = limits
+        row.update(_corrected_t(columns, ratio, confidence))
+        row["delong_p"] = delong if name == "roc_auc" else np.nan
+        row["n_valid"] = int(both.sum())
+        rows.append(row)
+    table = pd.DataFrame(rows, index=pd.Index(list(scoring), name="metric"))
+    table.attrs["pair"] = (a, b)
+    return table
+
+
+def _corrected_t(
+    columns: list[np.ndarray], ratio: float | None, confidence: float
+) -> dict[str, float]:
+    from crtkit.statistics import corrected_resampled_ttest
+
+    keys = {"nb_low": "ci_low", "nb_high": "ci_high", "t": "statistic", "p_value": "p_value"}
+    if ratio is None or len(columns[0]) < 2:
+        return dict.fromkeys(keys, float("nan"))
+    test = corrected_resampled_ttest(
+        pd.DataFrame({"a": columns[0], "b": columns[1]}),
+        test_size=ratio / (1 + ratio),
+        level=confidence,
+    ).iloc[0]
+    return {ours: float(test[theirs]) for ours, theirs in keys.items()}
+
+
+def _delong(a: list[Part], b: list[Part]) -> float:
+    """P-value of DeLong's test on the mean score each unit got where it was tested."""
+    from crtkit.statistics import delong_test
+
+    pooled = []
+    for parts in (a, b):
+        frame = pd.concat(
+            [
+                pd.DataFrame({"group": p.group.astype(str), "truth": p.truth, "score": p.score})
+                # Records of a patient keep their order within a part, so a counter tells them.
+                .assign(record=lambda f: f.groupby("group").cumcount())
+                for p in parts
+            ]
+        )
+        pooled.append(frame.groupby(["group", "record"]).mean())
+    truth, groups = pooled[0]["truth"].to_numpy() > 0.5, pooled[0].index.get_level_values("group")
+    classes = [len(set(groups[truth])), len(set(groups[~truth]))]
+    scores = [frame["score"].to_numpy() for frame in pooled]
+    if min(classes) < 2 or not np.isfinite(scores).all():
+        return float("nan")
+    return float(delong_test(truth, *scores, groups=groups.to_numpy())["p_value"].iloc[0])

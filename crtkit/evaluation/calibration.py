@@ -1,0 +1,219 @@
+"""Does a predicted risk mean what it says: slope, intercept, O:E and a smooth curve."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from crtkit._binary import check_ranked
+
+__all__ = ["Calibration", "calibration_figures", "loess"]
+
+# Risks of exactly 0 or 1 have no logit; a forest gives them.
+_CLIP = 1e-6
+_EXACT_UP_TO = 2500
+
+
+class Calibration(NamedTuple):
+    """Calibration figures of predicted risks; nan where one is undefined."""
+
+    n: int
+    observed: float
+    expected: float
+    o_e: float
+    o_e_low: float
+    o_e_high: float
+    slope: float
+    slope_low: float
+    slope_high: float
+    intercept: float
+    intercept_low: float
+    intercept_high: float
+    brier: float
+    scaled_brier: float
+    ici: float
+    e50: float
+    e90: float
+    emax: float
+    ece: float
+
+
+def calibration_figures(
+    y_true: ArrayLike, y_prob: ArrayLike, *, pos_label: Any = None, confidence: float = 0.95
+) -> Calibration:
+    """Calibration of predicted risks.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_records,)
+        Two labels of any type.
+    y_prob : array-like of shape (n_records,)
+        Risk of the positive class, in [0, 1]. For logits, clipped to [1e-6, 1 - 1e-6].
+    pos_label : label, optional
+        By default the larger label.
+    confidence : float, default=0.95
+
+    Returns
+    -------
+    Calibration
+        ``slope`` of y on logit(p), below 1 for risks that are too extreme; ``intercept``, in the
+        large: of y with offset logit(p), 0 where risks are right on average; ``o_e``, observed
+        over expected; ``brier`` and ``scaled_brier`` (1 - Brier / that of the prevalence);
+        ``ici, e50, e90, emax``: mean, median, 0.9 quantile and maximum of |p - loess(y ~ p)|
+        (:func:`loess`); ``ece`` over ten bins of equal width. Intervals are Wald's, for
+        independent records; :meth:`Evaluation.calibration` draws patients.
+
+    Raises
+    ------
+    ValueError
+        Risks outside [0, 1], lengths that differ, more than two labels.
+
+    References
+    ----------
+    Van Calster et al., Calibration: the Achilles heel of predictive analytics, BMC Medicine 17
+    (2019) 230. Austin and Steyerberg, The Integrated Calibration Index, Statistics in Medicine 38
+    (2019) 4051-4065.
+
+    Examples
+    --------
+    >>> from crtkit.evaluation import calibration_figures
+    >>> figures = calibration_figures([0, 1, 0, 1, 1, 0], [0.2, 0.7, 0.4, 0.6, 0.3, 0.5])
+    >>> round(figures.o_e, 3), round(figures.brier, 3)
+    (1.111, 0.198)
+    """
+    truth, prob, weight = check_ranked("calibration_figures", y_true, y_prob, pos_label, None)
+    if len(prob) and (prob.min() < 0 or prob.max() > 1):
+        raise ValueError(
+            f"calibration_figures expects risks in [0, 1], got {prob.min():g} to {prob.max():g}."
+        )
+    y, nan = truth.astype(float), float("nan")
+    if not len(y):
+        return Calibration(0, *[nan] * 18)
+    z = stats.norm.ppf((1 + confidence) / 2)
+    observed, expected = float(y.mean()), float(prob.mean())
+    o_e = observed / expected if expected > 0 else nan
+    spread = np.exp(z * np.sqrt((1 - observed) / (len(y) * observed))) if observed > 0 else nan
+    (slope, slope_se), (intercept, intercept_se) = slope_and_intercept(y, prob, weight)
+    scaled = observed * (1 - observed)
+    brier = float(np.mean((prob - y) ** 2))
+    error = np.abs(prob - loess(prob, y, prob))
+    return Calibration(
+        len(y),
+        observed,
+        expected,
+        o_e,
+        o_e / spread,
+        o_e * spread,
+        slope,
+        slope - z * slope_se,
+        slope + z * slope_se,
+        intercept,
+        intercept - z * intercept_se,
+        intercept + z * intercept_se,
+        brier,
+        1 - brier / scaled if scaled > 0 else nan,
+        float(error.mean()),
+        float(np.median(error)),
+        float(np.quantile(error, 0.9)),
+        float(error.max()),
+        _ece(y, prob),
+    )
+
+
+def slope_and_intercept(
+    y: np.ndarray, prob: np.ndarray, weight: np.ndarray
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Calibration slope and intercept in the large, each with its standard error."""
+    logit = np.log(np.clip(prob, _CLIP, 1 - _CLIP))
+    logit -= np.log1p(-np.clip(prob, _CLIP, 1 - _CLIP))
+    ones = np.ones_like(logit)
+    joint, joint_se = _logistic(np.stack([ones, logit], axis=1), y, weight, np.zeros_like(y))
+    large, large_se = _logistic(ones[:, None], y, weight, logit)
+    return (joint[1], joint_se[1]), (large[0], large_se[0])
+
+
+def _logistic(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, offset: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maximum likelihood by Newton's method; nan where it does not exist."""
+    beta = np.zeros(X.shape[1])
+    undefined = np.full(X.shape[1], np.nan)
+    used = weight > 0
+    if len(np.unique(y[used])) < 2 or np.linalg.matrix_rank(X[used]) < X.shape[1]:
+        return undefined, undefined
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(offset + X @ beta, -700, 700)))
+        information = (X * (weight * p * (1 - p))[:, None]).T @ X
+        try:
+            step = np.linalg.solve(information, X.T @ (weight * (y - p)))
+        except np.linalg.LinAlgError:
+            return undefined, undefined
+        # A long first step overshoots where classes are nearly apart.
+        beta = beta + step / max(1.0, float(np.abs(step).max()) / 5)
+        if np.abs(step).max() < 1e-10:
+            return beta, np.sqrt(np.diag(np.linalg.inv(information)))
+    return undefined, undefined
+
+
+def loess(
+    x: ArrayLike, y: ArrayLike, at: ArrayLike, *, span: float = 0.75, degree: int = 2
+) -> np.ndarray:
+    """Local regression with tricube weights, fitted exactly at every point.
+
+    R's ``loess(y ~ x, surface = "direct")``, not its default, which blends a few fits.
+
+    Parameters
+    ----------
+    x, y : array-like of shape (n_records,)
+    at : array-like of shape (n_points,)
+        Where the curve is wanted; beyond 2,500 distinct points a grid of 512 is fitted and
+        joined by lines.
+    span : float, default=0.75
+        Share of records in each fit.
+    degree : int, default=2
+
+    Returns
+    -------
+    ndarray of shape (n_points,)
+
+    References
+    ----------
+    Cleveland and Devlin, Locally weighted regression, J. Am. Stat. Assoc. 83 (1988) 596-610.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.evaluation import loess
+    >>> x = np.linspace(0, 1, 20)
+    >>> np.allclose(loess(x, x**2, [0.3, 0.5]), [0.09, 0.25])
+    True
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    points, where = np.unique(np.asarray(at, dtype=float), return_inverse=True)
+    if len(points) > _EXACT_UP_TO:
+        grid = np.quantile(points, np.linspace(0, 1, 512))
+        return np.interp(points, grid, loess(x, y, grid, span=span, degree=degree))[where]
+    n_near = min(len(x), max(int(span * len(x) + 1e-5), 1))
+    return np.array([_local(x, y, point, n_near, degree) for point in points])[where]
+
+
+def _local(x: np.ndarray, y: np.ndarray, point: float, n_near: int, degree: int) -> float:
+    distance = np.abs(x - point)
+    width = np.partition(distance, n_near - 1)[n_near - 1]
+    if width == 0:
+        return float(y[distance == 0].mean())
+    weight = np.sqrt(np.clip(1 - (distance / width) ** 3, 0, None) ** 3)
+    near = weight > 0
+    # Scaled to the window, so that lstsq's rank cut-off means ties and not small numbers.
+    basis = np.vander((x[near] - point) / width, degree + 1, increasing=True)
+    fit = np.linalg.lstsq(basis * weight[near, None], y[near] * weight[near], rcond=None)[0]
+    return float(fit[0])
+
+
+def _ece(y: np.ndarray, prob: np.ndarray) -> float:
+    bins = np.clip(np.ceil(prob * 10).astype(int) - 1, 0, 9)
+    gap = np.bincount(bins, y - prob, minlength=10)
+    return float(np.abs(gap).sum() / len(y))
