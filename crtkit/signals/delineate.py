@@ -73,7 +73,7 @@ def coarse_bounds(beat, fs, centre):
     around = beat[:, max(top - round(0.3 * fs), 0) : top + round(0.3 * fs)]
     size = np.sqrt(np.square(beat - np.median(around, axis=1, keepdims=True)).sum(axis=0))
     large = size > 0.4 * size[low:high].max()
-    fast = speed > 0.3 * speed[top]
+    fast = speed > max(0.3 * speed[top], limit)
     onset = n - 1 - _walk(*(a[::-1] for a in (speed < limit, fast, large)), n - 1 - top, fs)
     offset = _walk(speed < limit, fast, large, top, fs)
     quiet = max(2, round(0.016 * fs))
@@ -94,7 +94,10 @@ def _walk(slow, fast, large, at, fs):
         again = np.flatnonzero(fast[at : at + bridge])
         if not len(again) or not large[at : at + again[0] + 1].all():
             return at
-        at = _first_quiet(slow, at + int(again[0]), quiet)
+        later = _first_quiet(slow, at + int(again[0]), quiet)
+        if later <= at:
+            return at
+        at = later
 
 
 def _first_quiet(quiet, start, length):

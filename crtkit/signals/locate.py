@@ -1,5 +1,7 @@
 """Where the QRS complexes of a record are, all leads asked together."""
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfiltfilt
@@ -43,8 +45,7 @@ def locate_qrs(signals, fs):
     if n < rate * 0.5:
         return np.empty(0, dtype=int)
     slow = signals[:, : n * step].reshape(len(signals), n, step).mean(axis=2)
-    sos = butter(2, [5.0, min(25.0, 0.4 * rate)], "bandpass", fs=rate, output="sos")
-    slope = np.diff(sosfiltfilt(sos, slow, axis=1, padlen=min(n - 1, round(rate))), axis=1)
+    slope = np.diff(sosfiltfilt(_band(rate), slow, axis=1, padlen=min(n - 1, round(rate))), axis=1)
     energy = slope**2
     high = int(0.98 * n) - 1
     ordered = np.partition(energy, high, axis=1)
@@ -57,6 +58,11 @@ def locate_qrs(signals, fs):
     strength = np.sqrt(uniform_filter1d(energy, max(3, round(0.1 * rate)), mode="nearest"))
     peaks = _peaks(strength, rate)
     return np.minimum(np.round((peaks + 1) * step).astype(int), signals.shape[1] - 1)
+
+
+@lru_cache(maxsize=32)
+def _band(rate):
+    return butter(2, [5.0, min(25.0, 0.4 * rate)], "bandpass", fs=rate, output="sos")
 
 
 def _peaks(strength, rate):

@@ -70,7 +70,10 @@ def find_pacing_spikes(signals, fs, *, min_amplitude=0.2, min_ratio=12.0):
 
 
 def remove_spikes(signals, spikes):
-    """Bridge spikes by straight lines.
+    """Bridge spikes.
+
+    The bridge leaves the level before the spike slowly and arrives at the level after it: a
+    complex that begins under the spike begins, as far as one can tell, half way.
 
     Parameters
     ----------
@@ -96,11 +99,87 @@ def remove_spikes(signals, spikes):
     n = signals.shape[1]
     for start, stop in spikes:
         before, after = max(start - 1, 0), min(stop, n - 1)
-        weight = np.linspace(0.0, 1.0, after - before + 1)
+        weight = np.linspace(0.0, 1.0, after - before + 1) ** 3
         signals[:, before : after + 1] = (
             signals[:, [before]] * (1.0 - weight) + signals[:, [after]] * weight
         )
     return signals
+
+
+def paced_beats(spikes, onsets, fs):
+    """Spike of each beat that has one shortly before its QRS onset.
+
+    Parameters
+    ----------
+    spikes : ndarray of int, shape (n_spikes, 2)
+    onsets : ndarray of shape (n_beats,)
+        QRS onsets in samples.
+    fs : float
+
+    Returns
+    -------
+    ndarray of int, shape (n_beats,)
+        Row of the spike that begins between 80 ms before and 20 ms after the onset (an atrial
+        spike comes earlier); -1 where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals.pacing import paced_beats
+    >>> paced_beats(np.array([[195, 200]]), np.array([201.0, 630.0]), fs=500)
+    array([ 0, -1])
+    """
+    onsets = np.asarray(onsets, dtype=float)
+    if not len(spikes):
+        return np.full(len(onsets), -1)
+    lead = (onsets[:, None] - spikes[None, :, 0]) / fs
+    near = (lead > -0.02) & (lead < 0.08)
+    return np.where(near.any(axis=1), near.argmax(axis=1), -1)
+
+
+def after_potential_end(beat, fs, spike_end, qrs_offset):
+    """Where the after-potential of a stimulus ends and the complex begins.
+
+    A recorder's filter, and the electrode, leave a bump of some 20 ms behind a spike. It is told
+    from the complex by falling back before the complex rises.
+
+    Parameters
+    ----------
+    beat : ndarray of shape (n_leads, n_window)
+        Millivolt, the spike bridged, zero before it.
+    fs : float
+    spike_end : float
+        In samples of the beat.
+    qrs_offset : float
+
+    Returns
+    -------
+    float
+        Sample of the low point between bump and complex; NaN where there is no bump.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals.pacing import after_potential_end
+    >>> t = np.arange(200.0)
+    >>> beat = 0.1 * np.exp(-((t - 55) ** 2) / 10) + np.exp(-((t - 100) ** 2) / 200)
+    >>> bool(60 <= after_potential_end(beat[None], 500, spike_end=50, qrs_offset=140) <= 66)
+    True
+    """
+    size = np.sqrt(np.square(np.nan_to_num(beat)).sum(axis=0))
+    start, stop = int(spike_end - 0.008 * fs), int(spike_end + 0.045 * fs)
+    part = size[start:stop]
+    if start < 0 or len(part) < 5:
+        return np.nan
+    inner = part[1:-1]
+    summits = 1 + np.flatnonzero((inner >= part[:-2]) & (inner > part[2:]))
+    if not len(summits):
+        return np.nan
+    summit = summits[np.argmax(part[summits])]
+    low = summit + int(np.argmin(part[summit:]))
+    complex_size = size[start : int(qrs_offset)].max()
+    is_bump = part[low] < 0.6 * part[summit] and part[summit] < 0.2 * complex_size
+    return float(start + low) if is_bump and low < len(part) - 1 else np.nan
 
 
 def _fourth_difference(signals):
