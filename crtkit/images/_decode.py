@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from sklearn.base import clone
 
+from crtkit._validation import check_records
+
 # A closed list: Pillow would otherwise try every plugin it has, some of which start programs.
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 MAX_PIXELS = 80_000_000
@@ -71,6 +73,40 @@ def resize_page(image, size, aspect="stretch", box=None):
     page = Image.new("RGB", (width, height), "white")
     page.paste(small, ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return page
+
+
+def check_pages(estimator, X, *, reset, grey=False):
+    """Validate pages, whose height and width may change, or rows of pixels, whose number may not.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``shape_in_`` and ``n_features_in_`` on reset.
+    X : array-like or Rows
+    reset : bool
+    grey : bool
+        Whether (n_records, height, width) is understood too.
+
+    Returns
+    -------
+    ndarray or Rows
+        uint8 if it has more than two axes.
+    """
+    name, ndim = type(estimator).__name__, (2, 3, 4) if grey else (2, 4)
+    if not hasattr(X, "ndim"):
+        X = np.asarray(X)
+    if reset or X.ndim == 2 or len(estimator.shape_in_) == 1:
+        X = check_records(
+            estimator, X, kind="images", reset=reset, ndim=ndim, dtype="numeric", free_axes=(1,)
+        )
+    colours = X.shape[3] if X.ndim == 4 else 3
+    if X.ndim > 2 and (X.ndim not in ndim or X.dtype != np.uint8 or colours != 3):
+        also = ", or (n_records, height, width) if grey" if grey else ""
+        raise ValueError(
+            f"{name} expects pages as uint8 of shape (n_records, height, width, 3){also}; got "
+            f"{X.dtype} {X.shape}."
+        )
+    return X
 
 
 def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pixels=MAX_PIXELS):

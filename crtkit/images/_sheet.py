@@ -136,6 +136,7 @@ class Sheet:
                     "fewer columns such as '12x1'."
                 )
             lead = signal[LEADS_12.index(strip.lead) if strip.lead else 0, first:last]
+            lead = np.asarray(lead, dtype=np.float64)
             mm = page.x_start + np.arange(first, last) * (page.speed / fs)
             x, baseline = self.pixels(mm, page.baselines[strip.row])
             y = baseline - lead * (page.gain * self.scale)

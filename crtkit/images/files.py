@@ -74,9 +74,10 @@ def load_image(
         Whether the page is stretched to ``size``, as in mori2025, or keeps its proportions on a
         white ground.
     reduced : bool
-        Let the JPEG decoder skip resolution that is not needed, down to twice the target. Within
-        some 2 of 255 of a full decoding (which clips the overshoot of the compression at white, so
-        that it is the darker of the two), and more than twice as fast.
+        Let the JPEG decoder skip resolution that is not needed, down to twice the target: about
+        twice as fast. The mean difference from a full decoding is 0.5 to 2 of 255; the full one
+        cuts the compression's overshoot at white, and is the farther of the two from the page
+        before compression (``benchmarks/speed/loader.py`` measures both).
     max_pixels : int
         Larger files are refused before they are decoded.
 

@@ -8,7 +8,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit._validation import check_records, iter_blocks
+from crtkit._validation import iter_blocks
+from crtkit.images._decode import check_pages
 
 COLOURS = {"white": 255, "black": 0}
 _BLOCK = 8
@@ -68,8 +69,8 @@ def find_grid(page):
         return None
     inside = (slice(rows.start * step, rows.stop * step),)
     inside += (slice(columns.start * step, columns.stop * step),)
-    top, bottom = _outer_lines(colour[:, inside[1]].mean(axis=1), inside[0], step)
-    left, right = _outer_lines(colour[inside[0]].mean(axis=0), inside[1], step)
+    top, bottom = _outer_lines(_line_profile(colour[:, inside[1]]), inside[0], step)
+    left, right = _outer_lines(_line_profile(colour[inside[0]].T), inside[1], step)
     return left, top, right, bottom
 
 
@@ -81,6 +82,12 @@ def _longest_run(good):
     starts, stops = edges[::2], edges[1::2]
     longest = np.argmax(stops - starts)
     return slice(int(starts[longest]), int(stops[longest]))
+
+
+def _line_profile(colour):
+    """Colour of each row, by the median of its sections: text beside the grid fills but a few."""
+    sections = np.array_split(colour, 20, axis=1)
+    return np.median([section.mean(axis=1) for section in sections], axis=0)
 
 
 def _outer_lines(profile, inside, step):
@@ -222,7 +229,7 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         """
         if not isinstance(self.regions, str):
             _check_boxes(self.regions)
-        self._check_pages(X, reset=True)
+        check_pages(self, X, reset=True)
         return self
 
     def transform(self, X):
@@ -243,7 +250,7 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             Pages without a grid, with ``on_unknown="raise"``.
         """
         check_is_fitted(self)
-        X = self._check_pages(X, reset=False)
+        X = check_pages(self, X, reset=False)
         if X.ndim == 2:
             return X
         out = np.full(X.shape, COLOURS[self.fill], dtype=np.uint8)
@@ -266,18 +273,6 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
                 raise ValueError(f"{message}, or blank such pages with on_unknown='blank'.")
             warnings.warn(f"{message}. They were erased altogether.", stacklevel=2)
         return out
-
-    def _check_pages(self, X, reset):
-        free = () if np.ndim(X) == 2 else (1, 2)
-        X = check_records(
-            self, X, kind="images", reset=reset, ndim=(2, 4), dtype="numeric", free_axes=free
-        )
-        if X.ndim == 4 and (X.dtype != np.uint8 or X.shape[3] != 3):
-            raise ValueError(
-                "IdentityEraser expects pages as uint8 of shape (n_records, height, width, 3), "
-                f"got {X.dtype} {X.shape}."
-            )
-        return X
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

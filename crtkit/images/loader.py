@@ -10,8 +10,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._rows import Rows
-from crtkit._validation import check_records, iter_blocks
-from crtkit.images._decode import MAX_PIXELS, check_size, erase_page, resize_page
+from crtkit._validation import iter_blocks
+from crtkit.images._decode import MAX_PIXELS, check_pages, check_size, erase_page, resize_page
 from crtkit.images.files import load_many
 
 _BLOCK = 16
@@ -139,7 +139,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if _paths(X, type(self).__name__) is not None:
             self.input_kind_ = "paths"
         else:
-            X = self._check_pages(X, reset=True)
+            X = check_pages(self, X, reset=True, grey=True)
             self.input_kind_ = "pages" if X.ndim > 2 else "rows of pixels"
         return self
 
@@ -169,29 +169,10 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 f"{'paths' if paths is not None else 'an array of numbers'}. Refit it."
             )
         if paths is None:
-            return self._fit_size(self._check_pages(X, reset=False))
+            return self._fit_size(check_pages(self, X, reset=False, grey=True))
         names = ("size", "erase", "aspect", "reduced", "max_pixels")
         how = {name: getattr(self, name) for name in names}
         return load_many(paths, how, self.on_error, self.n_jobs, self.cache_dir, name)
-
-    def _check_pages(self, X, reset):
-        """Rows of pixels of any number, or pages of uint8, of any height and width."""
-        X = check_records(
-            self,
-            X,
-            kind="images",
-            reset=reset,
-            ndim=(2, 3, 4),
-            dtype="numeric",
-            free_axes=() if np.ndim(X) == 2 else (1, 2),
-        )
-        colours = X.shape[3] if X.ndim == 4 else 3
-        if X.ndim > 2 and (X.dtype != np.uint8 or colours != 3):
-            raise ValueError(
-                f"{type(self).__name__} expects pages as uint8 of shape (n_records, height, "
-                f"width, 3), or (n_records, height, width) if grey; got {X.dtype} {X.shape}."
-            )
-        return X
 
     def _fit_size(self, X):
         if X.ndim == 2:
