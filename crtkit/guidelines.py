@@ -90,7 +90,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
 
     ``decision_function`` of a rule with one numeric condition is the distance to its threshold
     (so that an AUC is that of the QRS duration itself; a missing value stands just below the
-    threshold); of any other rule it is 1 or -1. ``predict_proba`` is 0 or 1: a rule has no risk.
+    threshold); of any other rule it is 1 or -1. There is no ``predict_proba``: a rule states no risk.
 
     Arrays have no names: their columns are read in the order of ``columns_``.
 
@@ -171,21 +171,6 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.classes_[self._met(self._read(X)).astype(int)]
-
-    def predict_proba(self, X):
-        """One where the rule says so, else zero.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_records, n_columns)
-
-        Returns
-        -------
-        ndarray of shape (n_records, 2)
-        """
-        check_is_fitted(self)
-        met = self._met(self._read(X))
-        return np.column_stack([~met, met]).astype(np.float64)
 
     def decision_function(self, X):
         """Distance beyond the threshold, in its unit, or 1 and -1; positive where the rule is met.

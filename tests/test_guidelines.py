@@ -121,7 +121,7 @@ def test_larger_label_is_met_for_labels_of_any_type(labels):
     model = GuidelineClassifier().fit(X, np.array([labels[1], labels[0]]))
     assert model.predict(X).tolist() == [labels[1], labels[0]]
     assert model.classes_.tolist() == list(labels)
-    np.testing.assert_array_equal(model.predict_proba(X), [[0, 1], [1, 0]])
+    assert not hasattr(model, "predict_proba")
     np.testing.assert_array_equal(model.decision_function(X), [1, -1])
 
 
@@ -137,7 +137,6 @@ def test_decision_of_one_numeric_condition_ranks_as_its_column(durations):
     decision = model.decision_function(X)
     assert np.isfinite(decision).all()
     np.testing.assert_array_equal(decision > 0, model.predict(X) == 1)
-    np.testing.assert_array_equal(model.predict_proba(X)[:, 1], decision > 0)
     known = X["qrs_duration_ms"].notna().to_numpy()
     np.testing.assert_allclose(decision[known], X["qrs_duration_ms"][known] - 150, atol=1e-300)
     assert (decision[~known] < 0).all()
@@ -279,8 +278,9 @@ def test_reference_rows_do_not_look_at_other_columns():
     for model in rows.values():
         fitted = clone(model).fit(cohort.X, cohort.y)
         bare = clone(model).fit(cohort.X[columns], cohort.y)
+        method = "predict_proba" if hasattr(fitted, "predict_proba") else "decision_function"
         np.testing.assert_array_equal(
-            fitted.predict_proba(cohort.X), bare.predict_proba(cohort.X[columns])
+            getattr(fitted, method)(cohort.X), getattr(bare, method)(cohort.X[columns])
         )
 
 

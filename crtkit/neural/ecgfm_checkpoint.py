@@ -84,6 +84,15 @@ def save_safetensors(module, path: str | os.PathLike[str], card: dict[str, Any])
     path : path-like
     card : dict
         What a reader must know: data, split, seed, scores. Anything JSON can hold.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> from crtkit.neural.ecgfm import ECGFM, SIZES, load_safetensors, save_safetensors
+    >>> path = os.path.join(tempfile.mkdtemp(), "tiny.safetensors")
+    >>> save_safetensors(ECGFM(SIZES["tiny"]), path, {"data": "none: random weights"})
+    >>> load_safetensors(path)[1]
+    {'data': 'none: random weights'}
     """
     save_file = _safetensors("save_file")
     path = Path(path)
@@ -97,6 +106,10 @@ def save_safetensors(module, path: str | os.PathLike[str], card: dict[str, Any])
 def load_safetensors(path: str | os.PathLike[str]):
     """Read what :func:`save_safetensors` wrote.
 
+    Parameters
+    ----------
+    path : path-like
+
     Returns
     -------
     module : ECGFM
@@ -107,6 +120,11 @@ def load_safetensors(path: str | os.PathLike[str]):
     ------
     ValueError
         The file is damaged, or not a network of this kind.
+
+    Examples
+    --------
+    >>> from crtkit.neural.ecgfm import load_safetensors
+    >>> module, card = load_safetensors("mine.safetensors")            # doctest: +SKIP
     """
     from crtkit.neural.ecgfm import ECGFM, ECGFMConfig
 

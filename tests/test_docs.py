@@ -1,0 +1,47 @@
+"""The reference page lists every public name, and public docstrings say what they should."""
+
+import importlib
+import importlib.util
+import inspect
+from pathlib import Path
+
+import pytest
+from sklearn.base import BaseEstimator
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def api():
+    spec = importlib.util.spec_from_file_location("api", DOCS / "api.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_complete(api):
+    assert (DOCS / "api.rst").read_text(encoding="utf-8") == api.api(), "run python docs/api.py"
+
+
+def test_public_docstrings_have_their_sections(api):
+    wrong = []
+    for path in api.MODULES:
+        module = importlib.import_module(path)
+        for name in api.public_names(module):
+            value = getattr(module, name)
+            if inspect.isclass(value) and not issubclass(value, BaseEstimator):
+                continue  # results, which a function or a fit makes
+            doc = inspect.getdoc(value) or ""
+            takes = [p for p in _parameters(value) if p not in ("self", "args", "kwargs")]
+            wanted = ["Parameters"] * bool(takes) + ["Examples"]
+            missing = [s for s in wanted if f"{s}\n---" not in doc and f"{s} as in" not in doc]
+            if missing:
+                wrong.append(f"{path}.{name}: {missing}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _parameters(value):
+    try:
+        return inspect.signature(value).parameters
+    except ValueError:
+        return ()
