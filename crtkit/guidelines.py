@@ -90,7 +90,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
 
     ``decision_function`` of a rule with one numeric condition is the distance to its threshold
     (so that an AUC is that of the QRS duration itself; a missing value stands just below the
-    threshold); of any other rule it is 1 or -1. There is no ``predict_proba``: a rule states no risk.
+    threshold); of any other rule it is 1 or -1. There is no ``predict_proba``: a rule states no
+    risk.
 
     Arrays have no names: their columns are read in the order of ``columns_``.
 
