@@ -217,7 +217,7 @@ def _check_labels(table, label, group, classes, mixed_labels) -> None:
 
 
 def _locate(column: pd.Series, folder: Path | None) -> list[str]:
-    cells = column.to_numpy(dtype=object, na_value=None)
+    cells = column.astype(object).where(column.notna(), None).to_numpy()
     empty = [i for i, cell in enumerate(cells) if cell is None]
     if empty:
         raise ValueError(

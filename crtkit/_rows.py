@@ -60,7 +60,9 @@ class Rows:
             A cell is not ``file.npy#row``, a row is out of range, or files disagree in the shape
             or dtype of their rows.
         """
-        files, file_index, row_index = {}, [], []
+        files: dict[str, tuple] = {}
+        file_index: list[int] = []
+        row_index: list[int] = []
         for cell in cells:
             path, _, row = str(cell).rpartition("#")
             if not path or not row.isdigit():
@@ -195,7 +197,9 @@ class RowWriter:
         self.path = Path(path)
         self._part = self.path.with_suffix(f".{os.getpid()}.part")
         self._file = open(self._part, "wb")  # noqa: SIM115 - closed by close() or discard()
-        self._shape, self._dtype, self._n = None, None, 0
+        self._shape: tuple[int, ...] | None = None
+        self._dtype = np.dtype(float)
+        self._n = 0
 
     def append(self, record):
         """Write one record, and return its cell ``path#row``."""
@@ -214,7 +218,7 @@ class RowWriter:
 
     def _write_header(self):
         # numpy pads the header so that the length of axis 0 may grow without moving the data.
-        shape = (self._n, *self._shape)
+        shape = (self._n, *(self._shape or ()))
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
         self._file.seek(0)
         np.lib.format.write_array_header_1_0(self._file, header)

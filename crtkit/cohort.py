@@ -179,7 +179,7 @@ def _update(digest, cell) -> None:
         digest.update(f"\0{cell}".encode())
 
 
-class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Take one modality, or covariates, out of the columns of a cohort: a pipeline's first step.
 
     Parameters
@@ -336,6 +336,6 @@ def _stack(cells, name):
 def _kind(cell):
     if isinstance(cell, (str, os.PathLike)):
         return "a row of a .npy file" if ".npy#" in str(cell) else "a path"
-    if cell is None or (np.isscalar(cell) and pd.isna(cell)):
+    if cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA:
         return None
     return "an array"

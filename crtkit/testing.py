@@ -62,7 +62,7 @@ def make_records(kind, *, shape=None, n_records=24, random_state=0):
 
     Returns
     -------
-    X : ndarray of shape (n_records, *shape)
+    X : ndarray of shape ``(n_records, *shape)``
     y : ndarray of shape (n_records,)
         Labels 0 and 1, alternating.
 

@@ -42,9 +42,17 @@ def public_names(module):
 def api():
     """Text of the reference page."""
     parts = ["Reference\n=========\n"]
+    # A name that the top level offers too is described where it is defined.
+    elsewhere = {
+        id(getattr(module, name))
+        for module in map(importlib.import_module, list(MODULES)[1:])
+        for name in public_names(module)
+    }
     for path, title in MODULES.items():
         module = importlib.import_module(path)
         names = public_names(module)
+        if path == "crtkit":
+            names = [name for name in names if id(getattr(module, name)) not in elsewhere]
         if not names:
             continue
         listed = "\n".join(f"   {name}" for name in names)

@@ -62,7 +62,7 @@ def calibration_figures(
         ``slope`` of y on logit(p), below 1 for risks that are too extreme; ``intercept``, in the
         large: of y with offset logit(p), 0 where risks are right on average; ``o_e``, observed
         over expected; ``brier`` and ``scaled_brier`` (1 - Brier / that of the prevalence);
-        ``ici, e50, e90, emax``: mean, median, 0.9 quantile and maximum of |p - loess(y ~ p)|
+        ``ici, e50, e90, emax``: mean, median, 0.9 quantile and maximum of ``|p - loess(y ~ p)|``
         (:func:`loess`); ``ece`` over ten bins of equal width. Intervals are Wald's, for
         independent records; :meth:`Evaluation.calibration` draws patients.
 

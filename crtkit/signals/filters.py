@@ -421,7 +421,7 @@ class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
 
         Returns
         -------
-        ndarray of shape (n_records, n_leads, n_samples_out_) or (n_records, n_samples_out_)
+        ndarray of shape ``(n_records, n_leads, n_samples_out_)``, or without leads
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False)

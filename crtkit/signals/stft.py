@@ -225,7 +225,7 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         else ``1 + (n_samples - window_length) // hop_length``.
     frequencies_ : ndarray of shape (n_freqs,)
         Hz.
-    times_ : ndarray of shape (n_frames_,)
+    times_ : ndarray of shape ``(n_frames_,)``
         Centre of each frame in seconds from the record's first sample.
     n_features_in_ : int
     shape_in_ : tuple of int

@@ -40,14 +40,14 @@ class UnivariateScreen(SelectorMixin, BaseEstimator):
 
     Attributes
     ----------
-    p_values_ : ndarray of shape (n_features_in_,)
+    p_values_ : ndarray of shape ``(n_features_in_,)``
         Of each feature, adjusted where asked; 1 where the feature is constant.
-    support_ : ndarray of bool, shape (n_features_in_,)
+    support_ : ndarray of bool, shape ``(n_features_in_,)``
         Features kept.
     n_passed_ : int
         Features with p < `alpha`, before `min_features`.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape ``(n_features_in_,)``
         If X has text column names.
 
     See Also
