@@ -6,6 +6,7 @@ the caller's generators alone, a stop at the first loss that is not finite.
 """
 
 import contextlib
+import math
 import sys
 from dataclasses import dataclass, fields
 
@@ -65,7 +66,9 @@ def resolve_device(device):
 @contextlib.contextmanager
 def forked_rng(seed, device):
     """Run a block under torch generators of its own; the caller's come back as they were."""
-    cuda = [device.index or torch.cuda.current_device()] if device.type == "cuda" else []
+    cuda = []
+    if device.type == "cuda":
+        cuda = [torch.cuda.current_device() if device.index is None else device.index]
     deterministic = torch.backends.cudnn.deterministic
     with torch.random.fork_rng(devices=cuda):
         # torch.manual_seed would also seed the devices that are not in use here.
@@ -117,6 +120,11 @@ class KeepBest(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         epoch, loss = len(net.history), net.history[-1]["valid_loss"]
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The validation loss of {net.name} became {loss} at epoch {epoch}. Lower lr, or "
+                "look for records of extreme scale among those held out."
+            )
         if loss < self.loss_:
             state = net.module_.state_dict()
             self.state_ = {name: value.detach().clone() for name, value in state.items()}

@@ -127,6 +127,9 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
     The same seed, threads and device give the same bits, whatever ``n_jobs`` of a search is.
     Another number of threads may not: sums are then split otherwise.
 
+    Prediction uses running means of BatchNorm, which start at 0 and 1 and take some dozens of
+    steps (batches times epochs) to arrive: with fewer, it is far worse than the training loss.
+
     References
     ----------
     .. [1] He K, Zhang X, Ren S, Sun J. Deep residual learning for image recognition. CVPR 2016,

@@ -464,6 +464,16 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
         model.predict(X)
 
 
+def test_a_validation_loss_that_is_not_finite_stops():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    model = Watched(early_stopping=True, max_epochs=1, random_state=0)
+    held_out = model.fit(X, np.arange(40) % 2, groups=np.arange(40)).sides_[1]
+    X[held_out] *= 1e300  # infinite in float32
+    model.set_params(precision="float32")
+    with pytest.raises(FloatingPointError, match="validation loss of Watched .* epoch 1"):
+        model.fit(X, np.arange(40) % 2, groups=np.arange(40))
+
+
 def test_ctrl_c_is_not_swallowed(blobs):
     with pytest.raises(KeyboardInterrupt):
         InterruptedClassifier().fit(*blobs)
