@@ -13,6 +13,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
@@ -130,7 +131,7 @@ def evaluate(
     external = dict(external or {})
     classes = _check_cohorts(cohort, external, by)
     metrics = resolve_scoring(scoring)
-    named, left_out = _all_models(models, cohort, reference_rows)
+    named, references, left_out = _all_models(models, cohort, external, reference_rows)
     n_threads = resolve_threads(threads_per_fit, n_jobs)
     splits = make_splits(cohort, seeds, test_size, cv, random_state)
     masks = subgroup_masks(subgroups or {}, {"test": cohort, **external})
@@ -167,6 +168,7 @@ def evaluate(
         "test_size": test_size if cv is None else None,
         "by": by,
         "n_jobs": n_jobs,
+        "reference_rows": references,
         "left_out": left_out,
         "seconds": dict.fromkeys(named, 0.0),
         **identity,
@@ -234,18 +236,36 @@ def _check_cohorts(cohort: Cohort, external: dict[str, Cohort], by: str) -> tupl
 
 
 def _all_models(
-    models: Any, cohort: Cohort, with_references: bool
-) -> tuple[dict[str, Any], dict[str, str]]:
+    models: Any, cohort: Cohort, external: dict[str, Cohort], with_references: bool
+) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+    """Models and reference rows, names of the latter, and why rows are left out."""
     named = name_models(models)
+    rows: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     if with_references:
         from crtkit.guidelines import reference_rows
 
         rows, left_out = reference_rows(cohort)
-        named = {**named, **{name: row for name, row in rows.items() if name not in named}}
+        for on, other in external.items():
+            for name, row in list(rows.items()):
+                problem = _unanswered(row, cohort, other)
+                if problem:
+                    del rows[name]
+                    left_out[name] = f"external cohort {on!r}: {problem}"
+        rows = {name: row for name, row in rows.items() if name not in named}
+    named = {**named, **rows}
     for name, model in named.items():
         check_sampling_rate(name, model, cohort.info.get("sampling_rate"))
-    return named, left_out
+    return named, list(rows), left_out
+
+
+def _unanswered(row: Any, cohort: Cohort, other: Cohort) -> str:
+    """Why a reference row cannot answer for another hospital; empty where it can."""
+    try:
+        clone(row).fit(cohort.X, cohort.y).predict(other.X)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _run(

@@ -315,6 +315,45 @@ class Evaluation:
         )
         return self._noted(table)
 
+    def against_references(
+        self,
+        metric: str = "roc_auc",
+        on: str = "test",
+        *,
+        confidence: float = 0.95,
+        n_bootstrap: int = 1000,
+    ) -> pd.DataFrame:
+        """Each model against the best reference row: what it adds to what is known already.
+
+        Parameters
+        ----------
+        metric : str, default="roc_auc"
+        on : str, default="test"
+        confidence : float, default=0.95
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        DataFrame
+            One row a model: ``reference`` (the one with the highest mean; the lowest for Brier),
+            ``difference`` with ``ci_low, ci_high`` by patient, and ``beats``: the whole interval
+            is on the better side. Empty where there are no reference rows.
+        """
+        known = [name for name in self.info.get("reference_rows", ()) if name in self.models]
+        sign = -1 if metric == "brier" else 1
+        means = (sign * self.per_seed(on)[metric]).groupby(level="model", sort=False).mean()
+        means = means[known].dropna()
+        rows = {}
+        for model in [name for name in self.models if name not in known] if len(means) else []:
+            best = str(means.idxmax())
+            row = self.compare(model, best, on, confidence=confidence, n_bootstrap=n_bootstrap)
+            figure = row.loc[metric, ["difference", "ci_low", "ci_high"]].to_dict()
+            nearest = figure["ci_low"] if sign > 0 else -figure["ci_high"]
+            rows[model] = {"reference": best, **figure, "beats": bool(nearest > 0)}
+        columns = ["reference", "difference", "ci_low", "ci_high", "beats"]
+        index = pd.Index(list(rows), name="model")
+        return self._noted(pd.DataFrame(list(rows.values()), index=index, columns=columns))
+
     def calibration(
         self,
         on: str = "test",
@@ -418,4 +457,10 @@ class Evaluation:
 
 
 def _plain(value: Any) -> str:
+    """A best AUC in words: a number, one with its error, or one a modality."""
+    if isinstance(value, dict) and "auc" in value:
+        error = value.get("se")
+        return f"{value['auc']:.3f}" + (f" ± {error:.3f}" if error else "")
+    if isinstance(value, dict):
+        return ", ".join(f"{_plain(v)} ({name})" for name, v in value.items())
     return f"{value:.3f}" if isinstance(value, float) else str(value)

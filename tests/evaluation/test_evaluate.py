@@ -316,6 +316,32 @@ def test_reference_rows_stand_in_every_table(make_table_cohort, models):
     assert result.info["left_out"]
 
 
+def test_reference_rows_need_their_columns_in_every_hospital(make_table_cohort, models):
+    cohort = make_table_cohort()
+    other = make_table_cohort(n_patients=20, seed=3)
+    groups = np.array([f"x{g}" for g in other.groups])
+    models = {"rule": Calls()}
+    names = evaluate(models, cohort, seeds=1).models
+    without = Cohort(other.X.drop(columns="lvef"), other.y, groups)
+    result = evaluate(models, cohort, seeds=1, external={"B": without})
+    gone = set(names) - set(result.models)
+    assert gone == {"Clinical logistic model"}
+    assert "external cohort 'B'" in result.info["left_out"]["Clinical logistic model"]
+
+
+def test_models_stand_against_the_best_reference(make_table_cohort, models):
+    cohort = make_table_cohort(n_patients=150, effect=60.0)
+    coin = make_pipeline(Select(["male"]), LogisticRegression())
+    result = quick({"good": models["logistic"], "coin": coin}, cohort, reference_rows=True)
+    table = result.against_references()
+    means = result.per_seed()["roc_auc"].groupby(level="model").mean()
+    best = means[result.info["reference_rows"]].idxmax()
+    assert (table["reference"] == best).all()
+    assert table.loc["coin", "difference"] == pytest.approx(means["coin"] - means[best])
+    assert not table.loc["coin", "beats"]
+    assert quick(models, cohort, seeds=1).against_references().empty
+
+
 def test_jobs_do_not_change_bits(make_table_cohort, models, monkeypatch):
     monkeypatch.setattr(cells, "SPILL_ABOVE", 0)
     cohort = make_table_cohort()
@@ -375,6 +401,8 @@ def test_a_cohort_says_that_it_is_simulated(make_table_cohort, models):
     for text in (result.note, repr(result), result._repr_html_()):
         assert "simulated" in text
         assert "0.830" in text
+    modalities = make_table_cohort(best_auc={"table": {"auc": 0.72, "se": 0.003}, "signal": 0.7})
+    assert "AUC 0.720 ± 0.003 (table), 0.700 (signal)" in quick(models, modalities, seeds=1).note
     for table in (result.summary(n_bootstrap=5), result.per_seed(), result.per_fold()):
         assert "best reachable AUC 0.830" in table.attrs["note"]
     assert (result.summary(n_bootstrap=5)["cohort", "source"] == "simulated").all()
