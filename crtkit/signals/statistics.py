@@ -264,17 +264,31 @@ def _block_statistics(v, statistics, name, out, buffer):
             np.multiply(buffer, buffer, out=buffer)
             out[..., i] = np.sqrt(buffer.mean(axis=-1))
         elif statistic == "median":
-            buffer[...] = v
-            out[..., i] = _median(buffer)
+            out[..., i] = _median(v, buffer)
         else:
             out[..., i] = getattr(v, statistic)(axis=-1)
 
 
-def _median(v):
-    """Median of finite numbers, with one pivot, which numpy's partition does in SIMD; reorders."""
+def _median(v, buffer):
+    """Median of finite numbers, through one partition of integers that sort as the numbers do.
+
+    numpy's partition of integers has no NaN to care for and takes half the time; and one pivot is
+    enough, because the number before it is the largest of the lower half.
+    """
     half, odd = divmod(v.shape[-1], 2)
-    v.partition(half, axis=-1)
-    upper = v[..., half]
+    integer = np.dtype(f"i{v.dtype.itemsize}").type
+    bits, keys = v.view(integer), buffer.view(integer)
+    largest = np.iinfo(integer).max
+    # Bits of negative floats sort backwards: flip all but their sign. Doing so twice undoes it.
+    np.right_shift(bits, 8 * v.dtype.itemsize - 1, out=keys)
+    np.bitwise_and(keys, largest, out=keys)
+    np.bitwise_xor(keys, bits, out=keys)
+    keys.partition(half, axis=-1)
+
+    def number(key):
+        return (key ^ ((key >> (8 * v.dtype.itemsize - 1)) & largest)).view(v.dtype)
+
+    upper = number(keys[..., half])
     if odd:
         return upper
-    return (v[..., :half].max(axis=-1) + upper) / v.dtype.type(2)
+    return (number(keys[..., :half].max(axis=-1)) + upper) / v.dtype.type(2)

@@ -90,6 +90,22 @@ def test_bits_of_numpy_with_ties_offsets_and_overflow():
         np.testing.assert_array_equal(lead_statistics(huge), five_numpy_calls(huge))
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.parametrize(("dtype", "integer"), [(np.float32, np.int32), (np.float64, np.int64)])
+def test_median_of_any_bit_pattern(dtype, integer):
+    rng = np.random.default_rng(0)
+    limits = np.iinfo(integer)
+    edge = np.array([-0.0, 0.0, 1, -1, 1e-40, -1e-40], dtype=dtype)
+    for n_samples in (1, 2, 3, 4, 9, 50):
+        bits = rng.integers(limits.min, limits.max, size=(200, n_samples), dtype=integer)
+        numbers = bits.view(dtype)
+        numbers[~np.isfinite(numbers)] = 0
+        for X in (numbers, rng.choice(edge, size=(200, n_samples))):
+            out = lead_statistics(X, ["median", "min", "max"])
+            np.testing.assert_array_equal(out[:, 0], np.median(X, axis=-1))
+            np.testing.assert_array_equal(out[:, 1:].T, [X.min(axis=-1), X.max(axis=-1)])
+
+
 def test_bits_depend_neither_on_layout_nor_on_neighbours():
     X = np.random.default_rng(1).normal(size=(7, 3, 700)).astype(np.float32)
     expected = lead_statistics(X)
