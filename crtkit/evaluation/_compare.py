@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._aggregate import Part, figures, replicate
+from crtkit.evaluation._aggregate import Part, figures, nanmean, replicate
 from crtkit.evaluation._summary import by_model, patients_of, spread
 from crtkit.evaluation.intervals import percentile_interval
 
@@ -54,6 +54,50 @@ def compare_table(
     table = pd.DataFrame(rows, index=pd.Index(list(scoring), name="metric"))
     table.attrs["pair"] = (a, b)
     return table
+
+
+def reference_table(
+    parts: list[Part],
+    per_seed: pd.Series,
+    references: list[str],
+    scoring: dict[str, Any],
+    *,
+    confidence: float,
+    n_bootstrap: int,
+) -> pd.DataFrame:
+    """Each model against the best reference row; see ``Evaluation.against_references``.
+
+    Parameters
+    ----------
+    per_seed : Series
+        The metric of every model and seed; its name says which.
+    """
+    metric = str(per_seed.name)
+    sign = -1 if metric == "brier" else 1
+    models = list(by_model(parts))
+    of_model = per_seed.index.get_level_values("model")
+    values = per_seed.to_numpy()
+    means = {name: sign * float(nanmean(values[of_model == name])) for name in models}
+    known = [name for name in references if not np.isnan(means.get(name, np.nan))]
+    rows = {}
+    for model in [name for name in models if name not in references] if known else []:
+        best = max(known, key=lambda name: means[name])
+        table = compare_table(
+            parts,
+            model,
+            best,
+            {metric: scoring[metric]},
+            ratio=None,
+            confidence=confidence,
+            n_bootstrap=n_bootstrap,
+        )
+        row = table.iloc[0][["difference", "ci_low", "ci_high"]].to_dict()
+        nearest = row["ci_low"] if sign > 0 else -row["ci_high"]
+        rows[model] = {"reference": best, **row, "beats": bool(nearest > 0)}
+    columns = ["reference", "difference", "ci_low", "ci_high", "beats"]
+    return pd.DataFrame(
+        list(rows.values()), index=pd.Index(list(rows), name="model"), columns=columns
+    )
 
 
 def _corrected_t(

@@ -1,23 +1,23 @@
-"""What an evaluation gives back: predictions, and every table made from them."""
+"""What an evaluation gives back: every table and picture made from its answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._aggregate import Part, figures, iter_parts
-from crtkit.evaluation._compare import compare_table
+from crtkit.evaluation._answers import Answers
+from crtkit.evaluation._compare import compare_table, reference_table
 from crtkit.evaluation._risk import calibration_curve_table, calibration_table, decision_table
 from crtkit.evaluation._summary import sensitivity_table, summary_table
 from crtkit.evaluation.decision import DEFAULT_THRESHOLDS
 from crtkit.evaluation.intervals import SCORES
+from crtkit.evaluation.report import report_dict, write_html
 from crtkit.evaluation.roc import plot_roc, roc_table
 
 
-class Evaluation:
+class Evaluation(Answers):
     """Answers of models to records they were not fitted on, and tables made from them.
 
     Made by :func:`crtkit.evaluate`.
@@ -47,121 +47,6 @@ class Evaluation:
     The mean over seeds is the headline. :meth:`per_seed` shows every seed; the best one is never
     summarised.
     """
-
-    def __init__(
-        self,
-        predictions: pd.DataFrame,
-        *,
-        classes: tuple[Any, Any],
-        by: str,
-        scoring: dict[str, Callable[..., float] | None],
-        splits: pd.DataFrame,
-        subgroups: dict[str, dict[str, np.ndarray]],
-        info: dict[str, Any],
-    ) -> None:
-        self.predictions = predictions
-        self.classes = classes
-        self.by = by
-        self.scoring = scoring
-        self.splits = splits
-        self.subgroups = subgroups
-        self.info = info
-        self._parts_of: dict[tuple[str, str | None], list[Part]] = {}
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models, in the order of every table."""
-        return list(self.predictions["model"].cat.categories)
-
-    @property
-    def sets(self) -> list[str]:
-        """``"test"`` and the names of external cohorts."""
-        return list(self.predictions["set"].cat.categories)
-
-    @property
-    def note(self) -> str:
-        """What must stand beside every figure: units, seeds, and where the cohort comes from."""
-        source = self.info.get("source", "unstated")
-        parts = [
-            f"{self.info.get('cohort', 'cohort')}: {source}",
-            f"scored by {self.by}",
-            f"{len(self.info['seeds'])} seed(s)",
-        ]
-        if source == "simulated":
-            best = self.info.get("best_auc")
-            parts[0] += " patients, not a hospital's"
-            parts.append(f"best reachable AUC {_plain(best)}" if best else "best AUC not stated")
-        return "; ".join(parts)
-
-    def parts(self, on: str = "test", subgroup: str | None = None) -> list[Part]:
-        """Units of every model and split, as plain arrays (a building block for own tables).
-
-        Parameters
-        ----------
-        on : str, default="test"
-            ``"test"`` or the name of an external cohort.
-        subgroup : str, optional
-
-        Returns
-        -------
-        list of Part
-            Named tuples ``model, seed, fold, kind, group, truth, called, score``.
-
-        Raises
-        ------
-        ValueError
-            There is no such set or subgroup.
-        """
-        if (on, subgroup) not in self._parts_of:
-            if on not in self.sets:
-                raise ValueError(f"There is no set {on!r}; this evaluation has {self.sets}.")
-            rows = self.predictions[self.predictions["set"] == on]
-            if subgroup is not None:
-                known = self.subgroups.get(on, {})
-                if subgroup not in known:
-                    raise ValueError(f"There is no subgroup {subgroup!r} on {on!r}: {list(known)}.")
-                rows = rows[known[subgroup][rows["row"].to_numpy()]]
-            rows = rows.assign(y_true=rows["y_true"] == self.classes[1])
-            rows = rows.assign(y_pred=rows["y_pred"] == self.classes[1])
-            self._parts_of[on, subgroup] = list(iter_parts(rows, self.by))
-        return self._parts_of[on, subgroup]
-
-    def per_fold(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
-        """Every metric of every split.
-
-        Parameters
-        ----------
-        on : str, default="test"
-        subgroup : str, optional
-
-        Returns
-        -------
-        DataFrame
-            Indexed by model, seed and fold; one column a metric, nan where it is undefined.
-        """
-        parts = self.parts(on, subgroup)
-        index = pd.MultiIndex.from_tuples(
-            [part[:3] for part in parts], names=["model", "seed", "fold"]
-        )
-        return self._noted(pd.DataFrame([figures(p, self.scoring) for p in parts], index=index))
-
-    def per_seed(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
-        """Every metric of every seed, folds of a seed averaged.
-
-        Parameters
-        ----------
-        on : str, default="test"
-        subgroup : str, optional
-
-        Returns
-        -------
-        DataFrame
-            Indexed by model and seed; one column a metric. A fold where a metric is undefined is
-            left out of that seed's mean.
-        """
-        table = self.per_fold(on, subgroup)
-        seeds = table.groupby(level=["model", "seed"], sort=False).mean()
-        return self._noted(seeds)
 
     def summary(
         self,
@@ -339,20 +224,15 @@ class Evaluation:
             ``difference`` with ``ci_low, ci_high`` by patient, and ``beats``: the whole interval
             is on the better side. Empty where there are no reference rows.
         """
-        known = [name for name in self.info.get("reference_rows", ()) if name in self.models]
-        sign = -1 if metric == "brier" else 1
-        means = (sign * self.per_seed(on)[metric]).groupby(level="model", sort=False).mean()
-        means = means[known].dropna()
-        rows = {}
-        for model in [name for name in self.models if name not in known] if len(means) else []:
-            best = str(means.idxmax())
-            row = self.compare(model, best, on, confidence=confidence, n_bootstrap=n_bootstrap)
-            figure = row.loc[metric, ["difference", "ci_low", "ci_high"]].to_dict()
-            nearest = figure["ci_low"] if sign > 0 else -figure["ci_high"]
-            rows[model] = {"reference": best, **figure, "beats": bool(nearest > 0)}
-        columns = ["reference", "difference", "ci_low", "ci_high", "beats"]
-        index = pd.Index(list(rows), name="model")
-        return self._noted(pd.DataFrame(list(rows.values()), index=index, columns=columns))
+        table = reference_table(
+            self.parts(on),
+            self.per_seed(on)[metric],
+            list(self.info.get("reference_rows", ())),
+            self.scoring,
+            confidence=confidence,
+            n_bootstrap=n_bootstrap,
+        )
+        return self._noted(table)
 
     def calibration(
         self,
@@ -429,22 +309,40 @@ class Evaluation:
         table = decision_table(parts, thresholds, confidence=confidence, n_bootstrap=n_bootstrap)
         return self._noted(table)
 
-    @property
-    def test_train_ratio(self) -> float:
-        """Mean over splits of tested patients over training patients."""
-        ratio = self.splits["n_test_patients"] / self.splits["n_train_patients"]
-        return float(ratio.mean())
+    def to_dict(self, *, n_bootstrap: int = 1000) -> dict[str, Any]:
+        """Everything but the predictions as plain values, ready for JSON.
 
-    def _noted(self, table: pd.DataFrame) -> pd.DataFrame:
-        table.attrs["note"] = self.note
-        return table
+        Parameters
+        ----------
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        dict
+            ``note, info, tables``: a table has ``title, columns, rows``; undefined figures are
+            None. No patient is named.
+        """
+        return report_dict(self, n_bootstrap=n_bootstrap)
+
+    def to_html(self, path: Any, *, n_bootstrap: int = 1000) -> None:
+        """Write :meth:`to_dict` with pictures as one HTML file that needs nothing else.
+
+        Parameters
+        ----------
+        path : path-like
+        n_bootstrap : int, default=1000
+
+        Raises
+        ------
+        ImportError
+            jinja2 is not installed. Without matplotlib the pictures are left out.
+        """
+        write_html(self, path, n_bootstrap=n_bootstrap)
 
     def __repr__(self) -> str:
         return f"<Evaluation of {len(self.models)} model(s); {self.note}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         shown = [name for name in ("accuracy", "ppv", "npv", *SCORES) if name in self.scoring]
         shown = shown or list(self.scoring)
         seeds = self.per_seed()
@@ -454,13 +352,3 @@ class Evaluation:
         }
         table = pd.DataFrame(cells, index=mean.index).to_html()
         return f"<div><p>{escape(self.note)}</p>{table}<p>mean ± SD over seeds</p></div>"
-
-
-def _plain(value: Any) -> str:
-    """A best AUC in words: a number, one with its error, or one a modality."""
-    if isinstance(value, dict) and "auc" in value:
-        error = value.get("se")
-        return f"{value['auc']:.3f}" + (f" ± {error:.3f}" if error else "")
-    if isinstance(value, dict):
-        return ", ".join(f"{_plain(v)} ({name})" for name, v in value.items())
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

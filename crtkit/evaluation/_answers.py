@@ -1,0 +1,150 @@
+"""The answers of an evaluation and the figures of every split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit.evaluation._aggregate import Part, figures, iter_parts
+
+
+class Answers:
+    """What :class:`Evaluation` is built on: predictions, and metrics split by split."""
+
+    def __init__(
+        self,
+        predictions: pd.DataFrame,
+        *,
+        classes: tuple[Any, Any],
+        by: str,
+        scoring: dict[str, Callable[..., float] | None],
+        splits: pd.DataFrame,
+        subgroups: dict[str, dict[str, np.ndarray]],
+        info: dict[str, Any],
+    ) -> None:
+        self.predictions = predictions
+        self.classes = classes
+        self.by = by
+        self.scoring = scoring
+        self.splits = splits
+        self.subgroups = subgroups
+        self.info = info
+        self._parts_of: dict[tuple[str, str | None], list[Part]] = {}
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in the order of every table."""
+        return list(self.predictions["model"].cat.categories)
+
+    @property
+    def sets(self) -> list[str]:
+        """``"test"`` and the names of external cohorts."""
+        return list(self.predictions["set"].cat.categories)
+
+    @property
+    def note(self) -> str:
+        """What must stand beside every figure: units, seeds, and where the cohort comes from."""
+        source = self.info.get("source", "unstated")
+        parts = [
+            f"{self.info.get('cohort', 'cohort')}: {source}",
+            f"scored by {self.by}",
+            f"{len(self.info['seeds'])} seed(s)",
+        ]
+        if source == "simulated":
+            best = self.info.get("best_auc")
+            parts[0] += " patients, not a hospital's"
+            parts.append(f"best reachable AUC {_plain(best)}" if best else "best AUC not stated")
+        return "; ".join(parts)
+
+    def parts(self, on: str = "test", subgroup: str | None = None) -> list[Part]:
+        """Units of every model and split, as plain arrays (a building block for own tables).
+
+        Parameters
+        ----------
+        on : str, default="test"
+            ``"test"`` or the name of an external cohort.
+        subgroup : str, optional
+
+        Returns
+        -------
+        list of Part
+            Named tuples ``model, seed, fold, kind, group, truth, called, score``.
+
+        Raises
+        ------
+        ValueError
+            There is no such set or subgroup.
+        """
+        if (on, subgroup) not in self._parts_of:
+            if on not in self.sets:
+                raise ValueError(f"There is no set {on!r}; this evaluation has {self.sets}.")
+            rows = self.predictions[self.predictions["set"] == on]
+            if subgroup is not None:
+                known = self.subgroups.get(on, {})
+                if subgroup not in known:
+                    raise ValueError(f"There is no subgroup {subgroup!r} on {on!r}: {list(known)}.")
+                rows = rows[known[subgroup][rows["row"].to_numpy()]]
+            rows = rows.assign(y_true=rows["y_true"] == self.classes[1])
+            rows = rows.assign(y_pred=rows["y_pred"] == self.classes[1])
+            self._parts_of[on, subgroup] = list(iter_parts(rows, self.by))
+        return self._parts_of[on, subgroup]
+
+    def per_fold(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
+        """Every metric of every split.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+
+        Returns
+        -------
+        DataFrame
+            Indexed by model, seed and fold; one column a metric, nan where it is undefined.
+        """
+        parts = self.parts(on, subgroup)
+        index = pd.MultiIndex.from_tuples(
+            [part[:3] for part in parts], names=["model", "seed", "fold"]
+        )
+        return self._noted(pd.DataFrame([figures(p, self.scoring) for p in parts], index=index))
+
+    def per_seed(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
+        """Every metric of every seed, folds of a seed averaged.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+
+        Returns
+        -------
+        DataFrame
+            Indexed by model and seed; one column a metric. A fold where a metric is undefined is
+            left out of that seed's mean.
+        """
+        table = self.per_fold(on, subgroup)
+        seeds = table.groupby(level=["model", "seed"], sort=False).mean()
+        return self._noted(seeds)
+
+    @property
+    def test_train_ratio(self) -> float:
+        """Mean over splits of tested patients over training patients."""
+        ratio = self.splits["n_test_patients"] / self.splits["n_train_patients"]
+        return float(ratio.mean())
+
+    def _noted(self, table: pd.DataFrame) -> pd.DataFrame:
+        table.attrs["note"] = self.note
+        return table
+
+
+def _plain(value: Any) -> str:
+    """A best AUC in words: a number, one with its error, or one a modality."""
+    if isinstance(value, dict) and "auc" in value:
+        error = value.get("se")
+        return f"{value['auc']:.3f}" + (f" ± {error:.3f}" if error else "")
+    if isinstance(value, dict):
+        return ", ".join(f"{_plain(v)} ({name})" for name, v in value.items())
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
