@@ -12,5 +12,7 @@ from .model_tests import (
     rm_anova as rm_anova,
     wilcoxon_holm as wilcoxon_holm,
 )
+from .printed import rebuild_p_values as rebuild_p_values
 from .screen import UnivariateScreen as UnivariateScreen
+from .table_audit import audit_table as audit_table
 from .tables import baseline_table as baseline_table
