@@ -22,13 +22,13 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "examples/README.rst"]
+templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_show_sourcelink = False
 html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
 html_title = "crtkit"
 
 autosummary_generate = True
-autodoc_default_options = {"inherited-members": None}
 numpydoc_show_class_members = False
 default_role = "py:obj"
 
