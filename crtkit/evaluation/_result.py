@@ -275,7 +275,8 @@ class Evaluation(Answers):
         Returns
         -------
         DataFrame
-            Columns ``model, predicted, observed``; models with risks only.
+            Columns ``model, predicted, observed``, from the 1st to the 99th percentile of the
+            risks; models with risks only.
         """
         return self._noted(calibration_curve_table(self.parts(on, subgroup), n_points))
 
@@ -302,8 +303,8 @@ class Evaluation(Answers):
         -------
         DataFrame
             Columns ``model, threshold, net_benefit, ci_low, ci_high, standardized`` (net benefit
-            over prevalence). A rule treats whom it calls, at every threshold; models with decision
-            values have no risk and are left out.
+            over prevalence). A rule or a model without risks treats whom it calls, at every
+            threshold.
         """
         parts = self.parts(on, subgroup)
         table = decision_table(parts, thresholds, confidence=confidence, n_bootstrap=n_bootstrap)

@@ -74,7 +74,9 @@ def calibration_curve_table(parts: list[Part], n_points: int) -> pd.DataFrame:
     for model, own in by_model(parts).items():
         if own[0].kind == "probability":
             _, truth, score = _pooled(own)
-            grid = np.linspace(score.min(), score.max(), n_points)
+            # The outermost risks are too few to smooth over.
+            low, high = np.quantile(score, [0.01, 0.99])
+            grid = np.linspace(low, high, n_points)
             columns = {"model": model, "predicted": grid, "observed": loess(score, truth, grid)}
             frames.append(pd.DataFrame(columns))
     names = ["model", "predicted", "observed"]
@@ -87,7 +89,12 @@ def decision_table(
     """One row a model and threshold; see ``Evaluation.decision_curve``."""
     cuts, patients, frames = check_thresholds(thresholds), patients_of(parts), []
     models = by_model(parts)
-    curves = {model: _pooled(own) for model, own in models.items() if own[0].kind != "decision"}
+    curves = {}
+    for model, own in models.items():
+        curves[model] = _pooled(own)
+        if own[0].kind != "probability":  # without a risk, whom it calls is whom it treats
+            called = np.concatenate([part.called for part in own]).astype(float)
+            curves[model] = (*curves[model][:2], called)
     group, truth, _ = _pooled(next(iter(models.values())))
     curves["treat all"] = (group, truth, np.ones(len(truth)))
     curves["treat none"] = (group, truth, np.zeros(len(truth)))

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -232,7 +233,11 @@ def _draw_calibration(result: Any, ax: Any) -> None:
     for model, curve in result.calibration_curve().groupby("model", sort=False):
         ax.plot(curve["predicted"], curve["observed"], label=model)
     ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    ax.set(xlabel=f"predicted risk\n{result.note}", ylabel="observed share", ylim=(-0.05, 1.05))
+    ax.set(
+        xlabel=f"predicted risk\n{fill(result.note, 70)}",
+        ylabel="observed share",
+        ylim=(-0.05, 1.05),
+    )
     ax.xaxis.label.set_size("small")
     ax.legend(fontsize="small")
 
@@ -244,7 +249,7 @@ def _draw_decision(result: Any, ax: Any) -> None:
         ax.plot(curve["threshold"], curve["net_benefit"], "k:" if dashed else "-", label=model)
     top = table["net_benefit"].max()
     ax.set(
-        xlabel=f"threshold of risk\n{result.note}",
+        xlabel=f"threshold of risk\n{fill(result.note, 70)}",
         ylabel="net benefit",
         ylim=(-0.25 * top - 0.01, 1.1 * top + 0.01),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,7 +135,7 @@ def plot_roc(result: Any, ax: Any = None, which: str = "mean", on: str = "test")
     title = f"best of {n_seeds} seeds" if which == "best" else f"mean ± SD over {n_seeds} seeds"
     ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
     ax.set(
-        xlabel=f"1 - specificity\n{result.note}",
+        xlabel=f"1 - specificity\n{fill(result.note, 70)}",
         ylabel="sensitivity",
         title=f"ROC, {title}",
         xlim=(-0.01, 1.01),

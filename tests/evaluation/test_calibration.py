@@ -94,4 +94,5 @@ def test_an_evaluation_pools_answers_and_draws_patients(result):
     assert "simulated" in table.attrs["note"]
     curve = result.calibration_curve(n_points=11)
     assert curve["model"].unique().tolist() == ["logistic"]
+    assert curve["predicted"].iloc[[0, -1]].tolist() == pytest.approx(np.quantile(p, [0.01, 0.99]))
     np.testing.assert_allclose(curve["observed"], loess(p, y, curve["predicted"]))

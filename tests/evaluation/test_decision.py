@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 
-from crtkit import evaluate
+from crtkit import Select, evaluate
 from crtkit.evaluation import net_benefit
 
 DATA = Path(__file__).parent.parent / "data" / "decision_curve"
@@ -56,6 +58,14 @@ def test_an_evaluation_pools_answers(make_table_cohort, models):
     assert (own["ci_low"] <= own["net_benefit"]).all()
     assert (own["ci_high"] >= own["net_benefit"]).all()
     np.testing.assert_allclose(own["standardized"], own["net_benefit"] / truth.mean())
+    svc = make_pipeline(Select(["qrs_duration_ms"]), SVC())
+    rule = evaluate(svc, cohort, seeds=2, threads_per_fit=1, reference_rows=False)
+    parts = rule.parts()
+    truth, called = (np.concatenate([getattr(p, f) for p in parts]) for f in ("truth", "called"))
+    got = rule.decision_curve(thresholds=[0.3, 0.6], n_bootstrap=1).query("model == 'SVC'")
+    weights = np.array([0.3 / 0.7, 0.6 / 0.4])
+    expected = (truth & called).mean() - (~truth & called).mean() * weights
+    np.testing.assert_allclose(got["net_benefit"], expected)
     none = table[table["model"] == "treat none"]
     assert (none[["net_benefit", "ci_low", "ci_high"]] == 0).all(axis=None)
     assert "simulated" in table.attrs["note"]

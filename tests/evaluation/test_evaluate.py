@@ -204,7 +204,7 @@ def test_splits_given_as_a_list(make_table_cohort, models):
     assert result.splits["n_test"].tolist() == [len(test) for _, test in pairs]
     # One seed: the spread is that of its folds.
     summary = result.summary(n_bootstrap=20)
-    folds = result.per_fold().loc["logistic", "accuracy"]
+    folds = result.per_fold()["accuracy"].xs("logistic")
     assert summary.loc["logistic", ("accuracy", "sd")] == pytest.approx(folds.std())
 
 
@@ -250,6 +250,7 @@ def test_no_metadata_routing_is_left_behind(make_table_cohort, models):
     assert not hasattr(models["logistic"], "n_features_in_")
 
 
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
 def test_patients_on_both_sides_are_refused(make_table_cohort, models):
     with pytest.raises(ValueError, match="patient.s. are on both sides, for example"):
         quick(models, make_table_cohort(records=3), cv=KFold(4, shuffle=True))
@@ -408,6 +409,17 @@ def test_a_cohort_says_that_it_is_simulated(make_table_cohort, models):
     assert (result.summary(n_bootstrap=5)["cohort", "source"] == "simulated").all()
     assert result.info["versions"]["numpy"] == np.__version__
     assert result.info["threads_per_fit"] == 1
+
+
+def test_progress_is_shown_on_a_terminal_only(make_table_cohort, models, capsys, monkeypatch):
+    cohort = make_table_cohort()
+    quick(models, cohort, seeds=1)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    quick(models, cohort, seeds=1, progress=False)
+    assert capsys.readouterr().err == ""
+    quick(models, cohort, seeds=1)
+    assert "2/2" in capsys.readouterr().err
 
 
 def test_own_metrics(make_table_cohort, models):
