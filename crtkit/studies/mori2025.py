@@ -5,6 +5,8 @@ Not reproducible: the patients are private and the training parameters unpublish
 parameters here are ours, and each is a parameter of the pipelines.
 """
 
+from importlib.resources import files
+
 import pandas as pd
 from sklearn.pipeline import make_pipeline
 
@@ -29,6 +31,29 @@ PUBLISHED = pd.DataFrame(
     },
     index=pd.Index(MODELS, name="model"),
 )
+
+#: Table 1 of the paper, as printed.
+PUBLISHED_TABLE1 = pd.read_csv(
+    files("crtkit") / "studies" / "published" / "mori2025_table1.csv",
+    index_col="variable",
+    dtype=str,
+)
+
+#: Where a cohort's column stands in Table 1; the last three are known only after implantation.
+TABLE1_ROWS = {
+    "age": "Age (years)",
+    "male": "Male",
+    "ischaemic": "ICM",
+    "lbbb": "CLBBB",
+    "paced": "Upgrade",
+    "crtd": "CRT-D",
+    "af": "AF",
+    "lvef": "LVEF before (%)",
+    "lvesv": "LVESV before (mL)",
+    "lvef_6_months": "LVEF after (%)",
+    "lvesv_6_months": "LVESV after (mL)",
+    "lvesv_reduction_pct": "LVESV change (%)",
+}
 
 #: Figure 1 of the paper.
 PUBLISHED_FLOW = pd.DataFrame(
