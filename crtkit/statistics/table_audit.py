@@ -72,7 +72,7 @@ def audit_table(table, *, sizes=None, overall="overall", odds_ratios=None, event
     ... )
     >>> result = audit_table(table)
     >>> result[~result["ok"]][["check", "where", "printed", "note"]].values.tolist()
-    [['percentage', 'yes', '16.4', '30 of 182 is 16.5']]
+    [['percentage', 'yes', '16.4', '30 of 182 is 16.5 (cut, not rounded)']]
     """
     printed = read_printed("audit_table", table, sizes, overall)
     checks = []
@@ -123,7 +123,9 @@ def _percentages(printed, row):
     parts = [row.cells[g] for g in printed.sizes]
     if len(overall) == 2 and all(len(p) == 2 for p in parts):
         added = sum(p[0].value for p in parts)
-        checks.append(_check(row, "sum", printed.overall, overall[0], added, added))
+        checks.append(
+            _check(row, "sum", printed.overall, overall[0], added, added, "sum of groups")
+        )
     return checks
 
 
@@ -147,7 +149,8 @@ def _mixture(printed, row):
     weight = n / n.sum()
     low = np.array([c[0].low for c in cells]) @ weight
     high = np.array([c[0].high for c in cells]) @ weight
-    checks = [_check(row, "mean", printed.overall, overall[0], low, high)]
+    note = f"the groups' means give {(low + high) / 2:.1f}"
+    checks = [_check(row, "mean", printed.overall, overall[0], low, high, note)]
     between = [_between(n, means) for means in product(*((c[0].low, c[0].high) for c in cells))]
     middle = np.clip((low + high) / 2, [c[0].low for c in cells], [c[0].high for c in cells])
     between.append(_between(n, middle))
