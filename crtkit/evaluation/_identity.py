@@ -10,6 +10,7 @@ import platform
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,18 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
+    found["crtkit source"] = _source_hash()
     return found
+
+
+@functools.cache
+def _source_hash() -> str:
+    """Short hash of crtkit's own code: between releases the version stands still, models do not."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:20]
 
 
 def device(models: dict[str, Any]) -> dict[str, str]:
