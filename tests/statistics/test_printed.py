@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy import stats
 
 from crtkit.statistics import audit_table, baseline_table, rebuild_p_values
 from crtkit.statistics.printed import read_figure, read_printed
@@ -49,7 +50,7 @@ def test_nyha_of_he2021_needs_its_levels():
 
 def flags(name, **options):
     out = audit_table(published(name), **options)
-    assert out.loc[~out["ok"], "note"].str.len().min() > 0
+    assert (out["note"] != "").all()
     bad = out[~out["ok"]]
     return set(zip(bad.index, bad["check"], bad["where"], bad["printed"])), out
 
@@ -137,12 +138,8 @@ def test_a_planted_error_is_found(seed, where):
     cells = {g: f"{v.mean():.1f} ± {v.std(ddof=1):.1f}" for g, v in groups.items()}
     counts = {g: f"{c} ({100 * c / n[g]:.1f})" for g, c in flag.items()}
     total, size = sum(flag.values()), sum(n.values())
-    from scipy import stats
-
     p_mean = f"{stats.ttest_ind(*groups.values()).pvalue:.3f}"
-    p_flag = stats.chi2_contingency(
-        [[flag["a"], n["a"] - flag["a"]], [flag["b"], n["b"] - flag["b"]]]
-    )
+    p_flag = stats.chi2_contingency([[flag[g], n[g] - flag[g]] for g in n])
     rows = pd.DataFrame(
         {
             "overall": [
