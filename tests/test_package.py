@@ -18,6 +18,7 @@ LAYERS = [
         "_leads",
         "_rows",
         "_rules",
+        "_splits",
         "_validation",
         "_manifest",
         "cohort",
