@@ -80,7 +80,8 @@ def evaluate(
         Names from :data:`crtkit.metrics.SCORERS` (None: all), or functions
         ``metric(y_true, y_score)`` of 0/1 truth and score by name.
     n_jobs : int, optional
-        Fits at a time; under ``joblib.parallel_config(backend="dask")`` they spread over machines.
+        Fits at a time; under ``joblib.parallel_config(backend="dask")`` they spread over machines,
+        which must then all see the files that the cells of ``X`` name.
     threads_per_fit : int, optional
         Threads of one fit (OpenMP, BLAS, torch, LightGBM): by default all cores for one fit at a
         time and 1 otherwise. The bits of a result may depend on it, never on ``n_jobs``.
@@ -133,6 +134,8 @@ def evaluate(
     metrics = resolve_scoring(scoring)
     named, references, left_out = _all_models(models, cohort, external, reference_rows)
     n_threads = resolve_threads(threads_per_fit, n_jobs)
+    if not (cv is None or isinstance(cv, Integral) or hasattr(cv, "split")):
+        cv = list(cv)  # a generator would be spent after the first seed
     splits = make_splits(cohort, seeds, test_size, cv, random_state)
     masks = subgroup_masks(subgroups or {}, {"test": cohort, **external})
     protocol = {
@@ -164,7 +167,7 @@ def evaluate(
         "n_records": len(cohort),
         "n_patients": cohort.n_patients,
         "seeds": seeds,
-        "cv": "stratified by patient" if cv is None else str(cv),
+        "cv": _cv_in_words(cv),
         "test_size": test_size if cv is None else None,
         "by": by,
         "n_jobs": n_jobs,
@@ -186,6 +189,14 @@ def evaluate(
         subgroups=masks,
         info=info,
     )
+
+
+def _cv_in_words(cv: Any) -> str:
+    if cv is None:
+        return "stratified by patient"
+    if isinstance(cv, Integral):
+        return f"{cv} stratified folds by patient"
+    return repr(cv) if hasattr(cv, "split") else f"{len(cv)} given splits"
 
 
 def _seed_list(seeds: int | Iterable[int]) -> list[int]:
@@ -293,7 +304,7 @@ def _run(
         todo = [(n, s) for n, s in keys if (n, s.seed, s.fold) not in done]
         found = dict(done)
         tables = {name: cohort.X for name, cohort in cohorts.items()}
-        if joblib.effective_n_jobs(n_jobs) > 1:
+        if joblib.effective_n_jobs(n_jobs) > 1 and not _on_a_cluster():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crtkit-")))
             for i, name in enumerate(tables):
                 (folder / str(i)).mkdir()
@@ -317,6 +328,16 @@ def _run(
             found[record["model"], record["seed"], record["fold"]] = record
             bar.update()
     return [found[name, split.seed, split.fold] for name, split in keys]
+
+
+def _on_a_cluster() -> bool:
+    """Say whether fits may run on machines that do not see our temporary files."""
+    backend = joblib.parallel.get_active_backend()[0]
+    return type(backend).__name__ not in (
+        "LokyBackend",
+        "MultiprocessingBackend",
+        "ThreadingBackend",
+    )
 
 
 def _predictions(

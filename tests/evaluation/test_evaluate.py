@@ -1,3 +1,4 @@
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +19,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 import crtkit.evaluation._cells as cells
-from crtkit import Cohort, Select, evaluate, metrics
+from crtkit import Cohort, FCNClassifier, Select, evaluate, metrics
 from crtkit.evaluation import RepeatedStratifiedPatientSplit
 
 COLUMNS = ["qrs_duration_ms", "lvef", "male"]
@@ -200,6 +201,9 @@ def test_other_splitters(make_table_cohort, models, cv):
 def test_splits_given_as_a_list(make_table_cohort, models):
     cohort = make_table_cohort()
     pairs = list(GroupKFold(4).split(cohort.X, cohort.y, cohort.groups))
+    twice = quick(models, cohort, seeds=2, cv=iter(pairs))  # a generator serves every seed
+    assert len(twice.splits) == 8
+    assert twice.info["cv"] == "4 given splits"
     result = quick(models, cohort, seeds=1, cv=pairs)
     assert result.splits["n_test"].tolist() == [len(test) for _, test in pairs]
     # One seed: the spread is that of its folds.
@@ -352,6 +356,24 @@ def test_jobs_do_not_change_bits(make_table_cohort, models, monkeypatch):
     models = {**models, "array": make_pipeline(Select("signal"), Flat(), LogisticRegression())}
     one, two = (quick(models, cohort, n_jobs=n).predictions for n in (1, 2))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+@pytest.mark.slow
+def test_networks_have_the_same_bits_on_one_core_two_workers_and_a_cluster():
+    distributed = pytest.importorskip("distributed")
+    rng = np.random.default_rng(0)
+    signals = pd.Series(list(rng.normal(size=(40, 2, 200)).astype(np.float32)), dtype=object)
+    cohort = Cohort(pd.DataFrame({"signal": signals}), np.arange(40) % 2, np.arange(40))
+    network = FCNClassifier(n_filters=(8, 8, 8), max_epochs=2, lr=1e-3)
+    model = make_pipeline(Select("signal"), network)
+    found = [quick(model, cohort, seeds=2, n_jobs=n).predictions for n in (1, 2)]
+    with (
+        distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None),
+        joblib.parallel_config(backend="dask"),
+    ):
+        found.append(quick(model, cohort, seeds=2).predictions)
+    for other in found[1:]:
+        pd.testing.assert_frame_equal(found[0], other, check_exact=True)
 
 
 class Flat(BaseEstimator):
