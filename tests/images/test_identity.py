@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit import IdentityEraser
+from crtkit import IdentityEraser, JPEGLoader
 from crtkit._rows import Rows
 from crtkit.images import erase_identity, find_grid, render_page
 
@@ -105,6 +109,31 @@ def test_real_pages_lose_their_header_only(data_dir):
         assert erased[: top - 1].min() == 255
         assert erased[bottom + 1 :].min() == 255
         np.testing.assert_array_equal(erased[top:bottom, left:right], page[top:bottom, left:right])
+
+
+def test_what_is_left_does_not_depend_on_the_header():
+    one, other = (render_page(signal(), 500, header=h, px_per_mm=4)[0] for h in (HEADER, "x"))
+    assert (one != other).any()
+    np.testing.assert_array_equal(erase_identity(one), erase_identity(other))
+
+
+def test_a_model_that_reads_the_header_falls_to_chance(tmp_path):
+    y = np.arange(30) % 2
+    paths = []
+    for i, label in enumerate(y):
+        header = "Responder to cardiac resynchronization therapy" if label else "ID"
+        page, _ = render_page(signal(seed=i), 500, header=header, px_per_mm=2)
+        Image.fromarray(page).save(tmp_path / f"{i}.png")
+        paths.append(str(tmp_path / f"{i}.png"))
+    flat = FunctionTransformer(lambda pages: pages[..., 0].reshape(len(pages), -1) / 255.0)
+    accuracy = {}
+    for erase in (None, IdentityEraser()):
+        model = make_pipeline(
+            JPEGLoader(size=(52, 74), erase=erase), flat, LogisticRegression(C=0.1, max_iter=1000)
+        )
+        accuracy[erase is None] = cross_val_score(model, np.array(paths, object), y, cv=3).mean()
+    assert accuracy[True] > 0.9
+    assert accuracy[False] < 0.75
 
 
 def test_estimator_equals_the_function(tmp_path):
