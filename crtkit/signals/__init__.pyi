@@ -1,3 +1,8 @@
+from .beats import (
+    detect_r_peaks as detect_r_peaks,
+    match_beats as match_beats,
+    score_r_peaks as score_r_peaks,
+)
 from .filters import (
     LeadFilter as LeadFilter,
     Resampler as Resampler,
@@ -12,6 +17,7 @@ from .quality import (
     signal_quality as signal_quality,
     usable_records as usable_records,
 )
+from .segments import segment_beats as segment_beats
 from .splice import (
     SPLICE_LAYOUTS as SPLICE_LAYOUTS,
     LeadSplicer as LeadSplicer,
