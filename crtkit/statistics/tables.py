@@ -17,6 +17,8 @@ KINDS = ("mean_sd", "median_iqr", "auto", "binary", "categorical")
 MEAN_TESTS = ("student", "welch", "levene", "mannwhitney")
 COUNT_TESTS = ("chi2", "chi2_yates", "fisher", "t")
 MAX_LEVELS = 10
+MEANING = ("p_value", "p_adjusted", "statistic", "test", "kind", "note", "shapiro_p", "levene_p")
+RESERVED = {"overall", "p", "missing", "variable", *MEANING}
 
 
 def baseline_table(
@@ -112,8 +114,11 @@ def baseline_table(
     groups, table, by_name = _groups(table, by)
     order = _group_order(groups, order)
     names = [str((labels or {}).get(label, label)) for label in order]
-    if len(set(names)) < len(names) or "overall" in names:
-        raise ValueError(f"baseline_table needs distinct column names of groups, got {names}.")
+    if len(set(names)) < len(names) or RESERVED & set(names):
+        raise ValueError(
+            "baseline_table needs distinct column names of groups, none of "
+            f"{sorted(RESERVED)}; got {names}. Rename them by labels={{label: name}}."
+        )
     members = [np.ones(len(table), dtype=bool)] + [groups == label for label in order]
     chosen, left_out = _choose(table, variables, by_name)
 
@@ -132,8 +137,7 @@ def baseline_table(
     if adjust:
         out["p_adjusted"] = (holm if adjust == "holm" else benjamini_hochberg)(out["p_value"])
     printed = ["overall", *names, "p", "missing"]
-    meaning = ["p_value", "p_adjusted", "statistic", "test", "kind", "note", "shapiro_p"]
-    first = [c for c in [*printed, *meaning, "levene_p"] if c in out]
+    first = [c for c in [*printed, *MEANING] if c in out]
     out = out[first + [c for c in out if c not in first]]
     out.attrs["left_out"] = left_out
     return out if numbers else out[printed]
@@ -155,7 +159,7 @@ def _check_options(table, continuous, test, categorical, levels, adjust):
 
 def _groups(table, by):
     """Labels as an object array, the table without the label column, its name."""
-    if isinstance(by, str):
+    if types.is_scalar(by):
         if by not in table:
             raise ValueError(f"baseline_table: by={by!r} is no column of the table.")
         labels, rest, name = table[by], table.drop(columns=by), by

@@ -271,6 +271,8 @@ def test_bad_input_is_named(cohort):
         baseline_table(cohort, "response", kinds={"nyha": "binary"})
     with pytest.raises(ValueError, match="categorical must be one of"):
         baseline_table(cohort, "response", categorical="g-test")
+    with pytest.raises(ValueError, match="distinct column names"):
+        baseline_table(cohort, "response", labels={0: "p"})
     with pytest.raises(ValueError, match="order"):
         baseline_table(cohort, "response", order=[1])
 
