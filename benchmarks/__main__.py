@@ -34,7 +34,9 @@ def parser():
         sub.add_argument("--out", type=Path, default=Path("results") / name, help="output folder")
         sub.add_argument("--resume", action="store_true", help="go on with an interrupted run")
         sub.add_argument("--n-jobs", type=int, default=None, help="worker processes")
-        sub.add_argument("--random-state", type=int, default=0, help="of the simulated cohort")
+        sub.add_argument(
+            "--random-state", type=int, default=0, help="of the simulated cohort, splits and models"
+        )
         sub.set_defaults(run=module.run)
     return main
 
