@@ -7,6 +7,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from crtkit.signals.delineate import coarse_bounds
 from crtkit.signals.locate import locate_qrs
+from crtkit.signals.mains import subtract_mains
 from crtkit.signals.pacing import find_pacing_spikes, remove_spikes
 
 _ALIGN_S = 0.2
@@ -64,8 +65,8 @@ def median_beat(signals, fs, *, before=0.4, after=0.6, min_correlation=0.9):
     Complexes are found on all leads together (:func:`locate_qrs`); the beat that most others
     resemble becomes the template; the others are shifted to it by the lag of greatest correlation
     over all leads, and those that correlate less than ``min_correlation`` (ectopic beats,
-    artefacts) are left out. The baseline, a polygon through the PR segments, is subtracted; no
-    filter touches the complex. Pacing spikes are bridged before all this.
+    artefacts) are left out. The baseline, a polygon through the PR segments, is subtracted, and so
+    is power-line hum; no filter touches the complex. Pacing spikes are bridged before all this.
 
     Parameters
     ----------
@@ -110,12 +111,15 @@ def median_beat(signals, fs, *, before=0.4, after=0.6, min_correlation=0.9):
     clean = remove_spikes(filled, spikes)
     pre, post = round(before * fs), round(after * fs)
     peaks = locate_qrs(clean, fs)
+    clean = subtract_mains(clean, fs, peaks)
     half = round(_ALIGN_S * fs)
     peaks = peaks[(peaks >= half) & (peaks < signals.shape[1] - half)]
     if not len(peaks):
         return _nothing(signals, fs, spikes, "no QRS complex stands out of the signal")
 
     positions, correlation = _align(clean, missing, peaks, half)
+    keep = _are_complexes(clean, positions, correlation, half, fs)
+    positions, correlation = positions[keep], correlation[keep]
     used = correlation >= min_correlation * _typical(correlation)
     template = _median(_cut(clean, missing, positions[used], pre, post))
     onset, fiducial, _ = coarse_bounds(template, fs, pre)
@@ -174,6 +178,15 @@ def _align(clean, missing, peaks, half):
         average = _median(_cut(clean, missing, positions[alike], half, half))
         template, template_energy = _spectra(average[None])
     return positions, correlation
+
+
+def _are_complexes(clean, positions, correlation, half, fs):
+    """Whether each beat is a complex: T waves are unlike the beat, and slow."""
+    step = max(1, round(0.008 * fs))
+    segments = _cut(clean, None, positions, half, half)
+    speed = np.square(segments[..., step:] - segments[..., :-step]).sum(axis=1).max(axis=1)
+    alike = correlation >= 0.9 * _typical(correlation)
+    return alike | (correlation > 0.5) | (speed > 0.4**2 * np.median(speed[alike]))
 
 
 def _typical(correlation):

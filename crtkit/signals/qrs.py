@@ -178,7 +178,9 @@ def _intervals(found, reasons, beat, bounds, onset, rr):
     spacing = rr if np.isfinite(rr) else np.inf
     noise = float(np.nanmedian(bounds.noise))
     p, reasons["pr_ms"] = p_onset(beat.beat, beat.fs, onset, noise=noise, rr=spacing)
-    t, reasons["qt_ms"] = t_end(beat.beat, beat.fs, onset, bounds.offset, rr=spacing)
+    t, reasons["qt_ms"] = t_end(
+        beat.beat, beat.fs, onset, bounds.offset, noise=noise, rr=spacing
+    )
     found["pr_ms"] = (onset - p) * ms
     found["qt_ms"] = (t - onset) * ms
     found["qtc_ms"] = found["qt_ms"] / np.cbrt(rr)

@@ -4,6 +4,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 _SMOOTH_S = 0.02
+# A wave is at least this share of the QRS complex, both as lengths of the vector over all leads.
+_SMALLEST = 0.015
 
 
 def p_onset(beat, fs, qrs_onset, *, noise=0.0, rr=np.inf):
@@ -43,21 +45,25 @@ def p_onset(beat, fs, qrs_onset, *, noise=0.0, rr=np.inf):
     if peak is None:
         return np.nan, "no P wave"
     low_left, low_right = part[: peak + 1].min(), part[peak:].min()
-    n_leads = np.isfinite(beat).all(axis=1).sum()
     height = part[peak] - max(low_left, low_right)
-    if height < max(0.02, 0.35 * noise) * np.sqrt(n_leads) or height < 0.4 * part[peak]:
+    least = max(_SMALLEST * size.max(), 0.35 * noise * np.sqrt(len(beat)))
+    if height < max(least, 0.4 * part[peak]):
         return np.nan, "no P wave stands apart from the T wave and the noise"
     left = peak - round(0.1 * fs)
-    rise = part[max(left, 0) : peak + 1]
-    return first + max(left, 0) + _foot(rise[::-1], reverse=True), ""
+    _, foot = _tangent(part[max(left, 0) : peak + 1][::-1])
+    return first + peak - foot, ""
 
 
-def t_end(beat, fs, qrs_onset, qrs_offset, *, rr=np.inf):
+def t_end(beat, fs, qrs_onset, qrs_offset, *, noise=0.0, rr=np.inf):
     """End of the T wave, by the tangent of its fall.
+
+    The tangent of a Gaussian flank meets the baseline two standard deviations from the summit,
+    where the wave still has a seventh of its height. Readers and recorders mark the end later, so
+    the flank is followed to 2.6 standard deviations (3 % of its height).
 
     Parameters
     ----------
-    beat, fs, rr
+    beat, fs, noise, rr
         As in :func:`p_onset`.
     qrs_onset, qrs_offset : float
         In samples of the beat.
@@ -78,11 +84,11 @@ def t_end(beat, fs, qrs_onset, qrs_offset, *, rr=np.inf):
     peak = _summit(part)
     if peak is None:
         return np.nan, "no T wave"
-    n_leads = np.isfinite(beat).all(axis=1).sum()
-    if part[peak] - part[peak:].min() < 0.03 * np.sqrt(n_leads):
+    drop = part[peak] - part[peak:].min()
+    if drop < max(_SMALLEST * size.max(), 0.35 * noise * np.sqrt(len(beat))):
         return np.nan, "the T wave is flat"
-    fall = part[peak : peak + round(0.2 * fs)]
-    end = peak + _foot(fall)
+    steepest, foot = _tangent(part[peak : peak + round(0.2 * fs)])
+    end = peak + foot + 0.6 * (foot - steepest)
     if not end < len(part):
         return np.nan, "the T wave does not end before the next beat"
     return first + end, ""
@@ -101,12 +107,11 @@ def _summit(part):
     return int(peaks[np.argmax(part[peaks])]) if len(peaks) else None
 
 
-def _foot(fall, reverse=False):
-    """Where the steepest tangent of a fall meets the lowest level after it."""
+def _tangent(fall):
+    """Steepest instant of a fall, and where its tangent meets the lowest level after it."""
     slope = np.diff(fall)
     steepest = int(np.argmin(slope))
     if not slope[steepest] < 0:
-        return float(len(fall) - 1)
+        return 0.0, float(len(fall) - 1)
     middle = 0.5 * (fall[steepest] + fall[steepest + 1])
-    foot = steepest + 0.5 + (middle - fall[steepest:].min()) / -slope[steepest]
-    return len(fall) - 1 - foot if reverse else foot
+    return steepest + 0.5, steepest + 0.5 + (middle - fall[steepest:].min()) / -slope[steepest]
