@@ -11,15 +11,17 @@ import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from crtkit._leads import LEADS_12
-from crtkit._manifest import store_arrays
+from crtkit._manifest import store_arrays, temporary_folder
 from crtkit.cohort import Cohort
 from crtkit.datasets import _lvsd, _response
 from crtkit.datasets._ecg import check_number, draw_entropy, simulate_ecg, stream
+from crtkit.datasets._pages import render_cohort
 
 LICENCE = "BSD-3-Clause: simulated by crtkit, no patients"
 
@@ -41,7 +43,7 @@ class _Study:
     mains_hz: float
     draw: Callable
     best_auc: Callable
-    modalities: tuple = ("signal", "table")
+    modalities: tuple = ("signal", "image", "table")
 
 
 _STUDIES = {
@@ -101,9 +103,10 @@ def make_cohort(
     n_patients : int, optional
         At least 4; the paper's number by default. Shares of the label, of binary variables and of
         subsets are kept, rounded.
-    modality : {"signal", "table"}, optional
-        ``"signal"`` (the default) gives the table and a 12-lead ECG of 10 s a record; ``"table"``
-        leaves the ECG out and is fast.
+    modality : {"signal", "image", "table"}, optional
+        ``"signal"`` (the default) gives the table and a 12-lead ECG of 10 s a record; ``"image"``
+        prints that ECG on a JPEG page besides, in column ``image``; ``"table"`` leaves the ECG out
+        and is fast.
     random_state : int, RandomState, Generator or None
         The same seed gives the same bits. What is not in the table (anatomy, rhythm, noise) comes
         from a stream of its own for each patient.
@@ -184,22 +187,25 @@ def make_cohort(
     index = pd.Index(names, name="record")
     X = latents[[*spec.covariates, *spec.design]].set_axis(index)
     truth = []
-    if modality == "signal":
-        key = hashlib.sha256(f"{entropy} {noise} {sampling_rate}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{entropy} {noise} {sampling_rate}".encode()).hexdigest()[:12]
+    stem = f"{study}-{n_patients}-{key}"
+    if modality != "table":
         signals, known = _signals(
             latents, visit, entropy, sampling_rate, noise, spec.mains_hz, cache_dir,
-            f"{study}-{n_patients}-{key}-signals",
+            f"{stem}-signals",
         )  # fmt: skip
         X = pd.concat([X, _column("signal", signals, index), known.set_axis(index)], axis=1)
         truth = list(known)
     best = spec.best_auc()
+    if modality == "image":  # a page shows what the signal shows, and no more
+        best = {**best, "image": best["signal"]}
     shown = ("table",) if modality == "table" else tuple(best)
     info = {
         "name": study,
         "source": "simulated",
         "licence": LICENCE,
-        "sampling_rate": sampling_rate if modality == "signal" else None,
-        "lead_names": list(LEADS_12) if modality == "signal" else None,
+        "sampling_rate": sampling_rate if modality != "table" else None,
+        "lead_names": list(LEADS_12) if modality != "table" else None,
         "label": spec.label,
         "assumed": list(spec.assumed),
         "flow": dict(spec.flow) if n_patients == spec.n_patients else {"simulated": n_patients},
@@ -209,7 +215,11 @@ def make_cohort(
         "truth": truth,
         "outcome": outcome.set_axis(index),
     }
-    return Cohort(X, latents["label"].to_numpy(), groups, info)
+    cohort = Cohort(X, latents["label"].to_numpy(), groups, info)
+    if modality != "image":
+        return cohort
+    folder = Path(cache_dir) if cache_dir is not None else temporary_folder()
+    return render_cohort(cohort, folder / f"{stem}-pages")
 
 
 _HEART = ("morphology", "qrs_duration_ms", "af", "scar", "ischaemic", "voltage", "repolarisation")

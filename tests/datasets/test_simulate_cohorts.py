@@ -338,3 +338,15 @@ def test_sampling_rate_sets_the_samples():
 def test_bad_arguments_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         make_cohort(**{"study": "mori2025", "n_patients": 5, **kwargs})
+
+
+def test_pages_are_printed_beside_the_signals(tmp_path):
+    signals = make_cohort("mori2025", n_patients=4, random_state=0)
+    pages = make_cohort(
+        "mori2025", n_patients=4, modality="image", random_state=0, cache_dir=tmp_path
+    )
+    assert pages.info["best_auc"]["image"] == pages.info["best_auc"]["signal"]
+    for path, printed, alone in zip(pages.X["image"], pages.X["signal"], signals.X["signal"]):
+        assert Path(path).is_relative_to(tmp_path)
+        assert Path(path).read_bytes()[:3] == b"\xff\xd8\xff"
+        np.testing.assert_array_equal(printed, alone)
