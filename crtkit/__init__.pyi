@@ -34,9 +34,11 @@ from .signals import (
     LeadFilter as LeadFilter,
     LeadSplicer as LeadSplicer,
     LeadStatistics as LeadStatistics,
+    QRSMeasurements as QRSMeasurements,
     Resampler as Resampler,
     STFTTransformer as STFTTransformer,
 )
+from .spect import PhaseAnalysis as PhaseAnalysis, PhaseStatistics as PhaseStatistics
 from .statistics import UnivariateScreen as UnivariateScreen
 
 __version__: str

@@ -17,6 +17,7 @@ AXES = {
     "images": ("height", "width", "n_channels"),
     "spectrograms": ("n_leads", "n_freqs", "n_frames"),
     "maps": ("height", "width"),
+    "counts": ("n_frames", "n_rings", "n_sectors"),
 }
 
 
@@ -31,7 +32,7 @@ def check_records(
         Gets ``n_features_in_`` (axis 1, scikit-learn's meaning) and ``shape_in_`` on reset.
     X : array-like or Rows
         Records on axis 0.
-    kind : {"signals", "images", "spectrograms", "maps"}
+    kind : {"signals", "images", "spectrograms", "maps", "counts"}
         Words for messages.
     reset : bool
         True in ``fit``.
