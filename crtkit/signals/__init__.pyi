@@ -3,20 +3,32 @@ from .beats import (
     match_beats as match_beats,
     score_r_peaks as score_r_peaks,
 )
+from .conduction import (
+    LeadWaves as LeadWaves,
+    bundle_branch_block as bundle_branch_block,
+    lead_waves as lead_waves,
+)
+from .delineate import QRSBounds as QRSBounds, qrs_bounds as qrs_bounds
 from .filters import (
     LeadFilter as LeadFilter,
-    Resampler as Resampler,
     design_filter as design_filter,
     filter_leads as filter_leads,
-    resample_leads as resample_leads,
 )
 from .leads import LEADS_12 as LEADS_12
+from .locate import locate_qrs as locate_qrs
+from .mains import subtract_mains as subtract_mains
+from .measure import MEASUREMENTS as MEASUREMENTS, measure_qrs as measure_qrs
+from .median_beats import MedianBeat as MedianBeat, median_beat as median_beat
+from .pacing import find_pacing_spikes as find_pacing_spikes, remove_spikes as remove_spikes
+from .plots import plot_median_beat as plot_median_beat, plot_vector_loop as plot_vector_loop
+from .qrs import QRSMeasurements as QRSMeasurements
 from .quality import (
     QUALITY_LIMITS as QUALITY_LIMITS,
     quality_counts as quality_counts,
     signal_quality as signal_quality,
     usable_records as usable_records,
 )
+from .resample import Resampler as Resampler, resample_leads as resample_leads
 from .segments import segment_beats as segment_beats
 from .splice import (
     SPLICE_LAYOUTS as SPLICE_LAYOUTS,
@@ -29,3 +41,12 @@ from .stft import (
     count_frames as count_frames,
     spectrogram as spectrogram,
 )
+from .vcg import (
+    complete_limb_leads as complete_limb_leads,
+    frontal_axis as frontal_axis,
+    kors_vcg as kors_vcg,
+    qrs_area as qrs_area,
+    vector_angle as vector_angle,
+    wave_area as wave_area,
+)
+from .waves import p_onset as p_onset, t_end as t_end

@@ -1,17 +1,25 @@
-"""Zero-phase filters and resampling, along the last axis of signals of any shape."""
+"""Zero-phase filters, along the last axis of signals of any shape."""
 
-from fractions import Fraction
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.signal import butter, iirnotch, resample_poly, sosfiltfilt, tf2sos, zpk2sos
+from scipy.signal import (
+    butter,
+    iirnotch,
+    sosfilt,
+    sosfilt_zi,
+    tf2sos,
+    zpk2sos,
+)
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from crtkit._rows import Rows
 from crtkit._validation import check_records, iter_blocks
 
 BLOCK = 64
+CHUNK_SAMPLES = 100_000
 
 
 def design_filter(
@@ -52,7 +60,7 @@ def design_filter(
 
     Examples
     --------
-    >>> from crtkit.signals.filters import design_filter
+    >>> from crtkit.signals import design_filter
     >>> [stage.shape for stage in design_filter(500, highpass=0.5, order=5, mains=50)]
     [(3, 6), (1, 6)]
     """
@@ -113,73 +121,28 @@ def filter_leads(signals, stages, *, pad_samples=None, missing="raise"):
     Examples
     --------
     >>> import numpy as np
-    >>> from crtkit.signals.filters import design_filter, filter_leads
+    >>> from crtkit.signals import design_filter, filter_leads
     >>> wander = np.sin(2 * np.pi * 0.1 * np.arange(5000) / 500)
     >>> bool(np.abs(filter_leads(wander, design_filter(500), pad_samples=1500)).max() < 0.01)
     True
     """
     signals = np.asarray(signals)
-    dtype = np.float32 if signals.dtype == np.float32 else np.float64
     if signals.shape[-1] == 0:
         raise ValueError(f"filter_leads needs samples, got shape {signals.shape}.")
     finite = np.isfinite(signals)
     if finite.all():
-        return _run_stages(signals, stages, pad_samples).astype(dtype, copy=False)
+        return _run_stages(signals, stages, pad_samples)
     if missing == "raise":
         raise ValueError(
             f"filter_leads got NaN or infinity in {int((~finite).any(-1).sum())} lead(s). "
             "Filter the finite runs with missing='runs', or fill the gaps."
         )
-    out = np.full(signals.shape, np.nan, dtype=dtype)
+    out = np.full(signals.shape, np.nan, np.float32 if signals.dtype == np.float32 else np.float64)
     for lead in np.ndindex(signals.shape[:-1]):
         edges = np.flatnonzero(np.diff(finite[lead], prepend=False, append=False))
         for start, stop in edges.reshape(-1, 2):
             out[lead][start:stop] = _run_stages(signals[lead][start:stop], stages, pad_samples)
     return out
-
-
-def resample_leads(signals, fs_in, fs_out, *, method="polyphase"):
-    """Resample along the last axis to the times ``k / fs_out`` that lie inside the record.
-
-    Parameters
-    ----------
-    signals : ndarray of shape (..., n_samples)
-    fs_in, fs_out : float
-        Hz; rates are taken to 1/1000 Hz.
-    method : {"polyphase", "linear"}
-        ``"polyphase"``: a Kaiser low-pass (scipy's ``resample_poly``) about the straight line
-        from the first to the last sample, so that an offset makes no step at the edges.
-        ``"linear"``: interpolation between neighbours without a low-pass, as lvsd2026 did from
-        99-221 Hz to 500 Hz; after the last sample its value is held.
-
-    Returns
-    -------
-    ndarray of shape (..., ceil(n_samples * fs_out / fs_in))
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crtkit.signals.filters import resample_leads
-    >>> resample_leads(np.zeros((12, 5000)), 500, 360).shape
-    (12, 3600)
-    """
-    signals = np.asarray(signals)
-    if signals.dtype != np.float32:
-        signals = signals.astype(np.float64, copy=False)
-    ratio = _rational(fs_out) / _rational(fs_in)
-    if method == "polyphase":
-        if ratio == 1:
-            return signals.copy()
-        return _polyphase(signals, ratio.numerator, ratio.denominator)
-    if method != "linear":
-        raise ValueError(f"method must be 'polyphase' or 'linear', got {method!r}.")
-    n_samples = signals.shape[-1]
-    n_out = -(-n_samples * ratio.numerator // ratio.denominator)
-    position = np.arange(n_out) * (ratio.denominator / ratio.numerator)
-    left = np.minimum(position.astype(np.intp), n_samples - 1)
-    right = np.minimum(left + 1, n_samples - 1)
-    weight = (position - left).astype(signals.dtype)
-    return signals[..., left] * (1 - weight) + signals[..., right] * weight
 
 
 class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -317,12 +280,12 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False, finite=self._finite())
         pad = None if self.padding is None else round(self.padding * self.fs)
-        out = None
+        options = {"pad_samples": pad, "missing": self.missing}
+        if not isinstance(X, Rows):
+            return filter_leads(X, self._stages, **options)
+        out = np.empty(X.shape, dtype=np.float32 if X.dtype == np.float32 else np.float64)
         for where, block in iter_blocks(X, BLOCK, finite=self._finite()):
-            filtered = filter_leads(block, self._stages, pad_samples=pad, missing=self.missing)
-            if out is None:
-                out = np.empty(X.shape, dtype=filtered.dtype)
-            out[where] = filtered
+            out[where] = filter_leads(block, self._stages, **options)
         return out
 
     def set_output(self, *, transform=None):
@@ -351,109 +314,45 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
         return tags
 
 
-class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """Change the sampling rate of every lead.
-
-    Parameters
-    ----------
-    fs_in : float, default=500
-        Sampling rate of the input in Hz.
-    fs_out : float, default=360
-        Sampling rate of the output in Hz.
-    method : {"polyphase", "linear"}, default="polyphase"
-        ``"linear"`` interpolates between neighbours, as lvsd2026 did from 99-221 Hz to 500 Hz.
-
-    Attributes
-    ----------
-    n_samples_out_ : int
-        Samples of an output record: ceil(n_samples * fs_out / fs_in).
-    n_features_in_ : int
-    shape_in_ : tuple of int
-
-    Notes
-    -----
-    Input is (n_records, n_leads, n_samples); a 2-D array is one lead and stays 2-D.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crtkit.signals import Resampler
-    >>> Resampler(fs_in=500, fs_out=360).fit_transform(np.ones((2, 12, 5000))).shape
-    (2, 12, 3600)
-    """
-
-    _parameter_constraints = {
-        "fs_in": [Interval(Real, 0, None, closed="neither")],
-        "fs_out": [Interval(Real, 0, None, closed="neither")],
-        "method": [StrOptions({"polyphase", "linear"})],
-    }
-
-    def __init__(self, *, fs_in=500, fs_out=360, method="polyphase"):
-        self.fs_in = fs_in
-        self.fs_out = fs_out
-        self.method = method
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Remember the shape of a record.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-        """
-        X = check_records(self, X, kind="signals", reset=True)
-        ratio = _rational(self.fs_out) / _rational(self.fs_in)
-        self.n_samples_out_ = -(-X.shape[-1] * ratio.numerator // ratio.denominator)
-        return self
-
-    def transform(self, X):
-        """Resample every lead.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
-
-        Returns
-        -------
-        ndarray of shape ``(n_records, n_leads, n_samples_out_)``, or without leads
-        """
-        check_is_fitted(self)
-        X = check_records(self, X, kind="signals", reset=False)
-        out = None
-        for where, block in iter_blocks(X, BLOCK):
-            resampled = resample_leads(block, self.fs_in, self.fs_out, method=self.method)
-            if out is None:
-                out = np.empty((len(X), *resampled.shape[1:]), dtype=resampled.dtype)
-            out[where] = resampled
-        return out
-
-    def set_output(self, *, transform=None):
-        """Do nothing: the output has more than two axes in general, and stays an array."""
-        return self
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-
 def _run_stages(signals, stages, pad_samples):
-    signals = np.asarray(signals, dtype=np.float64)
+    dtype = np.float32 if signals.dtype == np.float32 else np.float64
     if not stages:
-        return signals.copy()
+        return signals.astype(dtype)
     # np.array: scipy's loop wants writable coefficients, and a pickle opened as a map has none.
     passes = [np.array(sos) for sos in stages] if pad_samples is None else [np.vstack(stages)]
-    for sos in passes:
-        pad = _scipy_padlen(sos) if pad_samples is None else pad_samples
-        signals = sosfiltfilt(sos, signals, axis=-1, padlen=min(pad, signals.shape[-1] - 1))
-    return signals
+    n_samples = signals.shape[-1]
+    leads = signals.reshape(-1, n_samples)
+    out = np.empty(leads.shape, dtype=dtype)
+    pads = [
+        min(_scipy_padlen(sos) if pad_samples is None else pad_samples, n_samples - 1)
+        for sos in passes
+    ]
+    starts = [sosfilt_zi(sos)[:, None, :] for sos in passes]
+    # A few leads at a time: the padded copies then stay in the cache.
+    size = max(1, CHUNK_SAMPLES // (n_samples + 2 * max(pads)))
+    for i in range(0, len(leads), size):
+        chunk = leads[i : i + size].astype(np.float64)
+        for sos, start, pad in zip(passes, starts, pads):
+            chunk = _forward_backward(sos, start, chunk, pad)
+        out[i : i + size] = chunk
+    return out.reshape(signals.shape)
+
+
+def _forward_backward(sos, start, leads, pad):
+    """What scipy's sosfiltfilt does, with the steady state worked out once for all leads."""
+    if pad:
+        leads = np.concatenate(
+            [
+                2 * leads[:, :1] - leads[:, pad:0:-1],
+                leads,
+                2 * leads[:, -1:] - leads[:, -2 : -2 - pad : -1],
+            ],
+            axis=1,
+        )
+    for _ in range(2):
+        leads, _ = sosfilt(sos, leads, zi=start * leads[None, :, :1])
+        leads = leads[:, ::-1]
+    return leads[:, pad : leads.shape[1] - pad]
 
 
 def _scipy_padlen(sos):
@@ -465,17 +364,3 @@ def _scipy_padlen(sos):
 def _moving_average_sos(width):
     zeros = np.exp(2j * np.pi * np.arange(1, width) / width)
     return zpk2sos(zeros, np.zeros(width - 1), 1 / width)
-
-
-def _polyphase(signals, up, down):
-    n_samples = signals.shape[-1]
-    first, last = signals[..., :1], signals[..., -1:]
-    slope = (last - first) / max(n_samples - 1, 1)
-    line = first + slope * np.arange(n_samples, dtype=signals.dtype)
-    out = resample_poly(signals - line, up, down, axis=-1)
-    position = np.arange(out.shape[-1]) * (down / up)
-    return out + (first + slope * position.astype(signals.dtype))
-
-
-def _rational(rate):
-    return Fraction(float(rate)).limit_denominator(1000)

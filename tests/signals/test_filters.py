@@ -4,13 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from scipy.signal import resample
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit._rows import Rows, spill
-from crtkit.signals import LeadFilter, Resampler, design_filter, filter_leads, resample_leads
+from crtkit.signals import LeadFilter, Resampler, design_filter, filter_leads
 
 DATA = Path(__file__).parents[1] / "data" / "ecg_clean"
 FS = 500
@@ -34,8 +33,6 @@ def reference():
         LeadFilter(),
         LeadFilter(missing="runs", padding=None),
         LeadFilter(lowpass=40, mains_method="moving_average"),
-        Resampler(),
-        Resampler(fs_in=150, fs_out=500, method="linear"),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
@@ -138,8 +135,6 @@ def test_nan_is_refused_by_name():
         LeadFilter().fit(x)
     with pytest.raises(ValueError, match="missing='runs'"):
         filter_leads(x, design_filter(FS))
-    with pytest.raises(ValueError, match="Resampler does not accept missing values"):
-        Resampler().fit(x)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +162,7 @@ def test_two_seconds_and_one_sample_are_filtered():
 
 def test_float32_stays_and_agrees():
     x = np.random.default_rng(0).normal(size=(3, 2, 2500)).astype(np.float32)
-    for model in (LeadFilter(), Resampler(), Resampler(method="linear")):
+    for model in (LeadFilter(), LeadFilter(padding=None)):
         low, high = clone(model).fit_transform(x), clone(model).fit_transform(x.astype(float))
         assert low.dtype == np.float32
         np.testing.assert_allclose(low, high, atol=2e-5)
@@ -176,7 +171,7 @@ def test_float32_stays_and_agrees():
 def test_rows_are_read_block_by_block(tmp_path):
     x = np.random.default_rng(0).normal(size=(70, 2, 300)).astype(np.float32)
     rows = Rows.from_cells(spill(x, tmp_path / "x.npy"))
-    for model in (LeadFilter(), Resampler()):
+    for model in (LeadFilter(), LeadFilter(padding=0.1)):
         np.testing.assert_array_equal(model.fit(rows).transform(rows), model.transform(x))
 
 
@@ -190,49 +185,6 @@ def test_no_filter_at_all_is_a_copy():
 def test_pipeline_takes_pandas_output():
     pipe = make_pipeline(LeadFilter(), Resampler()).set_output(transform="pandas")
     assert pipe.fit_transform(np.zeros((2, 3, 1000))).shape == (2, 3, 720)
-
-
-@given(
-    st.sampled_from([99, 100, 137, 180, 221, 360, 400, 500, 1000]),
-    st.sampled_from([100, 250, 360, 500]),
-    st.floats(0.02, 0.38),
-    st.floats(0, 6.28),
-)
-@settings(max_examples=60, deadline=None)
-def test_polyphase_keeps_a_sine(fs_in, fs_out, share, phase):
-    frequency = share * min(fs_in, fs_out)
-    at = lambda fs, n: np.sin(2 * np.pi * frequency * np.arange(n) / fs + phase)  # noqa: E731
-    out = resample_leads(at(fs_in, 10 * fs_in), fs_in, fs_out)
-    assert len(out) == 10 * fs_out
-    error = np.abs(out - at(fs_out, len(out)))
-    assert error[fs_out:-fs_out].max() < 5e-3
-
-
-def test_frequencies_above_the_new_nyquist_are_gone():
-    tone = np.sin(2 * np.pi * 215 * np.arange(5000) / 500)
-    assert np.abs(resample_leads(tone, 500, 360))[360:-360].max() < 0.02
-    assert np.abs(resample_leads(tone, 500, 360, method="linear"))[360:-360].max() > 0.3
-
-
-def test_polyphase_agrees_with_fourier_resampling():
-    rng = np.random.default_rng(0)
-    smooth = np.convolve(rng.normal(size=7000), np.hanning(25), mode="valid")[1000:6000]
-    out = resample_leads(smooth, 500, 360)
-    np.testing.assert_allclose(out[360:-360], resample(smooth, 3600)[360:-360], atol=0.02)
-
-
-def test_linear_is_numpy_interpolation():
-    x = np.random.default_rng(0).normal(size=(4, 552))
-    out = resample_leads(x, 221, 500, method="linear")
-    time = np.arange(out.shape[1]) / 500
-    assert time[-1] < 552 / 221 <= out.shape[1] / 500
-    expected = [np.interp(time, np.arange(552) / 221, row) for row in x]
-    np.testing.assert_allclose(out, expected, atol=1e-9)
-
-
-def test_an_offset_makes_no_edge():
-    out = Resampler(fs_in=500, fs_out=360).fit_transform(np.full((1, 12, 5000), 2.5))
-    np.testing.assert_allclose(out, 2.5, atol=1e-9)
 
 
 def test_shape_is_compared():

@@ -1,0 +1,165 @@
+"""Another sampling rate, along the last axis of signals of any shape."""
+
+from fractions import Fraction
+from numbers import Real
+
+import numpy as np
+from scipy.signal import resample_poly
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from crtkit._validation import check_records, iter_blocks
+
+BLOCK = 64
+
+
+def resample_leads(signals, fs_in, fs_out, *, method="polyphase"):
+    """Resample along the last axis to the times ``k / fs_out`` that lie inside the record.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (..., n_samples)
+    fs_in, fs_out : float
+        Hz; rates are taken to 1/1000 Hz.
+    method : {"polyphase", "linear"}
+        ``"polyphase"``: a Kaiser low-pass (scipy's ``resample_poly``) about the straight line
+        from the first to the last sample, so that an offset makes no step at the edges.
+        ``"linear"``: interpolation between neighbours without a low-pass, as lvsd2026 did from
+        99-221 Hz to 500 Hz; after the last sample its value is held.
+
+    Returns
+    -------
+    ndarray of shape (..., ceil(n_samples * fs_out / fs_in))
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import resample_leads
+    >>> resample_leads(np.zeros((12, 5000)), 500, 360).shape
+    (12, 3600)
+    """
+    signals = np.asarray(signals)
+    if signals.dtype != np.float32:
+        signals = signals.astype(np.float64, copy=False)
+    ratio = _rational(fs_out) / _rational(fs_in)
+    if method == "polyphase":
+        if ratio == 1:
+            return signals.copy()
+        return _polyphase(signals, ratio.numerator, ratio.denominator)
+    if method != "linear":
+        raise ValueError(f"method must be 'polyphase' or 'linear', got {method!r}.")
+    n_samples = signals.shape[-1]
+    n_out = -(-n_samples * ratio.numerator // ratio.denominator)
+    position = np.arange(n_out) * (ratio.denominator / ratio.numerator)
+    left = np.minimum(position.astype(np.intp), n_samples - 1)
+    right = np.minimum(left + 1, n_samples - 1)
+    weight = (position - left).astype(signals.dtype)
+    return signals[..., left] * (1 - weight) + signals[..., right] * weight
+
+
+class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+    """Change the sampling rate of every lead.
+
+    Parameters
+    ----------
+    fs_in : float, default=500
+        Sampling rate of the input in Hz.
+    fs_out : float, default=360
+        Sampling rate of the output in Hz.
+    method : {"polyphase", "linear"}, default="polyphase"
+        ``"linear"`` interpolates between neighbours, as lvsd2026 did from 99-221 Hz to 500 Hz.
+
+    Attributes
+    ----------
+    n_samples_out_ : int
+        Samples of an output record: ceil(n_samples * fs_out / fs_in).
+    n_features_in_ : int
+    shape_in_ : tuple of int
+
+    Notes
+    -----
+    Input is (n_records, n_leads, n_samples); a 2-D array is one lead and stays 2-D.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import Resampler
+    >>> Resampler(fs_in=500, fs_out=360).fit_transform(np.ones((2, 12, 5000))).shape
+    (2, 12, 3600)
+    """
+
+    _parameter_constraints = {
+        "fs_in": [Interval(Real, 0, None, closed="neither")],
+        "fs_out": [Interval(Real, 0, None, closed="neither")],
+        "method": [StrOptions({"polyphase", "linear"})],
+    }
+
+    def __init__(self, *, fs_in=500, fs_out=360, method="polyphase"):
+        self.fs_in = fs_in
+        self.fs_out = fs_out
+        self.method = method
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Remember the shape of a record.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        X = check_records(self, X, kind="signals", reset=True)
+        ratio = _rational(self.fs_out) / _rational(self.fs_in)
+        self.n_samples_out_ = -(-X.shape[-1] * ratio.numerator // ratio.denominator)
+        return self
+
+    def transform(self, X):
+        """Resample every lead.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+
+        Returns
+        -------
+        ndarray of shape ``(n_records, n_leads, n_samples_out_)``, or without leads
+        """
+        check_is_fitted(self)
+        X = check_records(self, X, kind="signals", reset=False)
+        out = None
+        for where, block in iter_blocks(X, BLOCK):
+            resampled = resample_leads(block, self.fs_in, self.fs_out, method=self.method)
+            if out is None:
+                out = np.empty((len(X), *resampled.shape[1:]), dtype=resampled.dtype)
+            out[where] = resampled
+        return out
+
+    def set_output(self, *, transform=None):
+        """Do nothing: the output has more than two axes in general, and stays an array."""
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _polyphase(signals, up, down):
+    n_samples = signals.shape[-1]
+    first, last = signals[..., :1], signals[..., -1:]
+    slope = (last - first) / max(n_samples - 1, 1)
+    line = first + slope * np.arange(n_samples, dtype=signals.dtype)
+    out = resample_poly(signals - line, up, down, axis=-1)
+    position = np.arange(out.shape[-1]) * (down / up)
+    return out + (first + slope * position.astype(signals.dtype))
+
+
+def _rational(rate):
+    return Fraction(float(rate)).limit_denominator(1000)
