@@ -60,9 +60,9 @@ def lead_waves(lead, fs, onset, offset, *, noise=0.0, smallest=0.03, notch_depth
     """Decompose the complex of one lead into waves, notches and slurs.
 
     A wave is a stretch of one sign whose summit exceeds ``smallest`` (the last one also exceeds
-    by that the level on which the ST segment begins). A notch is a valley between two summits of one wave
-    that is deeper than ``notch_depth``. A slur is a place on the flank of a wave at which the
-    slope falls under a third of what it is on either side, without turning.
+    by that the level on which the ST segment begins). A notch is a valley between two summits of
+    one wave that is deeper than ``notch_depth``. A slur is a place on the flank of a wave at which
+    the slope falls under a third of what it is on either side, without turning.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def _runs(part, smallest):
     """Stretches of one sign: (start, stop, sample of the summit, sign)."""
     edges = np.flatnonzero(np.diff(np.signbit(part))) + 1
     bounds = [0, *edges.tolist(), len(part)]
-    runs = []
+    runs: list[tuple] = []
     for start, stop in zip(bounds[:-1], bounds[1:]):
         peak = start + int(np.argmax(np.abs(part[start:stop])))
         if abs(part[peak]) >= smallest:
@@ -187,25 +187,24 @@ def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero):
     limit = max(depth, 2.5 * noise)
     ms = 1000.0 / fs
     notches, slurs = [], []
-    for start, stop, peak, sign in runs:
+    for start, stop, _, sign in runs:
         wave = sign * smooth[first - low + start : first - low + stop]
         rate = sign * slope[first - low + start : first - low + stop]
         notches += [(start + i - zero, d) for i, d in _valleys(wave, limit)]
         summit = int(np.argmax(wave))
         for limb in (slice(0, summit), slice(summit, len(wave))):
             slurs += [start + i - zero for i in _slurs(wave[limb], rate[limb], limb.start, noise)]
-    notches = [(i * ms, d) for i, d in sorted(notches)]
-    slurs = tuple(
-        i * ms for i in sorted(slurs) if all(abs(i * ms - at) > 12.0 for at, _ in notches)
-    )
-    if not notches:
-        return {"slurs": slurs}
-    at, deepest = max(notches, key=lambda notch: notch[1])
+    valleys = [(i * ms, d) for i, d in sorted(notches)]
+    flat = [i * ms for i in sorted(slurs)]
+    flat = [at for at in flat if all(abs(at - valley) > 12.0 for valley, _ in valleys)]
+    if not valleys:
+        return {"slurs": tuple(flat)}
+    at, deepest = max(valleys, key=lambda valley: valley[1])
     return {
         "notch": at,
         "notch_depth": deepest,
-        "notches": tuple(at for at, _ in notches),
-        "slurs": slurs,
+        "notches": tuple(at for at, _ in valleys),
+        "slurs": tuple(flat),
     }
 
 

@@ -15,8 +15,8 @@ _QUIET_S = 0.010
 # How far outside its coarse edge a complex may begin or end: a terminal R may come late.
 _REACH_S = 0.09
 _NOISE_FACTOR = 3.0
-# What rises again, in multiples of the limit, and is still not the complex: P waves are steeper than
-# the start of T waves.
+# What rises again, in multiples of the limit, and is still not the complex: P waves are steeper
+# than the start of T waves.
 _LITTLE_BEFORE, _LITTLE_AFTER = 8.0, 6.0
 # A median of many beats has 1.25 times the noise of their mean.
 _MEDIAN_NOISE = 1.25
@@ -83,8 +83,8 @@ def coarse_bounds(beat, fs, centre):
         limit = max(0.1 * speed[top], 2.0 * np.partition(change, n // 5)[n // 5])
         limit = min(limit, 0.35 * speed[top])
         fast = speed > max(0.3 * speed[top], limit)
-        walk = [signal[::side] for signal in (change < limit, fast, large)]
-        end = _walk(*walk, top if side > 0 else n - 1 - top, fs)
+        slow = (change < limit)[::side]
+        end = _walk(slow, fast[::side], large[::side], top if side > 0 else n - 1 - top, fs)
         ends.append(end if side > 0 else n - 1 - end)
     onset, offset = ends
     quiet = max(2, round(0.016 * fs))
@@ -112,8 +112,8 @@ def _change(velocity, side, fs):
 def _walk(slow, fast, large, at, fs):
     """First sample from ``at`` on after which the complex is over.
 
-    A wide complex may have a summit on which nothing moves for 60 ms: slowness does not end it while
-    it is large and moves fast again soon.
+    A wide complex may have a summit on which nothing moves for 60 ms: slowness does not end it
+    while it is large and moves fast again soon.
     """
     quiet, bridge = max(2, round(0.016 * fs)), round(0.08 * fs)
     at = _first_quiet(slow, at, quiet)
@@ -139,10 +139,10 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
 
     Each lead is compared, at every instant, with its own surroundings *outside* the complex,
     carried on to that instant as a level and as a line (the smaller difference counts, so that an
-    ST segment or the end of a P wave does not). The complex ends where fewer than two leads (one, if
-    there is one) differ by more than the threshold for 10 ms. Where noise allows no such
-    threshold, a higher one is used and the crossing is carried outwards by the steepness with
-    which the complex falls there.
+    ST segment or the end of a P wave does not). The complex ends where fewer than two leads (one,
+    if there is one) differ by more than the threshold for 10 ms, or where it touches a wave that
+    is not as steep. Where noise allows no such threshold, a higher one is used and the crossing is
+    carried outwards by the steepness with which the complex falls there.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
     >>> beat = np.exp(-(t**2) / (2 * 0.015**2)) * np.ones((12, 1))
     >>> bounds = qrs_bounds(beat, fs=500, fiducial=200)
     >>> round((bounds.offset - bounds.onset) * 2)  # 2.4 %: 2.7 standard deviations a side
-    80
+    82
     """
     beat = np.asarray(beat, dtype=float)
     n_leads = len(beat)
@@ -199,16 +199,16 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
         leads.append(by_lead if side > 0 else beat.shape[1] - 1 - by_lead)
         noises.append(noise)
     onset, offset = edges
-    per_lead = np.full((2, n_leads), np.nan)
-    per_lead[:, live] = leads
+    first, last = nowhere.copy(), nowhere.copy()
+    first[live], last[live] = leads
     noise = nowhere.copy()
     noise[live] = np.maximum(*noises)
     if not offset - onset > 0.03 * fs:
         reason = "no complex of more than 30 ms above the noise"
-        return QRSBounds(np.nan, np.nan, *per_lead, noise, 0.0, reason)
-    early = np.mean(per_lead[0, live] < onset + 0.02 * fs)
-    late = np.mean(per_lead[1, live] > offset - 0.03 * fs)
-    return QRSBounds(onset, offset, *per_lead, noise, float(np.sqrt(early * late)))
+        return QRSBounds(np.nan, np.nan, first, last, noise, 0.0, reason)
+    early = np.mean(first[live] < onset + 0.02 * fs)
+    late = np.mean(last[live] > offset - 0.03 * fs)
+    return QRSBounds(onset, offset, first, last, noise, float(np.sqrt(early * late)))
 
 
 @lru_cache(maxsize=32)

@@ -85,7 +85,7 @@ def _peaks(strength, rate):
             ratio = strength[peak] / strength[kept[-1]]
             if peak - kept[-1] < half:
                 if ratio > 1.0:
-                    kept[-1] = peak
+                    kept[-1] = int(peak)
                 continue
             if ratio < 0.6:
                 continue

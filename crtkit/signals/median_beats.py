@@ -195,7 +195,7 @@ def _typical(correlation):
 
 
 def _spectra(segments):
-    """Spectra of tapered beats, frequency last, and their energy by lead; 0 where one is missing."""
+    """Spectra of tapered beats, frequency last, and energy by lead; 0 where one is missing."""
     n = segments.shape[-1]
     edge = max(1, n // 16)
     ramp = np.linspace(0.0, 1.0, n)

@@ -1,242 +1,260 @@
-"""Measurements of the QRS complex from twelve leads: the rule every model must beat."""
+"""QRS duration, LBBB and QRS area as features: the rule every model must beat."""
 
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit._leads import LEADS_12
 from crtkit._validation import as_leads, check_records, iter_blocks
-from crtkit.signals.conduction import bundle_branch_block, lead_waves
-from crtkit.signals.delineate import qrs_bounds
-from crtkit.signals.median_beats import median_beat
-from crtkit.signals.pacing import after_potential_end, paced_beats
-from crtkit.signals.vcg import (
-    INDEPENDENT_LEADS,
-    complete_limb_leads,
-    frontal_axis,
-    kors_vcg,
-    vector_angle,
-    wave_area,
-)
-from crtkit.signals.waves import p_onset, t_end
+from crtkit.signals.measure import MEASUREMENTS, check_lead_names, measure_qrs
 
-BLOCK = 64
-
-_GLOBAL = (
-    "heart_rate_bpm",
-    "pr_ms",
-    "qrs_duration_ms",
-    "qrs_onset_ms",
-    "qrs_offset_ms",
-    "qt_ms",
-    "qtc_ms",
-    "qrs_axis_deg",
-    "qrs_area_uVs",
-    "qrs_area_x_uVs",
-    "qrs_area_y_uVs",
-    "qrs_area_z_uVs",
-    "qrs_azimuth_deg",
-    "qrs_elevation_deg",
-    "qrst_angle_deg",
-    "rpeak_time_v5_ms",
-    "rpeak_time_v6_ms",
-    "lbbb",
-    "lbbb_conventional",
-    "lbbb_strict",
-    "rbbb",
-    "ivcd",
-    "notched_leads",
-    "paced",
-    "arm_leads_swapped",
-)
-_BY_LEAD = ("r_{}_mv", "s_{}_mv", "notch_{}", "slur_{}")
-_QUALITY = ("n_beats", "n_beats_used", "noise_uv", "qrs_confidence", "quality")
-
-#: Names of all measurements, in the order of the columns of :class:`QRSMeasurements`.
-MEASUREMENTS = (
-    *_GLOBAL,
-    *(form.format(lead) for form in _BY_LEAD for lead in LEADS_12),
-    *_QUALITY,
-)
-
-_NAN = float("nan")
+BLOCK = 32
 
 
-def measure_qrs(signal, fs, *, lead_names=None, male=None, lbbb="conventional"):
-    """Measure one record.
+class QRSMeasurements(TransformerMixin, BaseEstimator):
+    """Measure the QRS complex of every record on its median beat, over all leads.
+
+    Nothing is learned: ``fit`` remembers the shape of a record and checks the lead names.
 
     Parameters
     ----------
-    signal : array-like of shape (n_leads, n_samples)
-        Millivolt, unfiltered (filters round off the onset and take pacing spikes away). NaN is
-        missing.
-    fs : float
-        Sampling rate in hertz, at least 100.
-    lead_names : sequence of str, optional
-        Default: ``LEADS_12`` if there are twelve leads, otherwise unnamed leads, of which only
-        rates and intervals are measured.
-    male : bool, optional
-        Sex of the patient, for the strict LBBB criteria.
+    fs : float, default=500
+        Sampling rate in hertz, at least 100. Spikes of a pacemaker are looked for from 250 Hz on.
+    lead_names : sequence of str, default=None
+        Names of the leads. None takes I, II, … V6 for twelve leads; any other number of leads
+        is then unnamed, and only what needs no names is measured. Not used for 2-D input, which
+        is one nameless lead.
+    male : bool, default=None
+        Sex of all patients, for the QRS duration that strict LBBB asks for: 140 ms for True and
+        for None, 130 ms for False.
     lbbb : {"conventional", "strict"}, default="conventional"
-        Which criteria ``lbbb`` stands for.
+        Which criteria the column ``lbbb`` holds, the one that guideline rules read.
+    measurements : sequence of str, default=None
+        Names of the columns wanted, in order; None takes all of :data:`MEASUREMENTS`.
+    n_jobs : int, default=None
+        Workers of joblib.
 
-    Returns
-    -------
-    dict
-        A float for every name in :data:`MEASUREMENTS`, NaN where it could not be measured, and
-        ``reasons``, a dict of the names that are NaN to the reason why. What each name means
-        and which leads it needs: :class:`QRSMeasurements`.
+    Attributes
+    ----------
+    shape_in_ : tuple of int
+        Shape of one record: (n_leads, n_samples) or (n_samples,).
+    n_features_in_ : int
+        Number of leads; of samples for 2-D input.
+    feature_names_in_ : ndarray of str
+        Columns, when X was a DataFrame with string column names.
+
+    See Also
+    --------
+    crtkit.signals.measure_qrs : one record, with the reason of every NaN.
+    crtkit.signals.median_beat, crtkit.signals.qrs_bounds : the steps.
+    crtkit.GuidelineClassifier : rules on these columns; give it a DataFrame
+        (``set_output(transform="pandas")``).
+
+    Notes
+    -----
+    Columns by the leads they need. NaN stands where one cannot be measured; :meth:`reasons` says
+    why. A limb lead that is missing is computed from any two others.
+
+    Any leads, named or not:
+
+    - ``heart_rate_bpm``: from the mean interval of all beats; two beats at least.
+    - ``qrs_duration_ms``: global, over the leads there are; fewer leads see a shorter QRS.
+    - ``qrs_onset_ms, qrs_offset_ms``: of the first beat used, from the start of the record.
+    - ``pr_ms``: P onset to QRS onset; NaN without a P wave.
+    - ``qt_ms, qtc_ms``: QTc by Fridericia.
+    - ``paced``: a spike before at least half of the beats used.
+    - ``n_beats, n_beats_used``: found; averaged, with ectopic beats left out.
+    - ``noise_uv``: left in the median beat, median over leads.
+    - ``qrs_confidence``: 0 to 1, agreement of the leads on onset and offset.
+    - ``quality``: 0 to 1, share of beats used x their correlation x agreement.
+
+    Any two limb leads: ``qrs_axis_deg``, from net QRS areas in I and aVF.
+
+    I, II and V1 to V6 (any limb leads that give I and II):
+
+    - ``qrs_area_uVs, qrs_area_x_uVs, …_y_…, …_z_…``: Kors; zero before the complex.
+    - ``qrs_azimuth_deg, qrs_elevation_deg``: of the area; from left (0) to the back (90), and down.
+    - ``qrst_angle_deg``: between the areas of QRS and T.
+
+    Certain leads:
+
+    - ``rpeak_time_v5_ms, rpeak_time_v6_ms``: QRS onset to the last summit of R; V5, V6.
+    - ``lbbb_conventional``: V1, V2 and three of I, aVL, V5, V6; ``lbbb_strict``: V1, V2 and four of
+      these six; ``rbbb``: V1 and I or V6; ``ivcd``: both; ``notched_leads``: number of leads with a
+      mid-QRS notch or slur. See :func:`crtkit.signals.bundle_branch_block`. 0 where paced, and 0
+      without any named lead that decides if the QRS is too short.
+    - ``lbbb``: one of the two, by the parameter ``lbbb``.
+    - ``arm_leads_swapped``: I and V6. Where it is 1 it is sure; behind a deviant axis, or a
+      terminal S in I, a swap is missed.
+    - ``r_<lead>_mv, s_<lead>_mv``: tallest positive and deepest later negative wave;
+      ``notch_<lead>, slur_<lead>``: 0 or 1; that lead.
+
+    Where arm leads are swapped, limb leads are measured as they are recorded. Amplitudes, areas
+    and notches are of the signal's gain; durations and angles do not depend on it.
+
+    References
+    ----------
+    See :func:`crtkit.signals.bundle_branch_block`, :func:`crtkit.signals.kors_vcg` and
+    :func:`crtkit.signals.qrs_area`.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from crtkit.signals import measure_qrs
-    >>> t = np.arange(5000) / 500
-    >>> beat = np.exp(-(((t % 0.8) - 0.4) ** 2) / (2 * 0.015**2))
-    >>> found = measure_qrs(beat * np.ones((12, 1)), fs=500)
-    >>> round(found["heart_rate_bpm"]), round(found["qrs_duration_ms"])
-    (75, 83)
-    >>> found["reasons"]["pr_ms"]
-    'no P wave stands apart from the T wave and the noise'
+    >>> from crtkit import QRSMeasurements
+    >>> from crtkit.datasets import simulate_ecg
+    >>> signal, truth = simulate_ecg("lbbb", 164, random_state=0)
+    >>> model = QRSMeasurements(fs=500).set_output(transform="pandas")
+    >>> table = model.fit_transform(signal[None])
+    >>> bool(abs(table["qrs_duration_ms"][0] - 164) < 8), float(table["lbbb"][0])
+    (True, 1.0)
     """
-    names = _lead_names(lead_names, len(signal))
-    found = dict.fromkeys(MEASUREMENTS, _NAN)
-    beat = median_beat(signal, fs)
-    found.update(n_beats=float(len(beat.positions)), n_beats_used=float(beat.n_used))
-    if beat.reason:
-        found["quality"] = 0.0
-        return _with_reasons(found, {}, beat.reason)
-    reasons: dict[str, str] = {}
-    bounds = qrs_bounds(beat.beat, fs, beat.fiducial, beat.residual)
-    rr = float(np.diff(beat.positions).mean() / fs) if len(beat.positions) > 1 else _NAN
-    if np.isfinite(rr):
-        found["heart_rate_bpm"] = 60.0 / rr
-    else:
-        reasons["heart_rate_bpm"] = "one beat has no rate"
-    usual = float(np.median(beat.correlation[beat.used]))
-    found["noise_uv"] = float(np.nanmedian(bounds.noise) * 1000.0)
-    found["qrs_confidence"] = bounds.agreement
-    found["quality"] = beat.n_used / len(beat.positions) * max(usual, 0.0) * bounds.agreement
-    if bounds.reason:
-        return _with_reasons(found, reasons, bounds.reason)
-    onset, paced = _onset_after_spike(beat, bounds)
-    found["paced"] = float(paced)
-    _intervals(found, reasons, beat, bounds, onset, rr)
-    if names is None:
-        return _with_reasons(found, reasons, "lead names are not known")
-    leads = complete_limb_leads(beat.beat, names)
-    noise = 1.25 * 1.4826 * np.median(np.abs(complete_limb_leads(beat.residual, names)), axis=1)
-    _by_lead(found, leads, np.nan_to_num(noise), fs, onset, bounds.offset, male, lbbb)
-    _vectors(found, leads, fs, onset, bounds.offset)
-    _arm_leads(found, reasons, leads, fs, onset, bounds.offset)
-    return _with_reasons(found, reasons, "a lead that it needs is missing")
 
+    _parameter_constraints = {
+        "fs": [Interval(Real, 100, None, closed="left")],
+        "lead_names": ["array-like", None],
+        "male": ["boolean", None],
+        "lbbb": [StrOptions({"conventional", "strict"})],
+        "measurements": ["array-like", None],
+        "n_jobs": [Integral, None],
+    }
 
-def _lead_names(lead_names, n_leads):
-    if lead_names is None:
-        return LEADS_12 if n_leads == 12 else None
-    names = list(lead_names)
-    if len(names) != n_leads:
-        raise ValueError(
-            f"lead_names has {len(names)} names, but the signal has {n_leads} leads. "
-            "Give one name a lead, in the order of the signal."
+    def __init__(
+        self,
+        *,
+        fs=500,
+        lead_names=None,
+        male=None,
+        lbbb="conventional",
+        measurements=None,
+        n_jobs=None,
+    ):
+        self.fs = fs
+        self.lead_names = lead_names
+        self.male = male
+        self.lbbb = lbbb
+        self.measurements = measurements
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Remember the shape of a record.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+            Millivolt, unfiltered; NaN is missing.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Unknown measurements, lead names that do not fit, infinity, wrong axes.
+        """
+        check_records(self, X, kind="signals", reset=True, finite="allow-nan")
+        unknown = [name for name in self._columns() if name not in MEASUREMENTS]
+        if unknown:
+            raise ValueError(
+                f"QRSMeasurements does not know the measurements {unknown}; "
+                "crtkit.signals.MEASUREMENTS lists those there are."
+            )
+        self._names()
+        return self
+
+    def transform(self, X):
+        """Measure records.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+            Signals with the fitted number of leads; their length may differ.
+
+        Returns
+        -------
+        ndarray of shape (n_records, n_measurements), or DataFrame
+            As ``set_output`` asks.
+        """
+        columns = self._columns()
+        found = self._measure(X)
+        return np.array([[record[name] for name in columns] for record in found]).reshape(
+            len(found), len(columns)
         )
-    if len(set(names)) < len(names):
-        raise ValueError(f"lead_names has a name twice: {names}.")
-    return names
+
+    def reasons(self, X):
+        """Why measurements of records are NaN.
+
+        Parameters
+        ----------
+        X : array-like or Rows
+            As in :meth:`transform`.
+
+        Returns
+        -------
+        list of dict of str to str, one a record
+            Measurement to reason.
+        """
+        columns = set(self._columns())
+        return [
+            {name: why for name, why in record["reasons"].items() if name in columns}
+            for record in self._measure(X)
+        ]
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the measurements.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Only checked: must equal ``feature_names_in_`` where that exists.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        check_is_fitted(self)
+        if input_features is not None:
+            fitted = getattr(self, "feature_names_in_", None)
+            if fitted is not None and not np.array_equal(
+                fitted, np.asarray(input_features, object)
+            ):
+                raise ValueError("input_features is not equal to feature_names_in_")
+            if len(input_features) != self.n_features_in_:
+                raise ValueError(
+                    "input_features should have length equal to number of features "
+                    f"({self.n_features_in_}), got {len(input_features)}"
+                )
+        return np.asarray(self._columns(), dtype=object)
+
+    def _columns(self):
+        return list(MEASUREMENTS if self.measurements is None else self.measurements)
+
+    def _names(self):
+        if len(self.shape_in_) == 1:
+            return None
+        return check_lead_names(self.lead_names, self.shape_in_[0])
+
+    def _measure(self, X):
+        check_is_fitted(self)
+        X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")
+        options = {"lead_names": self._names(), "male": self.male, "lbbb": self.lbbb}
+        blocks = Parallel(n_jobs=self.n_jobs)(
+            delayed(_measure_block)(as_leads(block), self.fs, options)
+            for _, block in iter_blocks(X, BLOCK, finite="allow-nan")
+        )
+        return [record for block in blocks for record in block]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
 
 
-def _with_reasons(found, reasons, otherwise):
-    found = {name: float(value) for name, value in found.items()}
-    found["reasons"] = {
-        name: reasons.get(name, otherwise) for name in MEASUREMENTS if np.isnan(found[name])
-    }
-    return found
-
-
-def _onset_after_spike(beat, bounds):
-    """QRS onset in samples of the beat, behind a stimulus's after-potential; paced or not."""
-    positions = beat.positions[beat.used]
-    spike = paced_beats(beat.spikes, positions + bounds.onset - beat.fiducial, beat.fs)
-    if np.mean(spike >= 0) < 0.5:
-        return bounds.onset, False
-    has = spike >= 0
-    end = float(np.median(beat.spikes[spike[has], 1] - positions[has])) + beat.fiducial
-    after = after_potential_end(beat.beat, beat.fs, end, bounds.offset)
-    return (after if after > bounds.onset else bounds.onset), True
-
-
-def _intervals(found, reasons, beat, bounds, onset, rr):
-    ms = 1000.0 / beat.fs
-    first = beat.positions[beat.used][0] - beat.fiducial
-    found["qrs_duration_ms"] = (bounds.offset - onset) * ms
-    found["qrs_onset_ms"] = (first + onset) * ms
-    found["qrs_offset_ms"] = (first + bounds.offset) * ms
-    spacing = rr if np.isfinite(rr) else np.inf
-    noise = float(np.nanmedian(bounds.noise))
-    p, reasons["pr_ms"] = p_onset(beat.beat, beat.fs, onset, noise=noise, rr=spacing)
-    t, reasons["qt_ms"] = t_end(
-        beat.beat, beat.fs, onset, bounds.offset, noise=noise, rr=spacing
-    )
-    found["pr_ms"] = (onset - p) * ms
-    found["qt_ms"] = (t - onset) * ms
-    found["qtc_ms"] = found["qt_ms"] / np.cbrt(rr)
-    reasons["qtc_ms"] = reasons["qt_ms"] or "one beat has no rate"
-
-
-def _by_lead(found, leads, noise, fs, onset, offset, male, lbbb):
-    waves = {
-        name: lead_waves(lead, fs, onset, offset, noise=sigma)
-        for name, lead, sigma in zip(LEADS_12, leads, noise)
-        if np.isfinite(lead).all()
-    }
-    for name, w in waves.items():
-        found[f"r_{name}_mv"] = w.r
-        found[f"s_{name}_mv"] = w.s
-        found[f"notch_{name}"] = float(len(w.notches) > 0)
-        found[f"slur_{name}"] = float(len(w.slurs) > 0)
-    for name in ("V5", "V6"):
-        if name in waves:
-            found[f"rpeak_time_{name.lower()}_ms"] = waves[name].r_time
-    duration = found["qrs_duration_ms"]
-    found.update(bundle_branch_block(waves, duration, male=male, paced=found["paced"] == 1.0))
-    found["lbbb"] = found[f"lbbb_{lbbb}"]
-
-
-def _vectors(found, leads, fs, onset, offset):
-    area = wave_area(leads, fs, onset, offset)
-    found["qrs_axis_deg"] = frontal_axis(area[0], area[5])
-    vcg = kors_vcg(leads)
-    if not np.isfinite(vcg).all():
-        return
-    x, y, z = wave_area(vcg, fs, onset, offset)
-    found["qrs_area_uVs"] = float(np.sqrt(x * x + y * y + z * z))
-    found.update(qrs_area_x_uVs=x, qrs_area_y_uVs=y, qrs_area_z_uVs=z)
-    found["qrs_azimuth_deg"] = float(np.degrees(np.arctan2(z, x)))
-    found["qrs_elevation_deg"] = float(np.degrees(np.arctan2(y, np.hypot(x, z))))
-    end = onset + found["qt_ms"] * fs / 1000.0
-    if np.isfinite(end):
-        t_area = wave_area(vcg, fs, offset, min(end, vcg.shape[1] - 1.0))
-        found["qrst_angle_deg"] = vector_angle((x, y, z), t_area)
-
-
-def _arm_leads(found, reasons, leads, fs, onset, offset):
-    """Arm leads are exchanged where lead I runs against V6, in its P wave or T wave too."""
-    one, six = leads[0], leads[11]
-    if not (np.isfinite(one).all() and np.isfinite(six).all()):
-        return
-    areas = wave_area(leads[[0, 11]], fs, onset, offset)
-    a, b = leads[[0, 11], int(onset) : int(offset) + 1]
-    a, b = a - a.mean(), b - b.mean()
-    swapped = areas[0] < 0 < areas[1] and a @ b < -0.5 * np.sqrt((a @ a) * (b @ b))
-    if swapped and np.isfinite(found["pr_ms"]):
-        start = onset - found["pr_ms"] * fs / 1000.0
-        swapped = wave_area(one, fs, start, onset) < 0
-    elif swapped and np.isfinite(found["qt_ms"]):
-        end = min(onset + found["qt_ms"] * fs / 1000.0, len(one) - 1.0)
-        t_one, t_six = wave_area(leads[[0, 11]], fs, offset, end)
-        swapped = t_one * t_six < 0
-    found["arm_leads_swapped"] = float(swapped)
+def _measure_block(block, fs, options):
+    return [measure_qrs(record, fs, **options) for record in block]

@@ -83,7 +83,7 @@ def kors_vcg(signals, lead_names=LEADS_12):
     >>> import numpy as np
     >>> from crtkit.signals import kors_vcg
     >>> kors_vcg(np.ones((12, 1)))[:, 0].round(2)
-    array([ 0.96,  0.86, -0.83])
+    array([ 0.96,  0.87, -0.75])
     """
     signals = np.asarray(signals, dtype=float)
     names = list(lead_names)
@@ -182,7 +182,8 @@ def vector_angle(a, b):
 def frontal_axis(area_i, area_avf):
     """Frontal QRS axis in degrees, -180 to 180, from net areas (or amplitudes) in I and aVF.
 
-    aVF is an augmented lead, recorded at ``sqrt(3) / 2`` of the scale of lead I, and is put back to it.
+    aVF is an augmented lead, recorded at ``sqrt(3) / 2`` of the scale of lead I, and is put back
+    to it.
 
     Examples
     --------

@@ -11,9 +11,9 @@ _SMALLEST = 0.015
 def p_onset(beat, fs, qrs_onset, *, noise=0.0, rr=np.inf):
     """Onset of the P wave, by the tangent of its rise.
 
-    The size of the vector over all leads is smoothed; the P wave is its greatest summit 60 to 300
-    ms before the complex, if it stands apart on both sides; its steepest rise is carried down to the
-    level before it.
+    The size of the vector over all leads is smoothed; the P wave is its greatest summit 40 to 320
+    ms before the complex, if it stands apart on both sides; its steepest rise is carried down to
+    the level before it.
 
     Parameters
     ----------
@@ -77,7 +77,9 @@ def t_end(beat, fs, qrs_onset, qrs_offset, *, noise=0.0, rr=np.inf):
     """
     size = _size(beat, fs)
     first = int(qrs_offset + 0.05 * fs)
-    last = min(len(size), int(qrs_onset + max(rr - 0.14, 0.24) * fs)) if np.isfinite(rr) else len(size)
+    last = (
+        min(len(size), int(qrs_onset + max(rr - 0.14, 0.24) * fs)) if np.isfinite(rr) else len(size)
+    )
     if last - first < 0.1 * fs:
         return np.nan, "the window ends before the T wave"
     part = size[first:last]
