@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image
 
 import crtkit as ck
@@ -61,7 +62,8 @@ def run(quick=False):
                 "ratio": round(difference, 2),
                 "met": difference <= GOAL_DIFFERENCE,
             }
-    return {"goals": goals, "data": data, "truth": _truth(2 if quick else 8), "seed": 0}
+    truth = _truth(2 if quick else 8)
+    return {"goals": goals, "data": data, "truth": truth, "seed": 0, "pillow": PIL.__version__}
 
 
 def pillow_in_full(paths):

@@ -11,6 +11,8 @@ Non-goals
 Equal pixels: the two draw their own fonts and line joins. Writing files.
 """
 
+from importlib.metadata import version
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -57,7 +59,8 @@ def run(quick=False):
                 "times_as_fast_as_matplotlib": per_page["matplotlib"] / per_page["ECGRenderer"],
                 "rounds": rounds,
             }
-    return {"goals": goals, "data": data, "n_pages": n_pages, "seed": 0}
+    versions = {name: version(name) for name in ("Pillow", "matplotlib")}
+    return {"goals": goals, "data": data, "n_pages": n_pages, "seed": 0, "versions": versions}
 
 
 def _matplotlib_page(width, height, scale):

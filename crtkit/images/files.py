@@ -74,10 +74,11 @@ def load_image(
         Whether the page is stretched to ``size``, as in mori2025, or keeps its proportions on a
         white ground.
     reduced : bool
-        Let the JPEG decoder skip resolution that is not needed, down to twice the target: about
-        twice as fast. The mean difference from a full decoding is 0.5 to 2 of 255; the full one
-        cuts the compression's overshoot at white, and is the farther of the two from the page
-        before compression (``benchmarks/speed/loader.py`` measures both).
+        Let the JPEG decoder skip resolution that is not needed, down to twice the target: 1.7 to
+        2 times as fast. The mean difference from a full decoding is 0.7 of 255 on rendered
+        pages and 1.9 on real ones; the full one cuts the compression's overshoot at white, and is
+        the farther of the two from a page as it was before compression
+        (``benchmarks/speed/loader.py`` measures all this).
     max_pixels : int
         Larger files are refused before they are decoded.
 
