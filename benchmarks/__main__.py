@@ -21,12 +21,12 @@ def parser():
         sub.add_argument(
             "--data",
             type=Path,
-            help="manifest (.csv, .parquet) of a cohort, or a folder of PhysioNet Challenge "
-            "records; without it the simulated cohort",
+            help="manifest (.csv, .parquet) of a cohort, a folder of PhysioNet Challenge records, "
+            "or one of ECG report pages (labels.csv); without it the simulated cohort",
         )
         sub.add_argument("--label", help="label column of the manifest, or diagnosis of a folder")
         sub.add_argument("--group", default="patient", help="patient column of the manifest")
-        sub.add_argument("--signal", default="signal", help="ECG file column of the manifest")
+        sub.add_argument("--signal", help="ECG file column of the manifest (default: signal)")
         sub.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
         sub.add_argument("--duration", type=float, help="seconds to keep of each signal")
         sub.add_argument("--seeds", type=int, help="number of seeds (default: the paper's)")
@@ -37,6 +37,7 @@ def parser():
         sub.add_argument(
             "--random-state", type=int, default=0, help="of the simulated cohort, splits and models"
         )
+        getattr(module, "add_arguments", lambda sub: None)(sub)  # what only this study has
         sub.set_defaults(run=module.run)
     return main
 

@@ -26,8 +26,14 @@ def load_cohort(options, study):
         # Sixty patients are enough for two splits that hold both classes.
         n_patients = 60 if options.quick else None
         return ck.datasets.make_cohort(
-            study, n_patients=n_patients, random_state=options.random_state
+            study,
+            n_patients=n_patients,
+            modality=getattr(options, "modality", None),
+            random_state=options.random_state,
         )
+    if (options.data / "labels.csv").is_file() and not any(options.data.rglob("*.hea")):
+        cache = getattr(options, "cache", None)
+        return ck.datasets.load_ecg_images(options.data, label="binary", cache_dir=cache)
     if options.data.is_dir():
         return ck.datasets.load_physionet(
             options.data,
@@ -35,11 +41,13 @@ def load_cohort(options, study):
             duration=options.duration or 10.0,
             fs=options.fs or 500.0,
         )
+    image = getattr(options, "image", None)
     return ck.read_manifest(
         options.data,
         label=options.label or "responder",
         group=options.group,
-        signal=options.signal,
+        signal=options.signal or (None if image else "signal"),
+        image=image,
         fs=options.fs,
         duration=options.duration,
     )

@@ -7,6 +7,7 @@ whose patients are private.
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,6 @@ EQUAL_SENSITIVITY = 0.8
 METRICS = {"accuracy": "Accuracy (%)", "ppv": "PPV (%)", "npv": "NPV (%)", "roc_auc": "AUC"}
 ALSO = {"sensitivity": "Sensitivity (%)", "specificity": "Specificity (%)"}
 MISSING = "–"
-NOT_RUN = "not yet run"
 
 
 def run(options):
@@ -38,13 +38,16 @@ def run(options):
     start = time.perf_counter()
     cohort = load_cohort(options, "mori2025")
     cohort, flow = leave_out_unusable(cohort)
+    models, not_run = runnable(options, cohort)
+    by = "record" if _mixed(cohort) else "patient"
     seeds = options.seeds
     if seeds is None:
         seeds = 2 if options.quick else SEEDS
     options.out.mkdir(parents=True, exist_ok=True)
     result = ck.evaluate(
-        study.pipelines(),
+        models,
         cohort,
+        by=by,
         seeds=seeds,
         n_jobs=options.n_jobs,
         random_state=options.random_state,
@@ -53,8 +56,9 @@ def run(options):
     output = Output(options.out, "mori2025", stated(cohort))
     figure1(output, flow)
     table1(output, cohort)
-    text = table2(output, result)
+    text = table2(output, result, not_run)
     against_rules(output, result)
+    output.table("tableS2", "Table S2. Parameters of ResNet-18 (ours)", table_s2(options))
     output.table("tableS3", "Table S3. Parameters of LightGBM (ours)", table_s3())
     output.table("tableS4", "Table S4. Every seed", table_s4(result))
     figures4(output, result)
@@ -82,6 +86,66 @@ def run(options):
     print(f"Report, tables, figures and results.json are in {report.parent}{_sep()}")
 
 
+def add_arguments(sub):
+    """Command line of the image half."""
+    sub.add_argument(
+        "--modality",
+        choices=("signal", "image"),
+        default="signal",
+        help="of the simulated cohort; pages take the image models, and minutes to hours",
+    )
+    sub.add_argument("--image", help="page file column of the manifest")
+    sub.add_argument("--weights", help="ImageNet weights file (torchvision's IMAGENET1K_V1)")
+    sub.add_argument("--size", type=int, default=224, help="pixels that pages are resized to")
+    sub.add_argument("--width", type=int, default=64, help="width of ResNet-18; 64 is the standard")
+    sub.add_argument("--epochs", type=int, help="epochs of ResNet-18")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda or auto")
+    sub.add_argument("--precision", default="float32", help="float32 or bf16")
+    sub.add_argument("--cache", type=Path, help="folder that keeps unpacked and decoded pages")
+
+
+def resnet_parameters(options):
+    """Parameters of ResNet-18 that the command line sets."""
+    chosen = {"width": options.width, "device": options.device, "precision": options.precision}
+    if options.epochs:
+        chosen["max_epochs"] = options.epochs
+    return chosen
+
+
+def runnable(options, cohort):
+    """The study's pipelines that the cohort has columns for, and why the others are not run.
+
+    Returns
+    -------
+    models : dict of str to Pipeline
+    not_run : dict of str to str
+        Model of the paper -> reason.
+    """
+    models = study.pipelines(
+        weights=options.weights,
+        size=(options.size, options.size),
+        resnet=resnet_parameters(options),
+        cache_dir=options.cache,
+    )
+    missing = {name: model[0].column for name, model in models.items()}
+    missing = {name: column for name, column in missing.items() if column not in cohort.X}
+    not_run = {name: f"the cohort has no {column}" for name, column in missing.items()}
+    if "image" not in cohort.X:
+        not_run["ResNet-18"] = "the cohort has no image"
+    elif options.weights is None:
+        not_run["ResNet-18"] = "needs the weights file (--weights)"
+    not_run["SSL + ResNet-18"] = "not yet run"
+    models = {name: model for name, model in models.items() if name not in missing}
+    if not models:
+        raise ValueError(f"No model of the study can run: {not_run}.")
+    return models, not_run
+
+
+def _mixed(cohort):
+    """Whether a patient carries several labels, and so has no one answer."""
+    return bool((pd.Series(cohort.y).groupby(cohort.groups).nunique() > 1).any())
+
+
 def leave_out_unusable(cohort):
     """Leave out signals with drift, noise or dead leads, as the study did by eye, and count them.
 
@@ -94,6 +158,8 @@ def leave_out_unusable(cohort):
     flow = list((cohort.info.get("flow") or {"records": len(cohort)}).items())
     # The last count comes again below, once unusable signals are left out.
     flow = flow[:-1] if len(flow) > 1 and flow[-1][1] == len(cohort) else flow
+    if "signal" not in cohort.X:  # pages: their quality is not judged
+        return cohort, [*flow, ("analysed", len(cohort))]
     signals = ck.Select("signal").fit_transform(cohort.X)
     quality = signal_quality(signals, cohort.info["sampling_rate"])
     usable = usable_records(quality)
@@ -152,18 +218,18 @@ def table1(output, cohort):
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
 
 
-def table2(output, result):
+def table2(output, result, not_run):
     """Table 2: mean ± SD over seeds, published beside ours; the clinical rules below."""
     per_seed = result.per_seed()
     equal = result.at_sensitivity(EQUAL_SENSITIVITY)
     interval = result.summary()["roc_auc"]
     rows = {}
-    for model in [*study.MODELS, *(m for m in result.models if m not in study.MODELS)]:
+    for model in dict.fromkeys([*study.MODELS, *result.models]):
         mine = per_seed.loc[model] if model in result.models else per_seed.iloc[:0]
         row = {}
         for metric, title in METRICS.items():
             row[f"{title} published"] = _published(model, metric)
-            row[title] = _mean_sd(mine[metric], metric) if len(mine) else NOT_RUN
+            row[title] = _mean_sd(mine[metric], metric) if len(mine) else "not run"
         row["AUC, 95 % interval"] = _interval(interval, model)
         for metric, title in ALSO.items():
             row[title] = _mean_sd(mine[metric], metric) if len(mine) else MISSING
@@ -173,7 +239,7 @@ def table2(output, result):
         rows[model] = row
     left_out = result.info.get("left_out", {})
     notes = [
-        f"{NOT_RUN}: models of ECG images.",
+        *(f"Not run, {name}: {reason}." for name, reason in not_run.items()),
         *(f"Left out, {name}: {reason}." for name, reason in left_out.items()),
         "Intervals are Nadeau and Bengio's, which allow for training sets that overlap.",
     ]
@@ -235,12 +301,24 @@ def _mean_sd(values, metric):
     return text if len(valid) == len(values) else f"{text} ({len(valid)} of {len(values)} seeds)"
 
 
+def table_s2(options):
+    """Parameters of ResNet-18, from ImageNet weights and from scratch."""
+    chosen = resnet_parameters(options)
+    columns = {
+        "published": dict.fromkeys(study.RESNET, "not in our text"),
+        "from ImageNet": {**study.RESNET, **chosen},
+        "from scratch": {**study.RESNET_FROM_SCRATCH, **chosen},
+    }
+    table = pd.DataFrame(columns).astype(object).rename_axis("parameter")
+    table.loc["size"] = ["224 x 224", *[f"{options.size} x {options.size}"] * 2]
+    return table.fillna("not in our text").astype(str)
+
+
 def table_s3():
     """Parameters of LightGBM that differ from its defaults."""
-    rows = pd.Series(study.LIGHTGBM, name="ours", dtype=object)
-    table = rows.astype(str).to_frame().rename_axis("parameter")
+    table = pd.Series(study.LIGHTGBM, name="ours", dtype=object).astype(str).to_frame()
     table.insert(0, "published", "not in our text")
-    return table
+    return table.rename_axis("parameter")
 
 
 def table_s4(result):

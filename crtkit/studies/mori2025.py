@@ -92,34 +92,67 @@ LIGHTGBM = {
 }
 
 
-def pipelines(*, lightgbm=None):
+#: Our parameters of ResNet-18, printed as table S2; the paper's are unpublished.
+RESNET = {
+    "depth": 18,
+    "width": 64,
+    "lr": 1e-4,
+    "weight_decay": 1e-2,
+    "schedule": "cosine",
+    "max_epochs": 20,
+    "batch_size": 32,
+    "augment": "light",
+}
+#: Without weights to preserve, the network learns at ten times the rate.
+RESNET_FROM_SCRATCH = {**RESNET, "lr": 1e-3}
+
+
+def pipelines(*, weights=None, size=(224, 224), resnet=None, lightgbm=None, cache_dir=None):
     """Unfitted pipelines of the study, in the paper's order.
 
     Parameters
     ----------
-    lightgbm : dict, optional
-        Replaces some of ``LIGHTGBM``.
+    weights : {"imagenet"}, path-like or None, default=None
+        What the paper's ResNet-18 starts from; without it that row is not there, since the paper's
+        comparator is the network with ImageNet weights.
+    size : tuple of int, default=(224, 224)
+        Pixels that pages are resized to; the paper's.
+    resnet, lightgbm : dict, optional
+        Replace some of ``RESNET`` (and ``RESNET_FROM_SCRATCH``) and ``LIGHTGBM``.
+    cache_dir : path-like, optional
+        Keeps decoded pages, so that each file is decoded once for all fits.
 
     Returns
     -------
     dict of str to Pipeline
-        Each takes the ``X`` of a cohort. ``"LightGBM"`` needs its ``signal`` column: five
-        statistics of each of twelve leads (the paper's section 2.3.2), then gradient boosting.
+        Each takes the ``X`` of a cohort. "ResNet-18" and "ResNet-18 from scratch" need its
+        ``image`` column. "LightGBM" needs ``signal``: five statistics of each of twelve leads (the
+        paper's section 2.3.2), then gradient boosting.
 
     Examples
     --------
     >>> from crtkit.studies import mori2025
     >>> list(mori2025.pipelines())
-    ['LightGBM']
+    ['ResNet-18 from scratch', 'LightGBM']
     >>> mori2025.pipelines(lightgbm={"num_leaves": 15})["LightGBM"][-1].num_leaves
     15
     """
     from lightgbm import LGBMClassifier
 
+    from crtkit.images import JPEGLoader
+    from crtkit.neural import ResNetClassifier
+
+    def network(start):
+        loader = JPEGLoader(size=size, cache_dir=cache_dir)
+        ours = RESNET_FROM_SCRATCH if start is None else RESNET
+        model = ResNetClassifier(**{**ours, **(resnet or {})}, weights=start)
+        return make_pipeline(Select("image"), loader, model)
+
     parameters = {**LIGHTGBM, **(lightgbm or {})}
     boosting = LGBMClassifier(**parameters, verbosity=-1, deterministic=True, force_row_wise=True)
+    statistics = LeadStatistics().set_output(transform="pandas")
     return {
-        "LightGBM": make_pipeline(
-            Select("signal"), LeadStatistics().set_output(transform="pandas"), boosting
-        ),
+        **({"ResNet-18": network(weights)} if weights is not None else {}),
+        "ResNet-18 from scratch": network(None),
+        "LightGBM": make_pipeline(Select("signal"), statistics, boosting),
     }
