@@ -248,8 +248,11 @@ def page_geometry(layout="3x4+II", speed=PAPER_SPEED, gain=PAPER_GAIN):
     if not isinstance(layout, PageLayout):
         layout = page_layout(layout, TRACE_WIDTH / speed)
     height, top, bottom = (65.0, 15.0, 55.0) if layout.name == "strip" else (210.0, 34.0, 194.0)
-    pitch = (bottom - top) / layout.n_rows
-    baselines = tuple(top + pitch * (row + 0.5) for row in range(layout.n_rows))
+    half = (bottom - top) / layout.n_rows / 2
+    # Where rows are close, the first still has room for its calibration pulse.
+    first, last = top + max(half, 12.0), bottom - max(half, 8.0)
+    pitch = (last - first) / max(layout.n_rows - 1, 1)
+    baselines = tuple(first + pitch * row for row in range(layout.n_rows))
     grid = (11.0, top, 286.0, bottom)
     return PageGeometry(layout, 297.0, height, grid, 26.0, baselines, float(speed), float(gain))
 

@@ -289,3 +289,11 @@ def test_set_output_of_a_pipeline_does_not_break():
 @parametrize_with_checks([ECGRenderer(px_per_mm=1)])
 def test_sklearn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("layout", ["3x4+II", "6x2+II", "12x1", "12x1+II+V1"])
+def test_pulses_and_labels_stay_on_the_grid(layout):
+    _, truth = render_page(np.zeros((12, 5000)), 500, layout=layout)
+    boxes = [*truth.calibration_boxes, *(box for _, box in truth.label_boxes)]
+    assert min(box[1] for box in boxes) >= truth.grid_box[1]
+    assert max(box[3] for box in boxes) <= truth.grid_box[3]
