@@ -7,6 +7,7 @@ from . import (
     metrics as metrics,
     neural as neural,
     readers as readers,
+    resampling as resampling,
     signals as signals,
     spect as spect,
     statistics as statistics,

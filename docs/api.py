@@ -14,6 +14,7 @@ MODULES = {
     "crtkit.neural": "Networks",
     "crtkit.neural.ecgfm": "ECG-FM",
     "crtkit.guidelines": "Clinical rules",
+    "crtkit.resampling": "Resampling and thresholds",
     "crtkit.metrics": "Metrics",
     "crtkit.evaluation": "Evaluation",
     "crtkit.statistics": "Statistics",

@@ -26,7 +26,7 @@ LAYERS = [
         "readers",
     },
     {"_nd_checks", "datasets", "signals", "images", "spect", "testing"},
-    {"guidelines", "neural"},
+    {"guidelines", "neural", "resampling"},
     {"evaluation", "statistics", "explain"},
     {"studies"},
 ]

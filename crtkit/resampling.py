@@ -1,0 +1,414 @@
+"""Which records a classifier is fitted on: oversampling, and a tuning part for the threshold.
+
+Both work on positions of records, so that X may have any shape and patients follow their rows. An
+imbalanced-learn Pipeline hands the next step the groups of the rows *before* resampling.
+"""
+
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from sklearn.metrics import roc_curve
+from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from crtkit._splits import group_holdout
+
+
+def _inner_has(name):
+    """Say whether the inner classifier, fitted if there is one, has a method."""
+
+    def check(self):
+        getattr(getattr(self, "estimator_", self.estimator), name)
+        return True
+
+    return check
+
+
+class _OneClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """What a meta-estimator over one classifier passes through."""
+
+    __metadata_request__fit = {"groups": True}
+
+    def _check(self, X, y, groups):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        if issparse(X):
+            raise TypeError(
+                f"Sparse data was passed to {type(self).__name__}, which expects dense records."
+            )
+        X = X if hasattr(X, "__getitem__") else np.asarray(X)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        groups = None if groups is None else np.asarray(groups)
+        check_consistent_length(X, y, groups)
+        return X, y, groups
+
+    def _fit_inner(self, X, y, groups, rows):
+        """Fit a clone on ``rows``, with the groups of those rows where it asks for them."""
+        self.estimator_ = clone(self.estimator)
+        asked = get_routing_for_object(self.estimator_).consumes(method="fit", params=["groups"])
+        params = {"groups": groups[rows]} if asked and groups is not None else {}
+        self.estimator_.fit(_safe_indexing(X, rows), y[rows], **params)
+        self.classes_ = self.estimator_.classes_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+
+    def predict(self, X):
+        """Class of each record.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of n_records rows
+
+        Returns
+        -------
+        ndarray of shape (n_records,)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @available_if(_inner_has("predict_proba"))
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of n_records rows
+
+        Returns
+        -------
+        ndarray of shape (n_records, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_inner_has("decision_function"))
+    def decision_function(self, X):
+        """Score of each record, as the classifier inside gives it.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of n_records rows
+
+        Returns
+        -------
+        ndarray of shape (n_records,) or (n_records, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = self.estimator.__sklearn_tags__()
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.input_tags.sparse = False
+        return tags
+
+
+class ResampledClassifier(_OneClassifier):
+    """Fit a classifier on resampled records, patients following their rows.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Cloned, never fitted itself.
+    sampler : RandomOverSampler, RandomUnderSampler or None, default=None
+        Of imbalanced-learn; None oversamples every class to the size of the largest. Samplers that
+        make new rows (SMOTE, a smoothed bootstrap) or choose by distance are refused: a made-up
+        ECG has no patient, and rows are drawn here by number.
+    random_state : int, RandomState or None, default=None
+        Of the sampler where ``sampler`` is None.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+    sampler_ : sampler
+    sample_indices_ : ndarray of int
+        Rows that were trained on, in order.
+    classes_ : ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from crtkit.resampling import ResampledClassifier
+    >>> X, y = np.arange(12.0)[:, None], np.array([0] * 9 + [1] * 3)
+    >>> model = ResampledClassifier(LogisticRegression(), random_state=0).fit(X, y)
+    >>> np.bincount(y[model.sample_indices_]).tolist()
+    [9, 9]
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "sampler": [HasMethods(["fit_resample"]), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, estimator, *, sampler=None, random_state=None):
+        self.estimator = estimator
+        self.sampler = sampler
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, groups=None):
+        """Resample rows, and fit the classifier on them.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of n_records rows
+        y : array-like of shape (n_records,)
+        groups : array-like of shape (n_records,), optional
+            Patients, resampled with their rows and passed on where the classifier asks for them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            A sampler that makes new rows, or lengths that differ.
+        """
+        from imblearn.over_sampling import RandomOverSampler
+        from imblearn.under_sampling import RandomUnderSampler
+
+        X, y, groups = self._check(X, y, groups)
+        sampler = self.sampler
+        if sampler is None:
+            sampler = RandomOverSampler(random_state=self.random_state)
+        draws_rows = isinstance(sampler, (RandomOverSampler, RandomUnderSampler))
+        if not draws_rows or getattr(sampler, "shrinkage", None) is not None:
+            raise ValueError(
+                "ResampledClassifier expects a sampler that draws rows, RandomOverSampler (without "
+                f"shrinkage) or RandomUnderSampler, got {sampler!r}: rows that it makes would have "
+                "no patient."
+            )
+        rows = np.arange(len(y))
+        if len(np.unique(y)) > 1:  # the classifier says in its own words what one class means
+            self.sampler_ = clone(sampler)
+            self.sampler_.fit_resample(rows[:, None], y)
+            rows = self.sampler_.sample_indices_
+        self.sample_indices_ = rows
+        self._fit_inner(X, y, groups, rows)
+        return self
+
+
+class HeldOutThreshold(_OneClassifier):
+    """Fit a classifier on part of the records, and choose its threshold on the rest.
+
+    The classifier never sees the tuning part, and is not fitted again on all records: model and
+    threshold are frozen together, and both go unchanged to other hospitals (lvsd2026).
+
+    Parameters
+    ----------
+    estimator : classifier
+        Of two classes. Cloned, never fitted itself.
+    column : str or None, default=None
+        Column of X that says which rows are the tuning part. None holds out patients.
+    tuning : object, default="tuning"
+        Value of ``column`` in the tuning part.
+    size : float, default=0.2
+        Share of the patients held out where ``column`` is None.
+    objective : {"balanced_accuracy", "accuracy", "f1"}, default="balanced_accuracy"
+        What the threshold maximises; balanced accuracy is Youden's index.
+    random_state : int, RandomState or None, default=None
+        Of the patients held out.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+    threshold_ : float
+        On the probability of ``classes_[1]``, or on the decision function where there is none.
+    n_tuning_ : int
+        Records of the tuning part.
+    classes_ : ndarray of shape (2,)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> import crtkit as ck
+    >>> from crtkit.resampling import HeldOutThreshold
+    >>> X = pd.DataFrame({"qrs": range(100, 220), "set": ["train", "train", "tuning"] * 40})
+    >>> y = (X["qrs"] > 185).astype(int)
+    >>> model = make_pipeline(ck.Select(["qrs"]), LogisticRegression())
+    >>> HeldOutThreshold(model, column="set").fit(X, y).n_tuning_
+    40
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "column": [str, None],
+        "tuning": "no_validation",
+        "size": [Interval(Real, 0, 1, closed="neither")],
+        "objective": [StrOptions({"balanced_accuracy", "accuracy", "f1"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        column=None,
+        tuning="tuning",
+        size=0.2,
+        objective="balanced_accuracy",
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.column = column
+        self.tuning = tuning
+        self.size = size
+        self.objective = objective
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, groups=None):
+        """Fit on the training part, and choose the threshold on the tuning part.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of n_records rows
+        y : array-like of shape (n_records,)
+        groups : array-like of shape (n_records,), optional
+            Patients; nobody may be in both parts.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Not two classes in both parts, no tuning rows, or a patient in both parts.
+        """
+        X, y, groups = self._check(X, y, groups)
+        classes = np.unique(y)
+        if type_of_target(y) == "multiclass" or len(classes) > 2:
+            raise ValueError(
+                "Only binary classification is supported. HeldOutThreshold got "
+                f"{len(classes)} classes: {classes[:5].tolist()}."
+            )
+        if len(classes) < 2:
+            raise ValueError(f"HeldOutThreshold needs 2 classes, but found one class: {classes}.")
+        train, tuning = self._parts(X, y, groups)
+        for name, rows in (("training", train), ("tuning", tuning)):
+            if len(np.unique(y[rows])) < 2:
+                raise ValueError(
+                    f"HeldOutThreshold needs both classes in the {name} part, which has "
+                    f"{len(rows)} records of {np.unique(y[rows]).tolist()}."
+                )
+        self._fit_inner(X, y, groups, train)
+        score = self._score(_safe_indexing(X, tuning))
+        self.threshold_ = best_threshold(y[tuning] == self.classes_[1], score, self.objective)
+        self.n_tuning_ = len(tuning)
+        return self
+
+    def predict(self, X):
+        """Class of each record by the chosen threshold.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of n_records rows
+
+        Returns
+        -------
+        ndarray of shape (n_records,)
+        """
+        check_is_fitted(self)
+        return self.classes_[(self.decision_function(X) >= 0).astype(int)]
+
+    def decision_function(self, X):
+        """Score less the threshold: records at zero or above are called ``classes_[1]``.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of n_records rows
+
+        Returns
+        -------
+        ndarray of shape (n_records,)
+        """
+        check_is_fitted(self)
+        return self._score(X) - self.threshold_
+
+    def _score(self, X):
+        if hasattr(self.estimator_, "predict_proba"):
+            return self.estimator_.predict_proba(X)[:, 1]
+        return self.estimator_.decision_function(X)
+
+    def _parts(self, X, y, groups):
+        if self.column is None:
+            return group_holdout(y, groups, size=self.size, random_state=self.random_state)
+        if self.column not in getattr(X, "columns", ()):
+            raise ValueError(
+                f"HeldOutThreshold(column={self.column!r}) expects a table with that column."
+            )
+        held = np.asarray(X[self.column] == self.tuning)
+        if not held.any() or held.all():
+            raise ValueError(
+                f"HeldOutThreshold: {held.sum()} of {len(held)} rows have {self.column!r} equal "
+                f"to {self.tuning!r}; both a training and a tuning part are needed."
+            )
+        if groups is not None:
+            shared = np.intersect1d(groups[held], groups[~held])
+            if len(shared):
+                raise ValueError(
+                    f"{len(shared)} patient(s) are in the training and the tuning part, for "
+                    f"example {shared[:3].tolist()}."
+                )
+        return np.flatnonzero(~held), np.flatnonzero(held)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+def best_threshold(positive, score, objective="balanced_accuracy"):
+    """Threshold that maximises an objective: records at or above it are called positive.
+
+    Parameters
+    ----------
+    positive : array-like of bool, shape (n_records,)
+        Both values occur.
+    score : array-like of shape (n_records,)
+    objective : {"balanced_accuracy", "accuracy", "f1"}
+
+    Returns
+    -------
+    float
+        Half-way between the two scores that it separates; the highest of equally good ones.
+
+    Examples
+    --------
+    >>> from crtkit.resampling import best_threshold
+    >>> best_threshold([False, False, True, True], [0.1, 0.3, 0.4, 0.9])
+    0.35
+    """
+    positive, score = np.asarray(positive, dtype=bool), np.asarray(score, dtype=float)
+    n_positive, n_negative = positive.sum(), (~positive).sum()
+    if not n_positive or not n_negative:
+        raise ValueError("best_threshold needs records of both classes.")
+    fpr, tpr, cuts = roc_curve(positive, score, drop_intermediate=False)
+    tp, fp = tpr * n_positive, fpr * n_negative
+    value = {
+        "balanced_accuracy": tpr - fpr,
+        "accuracy": tp - fp,
+        "f1": 2 * tp / (n_positive + tp + fp),
+    }[objective]
+    best = int(np.argmax(np.round(value, 12)))
+    if best == 0:
+        return float(np.nextafter(score.max(), np.inf))
+    below = score[score < cuts[best]]
+    return float((cuts[best] + below.max()) / 2) if len(below) else float(cuts[best])

@@ -1,0 +1,166 @@
+"""Resampled rows keep their patients; a threshold comes from the tuning part alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from imblearn.over_sampling import SMOTE, RandomOverSampler
+from imblearn.under_sampling import NearMiss, RandomUnderSampler
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import crtkit as ck
+from crtkit.resampling import HeldOutThreshold, ResampledClassifier, best_threshold
+
+
+class Recorder(ClassifierMixin, BaseEstimator):
+    """Remembers what it was fitted on."""
+
+    __metadata_request__fit = {"groups": True}
+    seen = []
+
+    def fit(self, X, y, groups=None):
+        Recorder.seen.append((np.asarray(X), np.asarray(y), groups))
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        p = np.clip(np.asarray(X, dtype=float).reshape(len(X), -1)[:, 0] / 200, 0, 1)
+        return np.column_stack([1 - p, p])
+
+    def predict(self, X):
+        return self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(int)]
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    Recorder.seen.clear()
+
+
+def expected_failures(estimator):
+    if isinstance(estimator, HeldOutThreshold):
+        why = "predict follows the chosen threshold, not the more probable class"
+        return {"check_classifiers_train": why}
+    return {}
+
+
+@parametrize_with_checks(
+    [
+        ResampledClassifier(LogisticRegression(), random_state=0),
+        HeldOutThreshold(LogisticRegression(), random_state=0),
+    ],
+    expected_failed_checks=expected_failures,
+)
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("sampler", [None, RandomOverSampler(), RandomUnderSampler()])
+def test_patients_follow_their_rows(sampler):
+    X = np.arange(40.0).reshape(20, 1, 2)
+    y, groups = np.array([0] * 14 + [1] * 6), np.arange(20) // 2
+    model = ResampledClassifier(Recorder(), sampler=sampler, random_state=0).fit(X, y, groups)
+    seen_X, seen_y, seen_groups = Recorder.seen[-1]
+    rows = (seen_X[:, 0, 0] / 2).astype(int)
+    np.testing.assert_array_equal(rows, model.sample_indices_)
+    np.testing.assert_array_equal(seen_y, y[rows])
+    np.testing.assert_array_equal(seen_groups, groups[rows])
+    assert np.ptp(np.bincount(seen_y)) == 0
+
+
+@pytest.mark.parametrize("sampler", [SMOTE(), NearMiss(), RandomOverSampler(shrinkage=0.1)])
+def test_samplers_that_make_rows_are_refused(sampler):
+    with pytest.raises(ValueError, match="would have no patient"):
+        ResampledClassifier(Recorder(), sampler=sampler).fit(np.eye(8), [0] * 5 + [1] * 3)
+
+
+def test_groups_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="inconsistent"):
+        ResampledClassifier(Recorder()).fit(np.eye(8), [0, 1] * 4, groups=np.arange(7))
+
+
+def test_groups_reach_the_classifier_through_a_nested_search():
+    import sklearn
+
+    rng = np.random.default_rng(0)
+    X, y, groups = rng.uniform(size=(60, 1)), np.tile([0, 0, 1], 20), np.arange(60) // 3
+    model = ResampledClassifier(Recorder(), random_state=0)
+    search = GridSearchCV(model, {"random_state": [0, 1]}, cv=GroupKFold(2))
+    with sklearn.config_context(enable_metadata_routing=True):
+        cross_validate(search, X, y, params={"groups": groups}, cv=GroupKFold(2))
+    assert len(Recorder.seen) == 2 * (2 * 2 + 1)
+    table = dict(zip(X[:, 0].tolist(), groups.tolist()))
+    for seen_X, _, seen_groups in Recorder.seen:
+        assert [table[x] for x in seen_X[:, 0].tolist()] == seen_groups.tolist()
+
+
+def make_table():
+    qrs = np.tile(np.arange(100.0, 200.0, 2), 3)
+    sets = np.repeat(["train", "train", "tuning"], 50)
+    return pd.DataFrame({"qrs": qrs, "set": sets}), (qrs > 160).astype(int)
+
+
+def test_the_threshold_comes_from_the_tuning_part_alone():
+    X, y = make_table()
+    model = make_pipeline(ck.Select(["qrs"]), Recorder())
+    tuned = HeldOutThreshold(model, column="set").fit(X, y)
+    assert len(Recorder.seen) == 1
+    assert len(Recorder.seen[0][0]) == 100
+    assert 160 / 200 < tuned.threshold_ < 162 / 200
+    np.testing.assert_array_equal(tuned.predict(X), y)
+    # Another tuning truth moves the threshold and leaves the model as it is.
+    moved = np.where(X["set"] == "tuning", X["qrs"] > 140, y).astype(int)
+    assert 140 / 200 < HeldOutThreshold(model, column="set").fit(X, moved).threshold_ < 142 / 200
+
+
+def test_a_patient_in_both_parts_is_refused():
+    X, y = make_table()
+    groups = np.arange(150)
+    groups[120] = 3
+    with pytest.raises(ValueError, match="1 patient.*training and the tuning part"):
+        HeldOutThreshold(make_pipeline(ck.Select(["qrs"]), Recorder()), column="set").fit(
+            X, y, groups
+        )
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [("sets", "tuning", "expects a table"), ("set", "none", "0 of 150 rows")],
+)
+def test_missing_tuning_parts_are_refused(column, value, message):
+    X, y = make_table()
+    with pytest.raises(ValueError, match=message):
+        HeldOutThreshold(Recorder(), column=column, tuning=value).fit(X, y)
+
+
+def test_without_a_column_patients_are_held_out():
+    X, groups = np.arange(200.0)[:, None], np.arange(200) // 4
+    model = HeldOutThreshold(Recorder(), random_state=0).fit(X, groups % 2, groups)
+    assert set(np.unique(Recorder.seen[0][2], return_counts=True)[1]) == {4}  # whole patients
+    assert model.n_tuning_ == 40
+
+
+def test_classifiers_without_probabilities_are_thresholded_by_their_score():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    X = rng.normal(size=(200, 3)) + y[:, None]
+    model = HeldOutThreshold(RidgeClassifier(), random_state=0).fit(X, y)
+    assert not hasattr(model, "predict_proba")
+    expected = model.estimator_.decision_function(X) >= model.threshold_
+    np.testing.assert_array_equal(model.predict(X), expected.astype(int))
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"),
+    [("balanced_accuracy", balanced_accuracy_score), ("f1", f1_score)],
+)
+def test_the_best_threshold_is_the_best_of_all(objective, metric):
+    rng = np.random.default_rng(3)
+    y = rng.random(60) < 0.3
+    score = np.round(y + rng.normal(size=60), 1)
+    ours = metric(y, score >= best_threshold(y, score, objective))
+    every = [metric(y, score >= cut) for cut in np.append(np.unique(score), np.inf)]
+    assert ours == pytest.approx(max(every))
