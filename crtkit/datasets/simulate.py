@@ -19,7 +19,7 @@ import pandas as pd
 from crtkit._leads import LEADS_12
 from crtkit._manifest import store_arrays, temporary_folder
 from crtkit.cohort import Cohort
-from crtkit.datasets import _lvsd, _response
+from crtkit.datasets import _lvsd, _response, _spect
 from crtkit.datasets._ecg import check_number, draw_entropy, simulate_ecg, stream
 from crtkit.datasets._pages import render_cohort
 
@@ -69,6 +69,18 @@ _STUDIES = {
         draw=partial(_response.draw_response, "he2023"),
         best_auc=lru_cache(_response.HE2023.best_auc),
     ),
+    "he2021": _Study(
+        n_patients=sum(_spect.HE2021.n),
+        label="responder",
+        covariates=_spect.COVARIATES,
+        design=(),
+        assumed=_spect.ASSUMED,
+        flow=_spect.FLOW,
+        mains_hz=50.0,
+        draw=_spect.draw_he2021,
+        best_auc=lru_cache(_spect.best_auc),
+        modalities=("map", "counts", "table"),
+    ),
     "lvsd2026": _Study(
         n_patients=_lvsd.N_PATIENTS,
         label="LVEF < 40 %",
@@ -91,29 +103,34 @@ def make_cohort(
     sampling_rate=500,
     *,
     noise=1.0,
+    n_frames=8,
     cache_dir=None,
 ):
     """Simulate the cohort of a study, with margins as in the paper's baseline table.
 
     Parameters
     ----------
-    study : {"mori2025", "he2023", "lvsd2026"}
-        CRT response in 285 and 71 patients; LVEF < 40 % in 2,031 ECG-echocardiogram pairs of 892
-        patients with LBBB in three hospitals.
+    study : {"mori2025", "he2023", "he2021", "lvsd2026"}
+        CRT response in 285, 71 and (from gated SPECT) 102 patients; LVEF < 40 % in 2,031
+        ECG-echocardiogram pairs of 892 patients with LBBB in three hospitals.
     n_patients : int, optional
         At least 4; the paper's number by default. Shares of the label, of binary variables and of
         subsets are kept, rounded.
-    modality : {"signal", "image", "table"}, optional
+    modality : {"signal", "image", "table", "map", "counts"}, optional
         ``"signal"`` (the default) gives the table and a 12-lead ECG of 10 s a record; ``"image"``
         prints that ECG on a JPEG page besides, in column ``image``; ``"table"`` leaves the ECG out
-        and is fast.
+        and is fast. he2021 has ``"map"`` (its default: a phase polar map of 12 rings x 24 sectors a
+        patient), ``"counts"`` (the gated counts of the wall besides) and ``"table"``.
     random_state : int, RandomState, Generator or None
         The same seed gives the same bits. What is not in the table (anatomy, rhythm, noise) comes
         from a stream of its own for each patient.
     sampling_rate : float
         In Hz, at least 250; 500 or 1000 as a rule.
     noise : float
-        Factor on baseline wander, muscle noise and mains; 0 gives clean ECGs.
+        Factor on baseline wander, muscle noise and mains; 0 gives clean ECGs. For he2021 at most 1:
+        the part of the counting noise.
+    n_frames : int
+        Frames of a cardiac cycle, he2021 only; 8 in the paper, 16 as a rule elsewhere.
     cache_dir : path-like, optional
         Where ECGs of more than about 100 MB are kept as one ``.npy`` file; by default a temporary
         folder, removed when the process ends.
@@ -126,7 +143,10 @@ def make_cohort(
         ``info["truth"]`` those that only a simulation knows (``true_…``: QRS onsets, offsets and R
         peaks in seconds, morphology, …). ``signal`` cells are arrays (12, n_samples), float32 in
         millivolt, leads in the order of ``LEADS_12``, or ``file.npy#row``. ``y`` is 1 for
-        responders, or for LVEF < 40 %.
+        responders, or for LVEF < 40 %. ``map`` cells are onset phases in degrees, float32,
+        ``counts`` cells (n_frames, 12, 24); ``psd_deg`` and ``pbw_deg`` are then those of the map
+        (of the printed margins in ``"table"``), and ``info["left_out"]`` has the maps of the two
+        enrolled patients who were not analysed.
 
         ``info["outcome"]`` is a DataFrame over the same index with what defines the label (LVEF
         and LVESV after six months, or the LVEF itself): never a predictor.
@@ -158,7 +178,9 @@ def make_cohort(
     Therapy Responders Using Electrocardiogram Data", 2025, Table 1. he2023: Z. He et al., "A new
     method using deep transfer learning on ECG to predict the response to cardiac
     resynchronization therapy", 2023, Table 1. lvsd2026: the ECG-FM study of LVSD in LBBB,
-    Scientific Reports, doi:10.1038/s41598-025-34911-6, Table 1.
+    Scientific Reports, doi:10.1038/s41598-025-34911-6, Table 1. he2021: Z. He et al., "A method
+    using deep learning to discover new predictors of CRT response from mechanical dyssynchrony on
+    gated SPECT MPI", 2021, Table 1.
 
     Examples
     --------
@@ -189,13 +211,18 @@ def make_cohort(
     truth = []
     key = hashlib.sha256(f"{entropy} {noise} {sampling_rate}".encode()).hexdigest()[:12]
     stem = f"{study}-{n_patients}-{key}"
-    if modality != "table":
+    ecg = modality in ("signal", "image")
+    if ecg:
         signals, known = _signals(
             latents, visit, entropy, sampling_rate, noise, spec.mains_hz, cache_dir,
             f"{stem}-signals",
         )  # fmt: skip
         X = pd.concat([X, _column("signal", signals, index), known.set_axis(index)], axis=1)
         truth = list(known)
+    left_out = {}
+    if modality in ("map", "counts"):
+        X, truth = _add_maps(X, latents, entropy, n_frames, noise, modality)
+        left_out = {"left_out": _spect.left_out_maps(entropy, n_frames, noise)}
     best = spec.best_auc()
     if modality == "image":  # a page shows what the signal shows, and no more
         best = {**best, "image": best["signal"]}
@@ -204,8 +231,8 @@ def make_cohort(
         "name": study,
         "source": "simulated",
         "licence": LICENCE,
-        "sampling_rate": sampling_rate if modality != "table" else None,
-        "lead_names": list(LEADS_12) if modality != "table" else None,
+        "sampling_rate": sampling_rate if ecg else None,
+        "lead_names": list(LEADS_12) if ecg else None,
         "label": spec.label,
         "assumed": list(spec.assumed),
         "flow": dict(spec.flow) if n_patients == spec.n_patients else {"simulated": n_patients},
@@ -214,6 +241,7 @@ def make_cohort(
         "design": list(spec.design),
         "truth": truth,
         "outcome": outcome.set_axis(index),
+        **left_out,
     }
     cohort = Cohort(X, latents["label"].to_numpy(), groups, info)
     if modality != "image":
@@ -255,6 +283,15 @@ def _signals(latents, visit, entropy, fs, noise, mains_hz, cache_dir, name):
     for key in _TRUE_ARRAYS:
         known[f"true_{key}"] = _column(key, [truth[key] for truth in truths], known.index)
     return cells, known
+
+
+def _add_maps(X, latents, entropy, n_frames, noise, modality):
+    """Table with maps (and counts), their own dyssynchrony figures, and the truth columns."""
+    counts, maps, figures, known = _spect.simulate_maps(latents, entropy, n_frames, noise)
+    X = X.assign(**{name: figures[name].to_numpy() for name in figures})
+    shown = {"map": maps} if modality == "map" else {"map": maps, "counts": counts}
+    columns = [_column(name, cells, X.index) for name, cells in shown.items()]
+    return pd.concat([X, *columns, known.set_axis(X.index)], axis=1), list(known)
 
 
 def _column(name, cells, index):

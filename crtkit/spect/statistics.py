@@ -128,8 +128,8 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
     >>> figures = PhaseStatistics(statistics=("psd", "pbw")).fit(maps)
     >>> figures.transform(maps).round(0)
     array([[20., 77.],
-           [20., 75.],
-           [21., 78.]])
+           [20., 71.],
+           [19., 72.]])
     >>> list(figures.get_feature_names_out())
     ['psd', 'pbw']
     """
@@ -229,7 +229,7 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
         if undefined:
             rows = np.flatnonzero(np.isnan(out).any(axis=1))
             warnings.warn(
-                f"PhaseStatistics: {undefined} figure(s) of {len(rows)} map(s), the first in record "
+                f"PhaseStatistics: {undefined} figure(s) of {len(rows)} map(s), first in record "
                 f"{rows[0]}, are undefined and NaN: phases that cancel have no mean, psd, skewness "
                 "and kurtosis; equal phases have no skewness and kurtosis; a map or segment of NaN "
                 "has nothing.",

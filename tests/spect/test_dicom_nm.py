@@ -1,0 +1,123 @@
+"""Gated NM files that the test writes itself."""
+
+import numpy as np
+import pytest
+
+from crtkit.datasets import simulate_gated_spect
+from crtkit.spect import read_gated_spect, sample_polar_maps
+
+pydicom = pytest.importorskip("pydicom")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a stack (n_frames, n_slices, height, width) as RECON GATED TOMO."""
+
+    def make(stack, order=None, vectors=True, **changes):
+        from pydicom.dataset import Dataset, FileMetaDataset
+        from pydicom.sequence import Sequence
+        from pydicom.uid import ExplicitVRLittleEndian, NuclearMedicineImageStorage, generate_uid
+
+        n_slots, n_slices, height, width = stack.shape
+        slots, slices = (v.ravel() for v in np.indices((n_slots, n_slices)))
+        order = np.arange(len(slots)) if order is None else order
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = NuclearMedicineImageStorage
+        meta.MediaStorageSOPInstanceUID = generate_uid()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds = Dataset()
+        ds.file_meta = meta
+        ds.SOPClassUID = meta.MediaStorageSOPClassUID
+        ds.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+        ds.PatientName, ds.PatientID = "Secret^Name", "SECRET-1"
+        ds.Modality = "NM"
+        ds.Manufacturer = "crtkit tests"
+        ds.ImageType = ["DERIVED", "PRIMARY", "RECON GATED TOMO", "EMISSION"]
+        ds.Rows, ds.Columns, ds.NumberOfFrames = height, width, len(order)
+        ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
+        ds.PixelSpacing, ds.SpacingBetweenSlices = [6.4, 6.4], -5.0
+        ds.NumberOfTimeSlots, ds.NumberOfRRIntervals, ds.NumberOfSlices = n_slots, 1, n_slices
+        if vectors:
+            ds.TimeSlotVector = (slots[order] + 1).tolist()
+            ds.SliceVector = (slices[order] + 1).tolist()
+        data = Dataset()
+        data.NominalInterval = 857
+        gated = Dataset()
+        gated.DataInformationSequence = Sequence([data])
+        ds.GatedInformationSequence = Sequence([gated])
+        pixels = np.rint(stack).astype(np.uint16).reshape(-1, height, width)[order]
+        ds.PixelData = pixels.tobytes()
+        for name, value in changes.items():
+            if value is None:
+                delattr(ds, name)
+            else:
+                setattr(ds, name, value)
+        path = tmp_path / "gated.dcm"
+        ds.save_as(path, enforce_file_format=True)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def stack():
+    return simulate_gated_spect(random_state=0)[0]
+
+
+def test_frames_go_to_their_time_slot_and_slice(write, stack):
+    order = np.random.default_rng(0).permutation(stack.shape[0] * stack.shape[1])
+    study = read_gated_spect(write(stack, order))
+    np.testing.assert_array_equal(study.counts, np.rint(stack))
+    assert study.counts.dtype == np.float32
+    assert study.spacing == (5.0, 6.4, 6.4)
+    assert study.rr_ms == 857
+    assert sample_polar_maps(study.counts, spacing=(6.4, 6.4, 6.4)).shape == (8, 12, 24)
+
+
+def test_files_without_vectors_are_read_in_the_standard_order(write, stack):
+    study = read_gated_spect(write(stack, vectors=False))
+    np.testing.assert_array_equal(study.counts, np.rint(stack))
+
+
+def test_rescaled_counts(write, stack):
+    study = read_gated_spect(write(stack, RescaleSlope=0.5, RescaleIntercept=0))
+    np.testing.assert_allclose(study.counts, 0.5 * np.rint(stack))
+
+
+def test_identifiers_stay_in_the_file(write, stack):
+    study = read_gated_spect(write(stack))
+    assert "SECRET" not in repr(study.header).upper()
+    assert study.header["Manufacturer"] == "crtkit tests"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Modality": "CT"}, "no gated nuclear study: Modality CT"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "STATIC"]}, "STATIC"),
+        ({"NumberOfRRIntervals": 2}, "NumberOfRRIntervals = 2"),
+        ({"PixelSpacing": None}, "no PixelSpacing"),
+        ({"SpacingBetweenSlices": None}, "neither SpacingBetweenSlices"),
+        ({"SliceVector": [1] * 144}, "once each"),
+        ({"SliceVector": [1, 2]}, "do not number"),
+        ({"PixelData": b"\0\0"}, "pixels of gated.dcm cannot be read"),
+    ],
+)
+def test_files_that_cannot_be(write, stack, changes, message):
+    with pytest.raises(ValueError, match=message):
+        read_gated_spect(write(stack, **changes))
+
+
+def test_what_is_no_dicom_file(tmp_path):
+    (tmp_path / "page.dcm").write_bytes(b"no DICOM" * 40)
+    with pytest.raises(ValueError, match="cannot be read as a DICOM file"):
+        read_gated_spect(tmp_path / "page.dcm")
+    with pytest.raises(FileNotFoundError, match="absent.dcm is not a file"):
+        read_gated_spect(tmp_path / "absent.dcm")
+
+
+def test_time_slots_that_nobody_says(write, stack):
+    path = write(stack, vectors=False, NumberOfTimeSlots=7)
+    with pytest.raises(ValueError, match="which time slot"):
+        read_gated_spect(path)
