@@ -10,6 +10,8 @@ from scipy.ndimage import correlate1d, uniform_filter1d
 #: over leads of its height: 20 µV of 0.83 mV.
 THRESHOLD = 0.024
 
+# From so many leads on, two must agree; of two or three, one alone may see the ends.
+_AGREE = 4
 _GAP_S, _LEVEL_S, _LINE_S = 0.012, 0.02, 0.036
 _QUIET_S = 0.010
 # How far outside its coarse edge a complex may begin or end: a terminal R may come late.
@@ -83,7 +85,7 @@ def coarse_bounds(beat, fs, centre):
         limit = max(0.1 * speed[top], 2.0 * np.partition(change, n // 5)[n // 5])
         limit = min(limit, 0.35 * speed[top])
         fast = speed > max(0.3 * speed[top], limit)
-        slow = (change < limit)[::side]
+        slow = ((change < limit) & (speed < max(0.17 * speed[top], limit)))[::side]
         end = _walk(slow, fast[::side], large[::side], top if side > 0 else n - 1 - top, fs)
         ends.append(end if side > 0 else n - 1 - end)
     onset, offset = ends
@@ -140,7 +142,7 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
     Each lead is compared, at every instant, with its own surroundings *outside* the complex,
     carried on to that instant as a level and as a line (the smaller difference counts, so that an
     ST segment or the end of a P wave does not). The complex ends where fewer than two leads (one,
-    if there is one) differ by more than the threshold for 10 ms, or where it touches a wave that
+    of fewer than four) differ by more than the threshold for 10 ms, or where it touches a wave that
     is not as steep. Where noise allows no such threshold, a higher one is used and the crossing is
     carried outwards by the steepness with which the complex falls there.
 
@@ -186,12 +188,13 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
     height = np.median(np.abs(used[:, start : stop + 1]).max(axis=1))
     threshold = threshold_mv or THRESHOLD * height
     noise_source = None if residual is None else np.asarray(residual)[live]
+    steepest = np.abs(np.diff(used[:, start : stop + 2], axis=1)).max(axis=1)
     edges, leads, noises = [], [], []
     for side, coarse in ((-1, start), (1, stop)):
         # Both edges are found walking to the right: the onset on the beat turned around.
         turned = used[:, ::side]
         at = coarse if side > 0 else beat.shape[1] - 1 - coarse
-        difference = _difference(turned, fs)
+        difference = _difference(turned, fs, steepest)
         noise = _noise(turned, noise_source, fs)
         little = _LITTLE_AFTER if side > 0 else _LITTLE_BEFORE
         edge, by_lead = _edge(difference, noise, at, fs, threshold, little)
@@ -213,27 +216,33 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
 
 @lru_cache(maxsize=32)
 def _kernels(fs):
-    """Kernels of x(t) less its surroundings to the right, as a level and as a line."""
+    """Kernels of x(t) less its surroundings to the right, as a level and as a line; of its slope."""
     gap = max(1, round(_GAP_S * fs))
     kernels = []
     for length, degree in ((_LEVEL_S, 0), (_LINE_S, 1)):
         n = max(3, round(length * fs))
         times = gap + np.arange(n)
-        powers = np.vander(times, degree + 1, increasing=True)
-        # Weights of the least squares value at time 0.
-        weights = np.linalg.pinv(powers)[0]
+        # Rows: weights of the least squares value, and slope, at time 0.
+        weights = np.linalg.pinv(np.vander(times, degree + 1, increasing=True))
         size = gap + n
-        kernel = np.zeros(2 * size + 1)
-        kernel[size + times] = -weights
-        kernel[size - 1 : size + 2] += (0.25, 0.5, 0.25)
-        kernels.append(kernel)
+        kernel = np.zeros((degree + 1, 2 * size + 1))
+        kernel[:, size + times] = weights
+        kernel[0] *= -1.0
+        kernel[0, size - 1 : size + 2] += (0.25, 0.5, 0.25)
+        kernels += list(kernel)
     return kernels
 
 
-def _difference(leads, fs):
-    """How far each lead is from its surroundings to the right, at each instant."""
-    level, line = (correlate1d(leads, k, axis=1, mode="nearest") for k in _kernels(fs))
-    return np.minimum(np.abs(level), np.abs(line))
+def _difference(leads, fs, steepest):
+    """How far each lead is from its surroundings to the right, at each instant.
+
+    A line steeper than a seventh of the lead's steepest slope is a limb of the complex, not an ST
+    segment that could be carried on.
+    """
+    level, line, slope = (correlate1d(leads, k, axis=1, mode="nearest") for k in _kernels(fs))
+    least = np.maximum(0.15 * steepest, 0.1 * steepest.max())[:, None]
+    level = np.abs(level)
+    return np.where(np.abs(slope) < least, np.minimum(level, np.abs(line)), level)
 
 
 def _noise(leads, residual, fs):
@@ -252,7 +261,7 @@ def _edge(difference, noise, coarse, fs, threshold, little):
     """Last instant, walking right from a coarse edge, at which leads differ; global and by lead."""
     limit = np.maximum(threshold, _NOISE_FACTOR * noise)
     ratio = difference / limit[:, None]
-    count = min(2, len(ratio))
+    count = 2 if len(ratio) >= _AGREE else 1
     together = np.partition(ratio, len(ratio) - count, axis=0)[len(ratio) - count]
     quiet, reach = max(2, round(_QUIET_S * fs)), round(_REACH_S * fs)
     # The coarse edge may lie a little outside, behind the low between complex and P wave.

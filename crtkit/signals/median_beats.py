@@ -59,7 +59,7 @@ class MedianBeat:
         return int(self.used.sum())
 
 
-def median_beat(signals, fs, *, before=0.4, after=0.6, min_correlation=0.9):
+def median_beat(signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlation=0.9):
     """Average the dominant beat of a record.
 
     Complexes are found on all leads together (:func:`locate_qrs`); the beat that most others
@@ -75,6 +75,8 @@ def median_beat(signals, fs, *, before=0.4, after=0.6, min_correlation=0.9):
         that pages on which leads follow one another are averaged too.
     fs : float
         Sampling rate in hertz, at least 100.
+    peaks : array-like of int, optional
+        A sample inside each complex, for beats that are known, or of one kind.
     before, after : float, default=0.4, 0.6
         Seconds kept on either side of the fiducial.
     min_correlation : float, default=0.9
@@ -110,7 +112,7 @@ def median_beat(signals, fs, *, before=0.4, after=0.6, min_correlation=0.9):
     spikes = find_pacing_spikes(filled, fs)
     clean = remove_spikes(filled, spikes)
     pre, post = round(before * fs), round(after * fs)
-    peaks = locate_qrs(clean, fs)
+    peaks = locate_qrs(clean, fs) if peaks is None else np.sort(np.asarray(peaks, dtype=int))
     clean = subtract_mains(clean, fs, peaks)
     half = round(_ALIGN_S * fs)
     peaks = peaks[(peaks >= half) & (peaks < signals.shape[1] - half)]
