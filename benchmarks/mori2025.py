@@ -127,15 +127,15 @@ def runnable(options, cohort):
         resnet=resnet_parameters(options),
         cache_dir=options.cache,
     )
-    missing = {name: model[0].column for name, model in models.items()}
-    missing = {name: column for name, column in missing.items() if column not in cohort.X}
-    not_run = {name: f"the cohort has no {column}" for name, column in missing.items()}
+    absent = {name: model[0].column for name, model in models.items()}
+    absent = {name: column for name, column in absent.items() if column not in cohort.X}
+    not_run = {name: f"the cohort has no {column}" for name, column in absent.items()}
     if "image" not in cohort.X:
         not_run["ResNet-18"] = "the cohort has no image"
     elif options.weights is None:
         not_run["ResNet-18"] = "needs the weights file (--weights)"
     not_run["SSL + ResNet-18"] = "not yet run"
-    models = {name: model for name, model in models.items() if name not in missing}
+    models = {name: model for name, model in models.items() if name not in absent}
     if not models:
         raise ValueError(f"No model of the study can run: {not_run}.")
     return models, not_run
@@ -305,7 +305,7 @@ def table_s2(options):
     """Parameters of ResNet-18, from ImageNet weights and from scratch."""
     chosen = resnet_parameters(options)
     columns = {
-        "published": dict.fromkeys(study.RESNET, "not in our text"),
+        "published": {**dict.fromkeys(study.RESNET, "not in our text"), "depth": 18},
         "from ImageNet": {**study.RESNET, **chosen},
         "from scratch": {**study.RESNET_FROM_SCRATCH, **chosen},
     }

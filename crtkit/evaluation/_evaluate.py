@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
-from crtkit.cohort import Cohort
+from crtkit.cohort import Cohort, Select
 from crtkit.evaluation._aggregate import resolve_scoring
 from crtkit.evaluation._cells import Split, fit_cell, make_splits, spill_arrays
 from crtkit.evaluation._identity import device, fingerprint, versions
@@ -55,7 +55,8 @@ def evaluate(
     ----------
     models : dict of str to classifier, classifier, or list of classifiers
         Unfitted; pipelines that read ``cohort.X`` (their first step is ``Select``). They are
-        cloned, never fitted themselves.
+        cloned, never fitted themselves. A model whose column a cohort lacks is left out, with a
+        warning and the reason in ``info["left_out"]``.
     cohort : Cohort
         Two classes; the larger label is the positive one.
     seeds : int or iterable of int, default=10
@@ -250,13 +251,13 @@ def _all_models(
     models: Any, cohort: Cohort, external: dict[str, Cohort], with_references: bool
 ) -> tuple[dict[str, Any], list[str], dict[str, str]]:
     """Models and reference rows, names of the latter, and why rows are left out."""
-    named = name_models(models)
+    named, left_out = _readable(name_models(models), {"the cohort": cohort, **external})
     rows: dict[str, Any] = {}
-    left_out: dict[str, str] = {}
     if with_references:
         from crtkit.guidelines import reference_rows
 
-        rows, left_out = reference_rows(cohort)
+        rows, reasons = reference_rows(cohort)
+        left_out.update(reasons)
         for on, other in external.items():
             for name, row in list(rows.items()):
                 problem = _unanswered(row, cohort, other)
@@ -268,6 +269,26 @@ def _all_models(
     for name, model in named.items():
         check_sampling_rate(name, model, cohort.info.get("sampling_rate"))
     return named, list(rows), left_out
+
+
+def _readable(
+    named: dict[str, Any], cohorts: dict[str, Cohort]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Models whose modality every cohort has; one cohort need not feed every model of a study."""
+    left_out: dict[str, str] = {}
+    for name, model in named.items():
+        first = getattr(model, "steps", [(None, model)])[0][1]
+        wanted = first.column if isinstance(first, Select) else []
+        for on, cohort in cohorts.items():
+            columns = [wanted] if isinstance(wanted, str) else list(wanted)
+            lacking = [column for column in columns if column not in cohort.X]
+            if lacking:
+                left_out.setdefault(name, f"{on} has no column {', '.join(lacking)}")
+    if len(left_out) == len(named):
+        raise ValueError(f"No model can read the data: {left_out}.")
+    for name, reason in left_out.items():
+        warnings.warn(f"Model {name!r} is left out: {reason}.", UserWarning, stacklevel=4)
+    return {name: model for name, model in named.items() if name not in left_out}, left_out
 
 
 def _unanswered(row: Any, cohort: Cohort, other: Cohort) -> str:

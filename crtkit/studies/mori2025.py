@@ -126,8 +126,9 @@ def pipelines(*, weights=None, size=(224, 224), resnet=None, lightgbm=None, cach
     -------
     dict of str to Pipeline
         Each takes the ``X`` of a cohort. "ResNet-18" and "ResNet-18 from scratch" need its
-        ``image`` column. "LightGBM" needs ``signal``: five statistics of each of twelve leads (the
-        paper's section 2.3.2), then gradient boosting.
+        ``image`` column; whatever is printed outside the grid is erased first. "LightGBM" needs
+        ``signal``: five statistics of each of twelve leads (the paper's section 2.3.2), then
+        gradient boosting.
 
     Examples
     --------
@@ -139,11 +140,11 @@ def pipelines(*, weights=None, size=(224, 224), resnet=None, lightgbm=None, cach
     """
     from lightgbm import LGBMClassifier
 
-    from crtkit.images import JPEGLoader
+    from crtkit.images import IdentityEraser, JPEGLoader
     from crtkit.neural import ResNetClassifier
 
     def network(start):
-        loader = JPEGLoader(size=size, cache_dir=cache_dir)
+        loader = JPEGLoader(size=size, erase=IdentityEraser(), cache_dir=cache_dir)
         ours = RESNET_FROM_SCRATCH if start is None else RESNET
         model = ResNetClassifier(**{**ours, **(resnet or {})}, weights=start)
         return make_pipeline(Select("image"), loader, model)

@@ -503,3 +503,20 @@ def test_bad_cohorts_and_models_are_named(make_table_cohort, models):
     other = Cohort(cohort.X, np.full(len(cohort), "maybe", object), cohort.groups)
     with pytest.raises(ValueError, match="has labels"):
         quick(models, cohort, external={"B": other})
+
+
+def test_a_model_that_the_cohort_cannot_feed_is_left_out_and_named():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 20)
+    X = pd.DataFrame({"qrs_duration_ms": 140 + 20 * y + rng.normal(0, 15, 40)})
+    cohort = Cohort(X, y, groups=np.arange(40))
+    models = {
+        "pages": make_pipeline(Select("image"), LogisticRegression()),
+        "table": make_pipeline(Select(["qrs_duration_ms"]), LogisticRegression()),
+    }
+    with pytest.warns(UserWarning, match="Model 'pages' is left out: the cohort has no column"):
+        result = evaluate(models, cohort, seeds=2, reference_rows=False, progress=False)
+    assert result.models == ["table"]
+    assert result.info["left_out"] == {"pages": "the cohort has no column image"}
+    with pytest.raises(ValueError, match="No model can read the data"):
+        evaluate({"pages": models["pages"]}, cohort, seeds=2, progress=False)
