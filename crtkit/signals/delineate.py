@@ -7,8 +7,8 @@ import numpy as np
 from scipy.ndimage import correlate1d, uniform_filter1d
 
 #: The complex is what leaves its surroundings, in two leads, by more than this share of the median
-#: over leads of its height: 20 µV of 0.83 mV.
-THRESHOLD = 0.024
+#: over leads of its height: 20 µV of 0.9 mV.
+THRESHOLD = 0.022
 
 # From so many leads on, two must agree; of two or three, one alone may see the ends.
 _AGREE = 4
@@ -174,7 +174,7 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
     >>> t = np.arange(-200, 300) / 500
     >>> beat = np.exp(-(t**2) / (2 * 0.015**2)) * np.ones((12, 1))
     >>> bounds = qrs_bounds(beat, fs=500, fiducial=200)
-    >>> round((bounds.offset - bounds.onset) * 2)  # 2.4 %: 2.7 standard deviations a side
+    >>> round((bounds.offset - bounds.onset) * 2)  # 2.2 %: 2.8 standard deviations a side
     82
     """
     beat = np.asarray(beat, dtype=float)

@@ -119,8 +119,9 @@ def median_beat(signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlati
     if not len(peaks):
         return _nothing(signals, fs, spikes, "no QRS complex stands out of the signal")
 
-    positions, correlation = _align(clean, missing, peaks, half)
-    keep = _are_complexes(clean, positions, correlation, half, fs)
+    speed = _top_speed(clean, peaks, half // 2, fs)
+    positions, correlation = _align(clean, missing, peaks, half, speed)
+    keep = _are_complexes(correlation, speed)
     positions, correlation = positions[keep], correlation[keep]
     used = correlation >= min_correlation * _typical(correlation)
     template = _median(_cut(clean, missing, positions[used], pre, post))
@@ -160,7 +161,7 @@ def _fill(signals):
     return filled, missing
 
 
-def _align(clean, missing, peaks, half):
+def _align(clean, missing, peaks, half, speed):
     """Positions of equal phase in every beat, and the correlation of each with the template."""
     few = np.unique(np.linspace(0, len(peaks) - 1, min(len(peaks), _MAX_CLUSTERED)).astype(int))
     segments = _cut(clean, missing, peaks, half, half)
@@ -169,7 +170,10 @@ def _align(clean, missing, peaks, half):
     likeness = np.where(correlation > 0.85, correlation, 0.0).sum(axis=1)
     # Of two kinds equally frequent (bigeminy), the one that comes late is the rhythm.
     interval = np.diff(peaks, prepend=2 * peaks[0] - peaks[min(1, len(peaks) - 1)])[few]
-    seed = few[np.argmax(np.round(likeness) + 0.9 * interval / max(interval.max(), 1))]
+    score = np.round(likeness) + 0.9 * interval / max(interval.max(), 1)
+    # Large T waves may be found as often as complexes, but they are slow.
+    score[speed[few] < 0.4 * _typical(speed)] = -1.0
+    seed = few[np.argmax(score)]
 
     template, template_energy = spectra[[seed]], energy[[seed]]
     for _ in range(2):
@@ -182,18 +186,23 @@ def _align(clean, missing, peaks, half):
     return positions, correlation
 
 
-def _are_complexes(clean, positions, correlation, half, fs):
-    """Whether each beat is a complex: T waves are unlike the beat, and slow."""
+def _top_speed(clean, peaks, reach, fs):
+    """Greatest speed of the vector in each beat."""
     step = max(1, round(0.008 * fs))
-    segments = _cut(clean, None, positions, half, half)
-    speed = np.square(segments[..., step:] - segments[..., :-step]).sum(axis=1).max(axis=1)
+    segments = np.nan_to_num(_cut(clean, None, peaks, reach, reach))
+    moved = segments[..., step:] - segments[..., :-step]
+    return np.sqrt(np.square(moved).sum(axis=1).max(axis=1))
+
+
+def _are_complexes(correlation, speed):
+    """Whether each beat is a complex: T waves are unlike the beat, and slow."""
     alike = correlation >= 0.9 * _typical(correlation)
-    return alike | (correlation > 0.5) | (speed > 0.4**2 * np.median(speed[alike]))
+    return alike | (correlation > 0.5) | (speed > 0.4 * np.median(speed[alike]))
 
 
-def _typical(correlation):
-    """Correlation of a beat of the dominant kind: the median of the better half."""
-    return np.median(np.sort(correlation)[len(correlation) // 2 :])
+def _typical(values):
+    """Value of a beat of the dominant kind: the median of the better half."""
+    return np.median(np.sort(values)[len(values) // 2 :])
 
 
 def _spectra(segments):
