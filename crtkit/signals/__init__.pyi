@@ -1,3 +1,4 @@
+from .aggregate import aggregate_by_group as aggregate_by_group
 from .beats import (
     detect_r_peaks as detect_r_peaks,
     match_beats as match_beats,
