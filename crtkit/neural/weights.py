@@ -1,12 +1,15 @@
 """Weights from files: read without executing anything, fitted by name and shape, reported."""
 
 import hashlib
+import json
 import os
 import pickle
 import re
 from pathlib import Path
 
 import torch
+
+from crtkit.neural.cards import CARD_KEY
 
 PREFIXES = ("", "module.", "backbone.", "encoder.")
 
@@ -62,7 +65,7 @@ def read_weights(path):
     return dict(state)
 
 
-def save_weights(model, path):
+def save_weights(model, path, *, card=None):
     """Write the weights of a fitted estimator or of a module.
 
     Parameters
@@ -70,18 +73,31 @@ def save_weights(model, path):
     model : fitted estimator with ``module_``, or torch.nn.Module
     path : path-like
         ``.safetensors`` writes that format, anything else ``torch.save`` of the state dict.
+    card : dict, optional
+        What the weights are (data, split, seed, scores), kept as JSON in a ``.safetensors`` file;
+        :func:`read_card` reads it.
 
     Returns
     -------
     path : Path
+
+    Raises
+    ------
+    TypeError
+        A card that JSON cannot hold.
+    ValueError
+        A card for a file that is not ``.safetensors``.
     """
+    if card is not None and Path(path).suffix != ".safetensors":
+        raise ValueError(f"Only .safetensors files hold a card, got {Path(path).name!r}.")
+    metadata = None if card is None else {CARD_KEY: json.dumps(card, allow_nan=False)}
     module = model if isinstance(model, torch.nn.Module) else model.module_
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
         if path.suffix == ".safetensors":
-            _safetensors().save_file(state, part)
+            _safetensors().save_file(state, part, metadata)
         else:
             torch.save(state, part)
     except BaseException:
