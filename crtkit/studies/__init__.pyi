@@ -1,1 +1,1 @@
-from . import mori2025 as mori2025
+from . import he2023 as he2023, mori2025 as mori2025
