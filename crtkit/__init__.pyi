@@ -24,6 +24,7 @@ from .images import (
     SpectrogramImager as SpectrogramImager,
 )
 from .neural import (
+    AutoencoderFeatures as AutoencoderFeatures,
     ECGFMClassifier as ECGFMClassifier,
     FCNClassifier as FCNClassifier,
     InceptionTimeClassifier as InceptionTimeClassifier,

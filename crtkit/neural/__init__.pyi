@@ -1,6 +1,5 @@
 from .augment import ImageAugment as ImageAugment
 from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
-from .cards import read_card as read_card
 from .ecgfm_classifier import ECGFMClassifier as ECGFMClassifier
 from .resnet import ResNetClassifier as ResNetClassifier
 from .sequence import (

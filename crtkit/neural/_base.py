@@ -189,7 +189,7 @@ class TorchEstimator(BaseEstimator):
         dataset = X if isinstance(X, RecordDataset) else RecordDataset(X)
         out = []
         with torch.inference_mode(), autocast(self.device_, self.precision):
-            for batch, _ in Batches(dataset, self.batch_size):
+            for batch, _ in Batches(dataset, self.batch_size or len(dataset)):
                 x = self._prepare(batch)
                 out.append(module(x) if function is None else function(module, x))
         return torch.cat(out).to(DTYPES[self.precision]).cpu().numpy()
