@@ -48,7 +48,7 @@ def run(quick=False):
                     "two passes": lambda order=order: two_passes(X, order),
                     "transform": lambda model=model: model.transform(X),
                 },
-                repeats=3 if quick else 15,
+                repeats=3 if quick else 41,
             )
         apart = np.abs(model.transform(X) - two_passes(X, order))[..., FS:-FS].max()
         goals[f"order {order}"] = against_goal(ratios["transform"], GOAL)
