@@ -1,0 +1,304 @@
+"""How much of an attribution lies in each lead and in each wave, and its picture on the page."""
+
+import numpy as np
+import pandas as pd
+
+from crtkit.signals import LEADS_12, SPLICE_LAYOUTS
+from crtkit.signals.delineate import qrs_bounds
+from crtkit.signals.median_beats import median_beat
+
+#: Seconds that count as P wave before the QRS onset, and as T wave behind its end.
+P_SECONDS, T_SECONDS = 0.24, 0.36
+WAVES = ("P", "QRS", "T", "rest")
+RHYTHM = "rhythm strip"
+
+
+def signal_lead_share(maps, layout=None, *, groups=None, level=0.95, n_bootstrap=1000, seed=0):
+    """Share of each lead in the size of attribution maps.
+
+    Parameters
+    ----------
+    maps : array-like of shape (n_records, n_leads, n_samples)
+        Maps of :func:`attribute`; their size |map| is summed.
+    layout : {"3x4+II", "3x4"} or list of str, optional
+        How rows of the maps stand for leads: a layout of :class:`crtkit.LeadSplicer`, or a name a
+        row. None is the twelve standard leads.
+    groups : array-like of shape (n_records,), optional
+        Patients; without it every record counts as one.
+    level : float, default=0.95
+    n_bootstrap : int, default=1000
+        Draws of patients for the interval.
+    seed : int, default=0
+        Of the draws.
+
+    Returns
+    -------
+    DataFrame
+        Index ``lead``; ``share`` (mean over records, 0 to 1), ``ci_low``, ``ci_high``,
+        ``n_records``. A spliced page has its leads and ``"rhythm strip"``. A map of zeros has no
+        shares, and is left out.
+
+    Raises
+    ------
+    ValueError
+        Rows that do not fit the layout.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.explain import signal_lead_share
+    >>> maps = np.zeros((3, 12, 100))
+    >>> maps[:, 7] = 1.0
+    >>> float(signal_lead_share(maps).loc["V2", "share"])
+    1.0
+    """
+    maps = np.abs(_maps("signal_lead_share", maps))
+    names, masks = [], []
+    for name, row, start, stop in lead_windows(layout, *maps.shape[1:]):
+        mask = np.zeros(maps.shape[1:], dtype=bool)
+        mask[row, start:stop] = True
+        names.append(name)
+        masks.append(mask)
+    mass = np.stack([maps[:, mask].sum(axis=1) for mask in masks], axis=1)
+    return _shares(mass, names, "lead", groups, level, n_bootstrap, seed)
+
+
+def lead_windows(layout, n_rows, n_samples):
+    """Where each lead stands in an array of rows.
+
+    Parameters
+    ----------
+    layout : {"3x4+II", "3x4"}, list of str or None
+    n_rows, n_samples : int
+
+    Returns
+    -------
+    list of (name, row, start, stop)
+    """
+    if isinstance(layout, str):
+        if layout not in SPLICE_LAYOUTS:
+            raise ValueError(f"layout must be one of {sorted(SPLICE_LAYOUTS)}, got {layout!r}.")
+        rows = SPLICE_LAYOUTS[layout]
+    else:
+        rows = [(name,) for name in (LEADS_12 if layout is None else layout)]
+    if len(rows) != n_rows:
+        raise ValueError(f"A layout of {len(rows)} rows does not fit maps of {n_rows}.")
+    out = []
+    for i, row in enumerate(rows):
+        edges = np.arange(len(row) + 1) * n_samples // len(row)
+        strip = isinstance(layout, str) and len(row) == 1
+        out += [
+            (RHYTHM if strip else name, i, int(start), int(stop))
+            for name, start, stop in zip(row, edges[:-1], edges[1:])
+        ]
+    return out
+
+
+def wave_share(
+    maps,
+    X,
+    fs,
+    *,
+    lead=None,
+    qrs=None,
+    groups=None,
+    level=0.95,
+    n_bootstrap=1000,
+    seed=0,
+):
+    """Share of P, QRS and T windows in the size of attribution maps.
+
+    Parameters
+    ----------
+    maps : array-like of shape (n_records, n_leads, n_samples)
+        Maps of :func:`attribute`; their size |map| is summed over leads.
+    X : array-like of shape (n_records, n_leads, n_samples)
+        The signals in millivolt, of the same sampling, in which complexes are found.
+    fs : float
+        Sampling rate in Hz.
+    lead : int, optional
+        Row in which complexes are found; None takes all rows together. A spliced page needs its
+        rhythm strip, -1: where leads meet, the other rows jump.
+    qrs : list of (onsets, offsets), optional
+        Seconds, a pair of arrays a record, where complexes are known; X is then not looked at.
+    groups, level, n_bootstrap, seed
+        As in :func:`signal_lead_share`.
+
+    Returns
+    -------
+    DataFrame
+        Index ``wave`` ("P", "QRS", "T", "rest"); ``share``, ``ci_low``, ``ci_high``,
+        ``n_records`` (records in which complexes were found), and ``time``, the share of the
+        record's time: an attribution that is blind to waves has ``share`` equal to it.
+
+    Notes
+    -----
+    QRS is measured; P is the 240 ms in front of it and T the 360 ms behind it, less what the next
+    beat's P and QRS take.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.explain import wave_share
+    >>> maps = np.zeros((2, 1, 1000))
+    >>> maps[:, 0, 450:550] = 1.0
+    >>> table = wave_share(maps, maps, 500, qrs=[([0.9], [1.1])] * 2)
+    >>> table["share"].tolist()
+    [0.0, 1.0, 0.0, 0.0]
+    """
+    maps = np.abs(_maps("wave_share", maps)).sum(axis=1)
+    X = np.asarray(X)
+    if len(X) != len(maps) or X.shape[-1] != maps.shape[-1]:
+        raise ValueError(f"wave_share: X of shape {X.shape} does not fit the maps.")
+    mass = np.full((len(maps), len(WAVES)), np.nan)
+    time = np.full_like(mass, np.nan)
+    for i, size in enumerate(maps):
+        onsets, offsets = _complexes(X[i], fs, lead) if qrs is None else qrs[i]
+        if not len(onsets):
+            continue
+        wave = wave_labels(onsets, offsets, fs, maps.shape[1])
+        mass[i] = np.bincount(wave, weights=size, minlength=len(WAVES))
+        time[i] = np.bincount(wave, minlength=len(WAVES))
+    table = _shares(mass, WAVES, "wave", groups, level, n_bootstrap, seed)
+    found = np.isfinite(time).all(axis=1)
+    table["time"] = (time[found] / maps.shape[1]).mean(axis=0) if found.any() else np.nan
+    return table
+
+
+def wave_labels(onsets, offsets, fs, n_samples):
+    """Wave of each sample, as a position in ``WAVES``.
+
+    Parameters
+    ----------
+    onsets, offsets : array-like of shape (n_beats,)
+        Of the QRS, in seconds.
+    fs : float
+    n_samples : int
+
+    Returns
+    -------
+    ndarray of int, shape (n_samples,)
+    """
+    out = np.full(n_samples, WAVES.index("rest"))
+
+    def fill(starts, stops, wave):
+        for start, stop in zip(starts, stops):
+            a, b = np.clip([round(start * fs), round(stop * fs)], 0, n_samples)
+            out[a:b] = WAVES.index(wave)
+
+    onsets, offsets = np.asarray(onsets, dtype=float), np.asarray(offsets, dtype=float)
+    # Later ones win: a P wave ends the T wave before it, a complex ends both.
+    fill(offsets, offsets + T_SECONDS, "T")
+    fill(onsets - P_SECONDS, onsets, "P")
+    fill(onsets, offsets, "QRS")
+    return out
+
+
+def plot_attribution(signal, values, fs, *, layout=None, ax=None, title=None):
+    """Draw a record as on the printed page, coloured by the size of its attribution.
+
+    Parameters
+    ----------
+    signal, values : array-like of shape (n_rows, n_samples)
+        Millivolt, and a map of :func:`attribute`.
+    fs : float
+    layout : {"3x4+II", "3x4"} or list of str, optional
+        As in :func:`signal_lead_share`.
+    ax : matplotlib Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+        from matplotlib.collections import LineCollection
+    except ImportError as error:
+        raise ImportError(
+            "plot_attribution needs matplotlib: pip install 'crtkit[plots]'."
+        ) from error
+    signal, size = np.asarray(signal, dtype=float), np.abs(np.asarray(values, dtype=float))
+    n_rows, n_samples = signal.shape
+    if ax is None:
+        _, ax = plt.subplots(figsize=(11, 1.2 + 1.3 * n_rows))
+    # Summed over 40 ms: single samples are too thin to see.
+    kernel = np.ones(max(1, round(0.04 * fs)))
+    size = np.stack([np.convolve(row, kernel, mode="same") for row in size])
+    top = np.quantile(size, 0.995) or 1.0
+    time = np.arange(n_samples) / fs
+    spacing = max(2.5, 1.1 * float(np.ptp(signal, axis=1).max()))
+    for name, row, start, stop in lead_windows(layout, n_rows, n_samples):
+        level = -row * spacing
+        points = np.column_stack([time[start:stop], signal[row, start:stop] + level])
+        lines = LineCollection(
+            np.stack([points[:-1], points[1:]], axis=1), cmap="inferno_r", linewidths=1.3
+        )
+        # The palest colours of the map would vanish on white.
+        lines.set_array(0.15 + 0.85 * np.minimum(size[row, start : stop - 1] / top, 1))
+        lines.set_clim(0, 1)
+        ax.add_collection(lines)
+        ax.text(time[start] + 0.05, level + 0.42 * spacing, name, fontsize=8, va="top")
+        if start:
+            ax.axvline(time[start], color="0.9", lw=0.6, zorder=0)
+    ax.set_xlim(0, n_samples / fs)
+    ax.set_ylim(-(n_rows - 0.5) * spacing, 0.5 * spacing)
+    ax.set_xlabel("Time (s)")
+    ax.set_yticks([])
+    bar = ax.figure.colorbar(lines, ax=ax, fraction=0.02, pad=0.01)
+    bar.set_label("|attribution|, relative", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    if title:
+        ax.set_title(title, fontsize=10)
+    return ax
+
+
+def _maps(who, maps):
+    maps = np.asarray(maps, dtype=float)
+    if maps.ndim == 2:
+        maps = maps[:, None]
+    if maps.ndim != 3 or not len(maps):
+        raise ValueError(
+            f"{who} expects maps of shape (n_records, n_leads, n_samples), got {maps.shape}."
+        )
+    return maps
+
+
+def _complexes(record, fs, lead):
+    """QRS onsets and offsets of a record in seconds; none where they cannot be measured."""
+    record = record if record.ndim == 2 else record[None]
+    rows = record if lead is None else record[[lead]]
+    beat = median_beat(rows, fs)
+    if not beat.beat.size:
+        return [], []
+    bounds = qrs_bounds(beat.beat, fs, beat.fiducial, beat.residual)
+    if not np.isfinite([bounds.onset, bounds.offset]).all():
+        return [], []
+    shift = (beat.positions - beat.fiducial) / fs
+    return shift + bounds.onset / fs, shift + bounds.offset / fs
+
+
+def _shares(mass, names, index, groups, level, n_bootstrap, seed):
+    """Mean share of each column with an interval by patient."""
+    groups = np.arange(len(mass)) if groups is None else np.asarray(groups)
+    if len(groups) != len(mass):
+        raise ValueError(f"Got {len(groups)} groups for {len(mass)} maps.")
+    total = mass.sum(axis=1)
+    kept = np.isfinite(total) & (total > 0)
+    out = pd.DataFrame(index=pd.Index(names, name=index))
+    if not kept.any():
+        return out.assign(share=np.nan, ci_low=np.nan, ci_high=np.nan, n_records=0)
+    share = mass[kept] / total[kept, None]
+    _, patient = np.unique(groups[kept], return_inverse=True)
+    sums = np.stack([np.bincount(patient, weights=column) for column in share.T])
+    counts = np.bincount(patient)
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(counts), size=(n_bootstrap, len(counts)))
+    means = sums[:, drawn].sum(axis=2) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return out.assign(share=share.mean(axis=0), ci_low=low, ci_high=high, n_records=int(kept.sum()))
