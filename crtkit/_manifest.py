@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -51,12 +52,13 @@ def read_manifest(
         CSV or Parquet (by its suffix), or the table itself.
     label, group : str
         Columns that hold the class and the patient of each record. Where every record is of
-        another patient, name a column that says so (its own identifier).
+        another patient, name a column that says so (its own identifier). Patients are read as
+        text from a CSV: 001 and 1 are two.
     image, signal, map : str, optional
         Columns that hold files, relative to the manifest's folder (or to ``root``). Images and
         maps stay paths. Signals are read here, by
         :func:`crtkit.readers.read_ecg`, to millivolt in the order I, II, III, aVR, aVL, aVF,
-        V1–V6; cells ``file.npy#row`` stay as they are.
+        V1–V6; cells ``file.npy#row`` stay as they are, and need ``fs``.
     covariates : sequence of str, optional
         Columns to keep beside them; by default all that are not named above. Leave out what is
         only known after the prediction (post-implantation values are the label itself).
@@ -109,8 +111,8 @@ columns ['qrs_duration_ms'])
 
     _choice("mixed_labels", mixed_labels, ("raise", "keep"))
     _choice("short", short, ("raise", "drop"))
-    table, folder, default_name = _read_table(manifest, root)
     files = {k: v for k, v in {"image": image, "signal": signal, "map": map}.items() if v}
+    table, folder, default_name = _read_table(manifest, root, [group, *files.values()])
     _check_columns(table, {"label": label, "group": group, **files}, covariates)
     _check_labels(table, label, group, classes, mixed_labels)
     used = {label, group, *files.values()}
@@ -157,7 +159,7 @@ def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"read_manifest expects {name} to be one of {allowed}, got {value!r}.")
 
 
-def _read_table(manifest, root) -> tuple[pd.DataFrame, Path | None, str]:
+def _read_table(manifest, root, as_text) -> tuple[pd.DataFrame, Path | None, str]:
     if isinstance(manifest, pd.DataFrame):
         folder = Path(root) if root is not None else None
         return manifest.reset_index(drop=True), folder, "manifest"
@@ -168,7 +170,9 @@ def _read_table(manifest, root) -> tuple[pd.DataFrame, Path | None, str]:
     if suffix not in (".csv", ".parquet"):
         raise ValueError(f"A manifest is .csv or .parquet, got {path.name!r}.")
     try:
-        table = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+        # Patient 001 is not patient 1, and file 001 not file 1: numbers are not guessed from text.
+        text = dict.fromkeys(as_text, str)
+        table = pd.read_csv(path, dtype=text) if suffix == ".csv" else pd.read_parquet(path)
     except ImportError as error:
         raise ImportError(
             "Reading Parquet needs pyarrow: pip install 'crtkit[parquet]'."
@@ -185,6 +189,16 @@ def _check_columns(table: pd.DataFrame, roles: Mapping[str, str], covariates) ->
         raise ValueError(
             f"The manifest lacks {', '.join(missing)}; its columns are {list(table.columns)}."
         )
+    named = [*roles.values(), *(covariates or ())]
+    twice = sorted({column for column in named if named.count(column) > 1})
+    if twice:
+        raise ValueError(
+            f"The column(s) {twice} are named for two things. The label, the patient, a file and a "
+            "covariate are different columns; a label among the covariates would predict itself."
+        )
+    repeated = sorted({column for column in named if list(table.columns).count(column) > 1})
+    if repeated:
+        raise ValueError(f"The manifest has the column(s) {repeated} more than once.")
     if not len(table):
         raise ValueError("The manifest has no rows.")
 
@@ -196,6 +210,14 @@ def _check_labels(table, label, group, classes, mixed_labels) -> None:
             raise ValueError(
                 f"{len(empty)} row(s) have no {role} in column {column!r}, first at row "
                 f"{empty[0]} (counted from 0). Fill them in, or leave those records out."
+            )
+    patients = table[group]
+    if not pd.api.types.is_numeric_dtype(patients):
+        spaced = [p for p in patients.unique() if isinstance(p, str) and p != p.strip()]
+        if spaced:
+            raise ValueError(
+                f"{len(spaced)} patient identifier(s) begin or end with a space, for example "
+                f"{spaced[:5]}: one patient could stand under two names. Strip them."
             )
     found = set(table[label].unique().tolist())
     if isinstance(table[label].dtype, pd.CategoricalDtype) and classes is None:
@@ -245,7 +267,7 @@ def _check_files(paths: Mapping[str, list[str]]) -> None:
             f"{len(missing)} file(s) of the manifest are missing:{_named(missing)}"
         )
     for modality, cells in paths.items():
-        seen = pd.Series([os.path.normpath(cell) for cell in cells])
+        seen = pd.Series([_identity(cell) for cell in cells])
         twice = seen[seen.duplicated()].unique().tolist()
         if twice:
             raise ValueError(
@@ -266,6 +288,19 @@ def _exists(cell: str) -> bool:
     return os.path.isfile(path) or os.path.isfile(f"{path}.hea")
 
 
+def _identity(cell: str) -> str:
+    """The record behind a cell: links followed, a WFDB record's header for any of its files."""
+    path, row = (
+        (cell.rpartition("#")[0], cell[cell.rindex("#") :]) if ".npy#" in cell else (cell, "")
+    )
+    path = os.path.realpath(path)
+    stem, suffix = os.path.splitext(path)
+    for header in (path, f"{path}.hea", f"{stem}.hea" if suffix in (".dat", ".mat") else ""):
+        if header.endswith(".hea") and os.path.isfile(header):
+            return header
+    return path + row
+
+
 def _read_signals(cells, fs, duration, short, cache_dir, name):
     """Cells, kept positions and info of a column of ECG files."""
     from crtkit._leads import LEADS_12
@@ -273,8 +308,7 @@ def _read_signals(cells, fs, duration, short, cache_dir, name):
 
     lazy = sum(".npy#" in cell for cell in cells)
     if lazy == len(cells):
-        # Rows of a file are taken as they are: millivolt, in the standard order.
-        return cells, np.arange(len(cells)), {"sampling_rate": fs, "lead_names": list(LEADS_12)}
+        return cells, np.arange(len(cells)), _info_of_rows(cells, fs, duration)
     if lazy:
         raise ValueError(
             f"The signal column mixes {lazy} 'file.npy#row' cell(s) with {len(cells) - lazy} ECG "
@@ -310,8 +344,36 @@ def _read_signals(cells, fs, duration, short, cache_dir, name):
         if not kept:
             raise ValueError(f"None of {len(cells)} signals is {duration:g} s long.")
 
-    stored = store_arrays(signals(), cache_dir, f"{name}-signals")
+    # Another reading of the same manifest must not replace the file behind a living cohort.
+    stamps = [(cell, _stamp(cell)) for cell in cells]
+    key = hashlib.sha256(repr((stamps, rate, duration, short)).encode()).hexdigest()[:12]
+    stored = store_arrays(signals(), cache_dir, f"{name}-{key}-signals")
     return stored, np.array(kept), {"sampling_rate": rate, "lead_names": list(LEADS_12)}
+
+
+def _stamp(cell: str) -> tuple[int, int]:
+    status = os.stat(_identity(cell))
+    return status.st_mtime_ns, status.st_size
+
+
+def _info_of_rows(cells, fs, duration) -> dict[str, Any]:
+    """What is known of signals given as rows of ``.npy`` files, which are taken as they are."""
+    from crtkit._leads import LEADS_12
+    from crtkit._rows import Rows
+
+    rows = Rows.from_cells(cells)
+    if rows.ndim not in (2, 3) or rows.dtype.kind != "f":
+        raise ValueError(
+            "Signals in .npy files are (n_records, n_leads, n_samples), floating, in millivolt; "
+            f"got rows of shape {rows.row_shape}, {rows.dtype}."
+        )
+    if fs is None or duration is not None:
+        raise ValueError(
+            "Cells 'file.npy#row' carry no sampling rate and are not cropped: pass fs= (their own "
+            "rate, in Hz; --fs on the command line), and no duration."
+        )
+    twelve = rows.ndim == 3 and rows.shape[1] == len(LEADS_12)
+    return {"sampling_rate": float(fs), "lead_names": list(LEADS_12) if twelve else None}
 
 
 class _TooShortError(ValueError):

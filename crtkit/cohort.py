@@ -7,6 +7,7 @@ import html
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -289,7 +290,9 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
         if not len(X):
             raise ValueError("Found array with 0 sample(s): the table has no rows.")
         if isinstance(self.column, str) and X[self.column].dtype.kind not in "biuf":
-            return _stack(X[self.column].to_numpy(dtype=object, na_value=None), self.column)
+            cells = X[self.column].astype(object).where(X[self.column].notna(), None).to_numpy()
+            if not all(cell is None or isinstance(cell, Number) for cell in cells):
+                return _stack(cells, self.column)
         try:
             return X[self._names()].to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:

@@ -151,6 +151,11 @@ def test_select_names_the_missing_column(cohort):
         Select(["age", "signal"]).fit(cohort.X)
 
 
+def test_numbers_in_an_object_column_are_numbers():
+    X = pd.DataFrame({"age": pd.array([61, None, 70], dtype=object)})
+    np.testing.assert_array_equal(Select("age").fit_transform(X), [[61.0], [np.nan], [70.0]])
+
+
 def test_paths_come_out_as_plain_strings():
     X = pd.DataFrame({"image": pd.array(["a.jpg", "b.jpg"], dtype="string")})
     out = Select("image").fit_transform(X)

@@ -60,16 +60,36 @@ def test_large_signals_go_to_a_file(manifest, monkeypatch, tmp_path_factory):
         spilled = read_manifest(manifest, signal="file", cache_dir=cache_dir, **ROLES)
         assert ".npy#" in spilled.X["signal"][0]
         assert spilled.fingerprint() == small.fingerprint()
-    assert [path.name for path in folder.iterdir()] == ["cohort-signals.npy"]
+    half = read_manifest(manifest, signal="file", cache_dir=folder, duration=1.0, **ROLES)
+    assert len(list(folder.glob("cohort-*-signals.npy"))) == 2
+    assert Select("signal").fit_transform(half.X).shape[2] == 500
+    # The second reading left the first cohort's file alone.
+    assert spilled.fingerprint() == small.fingerprint()
 
 
 def test_rows_of_a_file_stay_lazy(make_table, tmp_path):
     table = make_table()
     np.save(tmp_path / "all.npy", np.zeros((12, 12, 100), np.float32))
     table["cell"] = [f"all.npy#{i}" for i in range(12)]
-    cohort = read_manifest(table, signal="cell", root=tmp_path, fs=500, **ROLES)
+    options = {"signal": "cell", "root": tmp_path, **ROLES}
+    cohort = read_manifest(table, fs=500, **options)
     assert cohort.X["signal"][5].endswith("all.npy#5")
     assert cohort.info["sampling_rate"] == 500
+    assert cohort.info["lead_names"] == list(LEADS_12)
+    for wrong in ({}, {"fs": 500, "duration": 0.1}):
+        with pytest.raises(ValueError, match="carry no sampling rate and are not cropped"):
+            read_manifest(table, **options, **wrong)
+    with pytest.raises(ValueError, match="12 rows, but a cell asks for row 99"):
+        read_manifest(table.replace("all.npy#3", "all.npy#99"), fs=500, **options)
+    np.save(tmp_path / "all.npy", np.zeros((12, 12), np.int16))
+    with pytest.raises(ValueError, match="floating, in millivolt"):
+        read_manifest(table, fs=500, **options)
+
+
+def test_identifiers_are_not_read_as_numbers(tmp_path):
+    (tmp_path / "c.csv").write_text("id,y\n001,a\n1,b\n002,a\n2,b\n")
+    cohort = read_manifest(tmp_path / "c.csv", label="y", group="id")
+    assert cohort.groups.tolist() == ["001", "1", "002", "2"]
 
 
 def test_crops_resamples_and_counts_what_is_left_out(make_table, make_wfdb):
@@ -123,6 +143,12 @@ def _changed(column, row, value):
         (None, {"classes": ["no", "yes", "maybe"]}, r"class\(es\) \['maybe'\] have no rows"),
         (_changed("file", 1, "r0"), {}, "occur more than once"),
         (_changed("file", 1, "./r0"), {}, "occur more than once"),
+        (_changed("file", 1, "r0.hea"), {}, "occur more than once"),
+        (_changed("file", 1, "r0.dat"), {}, "occur more than once"),
+        (_changed("patient", 1, "p0 "), {}, "begin or end with a space, for example"),
+        (None, {"covariates": ["response"]}, "named for two things"),
+        (None, {"group": "response"}, "named for two things"),
+        (lambda t: pd.concat([t, t["response"]], axis=1), {}, "more than once"),
         (_changed("response", 0, "yes"), {}, r"carry several labels, for example \['p0'\]"),
         (_changed("response", 3, None), {}, "1 row.s. have no label.*row 3"),
         (_changed("patient", 2, None), {}, "1 row.s. have no patient.*row 2"),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit.cohort import Cohort, read_manifest
+from crtkit.readers.wfdb import parse_comments
 
 # SNOMED CT codes of the Challenge (Reyna et al. 2021, table of scored and unscored diagnoses).
 LABELS = {
@@ -44,7 +45,8 @@ def load_physionet(
         Folder with ``.hea`` files, at any depth. By default ``ecg12_physionet2021`` in the folder
         that the environment variable ``CRTKIT_DATA`` names.
     label : str or iterable of str
-        A key of ``LABELS`` or SNOMED CT codes: 1 where a record carries one of them, else 0.
+        A key of ``LABELS``, or one or several SNOMED CT codes: 1 where a record carries one of
+        them, else 0.
     duration : float
         Seconds kept of each record, from its start; shorter records are left out and counted.
     fs : float
@@ -116,6 +118,8 @@ def _folder(path) -> Path:
 
 
 def _codes(label) -> set[str]:
+    if isinstance(label, str) and label.isdigit():
+        return {label}
     if isinstance(label, str):
         if label not in LABELS:
             raise ValueError(
@@ -131,19 +135,15 @@ def _codes(label) -> set[str]:
 
 def _row(header: Path, codes: set[str]) -> dict[str, object]:
     """One record's row, from the comment lines of its header (the signal is read later)."""
-    fields = {}
-    for line in header.read_text(encoding="utf-8", errors="replace").splitlines():
-        key, _, value = line.lstrip("# ").partition(":")
-        if line.startswith("#") and value:
-            fields[key.strip().lower()] = value.strip()
-    if "dx" not in fields:
+    lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
+    fields = parse_comments(line.lstrip("# ") for line in lines if line.startswith("#"))
+    if "diagnoses" not in fields:
         raise ValueError(f"{header} has no '#Dx:' line with SNOMED CT codes.")
-    diagnoses = {code.strip() for code in fields["dx"].split(",")}
     sex = fields.get("sex", "").lower()[:1]
     return {
         "file": str(header.with_suffix("")),
         "record": header.stem,
-        "label": int(bool(diagnoses & codes)),
-        "age": pd.to_numeric(fields.get("age"), errors="coerce"),
+        "label": int(bool(codes & set(fields["diagnoses"]))),
+        "age": fields.get("age", np.nan),
         "male": {"m": 1.0, "f": 0.0}.get(sex, np.nan),
     }

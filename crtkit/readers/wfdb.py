@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,10 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
     return ECG(signal, float(record.fs), tuple(record.sig_name), fields, "wfdb")
 
 
-def _fields(record, identifiers: bool) -> dict[str, Any]:
+def parse_comments(comments: Iterable[str]) -> dict[str, Any]:
+    """Age (years, NaN where it is no number), sex and SNOMED CT codes of a header's comments."""
     fields: dict[str, Any] = {}
-    for comment in record.comments or ():
+    for comment in comments:
         key, _, value = str(comment).partition(":")
         name = _COMMENTS.get(key.strip().lower())
         if name is not None:
@@ -70,7 +72,15 @@ def _fields(record, identifiers: bool) -> dict[str, Any]:
     if "diagnoses" in fields:
         fields["diagnoses"] = [code.strip() for code in fields["diagnoses"].split(",")]
     if "age" in fields:
-        fields["age"] = float(fields["age"]) if fields["age"].isdigit() else float("nan")
+        try:
+            fields["age"] = float(fields["age"])
+        except ValueError:
+            fields["age"] = float("nan")
+    return fields
+
+
+def _fields(record, identifiers: bool) -> dict[str, Any]:
+    fields = parse_comments(record.comments or ())
     if identifiers:
         fields["record_name"] = record.record_name
         fields["comments"] = list(record.comments or ())
