@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import mori2025
+from benchmarks import he2021, he2023, mori2025
 
-STUDIES = {"mori2025": mori2025}
+STUDIES = {"mori2025": mori2025, "he2023": he2023, "he2021": he2021}
 
 
 def parser():
@@ -24,7 +24,10 @@ def parser():
             help="manifest (.csv, .parquet) of a cohort, a folder of PhysioNet Challenge records, "
             "or one of ECG report pages (labels.csv); without it the simulated cohort",
         )
-        sub.add_argument("--label", help="label column of the manifest, or diagnosis of a folder")
+        sub.add_argument(
+            "--label",
+            help="label column of the manifest, or diagnosis (or SNOMED CT code) of a folder",
+        )
         sub.add_argument("--group", default="patient", help="patient column of the manifest")
         sub.add_argument("--signal", help="ECG file column of the manifest (default: signal)")
         sub.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
@@ -38,6 +41,8 @@ def parser():
             "--random-state", type=int, default=0, help="of the simulated cohort, splits and models"
         )
         getattr(module, "add_arguments", lambda sub: None)(sub)  # what only this study has
+        if hasattr(module, "add_options"):
+            module.add_options(sub)
         sub.set_defaults(run=module.run)
     return main
 
@@ -46,8 +51,9 @@ def main(arguments=None):
     """Run one study; bad input ends with its message, not with a traceback."""
     options = parser().parse_args(arguments)
     try:
+        options.out.mkdir(parents=True, exist_ok=True)
         options.run(options)
-    except (ValueError, FileNotFoundError, FileExistsError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -54,10 +54,12 @@ def load_cohort(options, study):
 
 
 def journal_path(options):
-    """Where finished fits are kept; a finished or interrupted run is not overwritten unasked."""
+    """Where finished fits are kept; those of an earlier run are set aside, not lost."""
     path = options.out / "journal.jsonl"
     if path.exists() and not options.resume:
-        kept = path.with_suffix(".jsonl.bak")
+        number = 1
+        while (kept := path.with_suffix(f".jsonl.{number}")).exists():
+            number += 1
         path.replace(kept)
         print(f"starting anew; the earlier run's fits are kept in {kept.name}", file=sys.stderr)
     return path

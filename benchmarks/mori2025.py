@@ -193,6 +193,9 @@ def table1(output, cohort):
     table = cohort.X.loc[first, [c for c in numeric if names is None or c in names]]
     if "outcome" in cohort.info:  # simulated patients have the paper's rows after implantation
         table = table.join(cohort.info["outcome"])
+    if not len(table.columns):
+        output.text("Table 1. Baseline characteristics", ["The cohort has no clinical columns."])
+        return
     y = cohort.y[first]
     name = cohort.info.get("label", "the positive class")
     titles = {c: {0: f"not {name}", 1: name}.get(c, str(c)) for c in np.unique(y).tolist()}
@@ -206,15 +209,13 @@ def table1(output, cohort):
         labels=classes,
         numbers=False,
     )
-    printed = study.PUBLISHED_TABLE1.reindex(
-        [study.TABLE1_ROWS.get(variable, "") for variable in ours.index]
-    )
-    for column in ("nonresponder", "responder", "p"):
-        ours[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
-    note = (
-        "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction. "
-        "Published: 103 non-responders, 182 responders."
-    )
+    note = "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction."
+    if "respon" in str(name).lower():  # the paper's groups stand only beside groups of that kind
+        rows = [study.TABLE1_ROWS.get(variable, "") for variable in ours.index]
+        printed = study.PUBLISHED_TABLE1.reindex(rows)
+        for column in ("nonresponder", "responder", "p"):
+            ours[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
+        note += " Published: 103 non-responders, 182 responders."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
 
 
@@ -296,8 +297,8 @@ def _mean_sd(values, metric):
     if not len(valid):
         return MISSING
     factor, digits = (1, 3) if metric == "roc_auc" else (100, 1)
-    sd = valid.std(ddof=1) * factor if len(valid) > 1 else 0.0
-    text = f"{valid.mean() * factor:.{digits}f} ± {sd:.{digits}f}"
+    sd = f"{valid.std(ddof=1) * factor:.{digits}f}" if len(valid) > 1 else MISSING
+    text = f"{valid.mean() * factor:.{digits}f} ± {sd}"
     return text if len(valid) == len(values) else f"{text} ({len(valid)} of {len(values)} seeds)"
 
 

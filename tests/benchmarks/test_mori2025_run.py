@@ -134,3 +134,31 @@ def test_signals_without_quality_are_left_out_and_counted(make_signals):
     cohort, flow = mori2025.leave_out_unusable(ck.Cohort(X, [0, 1] * 3, range(6), info))
     assert len(cohort) == 5
     assert [count for _, count in flow] == [7, -1, -1, 5]
+
+
+def test_a_cohort_without_clinical_columns_still_has_its_tables(tmp_path, capsys):
+    simulated = ck.datasets.make_cohort("mori2025", n_patients=24, random_state=0)
+    np.save(tmp_path / "signals.npy", np.stack(simulated.X["signal"]))
+    table = pd.DataFrame(
+        {
+            "patient": simulated.groups,
+            "ecg": [f"signals.npy#{i}" for i in range(24)],
+            "responder": simulated.y,
+        }
+    )
+    table.to_csv(tmp_path / "bare.csv", index=False)
+    arguments = ["mori2025", "--data", str(tmp_path / "bare.csv"), "--signal", "ecg"]
+    out = ["--seeds", "1", "--out", str(tmp_path / "out")]
+    assert main([*arguments, *out]) == 2
+    assert "--fs" in capsys.readouterr().err
+    assert main([*arguments, "--fs", "500", *out]) == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "no clinical columns" in report
+    row = pd.read_csv(tmp_path / "out" / "table2.csv", index_col="model").loc["LightGBM"]
+    assert row["AUC"].endswith("± –")  # one seed has no SD
+
+
+def test_the_output_folder_is_checked_before_anything_is_fitted(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["mori2025", "--quick", "--out", str(tmp_path / "file" / "x")]) == 2
+    assert "error:" in capsys.readouterr().err
