@@ -1,0 +1,351 @@
+"""Response to CRT from ECG spectrograms (He et al. 2023): Tables 1 and 2, Figure 2, and transfer.
+
+Goals: the paper's tables in the paper's form, by patient, its printed figures and the clinical
+rules beside ours, and an answer with an interval to "does transfer from MIT-BIH help?". Not a goal:
+the paper's own figures, whose patients are private.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import crtkit as ck
+from benchmarks._results import environment, markdown_table, write_json
+from benchmarks._study import Output, journal_path, load_cohort, stated
+from benchmarks.mori2025 import leave_out_unusable
+from crtkit.neural import read_card
+from crtkit.signals import LEADS_12, Resampler, segment_beats
+from crtkit.signals.stft import spectrogram
+from crtkit.statistics import baseline_table
+from crtkit.studies import he2023 as study
+
+FOLDS = 5
+#: A ResNet-18 of width 8 that two cores pretrained; its card says on which records and how well.
+WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
+METRICS = {"accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity"}
+TRANSFER = {"roc_auc": "AUC", "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy"}
+MISSING = "–"
+NOT_RUN = "not run"
+
+
+def add_options(sub):
+    """Options of this study alone.
+
+    Parameters
+    ----------
+    sub : ArgumentParser
+    """
+    sub.add_argument(
+        "--weights",
+        type=Path,
+        nargs="*",
+        help="networks pretrained by benchmarks.mitbih_pretraining (depth, width, picture and "
+        "window come from their cards); default: the small one of benchmarks/results; nothing "
+        "after --weights: no pretrained models",
+    )
+    sub.add_argument("--depths", type=int, nargs="+", choices=study.DEPTHS, help="default: 18")
+    sub.add_argument("--unit", choices=("record", "beat"), default="record")
+    sub.add_argument("--leads", choices=study.LEADS, default="page", help="combination of leads")
+    sub.add_argument("--epochs", type=int, help=f"default: {study.NETWORK['max_epochs']}")
+
+
+def run(options):
+    """Run the study as the command line asks, and print Table 2 and where the files are.
+
+    Parameters
+    ----------
+    options : Namespace
+        From ``benchmarks.__main__``, with those of :func:`add_options`.
+    """
+    start = time.perf_counter()
+    cohort, _ = leave_out_unusable(load_cohort(options, "he2023"))
+    weights, settings = pretrained(options)
+    if options.epochs or options.quick:
+        settings["network"] = {"max_epochs": options.epochs or 1}
+    if options.quick:
+        settings["size"] = (16, 16)  # a network of convolutions reads any size
+    prepared = prepare(cohort, options.unit)
+    n_leads = ck.Select("signal").fit_transform(prepared.X.iloc[:1]).shape[1]
+    models = study.pipelines(
+        fs=study.FS, unit="beat", leads=options.leads, n_leads=n_leads, weights=weights, **settings
+    )
+    missing = [c for c in ("lvef", "qrs_duration_ms", "lbbb") if c not in cohort.X]
+    if missing:  # open data have no ejection fraction
+        del models["Guideline"]
+    seeds = options.seeds or 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = ck.evaluate(
+        models,
+        prepared,
+        cv=FOLDS,
+        seeds=seeds,
+        n_jobs=options.n_jobs,
+        threads_per_fit=1 if options.quick else None,
+        random_state=options.random_state,
+        journal=journal_path(options),
+    )
+    output = Output(options.out, "he2023", stated(cohort))
+    if not missing or "outcome" in cohort.info:
+        table1(output, cohort)
+    text = table2(output, result, seeds, missing)
+    transfer(output, result, cohort)
+    figure2(output, cohort, prepared)
+    output.text("What this run was", described(options, weights, settings))
+    output.text("What to know about the printed figures", study.REMARKS)
+    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
+    report = output.report()
+    write_json(
+        options.out / "results.json",
+        {
+            "study": "he2023",
+            "patients": stated(cohort),
+            "data_sha256": cohort.fingerprint(),
+            "seeds": seeds,
+            "folds": FOLDS,
+            "unit": options.unit,
+            "leads": options.leads,
+            "random_state": options.random_state,
+            "cards": {str(depth): read_card(path) for depth, path in weights.items()},
+            "settings": result.info,
+            "environment": environment(),
+            "seconds": round(time.perf_counter() - start, 1),
+            "tables": output.tables,
+            "per_fold": result.per_fold().reset_index(),
+        },
+    )
+    print(f"\n{stated(cohort)}\n\nTable 2, mean ± SD over folds\n\n{text}\n")
+    print(f"Report, tables, figures and results.json are in {report.parent}/")
+
+
+def pretrained(options):
+    """Weights by depth, and the settings of networks that go with them.
+
+    Returns
+    -------
+    weights : dict of int to Path
+    settings : dict
+        ``depths, width, size, stft`` for :func:`crtkit.studies.he2023.pipelines`.
+
+    Raises
+    ------
+    ValueError
+        Weights without a card, or whose cards differ in width, picture or window.
+    """
+    paths = options.weights
+    if paths is None:
+        paths = [WEIGHTS] if WEIGHTS.is_file() else []
+    cards = {path: read_card(path) for path in paths}
+    bare = [p.name for p, card in cards.items() if not {"depth", "width", "size"} <= set(card)]
+    if bare:
+        raise ValueError(f"{bare} have no card that tells their network: pretrain them anew.")
+    keys = ("width", "size", "stft")
+    if len({tuple(str(card[key]) for key in keys) for card in cards.values()}) > 1:
+        raise ValueError("The cards of --weights differ in width, size or stft: run them apart.")
+    card = next(iter(cards.values()), {"width": 8, "size": 48, "stft": study.STFT})
+    weights = {card["depth"]: path for path, card in cards.items()}
+    depths = options.depths or sorted(weights) or [18]
+    settings = {"width": card["width"], "size": (card["size"],) * 2, "stft": card["stft"]}
+    return weights, {"depths": tuple(depths), **settings}
+
+
+def prepare(cohort, unit):
+    """Cut records to beats once, for all models: nothing is learned from them.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    unit : {"record", "beat"}
+        The median beat of each record, or every beat.
+
+    Returns
+    -------
+    Cohort
+        Beats at 360 Hz, of 512 samples.
+    """
+    signals = ck.Select("signal").fit_transform(cohort.X)
+    rate = cohort.info["sampling_rate"]
+    if rate != study.FS:
+        signals = Resampler(fs_in=rate, fs_out=study.FS).fit_transform(signals)
+    info = {**cohort.info, "sampling_rate": study.FS}
+    if unit == "record":
+        signals = study.representative_beats(signals)
+    cells = pd.Series(list(np.asarray(signals)), index=cohort.X.index, dtype=object)
+    prepared = ck.Cohort(cohort.X.assign(signal=cells), cohort.y, cohort.groups, info)
+    return prepared if unit == "record" else segment_beats(prepared, beats="detected")
+
+
+def table1(output, cohort):
+    """Table 1: baseline characteristics, the published beside them; counts by t-test as printed."""
+    names = [name for name in study.TABLE1_ROWS if name in cohort.X]
+    first = ~pd.Series(cohort.groups).duplicated().to_numpy()
+    y = cohort.y[first]
+    no, yes = np.unique(y).tolist()
+    labels = {
+        no: f"Non-response (n = {(y == no).sum()})",
+        yes: f"Response (n = {(y == yes).sum()})",
+    }
+    ours = baseline_table(
+        cohort.X.loc[first, names].reset_index(drop=True),
+        y,
+        continuous="mean_sd",
+        categorical="t",
+        labels=labels,
+        numbers=False,
+    )
+    printed = study.PUBLISHED_TABLE1.reindex([study.TABLE1_ROWS[name] for name in ours.index])
+    for column in ("overall", "responder", "nonresponder", "p"):
+        ours[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
+    note = (
+        "Mean ± SD or n (%). Student's t, also for counts, as the paper's p-values are. "
+        "Published: 46 responders, 25 non-responders."
+    )
+    output.table("table1", "Table 1. Baseline characteristics", ours, note)
+
+
+def table2(output, result, seeds, missing):
+    """Table 2: every published figure beside ours; reference rows below."""
+    folds = result.per_fold().groupby(level="model", sort=False)
+    mean, sd = folds.mean(), folds.std(ddof=1)
+    summary = result.summary()["roc_auc"]
+    printed = {_name(*key): row for key, row in study.PUBLISHED.iterrows()}
+    rows = {}
+    for model in dict.fromkeys([*printed, *result.models]):
+        row = {}
+        for metric, title in METRICS.items():
+            row[f"{title} published"] = (
+                _published(printed[model], metric) if model in printed else MISSING
+            )
+            row[title] = _mean_sd(mean, sd, model, metric)
+        row["AUC"] = _mean_sd(mean, sd, model, "roc_auc")
+        row["AUC, 95 % interval by patient"] = (
+            f"{summary.loc[model, 'ci_low']:.3f} to {summary.loc[model, 'ci_high']:.3f}"
+            if model in summary.index
+            else MISSING
+        )
+        rows[model] = row
+    notes = [
+        f"Mean ± SD over {FOLDS} folds by patient"
+        + (f", {seeds} times." if seeds > 1 else ".")
+        + " Rows without published figures are ours, and clinical rules.",
+        *([f"Guideline left out: the cohort has no {', '.join(missing)}."] if missing else []),
+        *(f"Left out, {k}: {v}." for k, v in result.info.get("left_out", {}).items()),
+    ]
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    output.table("table2", "Table 2. Performance", table, " ".join(notes))
+    return markdown_table(table[[*METRICS.values(), "AUC"]])
+
+
+def transfer(output, result, cohort):
+    """Does transfer help? Each pretrained model against its general twin, on the same patients."""
+    rows = []
+    for twin in [m for m in result.models if f"{m}, pretrained" in result.models]:
+        table = result.compare(f"{twin}, pretrained", twin)
+        for metric, title in TRANSFER.items():
+            row = table.loc[metric]
+            low, high = row["ci_low"], row["ci_high"]
+            answer = "helps" if low > 0 else "harms" if high < 0 else "not shown"
+            rows.append(
+                {
+                    "model": twin,
+                    "metric": title,
+                    "pretrained": f"{row['mean_a']:.3f}",
+                    "general": f"{row['mean_b']:.3f}",
+                    "difference": f"{row['difference']:+.3f}",
+                    "95 % interval": f"{low:+.3f} to {high:+.3f}",
+                    "transfer": answer,
+                }
+            )
+    if not rows:
+        return
+    note = "Intervals draw patients again, the same for both models; fits are held fixed."
+    if cohort.info["source"] == "simulated":
+        note += " True of the simulation by construction: no answer about patients."
+    table = pd.DataFrame(rows).set_index("model")
+    output.table("transfer", "Does transfer from MIT-BIH help?", table, note)
+
+
+def figure2(output, cohort, prepared):
+    """Figure 2: spectrograms per lead of the first patient of either class, with their scale."""
+    import matplotlib.pyplot as plt
+
+    chosen = [int(np.flatnonzero(prepared.y == label)[0]) for label in np.unique(prepared.y)]
+    beats = np.asarray(ck.Select("signal").fit_transform(prepared.X.iloc[chosen]))
+    n_leads = beats.shape[1]
+    names = LEADS_12 if n_leads == 12 else [f"lead {k}" for k in range(n_leads)]
+    settings = {k: study.STFT[k] for k in ("window", "window_length", "max_frequency")}
+    images = spectrogram(beats, study.FS, hop_length=4, **settings)
+    low, high = study.PICTURE["db_range"]
+    across = min(6, n_leads)
+    down = -(-n_leads // across)
+    figure, axes = plt.subplots(
+        down * len(chosen), across, figsize=(2.0 * across + 1, 1.75 * down * len(chosen) + 0.8),
+        sharex=True, sharey=True, squeeze=False, layout="constrained",
+    )  # fmt: skip
+    name = cohort.info.get("label", "positive")
+    titles = [f"not {name}", str(name)]
+    for patient, title, rows in zip(images, titles, np.split(axes, len(chosen))):
+        rows[0, 0].annotate(
+            title, (0, 1.28), xycoords="axes fraction", fontsize=11, fontweight="bold"
+        )
+        for lead, ax in zip(range(n_leads), rows.ravel()):
+            shown = ax.imshow(
+                patient[lead],
+                origin="lower",
+                aspect="auto",
+                extent=(0, beats.shape[-1] / study.FS, 0, study.STFT["max_frequency"]),
+                vmin=low,
+                vmax=high,
+                cmap=study.PICTURE["colour_map"],
+            )
+            ax.set_title(names[lead], fontsize=9, pad=2)
+            ax.tick_params(labelsize=7)
+        for ax in rows.ravel()[n_leads:]:
+            ax.set_axis_off()
+    figure.supxlabel("Time (s)", fontsize=9)
+    figure.supylabel("Frequency (Hz)", fontsize=9)
+    figure.colorbar(shown, ax=axes, label="Amplitude (dB re 1 mV)", shrink=0.6)
+    figure.get_layout_engine().set(rect=(0, 0.04, 1, 0.95))
+    output.figure("figure2", "Figure 2. Spectrograms per lead", figure)
+
+
+def described(options, weights, settings):
+    """What was run, and what was not, in lines."""
+    lines = [
+        f"Unit: {'the median beat of each record' if options.unit == 'record' else 'every beat'}; "
+        f"twelve leads combined as {options.leads!r}.",
+        f"ResNets of depth {', '.join(map(str, settings['depths']))}, width {settings['width']}, "
+        f"{settings['size'][0]} px a lead, "
+        f"{settings.get('network', study.NETWORK)['max_epochs']} epochs, window "
+        f"{settings['stft']['window_length']} samples. "
+        f"Not run: depth {[d for d in study.DEPTHS if d not in settings['depths']]}.",
+    ]
+    for path in weights.values():
+        card = read_card(path)
+        figures = card["scores"]
+        lines.append(
+            f"Pretrained weights ResNet-{card['depth']}: {card['data']}, {card['set_up']}, "
+            f"{len(card['training_records'])} records, seed {card['seed']}; on held-out subjects "
+            f"accuracy {figures['accuracy']:.3f}, macro sensitivity "
+            f"{figures['macro sensitivity']:.3f}."
+        )
+    return lines if weights else [*lines, "No pretrained weights: the pretrained rows are absent."]
+
+
+def _name(model, training):
+    return model if training == "general" else f"{model}, pretrained"
+
+
+def _published(row, metric):
+    if pd.isna(row[f"{metric}_sd"]):
+        return f"{row[metric]:g}"
+    return f"{row[metric]:.3f} ± {row[f'{metric}_sd']:.3f}"
+
+
+def _mean_sd(mean, sd, model, metric):
+    if model not in mean.index:
+        return NOT_RUN
+    if pd.isna(mean.loc[model, metric]):
+        return MISSING
+    return f"{mean.loc[model, metric]:.3f} ± {sd.loc[model, metric]:.3f}"
