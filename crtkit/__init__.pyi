@@ -31,6 +31,7 @@ from .neural import (
     LSTMFCNClassifier as LSTMFCNClassifier,
     ResNet1dClassifier as ResNet1dClassifier,
     ResNetClassifier as ResNetClassifier,
+    SimCLR as SimCLR,
 )
 from .signals import (
     LeadFilter as LeadFilter,

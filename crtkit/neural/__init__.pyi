@@ -1,5 +1,6 @@
-from .augment import ImageAugment as ImageAugment
+from .augment import ImageAugment as ImageAugment, PageAugment as PageAugment
 from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
+from .cards import read_card as read_card
 from .ecgfm_classifier import ECGFMClassifier as ECGFMClassifier
 from .resnet import ResNetClassifier as ResNetClassifier
 from .sequence import (
@@ -7,5 +8,10 @@ from .sequence import (
     InceptionTimeClassifier as InceptionTimeClassifier,
     LSTMFCNClassifier as LSTMFCNClassifier,
     ResNet1dClassifier as ResNet1dClassifier,
+)
+from .simclr import (
+    ProjectionHead as ProjectionHead,
+    SimCLR as SimCLR,
+    nt_xent_loss as nt_xent_loss,
 )
 from .weights import read_weights as read_weights, save_weights as save_weights

@@ -145,9 +145,12 @@ class Progress(Callback):
         self.name = name
 
     def on_epoch_begin(self, net, **kwargs):
-        if len(net.history) == 1:
+        if getattr(self, "bar_", None) is None:
             total = net.max_epochs * net.n_batches_
-            self.bar_ = tqdm(total=total, desc=self.name, unit="batch", file=sys.stderr)
+            done = (len(net.history) - 1) * net.n_batches_  # of a run that is resumed
+            self.bar_ = tqdm(
+                total=total, initial=done, desc=self.name, unit="batch", file=sys.stderr
+            )
 
     def on_batch_end(self, net, training=False, **kwargs):
         if training:

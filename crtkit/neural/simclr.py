@@ -1,0 +1,406 @@
+"""SimCLR: an encoder of pages that is trained without labels."""
+
+import os
+import warnings
+from numbers import Integral, Real
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, check_memory
+
+from crtkit.neural._base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
+from crtkit.neural._batches import RecordDataset
+from crtkit.neural._engine import DTYPES, TrainingOptions
+from crtkit.neural._ntxent import NTXent, nt_xent_loss
+from crtkit.neural._pool import PagePaths, as_paths, fingerprints
+from crtkit.neural._pretrain import pretrain
+from crtkit.neural.augment import PageAugment
+from crtkit.neural.weights import file_hash, fit_weights, imagenet_file, read_weights
+
+__all__ = ["ProjectionHead", "SimCLR", "nt_xent_loss"]
+
+# Parameters that change how the work is done and not what comes out.
+_NOT_IN_KEY = ("checkpoint_dir", "memory", "cache_dir", "verbose", "random_state", "device")
+
+
+class ProjectionHead(torch.nn.Sequential):
+    """The two layers between embedding and loss, which are thrown away after pretraining.
+
+    Parameters
+    ----------
+    n_features : int
+        Of the embedding; the hidden layer has as many.
+    n_outputs : int
+        Of the projection.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from crtkit.neural import ProjectionHead
+    >>> ProjectionHead(64, 16)(torch.zeros(2, 64)).shape
+    torch.Size([2, 16])
+    """
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__(
+            torch.nn.Linear(n_features, n_features, bias=False),
+            torch.nn.BatchNorm1d(n_features),
+            torch.nn.ReLU(),
+            torch.nn.Linear(n_features, n_outputs),
+        )
+
+
+class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
+    """Pretrain a residual network on unlabelled pages [1]_.
+
+    Two views of every page, made by ``augment``, are pulled together and away from all other pages
+    of the batch (:func:`nt_xent_loss`). ``ResNetClassifier(backbone=SimCLR(...))`` pretrains on
+    each training fold; ``ResNetClassifier(backbone=FrozenEstimator(fitted))`` starts from a pool
+    that was pretrained on once.
+
+    Parameters
+    ----------
+    depth : {18, 34, 50, 101}, default=18
+        Number of layers.
+    width : int, default=64
+        Channels of the first stage; must be the classifier's.
+    projection_dim : int, default=128
+        Features of the projection that the loss compares.
+    temperature : float, default=0.1
+        Of the loss.
+    weights : {"imagenet"}, path-like or None, default=None
+        What pretraining starts from, as in `ResNetClassifier`.
+    augment : callable or None, default=None
+        Takes a floating batch (n_records, 3, height, width) and returns one view of each image;
+        None is `neural.PageAugment()`, which does not mirror pages and says why.
+    input_shape : tuple of int, optional
+        (height, width) or (height, width, 3) of a flattened image; 2-D input only.
+    size : tuple of (height, width), default=(224, 224)
+        What pages are resized to when X is paths.
+    cache_dir : path-like, default=None
+        When X is paths: folder that keeps decoded pages, as in `JPEGLoader`. Without it every file
+        is decoded once an epoch.
+    on_error : {"raise", "skip"}, default="raise"
+        When X is paths: what becomes of files that cannot be read. They are found before training
+        begins; "skip" leaves them out with one warning, ``skipped_`` has them.
+    lr : float, default=1e-3
+        Learning rate of AdamW; the peak of it under a schedule.
+    weight_decay : float, default=1e-4
+        Decoupled weight decay.
+    schedule : {"cosine", "onecycle"} or None, default="cosine"
+        Course of the learning rate over all steps.
+    max_epochs : int, default=100
+        Passes over the pool.
+    batch_size : int, default=64
+        At least 2. Pages a batch: each is compared with 2 (batch_size - 1) views of others.
+    checkpoint_dir : path-like, default=None
+        Folder that gets a checkpoint after every epoch. A fit of the same pages with the same
+        parameters, seed, device, threads and torch goes on from there, to the bits of a fit that
+        was never interrupted. Needs a ``random_state``.
+    memory : str, joblib.Memory or None, default=None
+        Cache of finished pretrainings, under the same condition: folds and candidates of a search
+        that pretrain identically do so once. Needs a ``random_state``, which a classifier above
+        hands down.
+    device : str, default="cpu"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``.
+    precision : {"float32", "bf16", "float64"}, default="float32"
+        As in `ResNetClassifier`.
+    random_state : int, RandomState or None, default=None
+        Seeds weights, order and views. Global generators are left as they were.
+    verbose : int, default=0
+        1 shows progress and the time left on stderr.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        Encoder and projection head (``fc``): ``module_.embed(x)`` gives embeddings.
+    loss_curve_ : list of float
+        Mean loss of each epoch.
+    history_ : list of dict
+        One an epoch: ``epoch, train_loss, dur`` (seconds).
+    pool_hashes_ : Fingerprints
+        What every page of the pool is recognised by; `evaluation.check_pool` reads it.
+    pool_groups_ : ndarray of shape (n_records,) or None
+        Their patients, where ``fit`` was told.
+    skipped_ : dict
+        Path -> reason, of files left out.
+    weights_loaded_ : dict or None
+        What pretraining started from.
+    device_ : str
+    net_ : private skorch net
+    n_features_in_ : int
+        Pixels of a row, or height.
+    shape_in_ : tuple of int
+        Shape of one record.
+
+    See Also
+    --------
+    ResNetClassifier : fine-tunes the encoder.
+    crtkit.evaluation.check_pool : no page of a test record was in the pool.
+
+    References
+    ----------
+    .. [1] Chen T, Kornblith S, Norouzi M, Hinton G. A simple framework for contrastive learning of
+       visual representations. ICML 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit import SimCLR
+    >>> pool = np.random.default_rng(0).integers(0, 256, (8, 24, 32, 3), dtype=np.uint8)
+    >>> encoder = SimCLR(width=8, max_epochs=2, batch_size=4, random_state=0).fit(pool)
+    >>> encoder.transform(pool).shape, len(encoder.loss_curve_)
+    ((8, 64), 2)
+    """
+
+    __metadata_request__fit = {"groups": True}
+
+    _parameter_constraints = {
+        **TRAINING_PARAMETERS,
+        "depth": [Options(Integral, {18, 34, 50, 101})],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "projection_dim": [Interval(Integral, 1, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "weights": [StrOptions({"imagenet"}), str, Path, None],
+        "augment": [callable, None],
+        "input_shape": [tuple, list, None],
+        "size": [tuple, list],
+        "cache_dir": [str, os.PathLike, None],
+        "on_error": [StrOptions({"raise", "skip"})],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "memory": [str, HasMethods(["cache"]), None],
+    }
+    del _parameter_constraints["accumulate"]
+
+    def __init__(
+        self,
+        *,
+        depth=18,
+        width=64,
+        projection_dim=128,
+        temperature=0.1,
+        weights=None,
+        augment=None,
+        input_shape=None,
+        size=(224, 224),
+        cache_dir=None,
+        on_error="raise",
+        lr=1e-3,
+        weight_decay=1e-4,
+        schedule="cosine",
+        max_epochs=100,
+        batch_size=64,
+        checkpoint_dir=None,
+        memory=None,
+        device="cpu",
+        precision="float32",
+        random_state=None,
+        verbose=0,
+    ):
+        self.depth = depth
+        self.width = width
+        self.projection_dim = projection_dim
+        self.temperature = temperature
+        self.weights = weights
+        self.augment = augment
+        self.input_shape = input_shape
+        self.size = size
+        self.cache_dir = cache_dir
+        self.on_error = on_error
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.checkpoint_dir = checkpoint_dir
+        self.memory = memory
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, groups=None):
+        """Pretrain on a pool.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, height, width, 3) or (n_records, n_pixels), \
+                or paths (n_records,)
+            uint8 or floating images; paths are decoded batch by batch, so that the pool may be
+            larger than memory.
+        y : None
+            Ignored.
+        groups : array-like of shape (n_records,), optional
+            Patients, remembered for `evaluation.check_pool`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Fewer than two images, NaN, wrong shape; files that cannot be read, all of them named.
+        FloatingPointError
+            The loss became infinite or NaN; the message says at which step and learning rate.
+        """
+        X = self._start_fit(X)
+        if groups is not None:
+            check_consistent_length(X, groups)
+        self.pool_hashes_, self.skipped_, kept = fingerprints(X, self.on_error)
+        self.pool_groups_ = None if groups is None else np.asarray(groups)[kept]
+        if self.skipped_:
+            X = X.take(kept)
+            first = next(iter(self.skipped_.items()))
+            warnings.warn(
+                f"SimCLR leaves out {len(self.skipped_)} files that cannot be read, such as "
+                f"{first[0]} ({first[1]}); skipped_ has them all.",
+                UserWarning,
+                stacklevel=2,
+            )
+        if len(X) < 2:
+            raise ValueError(
+                "SimCLR needs a pool of at least 2 images, since every image is compared with "
+                f"others; got {len(X)} sample (n_samples=1)."
+            )
+        seed = draw_seed(check_random_state(self.random_state))
+        key = self._key(seed)
+        if self.memory is not None and self.random_state is not None:
+            train = check_memory(self.memory).cache(_pretrained, ignore=["estimator", "X", "seed"])
+            self.net_, self.weights_loaded_ = train(key, self, X, seed)
+        else:
+            self.net_, self.weights_loaded_ = _pretrained(key, self, X, seed)
+        self.history_ = self.net_.history_rows_
+        self.loss_curve_ = [row["train_loss"] for row in self.history_]
+        self.__dict__.pop("_checkpoint_key", None)
+        return self
+
+    def transform(self, X):
+        """Embeddings of pages.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, height, width, 3) or (n_records, n_pixels), \
+                or paths (n_records,)
+            Paths are decoded at the size that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n_records, n_features)
+            512 features at depth 18 and 34, 2048 at 50 and 101, times ``width / 64``; float32, or
+            float64 with ``precision="float64"``.
+        """
+        check_is_fitted(self)
+        return self._apply(self._check_X(X, reset=False), embed)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return self.module_.n_features
+
+    def _check_X(self, X, *, reset):
+        paths = as_paths(X)
+        if paths is None:
+            X = super()._check_X(X, reset=reset)
+            if X.ndim == 4 and X.shape[3] != 3:
+                raise ValueError(
+                    "SimCLR expects images of 3 channels, channel last: (n_records, height, width, "
+                    f"3), got {X.shape}. Repeat a grey channel three times."
+                )
+            return X
+        size = tuple(self.size) if reset else self.shape_in_[:2]
+        if not reset and (len(self.shape_in_) != 3 or self.dtype_in_ != "uint8"):
+            raise ValueError(
+                f"SimCLR was fitted on {self.dtype_in_} records of shape {self.shape_in_}, but now "
+                "got paths, which become uint8 images. Refit it on paths or images."
+            )
+        if len(size) != 2 or not all(isinstance(s, Integral) and s > 0 for s in size):
+            raise ValueError(f"SimCLR expects size=(height, width) in pixels, got {self.size}.")
+        if reset:
+            self.shape_in_, self.n_features_in_, self.dtype_in_ = (*size, 3), size[0], "uint8"
+        return PagePaths(paths, size, self.cache_dir)
+
+    def _key(self, seed):
+        """What two pretrainings must share to give the same bits."""
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_KEY}
+        start = self._weights_file()
+        exact = self.pool_hashes_.exact.tolist()
+        where = (torch.device(self.device_).type, torch.get_num_threads(), torch.__version__)
+        file = None if start is None else file_hash(start)
+        return joblib.hash((sorted(params.items()), file, exact, seed, where))
+
+    def _weights_file(self):
+        if self.weights is None:
+            return None
+        if self.weights != "imagenet":
+            return Path(self.weights)
+        if self.width != 64:
+            raise ValueError(
+                f"weights='imagenet' are for width=64, got width={self.width}. Use width=64, or "
+                "weights=None."
+            )
+        return imagenet_file(self.depth)
+
+    def _make_criterion(self):
+        return NTXent(self.temperature)
+
+    def _make_module(self, n_outputs, shape_in):
+        from crtkit.neural._resnet import ResNet
+
+        module = ResNet(self.depth, self.width)
+        module.fc = ProjectionHead(module.n_features, n_outputs)
+        module.to(DTYPES[self.precision])
+        self.weights_loaded_ = None
+        path = self._weights_file()
+        if path is not None:
+            kind = "imagenet" if self.weights == "imagenet" else "file"
+            report = {"kind": kind, "file": path.name, "sha256": file_hash(path)}
+            loaded = fit_weights(module, read_weights(path), head="fc.", what=path.name)
+            self.weights_loaded_ = {**report, **loaded}
+        return module
+
+    def _to_input(self, batch):
+        from crtkit.neural._resnet import images_to_input
+
+        return images_to_input(batch, DTYPES[self.precision], self.input_shape)
+
+    def _train_batch_augment(self, batch):
+        augment = PageAugment() if self.augment is None else self.augment
+        return torch.cat([augment(batch), augment(batch)])
+
+    def _train(self, module, train, valid):
+        return pretrain(
+            self._place(module),
+            self._make_criterion(),
+            train,
+            TrainingOptions.of(self),
+            folder=None if self.random_state is None else self.checkpoint_dir,
+            key=self._checkpoint_key,
+            prepare=self._prepare,
+            groups=self._param_groups(module),
+            device=self.device_,
+            name=type(self).__name__,
+        )
+
+
+def _pretrained(key, estimator, X, seed):
+    """What joblib.Memory keeps of a pretraining; ``key`` stands for all the others."""
+    estimator._checkpoint_key = key
+    train = RecordDataset(X)
+    estimator._fit_net(train, None, n_outputs=estimator.projection_dim, seed=seed)
+    return estimator.net_, estimator.weights_loaded_
+
+
+def embed(module, x):
+    """The embedding of a batch, as a function that pickles."""
+    return module.embed(x)
