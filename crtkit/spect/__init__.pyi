@@ -23,7 +23,6 @@ from .polar import (
     Ventricle as Ventricle,
     find_ventricle as find_ventricle,
     sample_polar_maps as sample_polar_maps,
-    wall_rays as wall_rays,
 )
 from .segments import aha_segments as aha_segments
 from .statistics import PhaseStatistics as PhaseStatistics, phase_statistics as phase_statistics

@@ -23,6 +23,11 @@ def plot_polar_map(values, *, ax=None, circular=True, first_angle=0.0, title=Non
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> from crtkit.spect import plot_polar_map
+    >>> ax = plot_polar_map(maps[0])  # doctest: +SKIP
     """
     plt = _pyplot()
     values = np.asarray(values, dtype=float)
@@ -67,6 +72,11 @@ def plot_phase_histogram(phase, *, ax=None, bin_width=6.0, coverage=0.95, title=
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> from crtkit.spect import plot_phase_histogram
+    >>> ax = plot_phase_histogram(maps[0])  # doctest: +SKIP
     """
     plt = _pyplot()
     phase = np.asarray(phase, dtype=float).ravel()
@@ -105,6 +115,11 @@ def plot_segments(phase, *, ax=None, first_angle=0.0, title=None):
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> from crtkit.spect import plot_segments
+    >>> ax = plot_segments(maps[0])  # doctest: +SKIP
     """
     phase = np.asarray(phase, dtype=float)
     if phase.ndim != 2:

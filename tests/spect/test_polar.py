@@ -13,9 +13,9 @@ from crtkit.spect import (
     plot_polar_map,
     plot_segments,
     sample_polar_maps,
-    wall_rays,
     wrap_degrees,
 )
+from crtkit.spect.polar import wall_rays
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,379 @@
+"""Response to CRT from SPECT phase maps (He et al. 2021): Tables 1, 2, Figures 2, 3.
+
+Goals: the paper's tables in the paper's form, its printed figures beside ours, in-sample as it did
+and out of fold, from the user's maps or simulated patients. Not a goal: the paper's own figures,
+whose patients are private.
+"""
+
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+import crtkit as ck
+from benchmarks._results import environment, write_json
+from benchmarks._study import Output, journal_path, stated
+from crtkit.spect import PhaseStatistics
+from crtkit.statistics import (
+    baseline_table,
+    incremental_value,
+    multivariable_logistic,
+    pearson_table,
+    univariate_logistic,
+)
+from crtkit.studies import he2021 as study
+
+SEEDS = 3
+FOLDS = 5
+QUICK = {"max_iter": 100}
+MISSING = "–"
+
+
+def add_arguments(parser):
+    """What only this study has."""
+    parser.add_argument("--map", default="map", help="phase map column of the manifest")
+
+
+def run(options):
+    """Run the study as the command line asks, and print where the files are.
+
+    Parameters
+    ----------
+    options : Namespace
+        From ``benchmarks.__main__``.
+    """
+    start = time.perf_counter()
+    cohort = with_figures(load(options))
+    seeds = options.seeds if options.seeds is not None else (1 if options.quick else SEEDS)
+    changes = QUICK if options.quick else {}
+    options.out.mkdir(parents=True, exist_ok=True)
+    output = Output(options.out, "he2021", stated(cohort))
+    table1(output, cohort)
+    codes, fit = in_sample_codes(cohort, changes, options.random_state)
+    best, pair, hits = significant(codes, cohort.y)
+    X = pd.concat([cohort.X[clinical(cohort)], codes], axis=1)
+    aucs = table2(output, X, cohort.y, best, pair, hits)
+    figure2(output, X, best, pair)
+    figure3(output, X, cohort.y, best, pair)
+    result = ck.evaluate(
+        study.pipelines(autoencoder=changes),
+        cohort,
+        seeds=seeds,
+        cv=FOLDS,
+        n_jobs=options.n_jobs,
+        journal=journal_path(options),
+        random_state=options.random_state,
+    )
+    text = table3(output, result, aucs, seeds)
+    output.text("The autoencoder", fit["lines"])
+    output.text("What to know about the printed figures", study.REMARKS)
+    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
+    report = output.report()
+    write_json(
+        options.out / "results.json",
+        {
+            "study": "he2021",
+            "quick": bool(options.quick),
+            "patients": stated(cohort),
+            "data_sha256": cohort.fingerprint(),
+            "seeds": seeds,
+            "folds": FOLDS,
+            "random_state": options.random_state,
+            "autoencoder": {**study.AUTOENCODER, **changes},
+            "reconstruction": fit["errors"],
+            "features": {"best": best, "pair": pair, "significant": hits},
+            "environment": environment(),
+            "seconds": round(time.perf_counter() - start, 1),
+            "flow": cohort.info.get("flow"),
+            "tables": output.tables,
+            "per_seed": result.per_seed().reset_index(),
+        },
+    )
+    print(f"\n{stated(cohort)}\n\n{text}\nReport, tables and figures are in {report.parent}")
+
+
+def load(options):
+    """Cohort that the command line asks for."""
+    if options.data is None:
+        return ck.datasets.make_cohort(
+            "he2021",
+            n_patients=60 if options.quick else None,
+            random_state=options.random_state,
+        )
+    return ck.read_manifest(
+        options.data,
+        label=options.label or "responder",
+        group=options.group,
+        map=options.map,
+    )
+
+
+def with_figures(cohort):
+    """Cohort whose table has PSD and PBW: the user's own, or measured on the maps."""
+    wanted = {"psd_deg": "psd", "pbw_deg": "pbw"}
+    missing = {column: name for column, name in wanted.items() if column not in cohort.X}
+    if not missing:
+        return cohort
+    maps = np.asarray(ck.Select("map").fit_transform(cohort.X))
+    figures = PhaseStatistics(statistics=list(missing.values())).fit_transform(maps)
+    X = cohort.X.assign(**dict(zip(missing, figures.T)))
+    return ck.Cohort(X, cohort.y, cohort.groups, cohort.info)
+
+
+def clinical(cohort):
+    """Columns of the paper's variables that the cohort has."""
+    found = [column for column in study.VARIABLES.values() if column in cohort.X]
+    absent = [column for column in study.CLINICAL if column not in found]
+    if absent:
+        raise ValueError(f"he2021 needs the columns {list(study.CLINICAL)}; {absent} are missing.")
+    return found
+
+
+def table1(output, cohort):
+    """Table 1: mean ± SD with Student's t, n (%) with Yates' chi-square, as the paper tests."""
+    names = {column: name for name, column in study.VARIABLES.items()}
+    table = cohort.X[clinical(cohort)].rename(columns=names).reset_index(drop=True)
+    kinds = {"NYHA": "categorical"} if "NYHA" in table else {}
+    labels = np.unique(cohort.y)
+    titles = dict(zip(labels, ("Non-response", "Response")))
+    titles = {k: f"{v} (n = {(cohort.y == k).sum()})" for k, v in titles.items()}
+    ours = baseline_table(
+        table,
+        cohort.y,
+        kinds=kinds,
+        continuous="mean_sd",
+        test="student",
+        categorical="chi2_yates",
+        order=list(labels[::-1]),
+        labels=titles,
+        numbers=False,
+    )
+    published = [study.PUBLISHED_P.get(str(name)) for name in ours.index]
+    ours["p published"] = [MISSING if p is None else f"{p:.3f}" for p in published]
+    note = "Mean ± SD (Student's t) or n (%) (chi-square with Yates' correction)."
+    output.table("table1", "Table 1. Baseline characteristics", ours, note)
+
+
+def in_sample_codes(cohort, changes, random_state):
+    """Features of an autoencoder that has seen every map, in units of their SD."""
+    maps = np.asarray(ck.Select("map").fit_transform(cohort.X))
+    left_out = cohort.info.get("left_out")
+    extra = [] if left_out is None else list(left_out["map"])
+    everything = np.concatenate([maps, np.array(extra)]) if extra else maps
+    options = {**study.AUTOENCODER, **changes}
+    model = ck.AutoencoderFeatures(**options, random_state=random_state).fit(everything)
+    names = model.get_feature_names_out()
+    codes = pd.DataFrame(model.transform(maps).astype(float), cohort.X.index, names)
+    flat = everything.reshape(len(everything), -1).astype(float)
+    n = min(options["n_components"], *flat.shape)
+    pca = PCA(n, svd_solver="full").fit(flat)
+    best = float(np.square(flat - pca.inverse_transform(pca.transform(flat))).mean())
+    errors = {
+        "autoencoder_deg2": model.reconstruction_error_,
+        "pca_deg2": best,
+        "variance_deg2": float(np.square(flat - flat.mean(axis=0)).mean()),
+        "n_maps": len(flat),
+        "n_pixels": flat.shape[1],
+    }
+    widths = [flat.shape[1], *options["layer_sizes"], options["n_components"]]
+    lines = [
+        f"Linear layers {'-'.join(map(str, widths + widths[-2::-1]))}, {options['max_iter']} "
+        f"iterations of Adam (rate {options['lr']:g}) on all {len(flat)} maps.",
+        f"Mean squared reconstruction error {errors['autoencoder_deg2']:.1f} degrees squared a "
+        f"pixel; PCA of as many components {best:.1f}; the maps' variance "
+        f"{errors['variance_deg2']:.1f}.",
+        "Phases enter as plain numbers, as in the paper, so that 359 and 1 degrees are far apart.",
+    ]
+    return (codes - codes.mean()) / codes.std(), {"errors": errors, "lines": lines}
+
+
+def significant(codes, y):
+    """The feature of the smallest p-value, the next two, and all with p < 0.05."""
+    p = univariate_logistic(codes, y)["p_value"].sort_values()
+    return p.index[0], list(p.index[1:3]), list(p.index[p < 0.05])
+
+
+def table2(output, X, y, best, pair, hits):
+    """Table 2: univariate, the paper's two multivariable models, and each with QRS duration."""
+    names = {column: name for name, column in study.VARIABLES.items()}
+    base = list(study.CLINICAL)
+    with_qrs = [*base, "qrs_duration_ms"] if "qrs_duration_ms" in X else None
+    rows = [best, *pair, *(c for c in X if c in names)]
+    analyses = {"Univariate": univariate_logistic(X[rows], y)}
+    stand_ins = {best: "AE #30", pair[0]: "AE #28", pair[1]: "AE #35"}
+    models = {"one feature": [best], "two features": pair}
+    aucs = {}
+    for title, features in models.items():
+        for columns, suffix in ((base, ""), (with_qrs, " + QRS")):
+            if columns is None:
+                continue
+            fit = quietly(multivariable_logistic, X[[*features, *columns]], y)
+            analyses[f"Multivariable, {title}{suffix}"] = fit
+            if title == "one feature":
+                aucs[f"AE + LVEF + gender{' + QRS duration' if suffix else ''}"] = fit.attrs["auc"]
+    for name, columns in {
+        "PSD + LVEF + gender": ["psd_deg", *base],
+        "PBW + LVEF + gender": ["pbw_deg", *base],
+        "LVEF + gender + QRS duration": with_qrs,
+    }.items():
+        if columns is not None:
+            aucs[name] = quietly(multivariable_logistic, X[columns], y).attrs["auc"]
+    published = {
+        "Univariate": "univariate",
+        "Multivariable, one feature": "AE #30",
+        "Multivariable, two features": "AE #28 and #35",
+    }
+    table = pd.DataFrame(index=pd.Index([names.get(r, r) for r in rows], name="variable"))
+    for title, fit in analyses.items():
+        cells = [_cell(fit, r) for r in rows]
+        table[title] = cells
+        if title in published:
+            table[f"{title}, published"] = [
+                _printed(published[title], stand_ins.get(r, names.get(r))) for r in rows
+            ]
+    n_features = sum(c.startswith("AE") for c in X)
+    rarer = int(np.unique(y, return_counts=True)[1].min())
+    note = (
+        "OR [95 % CI], p; features per SD. In-sample, as published: the autoencoder saw every "
+        f"patient and {len(hits)} of {n_features} features have p < 0.05 (about "
+        f"{0.05 * n_features:.1f} are expected by chance). {best} (smallest p) stands where AE #30 "
+        f"stood, {pair[0]} and {pair[1]} (the next two) where #28 and #35. {rarer} patients of the "
+        "rarer class are few for three to five variables. The published multivariable columns fit "
+        "a linear-probability model."
+    )
+    output.table("table2", "Table 2. Logistic regression", table, note)
+    return aucs
+
+
+def quietly(function, *arguments):
+    """Result of a statistic; few events a parameter are stated below the tables, once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return function(*arguments)
+
+
+def _cell(fit, row):
+    if row not in fit.index:
+        return MISSING
+    return f"{fit.loc[row, 'or_ci']}, {fit.loc[row, 'p']}"
+
+
+def _printed(analysis, variable):
+    if (analysis, variable) not in study.PUBLISHED.index:
+        return MISSING
+    row = study.PUBLISHED.loc[(analysis, variable)]
+    return (
+        f"{row['odds_ratio']:.2f} [{row['ci_low']:.2f}–{row['ci_high']:.2f}], {row['p_value']:.3f}"
+    )
+
+
+def figure2(output, X, best, pair):
+    """Figure 2: Pearson correlation of PSD, PBW and the features."""
+    import matplotlib.pyplot as plt
+
+    columns = ["psd_deg", "pbw_deg", best, *pair]
+    table = X[columns].rename(columns={"psd_deg": "PSD", "pbw_deg": "PBW"})
+    pairs = pearson_table(table, table)
+    r = pairs["r"].unstack().loc[table.columns, table.columns]
+    figure, ax = plt.subplots(figsize=(5.4, 4.8))
+    image = ax.imshow(r, vmin=-1, vmax=1, cmap="RdBu_r")
+    ax.set_xticks(range(len(r)), r.columns)
+    ax.set_yticks(range(len(r)), r.index)
+    for i, row in enumerate(r.to_numpy()):
+        for j, value in enumerate(row):
+            color = "white" if abs(value) > 0.6 else "black"
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=9, color=color)
+    figure.colorbar(image, ax=ax, shrink=0.85, label="Pearson r")
+    title = "Figure 2. Correlation of PSD, PBW and autoencoder features"
+    ax.set_title(title, fontsize=10)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    output.figure("figure2", title, figure)
+    upper = pairs.reset_index()
+    order = {name: i for i, name in enumerate(table.columns)}
+    upper = upper[upper["a"].map(order) < upper["b"].map(order)]
+    shown = upper.set_index("a")[["b", "r", "ci_low", "ci_high", "p_value", "n"]]
+    output.table("figure2", "Behind Figure 2. Pearson correlation", shown)
+
+
+def figure3(output, X, y, best, pair):
+    """Figure 3: chi-square of sequential models, without and with QRS duration."""
+    import matplotlib.pyplot as plt
+
+    base = list(study.CLINICAL)
+    bases = {"LVEF + gender": base}
+    if "qrs_duration_ms" in X:
+        bases["LVEF + gender + QRS"] = [*base, "qrs_duration_ms"]
+    rows, panels = [], []
+    for title, first in bases.items():
+        for name, column in (("PSD", "psd_deg"), ("PBW", "pbw_deg")):
+            for features, label in (([best], best), (pair, " + ".join(pair))):
+                steps = quietly(incremental_value, X, y, first, [[column], features])
+                steps = steps.assign(step=[title, f"+ {name}", f"+ {label}"])
+                rows.append(steps)
+                panels.append((title, name, label, steps))
+    figure, axes = plt.subplots(len(bases), 4, figsize=(13, 3.3 * len(bases)), squeeze=False)
+    top = max(steps["chi2"].max() for *_, steps in panels)
+    for ax, (title, _, _, steps) in zip(axes.ravel(), panels):
+        bars = ax.bar(range(3), steps["chi2"], color=["#9aa5b1", "#4a6fa5", "#d98e04"])
+        for i, (bar, p, auc) in enumerate(zip(bars, steps["p"], steps["auc"])):
+            text = f"AUC {auc:.2f}" + (f"\np {p}" if i else "")
+            at = (bar.get_x() + bar.get_width() / 2, bar.get_height())
+            ax.annotate(text, at, (0, 3), textcoords="offset points", ha="center", fontsize=7)
+        ax.set_ylim(0, 1.25 * top)
+        ax.set_xticks(range(3), [title.replace(" + ", "\n+ "), *steps["step"][1:]], fontsize=7)
+        ax.set_ylabel("chi-square", fontsize=8)
+    title = "Figure 3. Incremental value (in-sample)"
+    figure.suptitle(title, fontsize=11)
+    figure.tight_layout(rect=(0, 0.04, 1, 0.97))
+    output.figure("figure3", title, figure)
+    columns = ["chi2", "df", "added_chi2", "added_df", "added_p", "auc", "auc_low", "auc_high"]
+    table = pd.concat(rows)[columns]
+    table = table[~table.index.duplicated()]
+    printed = "; ".join(
+        f"{added} over {over}: {row['added_chi2']:.2f} ({row['added_df']:.0f} df, p "
+        f"{row['added_p']:.3f})"
+        for (over, added), row in study.PUBLISHED_INCREMENTAL.iterrows()
+    )
+    note = f"In-sample. Published likelihood ratios: {printed}."
+    output.table("figure3", "Behind Figure 3. Sequential models", table, note)
+
+
+def table3(output, result, aucs, seeds):
+    """Areas: in-sample as published beside out of fold."""
+    summary = result.summary()["roc_auc"]
+    published = {
+        "AE + LVEF + gender": "0.72",
+        "PSD + LVEF + gender": "0.63",
+        "PBW + LVEF + gender": "0.64",
+    }
+    rows = {}
+    per_seed = result.per_seed()["roc_auc"]
+    for model in result.models:
+        mine = per_seed.loc[model].dropna()
+        sd = f" ± {mine.std(ddof=1):.3f}" if len(mine) > 1 else ""
+        interval = MISSING
+        if model in summary.index and summary.loc[model, ["nb_low", "nb_high"]].notna().all():
+            low, high = summary.loc[model, ["nb_low", "nb_high"]]
+            interval = f"{low:.3f} to {high:.3f}"
+        here = aucs.get(model)
+        rows[model] = {
+            "AUC published (in-sample)": published.get(model, MISSING),
+            "AUC in-sample": MISSING if here is None else f"{here:.3f}",
+            "AUC out of fold": f"{mine.mean():.3f}{sd}" if len(mine) else MISSING,
+            "95 % interval": interval,
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    left = [f"Left out, {k}: {v}." for k, v in result.info.get("left_out", {}).items()]
+    note = " ".join(
+        [
+            f"Out of fold: {FOLDS} folds by patient, {seeds} seed(s), mean ± SD over seeds; "
+            "autoencoder, screen (p < 0.1) and logistic model are fitted inside each training "
+            "fold. In-sample, one feature was chosen by its p-value on the same patients.",
+            *left,
+        ]
+    )
+    return output.table(
+        "table3", "Areas under the ROC curve, in-sample and out of fold", table, note
+    )
