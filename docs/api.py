@@ -20,6 +20,7 @@ MODULES = {
     "crtkit.statistics": "Statistics",
     "crtkit.explain": "Explanation",
     "crtkit.studies.he2023": "Study he2023",
+    "crtkit.studies.lvsd2026": "Study lvsd2026",
     "crtkit.studies.mori2025": "Study mori2025",
     "crtkit.studies.he2021": "Study he2021",
     "crtkit.testing": "Checks for estimators",

@@ -214,33 +214,31 @@ def test_other_models_are_refused(toy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["linear", "fcn", "resnet"])
+@pytest.mark.parametrize("kind", ["fcn", "resnet"])
 def test_a_planted_qrs_in_v2_is_found_and_randomising_the_network_loses_it(kind):
     leads, windows, first, alike = [], [], [], []
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        X, y, qrs = make_planted(120, rng)
+        X, y, qrs = make_planted(240, rng)
         model = {
-            "linear": Linear(lr=1e-3, weight_decay=1e-2, max_epochs=30),
-            "fcn": FCNClassifier(n_filters=(16, 16, 16), lr=5e-3, max_epochs=12),
-            "resnet": ResNet1dClassifier(n_filters=(8, 16), lr=5e-3, max_epochs=8),
+            "fcn": FCNClassifier(n_filters=(16, 16, 16), lr=5e-3, weight_decay=1e-2, max_epochs=15),
+            "resnet": ResNet1dClassifier(n_filters=(8, 16), lr=5e-3, weight_decay=1e-2, max_epochs=10),
         }[kind].set_params(random_state=seed)
-        model.fit(X[:100], y[:100])
-        result = attribute(model, X[100:], method="integrated_gradients", n_steps=24)
+        model.fit(X[:220], y[:220])
+        result = attribute(model, X[220:], method="integrated_gradients", n_steps=24)
         share = signal_lead_share(result.maps)["share"]
         first.append(share.idxmax())
         leads.append(share["V2"])
-        windows.append(wave_share(result.maps, X[100:], FS, qrs=qrs[100:]).loc["QRS", "share"])
+        windows.append(wave_share(result.maps, X[220:], FS, qrs=qrs[220:]).loc["QRS", "share"])
         for layer in model.module_.modules():
             if isinstance(layer, (nn.Linear, nn.Conv1d)):
                 nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(seed))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            other = attribute(model, X[100:], method="integrated_gradients", n_steps=24)
+            other = attribute(model, X[220:], method="integrated_gradients", n_steps=24)
         alike.append(np.corrcoef(result.maps.ravel(), other.maps.ravel())[0, 1])
-    assert np.median(windows) >= 0.5 or kind == "linear"
-    if kind != "linear":
-        assert set(first) == {"V2"}
-        assert np.median(leads) >= 0.5
-    assert np.median(np.abs(alike)) < 0.2
     print(kind, first, np.round(leads, 2), np.round(windows, 2), np.round(alike, 2))
+    assert set(first) == {"V2"}
+    assert np.median(leads) >= 0.5
+    assert np.median(windows) >= 0.5
+    assert np.median(np.abs(alike)) < 0.2
