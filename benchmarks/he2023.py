@@ -82,7 +82,7 @@ def run(options):
         cv=FOLDS,
         seeds=seeds,
         n_jobs=options.n_jobs,
-        threads_per_fit=1 if options.quick else None,
+        threads_per_fit=1,  # the same bits on any number of cores; --n-jobs uses more of them
         random_state=options.random_state,
         journal=journal_path(options),
     )
