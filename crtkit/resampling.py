@@ -7,6 +7,7 @@ imbalanced-learn Pipeline hands the next step the groups of the rows *before* re
 from numbers import Real
 
 import numpy as np
+import sklearn
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
 from sklearn.metrics import roc_curve
@@ -56,7 +57,10 @@ class _OneClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.estimator_ = clone(self.estimator)
         asked = get_routing_for_object(self.estimator_).consumes(method="fit", params=["groups"])
         params = {"groups": groups[rows]} if asked and groups is not None else {}
-        self.estimator_.fit(_safe_indexing(X, rows), y[rows], **params)
+        # Without routing a Pipeline refuses groups, whatever its steps take.
+        routing = True if params else sklearn.get_config()["enable_metadata_routing"]
+        with sklearn.config_context(enable_metadata_routing=routing):
+            self.estimator_.fit(_safe_indexing(X, rows), y[rows], **params)
         self.classes_ = self.estimator_.classes_
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):

@@ -120,10 +120,12 @@ def test_a_patient_in_both_parts_is_refused():
     X, y = make_table()
     groups = np.arange(150)
     groups[120] = 3
+    model = HeldOutThreshold(make_pipeline(ck.Select(["qrs"]), Recorder()), column="set")
     with pytest.raises(ValueError, match="1 patient.*training and the tuning part"):
-        HeldOutThreshold(make_pipeline(ck.Select(["qrs"]), Recorder()), column="set").fit(
-            X, y, groups
-        )
+        model.fit(X, y, groups)
+    groups[120] = 120
+    model.fit(X, y, groups)  # groups pass a pipeline with metadata routing off
+    np.testing.assert_array_equal(Recorder.seen[-1][2], np.arange(100))
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def blocks(table):
     >>> printed, repaired = lvsd2026.PUBLISHED, lvsd2026.repaired()
     >>> [round(float(rm_anova(lvsd2026.blocks(t))["statistic"].iloc[0]), 2)
     ...  for t in (printed, repaired)]
-    [16.67, 29.6]
+    [16.67, 29.63]
     """
     kept = table[table.index.get_level_values("set") != "average"]
     models = kept.index.get_level_values("model").unique()

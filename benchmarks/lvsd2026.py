@@ -1,0 +1,161 @@
+"""LVEF < 40 % in LBBB from the ECG (lvsd2026): Tables 1, 2, 3, S1, S2, Figures 1, 3, 4.
+
+Goals: the paper's tables in the paper's form with the printed figures beside ours, its F statistic
+recomputed, thresholds from the tuning set alone. Not a goal: the paper's own figures, whose
+patients are private. Without a checkpoint of ECG-FM its fine-tuned rows say so.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import crtkit as ck
+from benchmarks import _lvsd2026_parts as parts
+from benchmarks._results import environment, write_json
+from benchmarks._study import Output, journal_path, load_cohort, stated
+from crtkit.studies import lvsd2026 as study
+
+PAIRS, QUICK_PAIRS = 300, 120
+
+
+def add_arguments(parser):
+    """Arguments that only this study has."""
+    parser.add_argument("--pairs", type=int, help=f"simulated pairs (default: {PAIRS})")
+    parser.add_argument("--size", choices=list(study.SIZES), default="small")
+    parser.add_argument("--checkpoint", type=Path, help="ECG-FM, pretrained (.pt, .safetensors)")
+    parser.add_argument("--finetuned-checkpoint", type=Path, help="ECG-FM, fine-tuned on labels")
+    parser.add_argument("--epochs", type=int, help="of every network (default: of its size)")
+    parser.add_argument("--device", default="cpu")
+
+
+def run(options):
+    """Run the study as the command line asks, and print Table 2 and where the files are.
+
+    Parameters
+    ----------
+    options : Namespace
+        From ``benchmarks.__main__``.
+    """
+    start = time.perf_counter()
+    cohort = _load(options)
+    inside, split, external = divide(cohort)
+    models = _models(options)
+    seeds = options.seeds or 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = ck.evaluate(
+        models,
+        inside,
+        seeds=seeds,
+        cv=[split],
+        by="record",
+        external=external,
+        n_jobs=options.n_jobs,
+        random_state=options.random_state,
+        journal=journal_path(options),
+    )
+    sets = {"internal": "test", **{name: name for name in external}}
+    scores = parts.score_table(result, sets)
+    output = Output(options.out, "lvsd2026", stated(cohort))
+    parts.figure1(output, cohort)
+    parts.table1(output, cohort)
+    text = parts.table2(output, scores)
+    parts.table3(output, scores)
+    parts.tables_s(output, scores)
+    parts.ablations(output, scores)
+    parts.bands(output, result, {"internal": inside, **external}, sets)
+    tests = parts.tests(output, scores)
+    explained = parts.explain(output, models, inside, split, quick=options.quick)
+    output.text("What to know about the printed figures", study.REMARKS)
+    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
+    report = output.report()
+    write_json(
+        options.out / "results.json",
+        {
+            "study": "lvsd2026",
+            "patients": stated(cohort),
+            "data_sha256": cohort.fingerprint(),
+            "seeds": seeds,
+            "random_state": options.random_state,
+            "size": options.size,
+            "settings": result.info,
+            "environment": environment(options.device),
+            "seconds": round(time.perf_counter() - start, 1),
+            "tables": output.tables,
+            "scores": scores.reset_index(),
+            "tests": tests,
+            "explained": explained,
+        },
+    )
+    print(f"\n{stated(cohort)}\n\nTable 2, averages over sets\n\n{text}\n")
+    print(f"Report, tables, figures and results.json are in {report.parent}")
+
+
+def divide(cohort):
+    """Pairs as the paper divides them.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Column ``set``: train, tuning, internal, and any external sets.
+
+    Returns
+    -------
+    inside : Cohort
+        Training, tuning and internal validation.
+    split : tuple of ndarray
+        Positions in ``inside``: training with tuning, internal validation.
+    external : dict of str to Cohort
+
+    Raises
+    ------
+    ValueError
+        No such column, or a set is missing.
+    """
+    if "set" not in cohort.X:
+        raise ValueError(
+            "lvsd2026 needs a column 'set' with train, tuning, internal and external sets, "
+            f"got the columns {list(cohort.X.columns)}."
+        )
+    name = cohort.X["set"].astype(str).to_numpy()
+    missing = [n for n in ("train", "tuning", "internal") if n not in name]
+    if missing:
+        raise ValueError(f"lvsd2026: no row of column 'set' is {' or '.join(map(repr, missing))}.")
+    own = np.isin(name, ["train", "tuning", "internal"])
+    inside = cohort.take(np.flatnonzero(own))
+    internal = name[own] == "internal"
+    split = (np.flatnonzero(~internal), np.flatnonzero(internal))
+    others = [n for n in pd.unique(name) if n not in ("train", "tuning", "internal")]
+    return inside, split, {n: cohort.take(np.flatnonzero(name == n)) for n in sorted(others)}
+
+
+def _load(options):
+    if options.data is not None:
+        return load_cohort(options, "lvsd2026")
+    pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
+    return ck.datasets.make_cohort(
+        "lvsd2026", n_patients=round(pairs * 892 / 2031), random_state=options.random_state
+    )
+
+
+def _models(options):
+    """Models of the paper, and the ablations: oversampling, and twelve leads of ten seconds."""
+    epochs = 1 if options.quick else options.epochs
+    changed = {} if epochs is None else {"max_epochs": epochs}
+    settings = {
+        "size": options.size,
+        "device": options.device,
+        "baseline": changed,
+        "ecgfm": changed,
+        "checkpoint": options.checkpoint,
+        "finetuned_checkpoint": options.finetuned_checkpoint,
+    }
+    models = study.pipelines(**settings)
+    settings.update(checkpoint=None, finetuned_checkpoint=None)
+    drawn = study.pipelines(oversample=True, **settings)
+    whole = study.pipelines(spliced=False, **settings)
+    for name in parts.ABLATED:
+        models[f"{name} + oversampling"] = drawn[f"{name} + oversampling"]
+        models[f"{name}, 12 leads"] = whole[name]
+    return models

@@ -1,0 +1,144 @@
+"""The study's command: every file it promises, the printed F, and sets kept apart."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import crtkit as ck
+from benchmarks import lvsd2026
+from benchmarks.__main__ import main
+from crtkit.statistics import rm_anova
+from crtkit.studies import lvsd2026 as study
+
+TABLES = (
+    *("table1", "table2", "table3", "tableS1", "tableS2", "ablations", "bands", "tests"),
+    *("figure3", "figure3_published", "attribution", "lead_share", "wave_share"),
+)
+FILES = {
+    *(f"{name}.md" for name in (*TABLES, "report")),
+    *(f"{name}.csv" for name in TABLES),
+    *("figure1.png", "figure3.png", "figure3_published.png", "figure4.png"),
+    *("results.json", "journal.jsonl"),
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("lvsd2026") / "out"
+    assert main(["lvsd2026", "--quick", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_every_file_is_there(run):
+    assert {path.name for path in run.iterdir()} == FILES
+    for path in run.glob("*.png"):
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 5  # not an empty page
+
+
+@pytest.mark.slow
+def test_tables_say_that_patients_are_simulated(run):
+    for name in (*TABLES, "report"):
+        assert "SIMULATED" in (run / f"{name}.md").read_text()
+
+
+@pytest.mark.slow
+def test_table2_has_the_corrected_row_and_says_what_did_not_run(run):
+    table = pd.read_csv(run / "table2.csv")
+    row = table[table["model"] == study.EXCHANGED].set_index(["source", "set"])
+    assert row.loc[("published", "average"), "Specificity"] == "0.851"
+    assert row.loc[("corrected", "average"), "Specificity"] == "0.745"
+    assert row.loc[("ours", "all"), "AUROC"] == "no checkpoint given"
+    ours = table[(table["model"] == "FCN") & (table["source"] == "ours")]
+    assert ours["set"].tolist() == ["internal", "external 1", "external 2", "average"]
+    s1 = pd.read_csv(run / "tableS1.csv")
+    assert (s1["F1"] == "no checkpoint given").all()
+    assert s1["trainable layers"].tolist() == [0, 2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.slow
+def test_the_json_holds_scores_and_names_no_machine(run):
+    text = (run / "results.json").read_text()
+    assert str(run.parent) not in text
+    results = json.loads(text)
+    scores = pd.DataFrame(results["scores"]).set_index(["model", "set"])
+    own = scores.loc["ResNet", "accuracy"].astype(float)
+    assert own["average"] == pytest.approx(own.drop("average").mean())
+
+
+@pytest.mark.parametrize(("table", "f"), [("printed", 16.67), ("repaired", 29.6)])
+def test_the_printed_f_comes_out_of_the_printed_table(table, f):
+    scores = study.blocks(study.PUBLISHED if table == "printed" else study.repaired())
+    assert scores.shape == (24, 6)
+    assert rm_anova(scores)["statistic"].iloc[0] == pytest.approx(f, abs=0.05)
+
+
+def test_the_corrected_row_is_what_its_counts_give():
+    counts = study.SS_FF_MATRICES
+    table = study.repaired().loc[study.EXCHANGED].drop("average")
+    rates = {
+        "accuracy": (counts["tp"] + counts["tn"]) / counts.sum(axis=1),
+        "sensitivity": counts["tp"] / (counts["tp"] + counts["fn"]),
+        "specificity": counts["tn"] / (counts["tn"] + counts["fp"]),
+        "ppv": counts["tp"] / (counts["tp"] + counts["fp"]),
+        "npv": counts["tn"] / (counts["tn"] + counts["fn"]),
+    }
+    expected = pd.DataFrame(rates)
+    assert np.abs(table[list(rates)] - expected).to_numpy().max() < 0.00051
+    wrong = study.PUBLISHED.loc[study.EXCHANGED].drop("average")
+    assert np.abs(wrong["specificity"] - expected["specificity"]).max() > 0.01
+
+
+def test_only_one_printed_average_is_off():
+    sets = study.PUBLISHED.drop(index="average", level="set")
+    ours = sets.groupby(level="model", sort=False).mean()
+    printed = study.PUBLISHED.xs("average", level="set")
+    off = (ours - printed).abs().stack()
+    assert off[off > 0.0011].index.tolist() == [("LSTM-FCN", "average_precision")]
+
+
+def test_sets_are_kept_apart():
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=60, random_state=0)
+    inside, (train, test), external = lvsd2026.divide(cohort)
+    assert set(inside.X["set"].iloc[train]) == {"train", "tuning"}
+    assert set(inside.X["set"].iloc[test]) == {"internal"}
+    assert list(external) == ["external1", "external2"]
+    assert not set(inside.groups[train]) & set(inside.groups[test])
+
+
+def test_a_cohort_without_sets_is_refused():
+    cohort = ck.Cohort(pd.DataFrame({"a": [1, 2]}), [0, 1], [0, 1])
+    with pytest.raises(ValueError, match="needs a column 'set'"):
+        lvsd2026.divide(cohort)
+    with pytest.raises(ValueError, match="'tuning' or 'internal'"):
+        lvsd2026.divide(ck.Cohort(pd.DataFrame({"set": ["train"] * 2}), [0, 1], [0, 1]))
+
+
+def test_fourteen_ways_to_fine_tune(tmp_path):
+    models = study.pipelines(checkpoint="a.pt", finetuned_checkpoint="b.pt")
+    tuned = {n: m.estimator[-1] for n, m in models.items() if "(S" in n}
+    assert len(tuned) == 14
+    assert tuned["ECG-FM (SS-FF)"].lr == 5e-7
+    assert tuned["ECG-FM (Sq-PF 8)"].trainable_layers == 8
+    assert {m.fs for m in tuned.values()} == {500}
+    assert tuned["ECG-FM (SS-AF)"].checkpoint == "a.pt"
+
+
+def test_a_checkpoint_gives_the_rows_of_its_starting_point(request):
+    path = request.path.parents[1] / "data" / "ecg_fm" / "pretrained.pt"
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=40, random_state=0)
+    inside, (train, test), _ = lvsd2026.divide(cohort)
+    models = study.pipelines(
+        checkpoint=path,
+        trainable_layers=(0, 2),
+        ecgfm={"max_epochs": 1, "lr": 1e-3, "batch_size": 8, "random_state": 0},
+    )
+    model = models["ECG-FM (SS-AF)"]
+    part = inside.take(train)
+    model.fit(part.X, part.y, groups=part.groups)
+    assert model.estimator_[-1].weights_loaded_["kind"] == "pretrained"
+    assert set(model.predict(inside.X.iloc[test])) <= {0, 1}
