@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import correlate1d, uniform_filter1d
+from scipy.ndimage import correlate1d, maximum_filter1d, uniform_filter1d
 
 #: The complex is what leaves its surroundings, in two leads, by more than this share of the median
 #: over leads of its height: 20 µV of 0.9 mV.
@@ -85,7 +85,12 @@ def coarse_bounds(beat, fs, centre):
         limit = max(0.1 * speed[top], 2.0 * np.partition(change, n // 5)[n // 5])
         limit = min(limit, 0.35 * speed[top])
         fast = speed > max(0.3 * speed[top], limit)
-        slow = ((change < limit) & (speed < max(0.17 * speed[top], limit)))[::side]
+        # A straight limb moves fast without change: up to 50 ms of it belong to the complex.
+        held = maximum_filter1d(
+            change >= limit, round(0.05 * fs) | 1, origin=side * round(0.025 * fs)
+        )
+        steep = speed > max(0.17 * speed[top], limit)
+        slow = ((change < limit) & ~(held & steep))[::side]
         end = _walk(slow, fast[::side], large[::side], top if side > 0 else n - 1 - top, fs)
         ends.append(end if side > 0 else n - 1 - end)
     onset, offset = ends
@@ -194,10 +199,10 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
         # Both edges are found walking to the right: the onset on the beat turned around.
         turned = used[:, ::side]
         at = coarse if side > 0 else beat.shape[1] - 1 - coarse
-        difference = _difference(turned, fs, steepest)
+        differences = _difference(turned, fs, steepest)
         noise = _noise(turned, noise_source, fs)
         little = _LITTLE_AFTER if side > 0 else _LITTLE_BEFORE
-        edge, by_lead = _edge(difference, noise, at, fs, threshold, little)
+        edge, by_lead = _edge(differences, noise, at, fs, threshold, little)
         edges.append(edge if side > 0 else beat.shape[1] - 1 - edge)
         leads.append(by_lead if side > 0 else beat.shape[1] - 1 - by_lead)
         noises.append(noise)
@@ -206,8 +211,12 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
     first[live], last[live] = leads
     noise = nowhere.copy()
     noise[live] = np.maximum(*noises)
+    reason = ""
     if not offset - onset > 0.03 * fs:
         reason = "no complex of more than 30 ms above the noise"
+    elif onset < 1.0 or offset > beat.shape[1] - 2.0:
+        reason = "the complex does not begin and end within the beat"
+    if reason:
         return QRSBounds(np.nan, np.nan, first, last, noise, 0.0, reason)
     early = np.mean(first[live] < onset + 0.02 * fs)
     late = np.mean(last[live] > offset - 0.03 * fs)
@@ -216,7 +225,7 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
 
 @lru_cache(maxsize=32)
 def _kernels(fs):
-    """Kernels of x(t) less its surroundings to the right, as a level and as a line; of its slope."""
+    """Kernels of x(t) less what lies to its right, as a level and as a line; of the line's slope."""
     gap = max(1, round(_GAP_S * fs))
     kernels = []
     for length, degree in ((_LEVEL_S, 0), (_LINE_S, 1)):
@@ -234,15 +243,15 @@ def _kernels(fs):
 
 
 def _difference(leads, fs, steepest):
-    """How far each lead is from its surroundings to the right, at each instant.
+    """How far each lead is from its surroundings to the right, and from a limb's, at each instant.
 
-    A line steeper than a seventh of the lead's steepest slope is a limb of the complex, not an ST
-    segment that could be carried on.
+    The second is 0 but where the line is steeper than a seventh of the lead's steepest slope: what
+    lies to the right is then a limb of the complex rather than an ST segment to be carried on.
     """
     level, line, slope = (correlate1d(leads, k, axis=1, mode="nearest") for k in _kernels(fs))
     least = np.maximum(0.15 * steepest, 0.1 * steepest.max())[:, None]
     level = np.abs(level)
-    return np.where(np.abs(slope) < least, np.minimum(level, np.abs(line)), level)
+    return np.minimum(level, np.abs(line)), np.where(np.abs(slope) < least, 0.0, level)
 
 
 def _noise(leads, residual, fs):
@@ -257,12 +266,14 @@ def _noise(leads, residual, fs):
     return np.where(np.isfinite(residual).any(axis=1), measured, white)
 
 
-def _edge(difference, noise, coarse, fs, threshold, little):
+def _edge(differences, noise, coarse, fs, threshold, little):
     """Last instant, walking right from a coarse edge, at which leads differ; global and by lead."""
     limit = np.maximum(threshold, _NOISE_FACTOR * noise)
-    ratio = difference / limit[:, None]
+    ratio, limb = (difference / limit[:, None] for difference in differences)
     count = 2 if len(ratio) >= _AGREE else 1
-    together = np.partition(ratio, len(ratio) - count, axis=0)[len(ratio) - count]
+    together, straight = (
+        np.partition(a, len(a) - count, axis=0)[len(a) - count] for a in (ratio, limb)
+    )
     quiet, reach = max(2, round(_QUIET_S * fs)), round(_REACH_S * fs)
     # The coarse edge may lie a little outside, behind the low between complex and P wave.
     coarse = max(coarse - round(0.012 * fs), 0)
@@ -272,6 +283,10 @@ def _edge(difference, noise, coarse, fs, threshold, little):
     else:
         unrest = float(np.max(noise / limit))
         inside = coarse + _last_active(together[coarse : coarse + reach], quiet, unrest, little)
+    # A straight limb carries the complex on where it stops bending, but starts none: a T wave may
+    # be as steep.
+    while inside + 1 < len(together) and straight[inside + 1] >= 1.0:
+        inside += 1
     edge = float(inside)
     if inside + 1 < len(together) and together[inside + 1] < 1.0:
         lead = int(np.argsort(ratio[:, inside])[-count])

@@ -47,7 +47,8 @@ def locate_qrs(signals, fs):
     slow = signals[:, : n * step].reshape(len(signals), n, step).mean(axis=2)
     slope = np.diff(sosfiltfilt(_band(rate), slow, axis=1, padlen=min(n - 1, round(rate))), axis=1)
     energy = slope**2
-    high = int(0.98 * n) - 1
+    # One complex in ten seconds is still above this quantile.
+    high = int(0.99 * n) - 1
     ordered = np.partition(energy, high, axis=1)
     top, middle = ordered[:, high], np.partition(ordered[:, :high], n // 2, axis=1)[:, n // 2]
     # A lead's say grows with how far its complexes rise above the rest of it.
@@ -55,7 +56,8 @@ def locate_qrs(signals, fs):
     if not weight.any():
         return np.empty(0, dtype=int)
     energy = weight @ (energy / np.maximum(top, 1e-300)[:, None])
-    strength = np.sqrt(uniform_filter1d(energy, max(3, round(0.1 * rate)), mode="nearest"))
+    strength = uniform_filter1d(energy, max(3, round(0.1 * rate)), mode="nearest")
+    strength = np.sqrt(np.maximum(strength, 0.0))
     peaks = _peaks(strength, rate)
     return np.minimum(np.round((peaks + 1) * step).astype(int), signals.shape[1] - 1)
 

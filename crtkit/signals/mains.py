@@ -11,7 +11,7 @@ _AROUND_S = 0.12
 def subtract_mains(signals, fs, peaks, *, frequencies=(50.0, 60.0), min_share=0.03):
     """Fit a sinusoid to the signal between QRS complexes and subtract it everywhere.
 
-    Near each mains frequency the one is sought, to 0.05 Hz, that explains most of the first
+    Within 0.2 Hz of each mains frequency the one is sought that explains most of the first
     difference of all leads outside the complexes; amplitude and phase are fitted lead by lead.
 
     Parameters
@@ -59,15 +59,25 @@ def subtract_mains(signals, fs, peaks, *, frequencies=(50.0, 60.0), min_share=0.
         best = int(np.argmax(share))
         if share[best] < min_share:
             continue
-        # The difference of a sinusoid is a sinusoid, higher by 2 sin(w/2) and turned by its phase.
-        cosine, sine = waves[:, best, between]
-        basis = np.stack([cosine, sine], axis=1)
+        omega = 2.0 * np.pi * (frequency + _vertex(share, best)) / fs
+        phase = omega * np.flatnonzero(between)
+        basis = np.stack([np.cos(phase), np.sin(phase)], axis=1)
         fitted = np.linalg.lstsq(basis, steps[:, between].T, rcond=None)[0]
-        omega = 2.0 * np.pi * (frequency + _GRID_HZ[best]) / fs
+        # The difference of a sinusoid is a sinusoid, higher by 2 sin(w/2) and turned by its phase.
         amplitude = (fitted[0] - 1j * fitted[1]) / (np.exp(1j * omega) - 1.0)
         times = np.arange(n)
         signals = signals - (amplitude[:, None] * np.exp(1j * omega * times)).real
     return signals
+
+
+def _vertex(share, best):
+    """Frequency off the mains at the vertex of the parabola through the best three of the grid."""
+    if 0 < best < len(share) - 1:
+        left, middle, right = share[best - 1 : best + 2]
+        bend = left - 2.0 * middle + right
+        if bend < 0:
+            return _GRID_HZ[best] + 0.5 * (left - right) / bend * (_GRID_HZ[1] - _GRID_HZ[0])
+    return _GRID_HZ[best]
 
 
 @lru_cache(maxsize=8)

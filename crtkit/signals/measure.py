@@ -180,9 +180,11 @@ def _intervals(found, reasons, beat, bounds, onset, rr):
     found["qrs_onset_ms"] = (first + onset) * ms
     found["qrs_offset_ms"] = (first + bounds.offset) * ms
     spacing = rr if np.isfinite(rr) else np.inf
-    noise = float(np.nanmedian(bounds.noise))
-    p, reasons["pr_ms"] = p_onset(beat.beat, beat.fs, onset, noise=noise, rr=spacing)
-    t, reasons["qt_ms"] = t_end(beat.beat, beat.fs, onset, bounds.offset, noise=noise, rr=spacing)
+    t, reasons["qt_ms"] = t_end(
+        beat.beat, beat.fs, onset, bounds.offset, residual=beat.residual, rr=spacing
+    )
+    before = t - spacing * beat.fs if np.isfinite(t) else onset - 0.5 * spacing * beat.fs
+    p, reasons["pr_ms"] = p_onset(beat.beat, beat.fs, onset, residual=beat.residual, after=before)
     found["pr_ms"] = (onset - p) * ms
     found["qt_ms"] = (t - onset) * ms
     found["qtc_ms"] = found["qt_ms"] / np.cbrt(rr)

@@ -8,12 +8,12 @@ _SMOOTH_S = 0.02
 _SMALLEST = 0.015
 
 
-def p_onset(beat, fs, qrs_onset, *, noise=0.0, rr=np.inf):
+def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf):
     """Onset of the P wave, by the tangent of its rise.
 
     The size of the vector over all leads is smoothed; the P wave is its greatest summit 40 to 320
-    ms before the complex, if it stands apart on both sides; its steepest rise is carried down to
-    the level before it.
+    ms before the complex, if it stands apart on both sides and above what differs from beat to
+    beat. The tangent of its steepest rise is carried down to the level before it.
 
     Parameters
     ----------
@@ -23,10 +23,10 @@ def p_onset(beat, fs, qrs_onset, *, noise=0.0, rr=np.inf):
         Sampling rate in hertz.
     qrs_onset : float
         In samples of the beat.
-    noise : float, default=0.0
-        Standard deviation of noise in a lead of the beat, in millivolt.
-    rr : float, default=inf
-        Time from beat to beat in seconds.
+    residual : ndarray of shape (n_leads, n_window), optional
+        Noise in ``beat``, as :func:`median_beat` returns it: fibrillation waves are in it.
+    after : float, default=-inf
+        Where the T wave of the beat before ends, in samples: the search begins there.
 
     Returns
     -------
@@ -35,26 +35,34 @@ def p_onset(beat, fs, qrs_onset, *, noise=0.0, rr=np.inf):
     reason : str
         Empty where there is one.
     """
-    size = _size(beat, fs)
-    last = int(qrs_onset - 0.04 * fs)
-    first = max(int(qrs_onset - min(0.32, 0.6 * rr) * fs), 0)
-    if last - first < 0.06 * fs:
-        return np.nan, "the beat begins too late to show a P wave"
-    part = size[first:last]
-    peak = _summit(part)
-    if peak is None:
-        return np.nan, "no P wave"
-    low_left, low_right = part[: peak + 1].min(), part[peak:].min()
+    first = int(max(qrs_onset - 0.32 * fs, after, 0))
+    last = int(qrs_onset - 0.02 * fs)
+    if last - first < 0.08 * fs:
+        return np.nan, "no room for a P wave before the complex"
+    window = np.asarray(beat)[:, first : last + 1]
+    height_of_beat = _size(beat, fs).max()
+    low = 0
+    # The PR segment may lie on the end of the P wave: the second time, sizes are from a baseline
+    # through the low before the wave.
+    for _ in range(2):
+        part = _size(_from_line(window, low), fs)
+        peak = _summit(part[: last - first - round(0.02 * fs)])
+        if peak is None:
+            return np.nan, "no P wave"
+        low = int(np.argmin(part[: peak + 1]))
+    low_left, low_right = part[low], part[peak:].min()
     height = part[peak] - max(low_left, low_right)
-    least = max(_SMALLEST * size.max(), 0.35 * noise * np.sqrt(len(beat)))
-    if height < max(least, 0.4 * part[peak]):
+    least = _SMALLEST * height_of_beat
+    if residual is not None:
+        least = max(least, _unrest(_from_line(np.asarray(residual)[:, first : last + 1], low), fs))
+    if height < max(least, 0.5 * part[peak]):
         return np.nan, "no P wave stands apart from the T wave and the noise"
-    left = peak - round(0.1 * fs)
-    _, foot = _tangent(part[max(left, 0) : peak + 1][::-1])
+    start = max(peak - round(0.1 * fs), low)
+    _, foot = _tangent(part[start : peak + 1][::-1])
     return first + peak - foot, ""
 
 
-def t_end(beat, fs, qrs_onset, qrs_offset, *, noise=0.0, rr=np.inf):
+def t_end(beat, fs, qrs_onset, qrs_offset, *, residual=None, rr=np.inf):
     """End of the T wave, by the tangent of its fall.
 
     The tangent of a Gaussian flank meets the baseline two standard deviations from the summit,
@@ -63,10 +71,12 @@ def t_end(beat, fs, qrs_onset, qrs_offset, *, noise=0.0, rr=np.inf):
 
     Parameters
     ----------
-    beat, fs, noise, rr
+    beat, fs, residual
         As in :func:`p_onset`.
     qrs_onset, qrs_offset : float
         In samples of the beat.
+    rr : float, default=inf
+        Time from beat to beat in seconds.
 
     Returns
     -------
@@ -87,7 +97,8 @@ def t_end(beat, fs, qrs_onset, qrs_offset, *, noise=0.0, rr=np.inf):
     if peak is None:
         return np.nan, "no T wave"
     drop = part[peak] - part[peak:].min()
-    if drop < max(_SMALLEST * size.max(), 0.35 * noise * np.sqrt(len(beat))):
+    noise = 0.0 if residual is None else _unrest(np.asarray(residual)[:, first:last], fs)
+    if drop < max(_SMALLEST * size.max(), noise):
         return np.nan, "the T wave is flat"
     steepest, foot = _tangent(part[peak : peak + round(0.2 * fs)])
     end = peak + foot + 0.6 * (foot - steepest)
@@ -101,6 +112,22 @@ def _size(beat, fs):
     size = np.sqrt(np.square(live).sum(axis=0))
     n = max(3, round(_SMOOTH_S * fs))
     return uniform_filter1d(uniform_filter1d(size, n), n)
+
+
+def _from_line(window, low):
+    """Leads less the line from sample ``low`` to the last one."""
+    near = slice(max(low - 2, 0), low + 3)
+    start = window[:, near].mean(axis=1, keepdims=True)
+    stop = window[:, -5:].mean(axis=1, keepdims=True)
+    n = window.shape[1]
+    return window - start - (stop - start) * (np.arange(n) - low) / max(n - 1 - low, 1)
+
+
+def _unrest(residual, fs):
+    """Two and a half times the length of the noise vector in a window."""
+    if not np.isfinite(residual).all(axis=1).any():
+        return 0.0
+    return 2.5 * float(np.sqrt(np.square(_size(residual, fs)).mean()))
 
 
 def _summit(part):
