@@ -151,8 +151,11 @@ class Cohort:
             ("classes", _counts(self.y)),
             ("columns", ", ".join(map(str, self.X.columns))),
         ]
-        if self.info.get("best_auc"):
-            rows.append(("best reachable AUC", self.info["best_auc"]))
+        best = self.info.get("best_auc") or {}
+        rows += [
+            (f"best reachable AUC, {modality}", f"{value['auc']:.3f} ± {value['se']:.3f}")
+            for modality, value in best.items()
+        ]
         cells = "".join(
             f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>"
             for k, v in rows

@@ -16,10 +16,11 @@ cohort = ck.datasets.make_cohort("mori2025", n_patients=80, random_state=0)
 cohort
 
 # %%
-# The study's models, on the same ten splits by patient as the reference rows.
+# The study's models, on the same ten splits by patient as the reference rows. Its networks read
+# pages, which this cohort has not: they are left out, by name.
 
 result = ck.evaluate(ck.studies.mori2025.pipelines(), cohort, seeds=10)
-result.summary()
+result.summary()["roc_auc"]
 
 # %%
 # Does the model beat left bundle branch block alone? The comparison is paired by seed, and its
