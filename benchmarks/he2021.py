@@ -23,6 +23,7 @@ from crtkit.statistics import (
     pearson_table,
     univariate_logistic,
 )
+from crtkit.statistics._pvalues import format_p
 from crtkit.studies import he2021 as study
 
 SEEDS = 3
@@ -181,8 +182,8 @@ def in_sample_codes(cohort, changes, random_state):
     lines = [
         f"Linear layers {'-'.join(map(str, widths + widths[-2::-1]))}, {options['max_iter']} "
         f"iterations of Adam (rate {options['lr']:g}) on all {len(flat)} maps.",
-        f"Mean squared reconstruction error {errors['autoencoder_deg2']:.1f} degrees squared a "
-        f"pixel; PCA of as many components {best:.1f}; the maps' variance "
+        f"Mean squared reconstruction error {errors['autoencoder_deg2']:.3f} degrees squared a "
+        f"pixel; PCA of as many components {best:.3f}; the maps' variance "
         f"{errors['variance_deg2']:.1f}.",
         "Phases enter as plain numbers, as in the paper, so that 359 and 1 degrees are far apart.",
     ]
@@ -293,7 +294,8 @@ def figure2(output, X, best, pair):
     upper = pairs.reset_index()
     order = {name: i for i, name in enumerate(table.columns)}
     upper = upper[upper["a"].map(order) < upper["b"].map(order)]
-    shown = upper.set_index("a")[["b", "r", "ci_low", "ci_high", "p_value", "n"]]
+    upper["p"] = [format_p(p) for p in upper["p_value"]]
+    shown = upper.set_index("a")[["b", "r", "ci_low", "ci_high", "p", "n"]]
     output.table("figure2", "Behind Figure 2. Pearson correlation", shown)
 
 
@@ -328,8 +330,8 @@ def figure3(output, X, y, best, pair):
     figure.suptitle(title, fontsize=11)
     figure.tight_layout(rect=(0, 0.04, 1, 0.97))
     output.figure("figure3", title, figure)
-    columns = ["chi2", "df", "added_chi2", "added_df", "added_p", "auc", "auc_low", "auc_high"]
-    table = pd.concat(rows)[columns]
+    columns = ["chi2", "df", "added_chi2", "added_df", "p", "auc", "auc_low", "auc_high"]
+    table = pd.concat(rows)[columns].rename(columns={"p": "added_p"})
     table = table[~table.index.duplicated()]
     printed = "; ".join(
         f"{added} over {over}: {row['added_chi2']:.2f} ({row['added_df']:.0f} df, p "
