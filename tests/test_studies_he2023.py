@@ -1,0 +1,134 @@
+"""Pipelines of he2023: what they are made of, and that they answer for records of twelve leads."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+import crtkit as ck
+from crtkit.neural import save_weights
+from crtkit.signals import segment_beats
+from crtkit.statistics import audit_scores
+from crtkit.studies import he2023
+
+SMALL = {"depths": (18,), "width": 8, "size": (16, 16), "network": {"max_epochs": 1}}
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return ck.datasets.make_cohort("he2023", n_patients=12, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    X = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
+    net = ck.ResNetClassifier(width=8, max_epochs=1, random_state=0).fit(X, list("NSVFNSVF"))
+    return save_weights(net, tmp_path_factory.mktemp("weights") / "resnet18.safetensors")
+
+
+def beats_at(spacing_s, fs=360, seconds=10, width=0.012):
+    t = np.arange(seconds * fs) / fs
+    return np.exp(-0.5 * ((t % spacing_s - spacing_s / 2) / width) ** 2)
+
+
+def test_median_beat_is_the_beat_of_a_periodic_record():
+    x = beats_at(0.8)
+    beat = he2023.representative_beats(np.stack([x, 2 * x])[None])[0]
+    around = slice(256 - 30, 256 + 30)
+    expected = np.exp(-0.5 * (np.arange(-30, 30) / 360 / 0.012) ** 2)
+    assert np.corrcoef(beat[0, around], expected)[0, 1] > 0.99
+    np.testing.assert_allclose(beat[1], 2 * beat[0], atol=1e-5)
+    # 1.2 intervals of 0.8 s are 346 samples: zeros around.
+    assert np.flatnonzero(beat[0]).min() >= 256 - 174
+    assert np.flatnonzero(beat[0]).max() <= 256 + 174
+
+
+def test_records_without_a_beat_are_named():
+    signals = np.stack([beats_at(0.8)] * 40)[:, None]
+    signals[35] = 0
+    with pytest.raises(ValueError, match=r"no whole beat in record\(s\) \[35\]"):
+        he2023.representative_beats(signals)
+
+
+def test_two_dimensional_input_is_one_lead():
+    signals = np.stack([beats_at(0.8), beats_at(1.0)])
+    np.testing.assert_array_equal(
+        he2023.representative_beats(signals), he2023.representative_beats(signals[:, None])
+    )
+
+
+def test_models_come_in_the_order_of_the_paper(weights):
+    names = list(he2023.pipelines(weights={18: weights, 50: None}))
+    printed = list(dict.fromkeys(he2023.PUBLISHED.index.get_level_values("model")))
+    assert [name for name in names if name in printed] == printed
+    assert "ResNet-18, pretrained" in names
+    assert "ResNet-50, pretrained" not in names
+    assert {f"{m}, pretrained" for m in ("SVM", "Random Forest", "Logistic regression")} <= {*names}
+
+
+def test_pretrained_features_are_those_of_the_weights_file(cohort, weights):
+    models = he2023.pipelines(weights=weights, **SMALL)
+    network = clone(models["SVM, pretrained"]).fit(cohort.X, cohort.y)[-3]
+    assert network.weights_loaded_["file"] == weights.name
+    from crtkit.neural import read_weights
+
+    stored = read_weights(weights)
+    ours = network.module_.state_dict()
+    assert all(ours[k].equal(v) for k, v in stored.items() if not k.startswith("fc."))
+
+
+@pytest.mark.parametrize("leads", he2023.LEADS)
+def test_every_model_answers_for_every_record(cohort, weights, leads):
+    models = he2023.pipelines(weights=weights, leads=leads, **SMALL)
+    wanted = list(models) if leads == "page" else ["SVM", "ResNet-18, pretrained"]
+    if leads == "stack":
+        wanted += ["Logistic regression, pretrained"]
+    for name in wanted:
+        answers = clone(models[name]).fit(cohort.X, cohort.y).predict(cohort.X)
+        assert answers.shape == (12,), name
+        assert set(answers.tolist()) <= {0, 1}
+
+
+def test_guideline_is_the_rule_of_the_paper(cohort):
+    rule = he2023.pipelines()["Guideline"].fit(cohort.X, cohort.y)
+    X = cohort.X
+    expected = (X["lvef"] <= 35) & (X["qrs_duration_ms"] >= 150) & (X["lbbb"] == 1)
+    np.testing.assert_array_equal(rule.predict(X), expected.astype(int))
+
+
+def test_beats_are_voted_to_patients(cohort):
+    beats = segment_beats(cohort, n_samples=711)
+    assert len(beats) > 5 * len(cohort)
+    models = he2023.pipelines(unit="beat", **SMALL)
+    result = ck.evaluate(
+        {"LR": models["Logistic regression"]},
+        beats,
+        seeds=1,
+        cv=3,
+        reference_rows=False,
+        threads_per_fit=1,
+    )
+    assert result.info["n_patients"] == 12
+    tested = result.predictions.groupby("group").size()
+    assert (tested == pd.Series(beats.groups).value_counts()[tested.index]).all()
+
+
+def test_sampling_rates_are_followed(cohort):
+    models = {"LR": he2023.pipelines(fs=250)["Logistic regression"]}
+    with pytest.raises(ValueError, match="fs_in=250"):
+        ck.evaluate(models, cohort, seeds=1)
+
+
+def test_the_best_published_row_fits_no_matrix():
+    best = he2023.PUBLISHED.loc[("ResNet-50", "pretrained")]
+    figures = best[["accuracy", "sensitivity", "specificity"]]
+    low, high = sorted(figures[["sensitivity", "specificity"]])
+    assert not low <= figures["accuracy"] <= high
+    assert not audit_scores(46, 25, decimals=3, **figures.to_dict()).consistent
+
+
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="leads must be one of"):
+        he2023.pipelines(leads="all")
+    with pytest.raises(ValueError, match="unit must be"):
+        he2023.pipelines(unit="second")
