@@ -11,6 +11,7 @@ from .intervals import (
     bootstrap_interval as bootstrap_interval,
     nadeau_bengio_interval as nadeau_bengio_interval,
 )
+from .leaks import PoolLeakError as PoolLeakError, check_pool as check_pool
 from .roc import mean_roc as mean_roc
 from .splits import (
     RepeatedStratifiedPatientSplit as RepeatedStratifiedPatientSplit,

@@ -1,0 +1,176 @@
+"""Whether a pool that was pretrained on holds pages, or patients, of the test records."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from crtkit.cohort import Cohort, Select
+
+__all__ = ["PoolLeakError", "check_pool"]
+
+_NAMED = 10  # leaks that a message names; ``leaks`` of the error has them all
+_BLOCK = 256
+
+
+class PoolLeakError(ValueError):
+    """Test records were in the pool.
+
+    Parameters
+    ----------
+    message : str
+    leaks : list of tuple
+        ``(test record, image of the pool, reason)``, where the reason is "equal", "nearly equal"
+        or "same patient"; the test record is a position.
+    """
+
+    def __init__(self, message: str, leaks: list | None = None):
+        super().__init__(message, leaks or [])
+        self.leaks = leaks or []
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size=None):
+    """Refuse a pool that holds an image, or another image of a patient, of the test records.
+
+    An encoder that was fitted once and reused (``FrozenEstimator``) may have seen test pages,
+    which no splitter can know. Images are compared by their pixels (sha256) and by how they look
+    (a thumbnail), so that a copy saved again, resized or made brighter is found too.
+
+    Parameters
+    ----------
+    pool : SimCLR, FrozenEstimator of one, array, Rows or paths
+        A fitted encoder remembers what it saw (``pool_hashes_``, ``pool_groups_``), images or paths
+        are read.
+    test : Cohort, array or Rows of shape (n_records, height, width, 3), or paths (n_records,)
+        Of a cohort, the column ``image`` and its groups.
+    pool_groups : array-like of shape (n_pool,), optional
+        Patients of the pool; by default what the encoder was told.
+    groups : array-like of shape (n_records,), optional
+        Patients of the test records; by default those of the cohort.
+    tolerance : float, default=0.1
+        Images are nearly equal when their thumbnails, less the average page and each scaled to
+        length 1, are less than this far from correlation 1. On fewer than three images of pool and
+        test together there is no average page to take off, and only equal pixels are found.
+    size : tuple of (height, width), optional
+        At which paths are read; by default the size at which the encoder saw its pool, else
+        (224, 224). Exact comparison needs the same size and eraser as in pretraining.
+
+    Raises
+    ------
+    PoolLeakError
+        A ValueError that names test records and images of the pool; ``leaks`` has all.
+    ValueError
+        Wrong lengths, or patients of one side only.
+
+    Notes
+    -----
+    Thumbnails are 64 x 64 pixels: two ECGs of one patient on the same form count as different
+    images, and are found through ``groups`` only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.evaluation import check_pool
+    >>> pool = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    >>> test = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    >>> check_pool(pool, test)
+    >>> check_pool(pool, np.stack([test[0], pool[4]]))
+    Traceback (most recent call last):
+    ...
+    crtkit.evaluation.leaks.PoolLeakError: 1 of 2 test records were in the pool:
+      record 1: image 4 of the pool is equal
+    Leave these images out of the pool and pretrain again, or these records out of the test.
+    """
+    encoder = getattr(pool, "estimator", pool)  # FrozenEstimator holds the fitted one
+    known = getattr(encoder, "pool_hashes_", None)
+    if size is None:
+        size = encoder.shape_in_[:2] if known and len(encoder.shape_in_) == 3 else (224, 224)
+    if known is None and hasattr(pool, "fit"):
+        raise ValueError(
+            f"check_pool expects a fitted SimCLR or images, got {type(encoder).__name__} without "
+            "pool_hashes_. Fit it first, or pass the images it was fitted on."
+        )
+    pool_groups = getattr(encoder, "pool_groups_", None) if pool_groups is None else pool_groups
+    if isinstance(test, Cohort):
+        groups = test.groups if groups is None else groups
+        test = Select("image").fit_transform(test.X)
+    seen = known if known is not None else _fingerprints(pool, size)
+    tested = _fingerprints(test, size)
+    found = _equal(seen, tested)
+    _nearly_equal(found, seen, tested, tolerance)
+    if pool_groups is not None and groups is not None:
+        _same_patient(found, seen, tested, np.asarray(pool_groups), np.asarray(groups))
+    elif pool_groups is not None:
+        raise ValueError("check_pool knows the patients of the pool: pass groups= of the test too.")
+    if not found:
+        return
+    leaks = [(j, seen.name(i), reason) for j, (i, reason) in sorted(found.items())]
+    lines = [
+        f"  record {j}{'' if tested.names is None else f' ({tested.names[j]})'}: {name} of the "
+        f"pool is {reason if reason != 'same patient' else 'of the same patient'}"
+        for j, name, reason in leaks[:_NAMED]
+    ]
+    if len(leaks) > _NAMED:
+        lines.append(f"  ... and {len(leaks) - _NAMED} more, all in `leaks` of this exception")
+    listed = "\n".join(lines)
+    raise PoolLeakError(
+        f"{len(leaks)} of {len(tested)} test records were in the pool:\n{listed}\nLeave these "
+        "images out of the pool and pretrain again, or these records out of the test.",
+        leaks,
+    )
+
+
+def _fingerprints(images, size):
+    """Fingerprints of images or of paths."""
+    from crtkit._rows import Rows
+    from crtkit.neural._pool import PagePaths, as_paths, fingerprints
+
+    paths = as_paths(images)
+    if paths is not None:
+        images = PagePaths(paths, size)
+    elif not isinstance(images, Rows):
+        images = np.asarray(images)
+    return fingerprints(images)[0]
+
+
+def _equal(seen, tested):
+    """Test record -> (image of the pool, "equal")."""
+    place = {digest: i for i, digest in reversed(list(enumerate(seen.exact.tolist())))}
+    exact = enumerate(tested.exact.tolist())
+    return {j: (place[digest], "equal") for j, digest in exact if digest in place}
+
+
+def _nearly_equal(found, seen, tested, tolerance):
+    """Add records whose thumbnail correlates with one of the pool, once the form is taken off."""
+    if seen.perceptual is None or tested.perceptual is None or len(seen) + len(tested) < 3:
+        return
+    everything = [seen.perceptual, tested.perceptual]
+    mean = sum(part.sum(axis=0, dtype=np.float64) for part in everything)
+    mean = (mean / (len(seen) + len(tested))).astype(np.float32)
+    pool = _residual(seen.perceptual, mean)
+    for start in range(0, len(tested), _BLOCK):
+        block = _residual(tested.perceptual[start : start + _BLOCK], mean)
+        alike = block @ pool.T
+        best = alike.argmax(axis=1)
+        for j in np.flatnonzero(alike[np.arange(len(block)), best] > 1 - tolerance):
+            found.setdefault(start + int(j), (int(best[j]), "nearly equal"))
+
+
+def _residual(thumbnails, mean):
+    """What a page has and the average page has not, of length 1."""
+    rest = thumbnails.astype(np.float32) - mean
+    rest -= rest.mean(axis=1, keepdims=True)
+    return rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-6)
+
+
+def _same_patient(found, seen, tested, pool_groups, groups):
+    """Add records whose patient is in the pool."""
+    check_consistent_length(seen.exact, pool_groups)
+    check_consistent_length(tested.exact, groups)
+    place = {patient: i for i, patient in reversed(list(enumerate(pool_groups.tolist())))}
+    for j, patient in enumerate(groups.tolist()):
+        if patient in place:
+            found.setdefault(j, (place[patient], "same patient"))

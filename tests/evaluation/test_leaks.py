@@ -1,0 +1,107 @@
+"""A pool must not hold pages or patients of the test records."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.frozen import FrozenEstimator
+
+from crtkit.cohort import Cohort
+from crtkit.datasets import make_cohort
+from crtkit.evaluation import check_pool
+from crtkit.evaluation.leaks import PoolLeakError
+from crtkit.images import ECGRenderer
+from crtkit.neural import SimCLR
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Pages of 24 simulated patients, all on the same form."""
+    cohort = make_cohort("mori2025", n_patients=24, random_state=0)
+    signals = np.stack([np.asarray(cohort.X["signal"].iloc[i]) for i in range(24)])
+    fs = cohort.info["sampling_rate"]
+    return ECGRenderer(fs=fs, px_per_mm=3, size=(224, 224)).fit_transform(signals)
+
+
+def saved_again(page):
+    file = io.BytesIO()
+    Image.fromarray(page).save(file, "JPEG", quality=60)
+    return np.asarray(Image.open(file))
+
+
+def resized(page):
+    small = Image.fromarray(page).resize((160, 150), Image.Resampling.BILINEAR)
+    return np.asarray(small.resize((224, 224), Image.Resampling.BILINEAR))
+
+
+def darker(page):
+    return np.uint8(page * 0.7)
+
+
+def grey(page):
+    return np.repeat(page.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+
+
+def leaks(pool, test, **params):
+    with pytest.raises(PoolLeakError) as error:
+        check_pool(pool, test, **params)
+    return [(j, name, reason) for j, name, reason in error.value.leaks]
+
+
+def test_other_patients_on_the_same_form_are_no_leak(pages):
+    check_pool(pages[:16], pages[16:])
+    check_pool(pages[16:], pages[:16])
+
+
+def test_equal_pages_are_named(pages):
+    test = pages[[20, 3, 21, 7]]
+    assert leaks(pages[:16], test) == [(1, "image 3", "equal"), (3, "image 7", "equal")]
+
+
+@pytest.mark.parametrize("change", [saved_again, resized, darker, grey])
+def test_changed_copies_are_found_and_nothing_else(pages, change):
+    test = np.stack([*pages[16:], change(pages[5]), change(pages[11])])
+    found = leaks(pages[:16], test)
+    assert found == [(8, "image 5", "nearly equal"), (9, "image 11", "nearly equal")]
+
+
+def test_patients_are_found_by_their_groups(pages):
+    ids = np.array([f"p{i}" for i in range(16)])
+    found = leaks(pages[:16], pages[16:19], pool_groups=ids, groups=["x", "p4", "y"])
+    assert found == [(1, "image 4", "same patient")]
+    check_pool(pages[:16], pages[16:19], pool_groups=ids, groups=["x", "y", "z"])
+    with pytest.raises(ValueError, match="groups="):
+        check_pool(pages[:16], pages[16:], pool_groups=ids)
+    with pytest.raises(ValueError, match="inconsistent"):
+        check_pool(pages[:16], pages[16:], pool_groups=ids[:3], groups=np.arange(8))
+
+
+def test_an_encoder_remembers_its_pool(pages):
+    small = pages[:, ::7, ::7]
+    encoder = SimCLR(width=8, max_epochs=1, batch_size=8, random_state=0)
+    encoder.fit(small[:16], groups=np.arange(16))
+    fresh = np.arange(100, 108)
+    check_pool(encoder, small[16:], groups=fresh)
+    check_pool(FrozenEstimator(encoder), small[16:], groups=fresh)
+    found = leaks(FrozenEstimator(encoder), small[[20, 2]], groups=[100, 101])
+    assert found == [(1, "image 2", "equal")]
+    assert leaks(encoder, small[16:18], groups=[100, 9])[0][1:] == ("image 9", "same patient")
+    with pytest.raises(ValueError, match="Fit it first"):
+        check_pool(SimCLR(), small)
+
+
+def test_files_and_cohorts_are_read(pages, tmp_path):
+    paths = [str(tmp_path / f"{i}.png") for i in range(20)]
+    for path, page in zip(paths, pages):
+        Image.fromarray(page).save(path)
+    paths = np.array(paths, dtype=object)
+    found = leaks(paths[:16], paths[[17, 2]])
+    assert found == [(1, paths[2], "equal")]
+    with pytest.raises(PoolLeakError, match=rf"record 1 \({paths[2]}\): {paths[2]} of the pool"):
+        check_pool(paths[:16], paths[[17, 2]])
+    import pandas as pd
+
+    cohort = Cohort(pd.DataFrame({"image": paths[16:]}), np.array([0, 1, 0, 1]), np.arange(4), {})
+    check_pool(paths[:16], cohort)
+    assert leaks(paths[:16], cohort, pool_groups=np.arange(16) - 13)[0][2] == "same patient"
