@@ -17,7 +17,7 @@ from benchmarks._results import environment, write_json
 from benchmarks._study import Output, journal_path, load_cohort, stated
 from crtkit.studies import lvsd2026 as study
 
-PAIRS, QUICK_PAIRS = 300, 120
+PAIRS, QUICK_PAIRS = 300, 80
 
 
 def add_arguments(parser):
@@ -65,7 +65,7 @@ def run(options):
     parts.tables_s(output, scores)
     parts.ablations(output, scores)
     parts.bands(output, result, {"internal": inside, **external}, sets)
-    tests = parts.tests(output, scores)
+    tests = parts.tests(output, scores, result.info["reference_rows"])
     explained = parts.explain(output, models, inside, split, quick=options.quick)
     output.text("What to know about the printed figures", study.REMARKS)
     output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
@@ -155,7 +155,7 @@ def _models(options):
     settings.update(checkpoint=None, finetuned_checkpoint=None)
     drawn = study.pipelines(oversample=True, **settings)
     whole = study.pipelines(spliced=False, **settings)
-    for name in parts.ABLATED:
+    for name in parts.ABLATED[:1] if options.quick else parts.ABLATED:
         models[f"{name} + oversampling"] = drawn[f"{name} + oversampling"]
         models[f"{name}, 12 leads"] = whole[name]
     return models
