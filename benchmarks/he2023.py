@@ -60,7 +60,7 @@ def run(options):
         From ``benchmarks.__main__``, with those of :func:`add_options`.
     """
     start = time.perf_counter()
-    cohort, _ = leave_out_unusable(load_cohort(options, "he2023"))
+    cohort, flow = leave_out_unusable(load_cohort(options, "he2023"))
     weights, settings = pretrained(options)
     if options.epochs or options.quick:
         settings["network"] = {"max_epochs": options.epochs or 1}
@@ -92,7 +92,7 @@ def run(options):
     text = table2(output, result, seeds, missing)
     transfer(output, result, cohort)
     figure2(output, cohort, prepared)
-    output.text("What this run was", described(options, weights, settings))
+    output.text("What this run was", described(options, weights, settings, flow))
     output.text("What to know about the printed figures", study.REMARKS)
     output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
     report = output.report()
@@ -102,6 +102,7 @@ def run(options):
             "study": "he2023",
             "patients": stated(cohort),
             "data_sha256": cohort.fingerprint(),
+            "flow": flow,
             "seeds": seeds,
             "folds": FOLDS,
             "unit": options.unit,
@@ -303,16 +304,17 @@ def figure2(output, cohort, prepared):
             ax.tick_params(labelsize=7)
         for ax in rows.ravel()[n_leads:]:
             ax.set_axis_off()
-    figure.supxlabel("Time (s)", fontsize=9)
+    figure.supxlabel("Time (s)", fontsize=9, y=0.045)
     figure.supylabel("Frequency (Hz)", fontsize=9)
     figure.colorbar(shown, ax=axes, label="Amplitude (dB re 1 mV)", shrink=0.6)
-    figure.get_layout_engine().set(rect=(0, 0.04, 1, 0.95))
+    figure.get_layout_engine().set(rect=(0, 0.07, 1, 0.92))
     output.figure("figure2", "Figure 2. Spectrograms per lead", figure)
 
 
-def described(options, weights, settings):
+def described(options, weights, settings, flow):
     """What was run, and what was not, in lines."""
     lines = [
+        "Flow: " + "; ".join(f"{step} {n}" for step, n in flow).replace("\n", " ") + ".",
         f"Unit: {'the median beat of each record' if options.unit == 'record' else 'every beat'}; "
         f"twelve leads combined as {options.leads!r}.",
         f"ResNets of depth {', '.join(map(str, settings['depths']))}, width {settings['width']}, "

@@ -1,0 +1,137 @@
+"""he2023's command and the MIT-BIH pretraining: files, published figures, and the scores' sums."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import cohen_kappa_score, recall_score
+
+import crtkit as ck
+from benchmarks import he2023, mitbih_pretraining
+from benchmarks.__main__ import main
+from crtkit.neural import read_card, save_weights
+
+TABLES = ("table1", "table2", "transfer")
+FILES = {
+    *(f"{name}.md" for name in (*TABLES, "report")),
+    *(f"{name}.csv" for name in TABLES),
+    *("figure2.png", "results.json", "journal.jsonl"),
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    X = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
+    net = ck.ResNetClassifier(width=8, max_epochs=1, random_state=0).fit(X, list("NSVFNSVF"))
+    card = {
+        **{"data": "noise", "set_up": "a test", "training_records": ["100"], "seed": 0},
+        **{"depth": 18, "width": 8, "size": 16},
+        "stft": {"window_length": 512, "hop_length": 32},
+        "scores": {"accuracy": 0.5, "macro sensitivity": 0.25},
+    }
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    return save_weights(net, path, card=card)
+
+
+@pytest.fixture(scope="module")
+def run(weights, tmp_path_factory):
+    out = tmp_path_factory.mktemp("he2023") / "out"
+    assert main(["he2023", "--quick", "--weights", str(weights), "--out", str(out)]) == 0
+    return out
+
+
+def test_every_file_is_there_and_says_simulated(run):
+    assert {path.name for path in run.iterdir()} == FILES
+    for name in (*TABLES, "report"):
+        assert "SIMULATED" in (run / f"{name}.md").read_text()
+
+
+def test_every_published_figure_stands_beside_ours(run):
+    table = pd.read_csv(run / "table2.csv", index_col="model")
+    assert table.index[:4].tolist() == ["Guideline", "SVM", "Random Forest", "ResNet-18"]
+    assert table.loc["ResNet-50, pretrained", "Accuracy published"] == "0.721 ± 0.015"
+    assert table.loc["ResNet-50, pretrained", "Accuracy"] == "not run"
+    assert table.loc["Guideline", "Specificity published"] == "0.038"
+    assert {"Majority class", "LBBB", "Logistic regression, pretrained"} <= set(table.index)
+    table1 = pd.read_csv(run / "table1.csv", index_col="variable")
+    assert table1.loc["scar", "published: overall"] == "26.3 ± 2.1"
+    assert len(table1) == len(he2023.study.PUBLISHED_TABLE1) - 1  # less the row of numbers
+
+
+def test_transfer_is_answered_with_an_interval(run):
+    table = pd.read_csv(run / "transfer.csv")
+    assert set(table["model"]) == {"SVM", "Random Forest", "Logistic regression", "ResNet-18"}
+    for row in table.itertuples():
+        assert float(row.difference) == pytest.approx(
+            float(row.pretrained) - float(row.general), abs=2e-3
+        )
+    limits = table["95 % interval"].str.extract(r"([+-][\d.]+) to ([+-][\d.]+)").astype(float)
+    assert (limits[0] <= limits[1]).all()
+    assert "by construction" in (run / "transfer.md").read_text()
+
+
+def test_the_json_holds_everything_and_no_path(run):
+    text = (run / "results.json").read_text()
+    results = json.loads(text)
+    assert results["folds"] == 5
+    assert results["cards"]["18"]["data"] == "noise"
+    assert str(run.parent) not in text
+    assert len(results["per_fold"]) % 5 == 0
+
+
+def test_weights_without_a_card_are_refused(tmp_path, weights, capsys):
+    from crtkit.neural import read_weights
+
+    bare = tmp_path / "bare.safetensors"
+    import safetensors.torch
+
+    safetensors.torch.save_file(read_weights(weights), bare)
+    assert read_card(bare) == {}
+    assert main(["he2023", "--quick", "--weights", str(bare), "--out", str(tmp_path / "o")]) == 2
+    assert "have no card" in capsys.readouterr().err
+
+
+def test_scores_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth = rng.choice(list("NSVF"), 400, p=[0.7, 0.1, 0.15, 0.05])
+    called = np.where(rng.random(400) < 0.7, truth, rng.choice(list("NSVF"), 400))
+    figures, matrix = mitbih_pretraining.scores(truth, called, list("NSVF"))
+    assert figures["kappa"] == pytest.approx(cohen_kappa_score(truth, called))
+    assert figures["macro sensitivity"] == pytest.approx(
+        recall_score(truth, called, average="macro")
+    )
+    j = sum(figures[f"{c} {what}"] for c in "SV" for what in ("sensitivity", "PPV"))
+    assert figures["j_kappa"] == pytest.approx(figures["kappa"] / 2 + j / 8)
+    assert matrix.to_numpy().sum() == 400
+    perfect, _ = mitbih_pretraining.scores(truth, truth, list("NSVF"))
+    assert perfect["j_kappa"] == pytest.approx(1.0)
+
+
+def test_every_rare_beat_is_kept_and_normal_ones_are_capped():
+    y = np.array(list("N" * 50 + "SSS" + "N" * 5))
+    records = np.array(["a"] * 53 + ["b"] * 5)
+    rows = mitbih_pretraining.choose(y, records, np.arange(58), 10, np.random.default_rng(0))
+    assert (y[rows] == "S").sum() == 3
+    assert ((y[rows] == "N") & (records[rows] == "a")).sum() == 10
+    assert ((y[rows] == "N") & (records[rows] == "b")).sum() == 5
+    assert len(np.unique(rows)) == len(rows)
+
+
+@pytest.mark.slow
+def test_pretraining_runs_and_its_weights_start_he2023(tmp_path):
+    if not os.environ.get("CRTKIT_DATA"):
+        pytest.skip("CRTKIT_DATA is not set: no MIT-BIH records")
+    out = tmp_path / "out"
+    arguments = ["--cap", "5", "--width", "8", "--size", "32", "--epochs", "1", "--max-test", "500"]
+    assert mitbih_pretraining.main([*arguments, "--out", str(out)]) == 0
+    table = pd.read_csv(out / "scores.csv", index_col="model")
+    assert (table["n"][:1] == 500).all()
+    assert any(name.startswith("RANDOM SPLIT") for name in table.index)
+    card = read_card(out / "resnet18.safetensors")
+    # 201 and 202 are one man, the only subject on both sides.
+    assert not set(card["training_records"]) & set(card["test_records"])
+    net = ck.ResNetClassifier(width=8, weights=out / "resnet18.safetensors", max_epochs=1)
+    X = np.zeros((4, 32, 32, 3), dtype=np.uint8)
+    assert net.fit(X, [0, 1, 0, 1]).weights_loaded_["n_loaded"] > 100
