@@ -230,7 +230,7 @@ def bands(output, result, cohorts, sets):
     output.table("bands", "Answers by LVEF", table, note)
 
 
-def tests(output, scores, references=()):
+def tests(output, scores, references):
     """Tests between models in the paper's form: the printed table, the repaired one, and ours."""
     mine = study.blocks(scores.drop(index=list(references), level="model"))
     mine = mine.dropna()  # a metric that one model leaves undefined compares nobody
