@@ -3,6 +3,8 @@ from .attribution import (
     attribute as attribute,
     layers_without_rule as layers_without_rule,
 )
+from .gradcam import grad_cam as grad_cam, overlay as overlay
+from .regions import LeadShare as LeadShare, lead_masks as lead_masks, lead_share as lead_share
 from .waves import (
     plot_attribution as plot_attribution,
     signal_lead_share as signal_lead_share,

@@ -1,0 +1,47 @@
+"""
+SimCLR once, on a pool of its own
+=================================
+
+Unlabelled pages from elsewhere are pretrained on once; ``FrozenEstimator`` hands the encoder to
+every fold, where a copy of it is fine-tuned. Nobody but :func:`~crtkit.evaluation.check_pool` can
+see whether that pool held pages of the test patients.
+"""
+
+# %%
+# A pool of files is streamed: it may be larger than memory. ``groups`` are remembered.
+
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+import crtkit as ck
+
+pool = ck.datasets.make_cohort("mori2025", n_patients=16, modality="image", random_state=1)
+paths = ck.Select("image").fit_transform(pool.X)
+patients = [f"other hospital {group}" for group in pool.groups]
+encoder = ck.SimCLR(width=8, size=(48, 64), max_epochs=2, batch_size=8, random_state=0)
+encoder.fit(paths, groups=patients)
+encoder.loss_curve_
+
+# %%
+# The study's cohort: no page of it, and no patient, is in the pool.
+
+cohort = ck.datasets.make_cohort("mori2025", n_patients=24, modality="image", random_state=0)
+pages = make_pipeline(ck.Select("image"), ck.JPEGLoader(size=(48, 64))).fit_transform(cohort.X)
+ck.evaluation.check_pool(encoder, pages, groups=cohort.groups)
+
+# %%
+# Fine-tuned in each fold, from the same start.
+
+model = ck.ResNetClassifier(
+    width=8, backbone=FrozenEstimator(encoder), max_epochs=2, batch_size=8, random_state=0
+)
+cross_val_score(model, pages, cohort.y, groups=cohort.groups, cv=GroupKFold(2), scoring="roc_auc")
+
+# %%
+# A page that was pretrained on is refused, also when it was saved again.
+
+try:
+    ck.evaluation.check_pool(encoder, paths[:2], groups=["a", "b"])
+except ck.evaluation.PoolLeakError as error:
+    print(f"{len(error.leaks)} leaks, the first: {error.leaks[0][2]}")

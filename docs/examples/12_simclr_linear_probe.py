@@ -1,0 +1,45 @@
+"""
+What SimCLR learned: a linear probe
+===================================
+
+The embeddings of a frozen encoder, and a linear model on them, tell how much of the label
+pretraining has already sorted out. ``SimCLR`` is a transformer, so the probe is a pipeline; or
+``ResNetClassifier(finetune=False)`` trains the network's own linear head.
+"""
+
+# %%
+# Pretrain once on the pages of other patients.
+
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import crtkit as ck
+
+loader = make_pipeline(ck.Select("image"), ck.JPEGLoader(size=(48, 64)))
+pool = ck.datasets.make_cohort("mori2025", n_patients=16, modality="image", random_state=1)
+cohort = ck.datasets.make_cohort("mori2025", n_patients=24, modality="image", random_state=0)
+encoder = ck.SimCLR(width=8, max_epochs=2, batch_size=8, random_state=0)
+frozen = FrozenEstimator(encoder.fit(loader.fit_transform(pool.X)))
+pages = loader.fit_transform(cohort.X)
+
+# %%
+# Two probes of the same embeddings.
+
+probes = {
+    "logistic regression": make_pipeline(frozen, StandardScaler(), LogisticRegression(C=0.1)),
+    "linear head": ck.ResNetClassifier(
+        width=8, backbone=frozen, finetune=False, max_epochs=20, batch_size=8, random_state=0
+    ),
+}
+pd.DataFrame(
+    {
+        name: cross_val_score(
+            probe, pages, cohort.y, groups=cohort.groups, cv=GroupKFold(3), scoring="roc_auc"
+        )
+        for name, probe in probes.items()
+    }
+)
