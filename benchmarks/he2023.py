@@ -89,7 +89,7 @@ def run(options):
     output = Output(options.out, "he2023", stated(cohort))
     if not missing or "outcome" in cohort.info:
         table1(output, cohort)
-    text = table2(output, result, seeds, missing)
+    text = table2(output, result, seeds, missing, cohort.info.get("label", "responder"))
     transfer(output, result, cohort)
     figure2(output, cohort, prepared)
     output.text("What this run was", described(options, weights, settings, flow))
@@ -205,7 +205,7 @@ def table1(output, cohort):
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
 
 
-def table2(output, result, seeds, missing):
+def table2(output, result, seeds, missing, label):
     """Table 2: every published figure beside ours; reference rows below."""
     folds = result.per_fold().groupby(level="model", sort=False)
     mean, sd = folds.mean(), folds.std(ddof=1)
@@ -230,6 +230,7 @@ def table2(output, result, seeds, missing):
         f"Mean ± SD over {FOLDS} folds by patient"
         + (f", {seeds} times." if seeds > 1 else ".")
         + " Rows without published figures are ours, and clinical rules.",
+        *([f"Published: response to CRT; ours: {label}."] if label != "responder" else []),
         *([f"Guideline left out: the cohort has no {', '.join(missing)}."] if missing else []),
         *(f"Left out, {k}: {v}." for k, v in result.info.get("left_out", {}).items()),
     ]
