@@ -67,6 +67,7 @@ def run(options):
     parts.bands(output, result, {"internal": inside, **external}, sets)
     tests = parts.tests(output, scores, result.info["reference_rows"])
     explained = parts.explain(output, models, inside, split, quick=options.quick)
+    output.text("Sizes of this run", _sizes(options))
     output.text("What to know about the printed figures", study.REMARKS)
     output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
     report = output.report()
@@ -79,6 +80,7 @@ def run(options):
             "seeds": seeds,
             "random_state": options.random_state,
             "size": options.size,
+            "epochs": 1 if options.quick else options.epochs,
             "settings": result.info,
             "environment": environment(options.device),
             "seconds": round(time.perf_counter() - start, 1),
@@ -137,6 +139,19 @@ def _load(options):
     return ck.datasets.make_cohort(
         "lvsd2026", n_patients=round(pairs * 892 / 2031), random_state=options.random_state
     )
+
+
+def _sizes(options):
+    """What was smaller than in the paper, in words."""
+    chosen = study.SIZES[options.size]
+    epochs = 1 if options.quick else options.epochs
+    return [
+        f"baselines: {epochs or chosen['baseline']['max_epochs']} epochs at {chosen['fs']} Hz "
+        f"(the paper: 100 at 500 Hz), learning rate {chosen['baseline']['lr']:g}",
+        f"ECG-FM from scratch: size {chosen['ecgfm']['size']}, "
+        f"{epochs or chosen['ecgfm']['max_epochs']} epochs (the paper: base, 60)",
+        *(f"{name}: {settings}" for name, settings in chosen["networks"].items()),
+    ]
 
 
 def _models(options):
