@@ -261,7 +261,10 @@ def transfer(output, result, cohort):
             )
     if not rows:
         return
-    note = "Intervals draw patients again, the same for both models; fits are held fixed."
+    note = (
+        "Intervals draw patients again, the same for both models; fits are held fixed, so that "
+        f"luck of training is not in them. {len(rows)} intervals, not corrected for their number."
+    )
     if cohort.info["source"] == "simulated":
         note += " True of the simulation by construction: no answer about patients."
     table = pd.DataFrame(rows).set_index("model")
