@@ -139,3 +139,37 @@ def check_unit(values, name, unit, whole_cohort):
                 f"Column {name!r} is expected in {unit}; its maximum is {known.max():g}, which "
                 f"looks like {other}. Convert it first."
             )
+
+
+def check_pos_label(pos_label, classes):
+    """Refuse a positive label that no record has."""
+    if pos_label is not None and pos_label not in classes.tolist():
+        raise ValueError(
+            f"pos_label must be one of the labels {classes.tolist()}, got {pos_label!r}."
+        )
+
+
+def usable_columns(X, columns, exclude):
+    """Columns of the clinical model that vary, and what speaks against the others."""
+    usable, reasons = [], {}
+    for column in CLINICAL_COLUMNS:
+        name = columns.get(column, column)
+        if name is None or name not in X:
+            reasons[column] = "the cohort has no such column"
+        elif name in exclude:
+            reasons[column] = "it is the label in another form"
+        elif why := _says_nothing(X[name]):
+            reasons[column] = why
+        else:
+            usable.append(name)
+    return usable, reasons
+
+
+def _says_nothing(column):
+    """Why no model can learn from a column; empty where it varies."""
+    try:
+        values = as_numbers(column)
+    except ValueError as error:
+        return str(error)
+    # NaN is one value to numpy.unique.
+    return "it has the same value in every record" if len(np.unique(values)) < 2 else ""

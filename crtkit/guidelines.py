@@ -15,7 +15,15 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from crtkit._rules import CLINICAL_COLUMNS, RULES, as_numbers, check_unit, meets, resolve
+from crtkit._rules import (
+    RULES,
+    as_numbers,
+    check_pos_label,
+    check_unit,
+    meets,
+    resolve,
+    usable_columns,
+)
 
 
 def rules():
@@ -49,8 +57,9 @@ def rules():
 class GuidelineClassifier(ClassifierMixin, BaseEstimator):
     """A clinical rule that answers as a binary classifier.
 
-    Nothing is learned from X: ``fit`` takes the two labels from y, the larger one being
-    "the rule is met" (responder). Give it the cohort's whole DataFrame: it takes its own columns.
+    Nothing is learned from X: ``fit`` takes the two labels from y, the larger one (or
+    ``pos_label``) being "the rule is met" (responder). Give it the cohort's whole DataFrame: it
+    takes its own columns.
 
     Parameters
     ----------
@@ -61,11 +70,13 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         Where a column of the rule is found under another name: ``{"lvef": "ef_percent"}``. None as
         a value says that every patient meets the conditions on this column (an inclusion
         criterion, say), so that it is not asked for: ``{"nyha": None}``.
+    pos_label : label, default=None
+        The answer where the rule is met; None: the larger label.
 
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        Labels, sorted; ``classes_[1]`` is "met".
+        Labels, sorted; ``classes_[1]`` is "met" unless ``pos_label`` says otherwise.
     conditions_ : tuple of Condition
         What is tested.
     columns_ : list of str
@@ -90,18 +101,21 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
 
     ``decision_function`` of a rule with one numeric condition is the distance to its threshold
     (so that an AUC is that of the QRS duration itself; a missing value stands just below the
-    threshold); of any other rule it is 1 or -1. There is no ``predict_proba``: a rule states no
-    risk.
+    threshold); of any other rule it is 1 or -1. As everywhere in scikit-learn, positive values
+    speak for ``classes_[1]``: where ``pos_label`` is the smaller label, the sign is turned. There
+    is no ``predict_proba``: a rule states no risk.
 
     Arrays have no names: their columns are read in the order of ``columns_``.
 
     References
     ----------
-    .. [1] Glikson et al. (2021), Eur Heart J 42:3427-3520: CRT in sinus rhythm, class I.
+    .. [1] Glikson et al. (2021), Eur Heart J 42:3427-3520: CRT in sinus rhythm, class I. Given as
+       commonly quoted; not compared with the original text.
     .. [2] Chung et al. (2023), Heart Rhythm 20:e17-e91: class 1. The clause for QRS >= 150 ms was
        compared with a public summary; the one for women with LBBB and 120 to 149 ms could not
        be compared with the text and is given as commonly quoted.
-    .. [3] Henneman et al. (2007), J Nucl Med 48:1104-1111: 43 and 135 degrees.
+    .. [3] Henneman et al. (2007), J Nucl Med 48:1104-1111: 43 and 135 degrees, as commonly quoted;
+       not compared with the original text.
 
     Examples
     --------
@@ -115,9 +129,10 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
     array([ 22., -12.,   5.])
     """
 
-    def __init__(self, *, rule="ESC2021-I", columns=None):
+    def __init__(self, *, rule="ESC2021-I", columns=None, pos_label=None):
         self.rule = rule
         self.columns = columns
+        self.pos_label = pos_label
 
     def fit(self, X, y):
         """Take the labels, and check that the rule can be read.
@@ -137,7 +152,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             Unknown rule or column, a missing column, a flag that is not 0 or 1, a unit that cannot
-            be (LVEF as a fraction, QRS in seconds), not exactly two labels.
+            be (LVEF as a fraction, QRS in seconds), not exactly two labels, a ``pos_label`` that
+            is none of them.
         """
         y = validate_data(self, y=y)
         self.conditions_ = resolve(self.rule, self.columns)
@@ -156,11 +172,12 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
                 "GuidelineClassifier needs two labels to name its answers, y has one class: "
                 f"{self.classes_[0]!r}."
             )
+        check_pos_label(self.pos_label, self.classes_)
         self.n_missing_ = {c: int(np.isnan(v).sum()) for c, v in values.items()}
         return self
 
     def predict(self, X):
-        """Labels: ``classes_[1]`` where the rule is met.
+        """Labels: ``pos_label``, or else ``classes_[1]``, where the rule is met.
 
         Parameters
         ----------
@@ -171,10 +188,11 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_records,)
         """
         check_is_fitted(self)
-        return self.classes_[self._met(self._read(X)).astype(int)]
+        met = self._met(self._read(X))
+        return self.classes_[(met == (self._sign() > 0)).astype(int)]
 
     def decision_function(self, X):
-        """Distance beyond the threshold, in its unit, or 1 and -1; positive where the rule is met.
+        """Distance beyond the threshold, in its unit, or 1 and -1; positive for ``classes_[1]``.
 
         Parameters
         ----------
@@ -189,12 +207,12 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         met = self._met(values)
         first = self.conditions_[0]
         if len(self.conditions_) > 1 or first.operator == "==":
-            return np.where(met, 1.0, -1.0)
+            return self._sign() * np.where(met, 1.0, -1.0)
         sign = 1.0 if first.operator in (">", ">=") else -1.0
         margin = sign * np.nan_to_num(values[first.column] - first.threshold, nan=0.0)
         # On the threshold the sign is the answer's, so that predict is decision > 0 exactly.
         tiny = np.finfo(np.float64).tiny
-        return np.where(met, np.maximum(margin, tiny), np.minimum(margin, -tiny))
+        return self._sign() * np.where(met, np.maximum(margin, tiny), np.minimum(margin, -tiny))
 
     def conditions(self, X):
         """Which condition each record meets.
@@ -216,6 +234,10 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
             for c in self.conditions_
         }
         return pd.DataFrame(table, index=getattr(X, "index", None))
+
+    def _sign(self):
+        """1 where "met" is the larger label, -1 where it is the smaller one."""
+        return 1.0 if self.pos_label in (None, self.classes_[1]) else -1.0
 
     def _met(self, values):
         """True where one alternative is met in full."""
@@ -270,7 +292,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=()):
+def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=(), pos_label=None):
     """Models that any new one has to beat, as far as the cohort has their columns.
 
     Parameters
@@ -285,6 +307,8 @@ def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=()):
     exclude : sequence of str
         Columns that are the label in another form (LVEF, where the label is a low LVEF): a row
         that needs one of them is left out.
+    pos_label : label, default=None
+        What the rules answer where they are met; None: the larger label.
 
     Returns
     -------
@@ -295,9 +319,9 @@ def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=()):
         penalty with C = 1, a fixed choice; all of it fitted inside the fold) and, where a cohort
         has ``psd_deg`` or ``pbw_deg``, "PSD >= 43 deg" and "PBW >= 135 deg".
     left_out : dict
-        Name -> why it is not in ``rows``: a column that is absent or excluded, or the same answer
-        for every record. "Clinical logistic model: <column>" says why the model, although there,
-        does without one of its five columns.
+        Name -> why it is not in ``rows``: a column that is absent, excluded or unreadable (text, or
+        another unit), or the same answer for every record. "Clinical logistic model: <column>" says
+        why the model, although there, does without one of its five columns.
 
     Examples
     --------
@@ -321,13 +345,15 @@ def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=()):
     if columns.get("pbw_deg", "pbw_deg") in cohort.X:
         named["PBW >= 135 deg"] = "PBW135"
     for name, rule in named.items():
-        reason = _why_not(rule, columns, cohort, exclude)
+        reason = _why_not(rule, columns, cohort, exclude, pos_label)
         if reason:
             left_out[name] = reason
         else:
-            rows[name] = GuidelineClassifier(rule=rule, columns=columns or None)
+            rows[name] = GuidelineClassifier(
+                rule=rule, columns=columns or None, pos_label=pos_label
+            )
     name = "Clinical logistic model"
-    usable, reasons = _usable_columns(cohort.X, columns, exclude)
+    usable, reasons = usable_columns(cohort.X, columns, exclude)
     if len(usable) < 2:
         left_out[name] = "; ".join(f"{column}: {why}" for column, why in reasons.items())
         return rows, left_out
@@ -342,7 +368,7 @@ def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=()):
     return rows, left_out
 
 
-def _why_not(rule, columns, cohort, exclude):
+def _why_not(rule, columns, cohort, exclude, pos_label):
     """Why a rule cannot be a row of this cohort; None if it can."""
     names = [columns.get(c.column, c.column) for c in resolve(rule, {})]
     asked = [name for name in dict.fromkeys(names) if name is not None]
@@ -357,26 +383,16 @@ def _why_not(rule, columns, cohort, exclude):
     n_labels = len(np.unique(cohort.y))
     if n_labels != 2:
         return f"a rule gives two answers, the cohort has {n_labels} label(s)"
-    trial = GuidelineClassifier(rule=rule, columns=columns).fit(cohort.X, cohort.y)
-    if len(np.unique(trial.predict(cohort.X))) == 1:
+    trial = GuidelineClassifier(rule=rule, columns=columns, pos_label=pos_label)
+    resolve(rule, columns)  # a misspelt name is an error; what a column holds is a reason
+    check_pos_label(pos_label, np.unique(cohort.y))
+    try:
+        answers = trial.fit(cohort.X, cohort.y).predict(cohort.X)
+    except ValueError as error:
+        return str(error)
+    if len(np.unique(answers)) == 1:
         return f"the rule gives the same answer for all {len(cohort.y)} records"
     return None
-
-
-def _usable_columns(X, columns, exclude):
-    """Columns of the clinical model that vary, and what speaks against the others."""
-    usable, reasons = [], {}
-    for column in CLINICAL_COLUMNS:
-        name = columns.get(column, column)
-        if name is None or name not in X:
-            reasons[column] = "the cohort has no such column"
-        elif name in exclude:
-            reasons[column] = "it is the label in another form"
-        elif len(np.unique(as_numbers(X[name]))) < 2:  # NaN is one value to numpy.unique
-            reasons[column] = "it has the same value in every record"
-        else:
-            usable.append(name)
-    return usable, reasons
 
 
 def _has_names(X):

@@ -372,3 +372,14 @@ def test_three_labels_leave_the_rules_out():
     rows, left_out = reference_rows(cohort)
     assert "Clinical logistic model" in rows
     assert left_out["LBBB"] == "a rule gives two answers, the cohort has 3 label(s)"
+
+
+def test_met_can_be_the_smaller_label():
+    X = pd.DataFrame({"qrs_duration_ms": [172.0, 138.0, 150.0]})
+    rule = GuidelineClassifier(rule="QRS150", pos_label="Yes").fit(X, ["Yes", "no", "Yes"])
+    assert rule.predict(X).tolist() == ["Yes", "no", "Yes"]
+    decision = rule.decision_function(X)
+    np.testing.assert_array_equal(rule.classes_[(decision > 0).astype(int)], rule.predict(X))
+    np.testing.assert_allclose(decision, [-22, 12, 0], atol=1e-9)
+    with pytest.raises(ValueError, match="pos_label must be one of the labels"):
+        rule.set_params(pos_label="maybe").fit(X, ["Yes", "no", "Yes"])

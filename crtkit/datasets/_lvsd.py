@@ -88,6 +88,9 @@ ASSUMED = (
     "atrial fibrillation: 12 % of patients, related to nothing; nobody is paced",
     "age and sex do not show in the ECG",
     "years: CNUH from 2010",
+    "the best AUCs know what a modality shows and, for the table, age and sex, but not the columns "
+    "of the design (hospital, set, year): prevalence differs between sets, so a model that reads "
+    "those columns may come out above",
 )
 
 
