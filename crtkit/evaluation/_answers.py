@@ -46,13 +46,16 @@ class Answers:
 
     @property
     def note(self) -> str:
-        """What must stand beside every figure: units, seeds, and where the cohort comes from."""
+        """What must stand beside every figure: positive label, units, seeds, and whose data."""
         source = self.info.get("source", "unstated")
         parts = [
             f"{self.info.get('cohort', 'cohort')}: {source}",
+            f"positive: {self.classes[1]}",
             f"scored by {self.by}",
             f"{len(self.info['seeds'])} seed(s)",
         ]
+        if self.splits["split"].nunique() < len(self.splits):
+            parts[-1] += f" on the same {self.splits['split'].nunique()} splits"
         if source == "simulated":
             best = self.info.get("best_auc")
             parts[0] += " patients, not a hospital's"
@@ -76,7 +79,7 @@ class Answers:
         Raises
         ------
         ValueError
-            There is no such set or subgroup.
+            There is no such set or subgroup, or no split tested anyone of the subgroup.
         """
         if (on, subgroup) not in self._parts_of:
             if on not in self.sets:
@@ -87,6 +90,10 @@ class Answers:
                 if subgroup not in known:
                     raise ValueError(f"There is no subgroup {subgroup!r} on {on!r}: {list(known)}.")
                 rows = rows[known[subgroup][rows["row"].to_numpy()]]
+                if rows.empty:
+                    raise ValueError(
+                        f"No record of subgroup {subgroup!r} was tested on {on!r}: use more seeds."
+                    )
             rows = rows.assign(y_true=rows["y_true"] == self.classes[1])
             rows = rows.assign(y_pred=rows["y_pred"] == self.classes[1])
             self._parts_of[on, subgroup] = list(iter_parts(rows, self.by))
@@ -135,8 +142,15 @@ class Answers:
         ratio = self.splits["n_test_patients"] / self.splits["n_train_patients"]
         return float(ratio.mean())
 
+    @property
+    def _split_of(self) -> dict[tuple[int, int], int]:
+        """Number of the split behind each (seed, fold)."""
+        columns = (self.splits[name].tolist() for name in ("seed", "fold", "split"))
+        return {(seed, fold): split for seed, fold, split in zip(*columns)}
+
     def _noted(self, table: pd.DataFrame) -> pd.DataFrame:
         table.attrs["note"] = self.note
+        table.attrs["positive"] = self.classes[1]
         return table
 
 

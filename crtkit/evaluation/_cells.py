@@ -39,18 +39,17 @@ def make_splits(cohort: Any, seeds: list[int], test_size: float, cv: Any, root: 
     Raises
     ------
     ValueError
-        A patient is on both sides, or a training part has one class.
+        A part is no list of positions, a patient is on both sides, a record is tested twice, or a
+        training part has one class.
     """
     if cv is None:
         # Split k of the splitter is the split of seed k, however many seeds there are.
-        splitter = RepeatedStratifiedPatientSplit(
-            max(seeds) + 1, test_size=test_size, random_state=root
-        )
-        pairs = list(splitter.split(cohort.y, cohort.y, cohort.groups))
-        splits = [Split(seed, 0, *pairs[seed]) for seed in seeds]
+        splitter = RepeatedStratifiedPatientSplit(test_size=test_size, random_state=root)
+        pairs = splitter.draw(cohort.y, cohort.groups, seeds)
+        splits = [Split(seed, 0, *pair) for seed, pair in zip(seeds, pairs)]
     else:
         splits = [
-            Split(seed, fold, np.asarray(train), np.asarray(test))
+            Split(seed, fold, *_positions(seed, fold, len(cohort), train=train, test=test))
             for seed in seeds
             for fold, (train, test) in enumerate(_pairs(cv, cohort, seed, root))
         ]
@@ -72,6 +71,24 @@ def _pairs(cv: Any, cohort: Any, seed: int, root: int) -> Iterable[tuple[Any, An
     return cv.split(cohort.X, cohort.y, cohort.groups)
 
 
+def _positions(seed: int, fold: int, n_records: int, **parts: Any) -> list[np.ndarray]:
+    """Positions of both parts, given as such or as masks."""
+    found = []
+    for name, part in parts.items():
+        rows = np.asarray(part)
+        if rows.dtype == bool and rows.shape == (n_records,):
+            rows = np.flatnonzero(rows)
+        whole = rows.ndim == 1 and (rows.dtype.kind in "iu" or not len(rows))
+        if not whole or (len(rows) and not (rows.min() >= 0 and rows.max() < n_records)):
+            raise ValueError(
+                f"Split of seed {seed}, fold {fold}: the {name} part must hold positions from 0 to "
+                f"{n_records - 1} or be a mask of {n_records} True or False, got shape "
+                f"{rows.shape} of {rows.dtype}."
+            )
+        found.append(rows.astype(np.intp))
+    return found
+
+
 def _check_split(split: Split, cohort: Any) -> None:
     where = f"Split of seed {split.seed}, fold {split.fold}"
     both = set(cohort.groups[split.train].tolist()) & set(cohort.groups[split.test].tolist())
@@ -83,6 +100,8 @@ def _check_split(split: Split, cohort: Any) -> None:
         )
     if not len(split.test):
         raise ValueError(f"{where} tests nobody.")
+    if len(np.unique(split.test)) < len(split.test):
+        raise ValueError(f"{where} tests a record twice.")
     if len(np.unique(cohort.y[split.train])) < 2:
         raise ValueError(
             f"{where}: the training part has one class. Use fewer folds, or a stratified splitter."
@@ -116,6 +135,7 @@ def fit_cell(
     y: np.ndarray,
     groups: np.ndarray,
     *,
+    positive: Any,
     root: int,
     n_threads: int,
 ) -> dict[str, Any]:
@@ -126,6 +146,8 @@ def fit_cell(
     tables : dict of DataFrame
         ``"test"`` is the cohort's whole table, of which the split's rows are taken; the others
         are external cohorts, answered whole.
+    positive : label
+        Scores and calls are for this class.
 
     Returns
     -------
@@ -139,7 +161,8 @@ def fit_cell(
     """
     start = time.perf_counter()
     entropy = np.random.SeedSequence(root, spawn_key=(split.seed, split.fold))
-    positive = np.unique(y)[1]
+    # scikit-learn's decision values are for the larger label, whichever is positive here.
+    sign = 1.0 if positive == np.unique(y)[1] else -1.0
     try:
         with pinned_threads(n_threads), sklearn.config_context(enable_metadata_routing=True):
             fitted = prepare(model, entropy, n_threads)
@@ -151,13 +174,13 @@ def fit_cell(
             sets = {
                 "test": {
                     "rows": split.test.tolist(),
-                    **_answer(fitted, X.iloc[split.test], positive),
+                    **_answer(fitted, X.iloc[split.test], positive, sign),
                 }
             }
             for other, table in tables.items():
                 if other != "test":
                     rows = list(range(len(table)))
-                    sets[other] = {"rows": rows, **_answer(fitted, table, positive)}
+                    sets[other] = {"rows": rows, **_answer(fitted, table, positive, sign)}
     except Exception as error:
         raise RuntimeError(
             f"Model {name!r} failed at seed {split.seed}, fold {split.fold}: "
@@ -172,14 +195,14 @@ def fit_cell(
     }
 
 
-def _answer(model: Any, X: Any, positive: Any) -> dict[str, Any]:
+def _answer(model: Any, X: Any, positive: Any, sign: float) -> dict[str, Any]:
     """Calls (0, 1) and scores for the positive class, and what kind of score it is."""
     called = np.asarray(model.predict(X)) == positive
     if hasattr(model, "predict_proba"):
         kind, score = "probability", np.asarray(model.predict_proba(X))
         score = score[:, list(model.classes_).index(positive)]
     elif hasattr(model, "decision_function"):
-        kind, score = "decision", np.asarray(model.decision_function(X))
+        kind, score = "decision", sign * np.asarray(model.decision_function(X))
     else:
         kind, score = "label", called
     score = np.asarray(score, dtype=np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit.evaluation._aggregate import Part, figures, nanmean, replicate
-from crtkit.evaluation._summary import by_model, patients_of, spread
+from crtkit.evaluation._summary import by_model, over_distinct, patients_of, spread
 from crtkit.evaluation.intervals import percentile_interval
 
 
@@ -19,6 +19,7 @@ def compare_table(
     scoring: dict[str, Any],
     *,
     ratio: float | None,
+    split_of: dict[tuple[int, int], int],
     confidence: float,
     n_bootstrap: int,
 ) -> pd.DataFrame:
@@ -47,7 +48,10 @@ def compare_table(
         row["difference"], row["sd"] = figure["mean"], figure["sd"]
         limits = percentile_interval(drawn[0][name] - drawn[1][name], confidence)
         row["ci_low"], row["ci_high"] = limits
-        row.update(_corrected_t(columns, ratio, confidence))
+        distinct = [
+            over_distinct(np.where(both, column, np.nan), models[a], split_of) for column in columns
+        ]
+        row.update(_corrected_t(distinct, ratio, confidence))
         row["delong_p"] = delong if name == "roc_auc" else np.nan
         row["n_valid"] = int(both.sum())
         rows.append(row)
@@ -62,6 +66,7 @@ def reference_table(
     references: list[str],
     scoring: dict[str, Any],
     *,
+    split_of: dict[tuple[int, int], int],
     confidence: float,
     n_bootstrap: int,
 ) -> pd.DataFrame:
@@ -88,6 +93,7 @@ def reference_table(
             best,
             {metric: scoring[metric]},
             ratio=None,
+            split_of=split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
         )

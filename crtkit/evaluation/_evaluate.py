@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
-import pandas as pd
-from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
-from crtkit.cohort import Cohort, Select
+from crtkit.cohort import Cohort
 from crtkit.evaluation._aggregate import resolve_scoring
 from crtkit.evaluation._cells import Split, fit_cell, make_splits, spill_arrays
+from crtkit.evaluation._checks import check_cohorts, check_cv, class_labels, cv_in_words, seed_list
 from crtkit.evaluation._identity import device, fingerprint, versions
+from crtkit.evaluation._inner import check_inner_splits
 from crtkit.evaluation._journal import Journal
-from crtkit.evaluation._models import check_sampling_rate, name_models
+from crtkit.evaluation._lineup import all_models
 from crtkit.evaluation._result import Evaluation
 from crtkit.evaluation._subgroups import subgroup_masks
+from crtkit.evaluation._tables import prediction_table, split_table
 from crtkit.evaluation._threads import resolve_threads
 
 
@@ -38,13 +36,14 @@ def evaluate(
     by: str = "patient",
     external: dict[str, Cohort] | None = None,
     subgroups: dict[str, Any] | None = None,
-    reference_rows: bool = True,
+    reference_rows: bool | dict[str, Any] = True,
     scoring: Any = None,
     n_jobs: int | None = None,
     threads_per_fit: int | None = None,
     journal: Any = None,
     random_state: int = 0,
     progress: bool = True,
+    pos_label: Any = None,
 ) -> Evaluation:
     """Fit and score models on repeated splits by patient.
 
@@ -55,18 +54,20 @@ def evaluate(
     ----------
     models : dict of str to classifier, classifier, or list of classifiers
         Unfitted; pipelines that read ``cohort.X`` (their first step is ``Select``). They are
-        cloned, never fitted themselves. A model whose column a cohort lacks is left out, with a
+        cloned, never fitted themselves. Where patients have several records, every ``cv`` inside a
+        model must split by groups. A model whose column a cohort lacks is left out, with a
         warning and the reason in ``info["left_out"]``.
     cohort : Cohort
-        Two classes; the larger label is the positive one.
+        Two classes.
     seeds : int or iterable of int, default=10
         How many, or which.
     test_size : float, default=0.2
         Share of patients tested where ``cv`` is None.
     cv : None, int, splitter or iterable of (train, test), default=None
         None: one stratified split by patient a seed. An int: that many stratified folds by patient
-        a seed. A splitter that draws is drawn anew for each seed. Whatever it is, patients on both
-        sides are refused.
+        a seed. A splitter that draws is drawn anew for each seed; splits that are the same for
+        every seed count once in intervals and tests over splits, averaged over seeds. Parts are
+        positions or masks. Whatever it is, patients on both sides are refused.
     by : {"patient", "record"}, default="patient"
         What is scored: patients, their records voted to one answer by mean score, or records.
         Intervals are by patient either way.
@@ -74,9 +75,11 @@ def evaluate(
         Other hospitals: every fitted model answers for them too.
     subgroups : dict of str to column, callable or mask, optional
         A column's name makes one subgroup a value; a callable gets ``X`` and returns a mask.
-    reference_rows : bool, default=True
+    reference_rows : bool or dict, default=True
         Add the rows every table needs: majority class, QRS duration, LBBB, guideline class I and
-        a clinical model, where the cohort has their columns.
+        a clinical model, where the cohort has their columns. A dict holds arguments of
+        :func:`crtkit.guidelines.reference_rows`: ``{"guideline": "he2023"}``. A model of the same
+        name is refused.
     scoring : None, str, list of str or dict, default=None
         Names from :data:`crtkit.metrics.SCORERS` (None: all), or functions
         ``metric(y_true, y_score)`` of 0/1 truth and score by name.
@@ -93,6 +96,9 @@ def evaluate(
         Root of all splits and seeds.
     progress : bool, default=True
         A bar with the time left on stderr, where that is a terminal.
+    pos_label : label, default=None
+        The positive class; None: the larger label, which for text is the later one in the order
+        of code points, capitals first ("no" after "Yes"). Every table says which one it is.
 
     Returns
     -------
@@ -104,7 +110,8 @@ def evaluate(
     ------
     ValueError
         A parameter is out of range, the cohort has not two classes, a patient carries two labels
-        where patients are scored, a model's ``fs`` is not the cohort's, or a journal is refused.
+        where patients are scored, a model's inner splits share patients, two models have one name,
+        a subgroup is empty, a model's ``fs`` is not the cohort's, or a journal is refused.
     RuntimeError
         A model failed; the message names model, seed and fold. With a journal, what was finished
         is kept.
@@ -129,18 +136,20 @@ def evaluate(
             f"evaluate expects a Cohort, got {type(cohort).__name__}: wrap your data in "
             "crtkit.Cohort(X, y, groups)."
         )
-    seeds = _seed_list(seeds)
+    seeds = seed_list(seeds)
     external = dict(external or {})
-    classes = _check_cohorts(cohort, external, by)
+    classes = class_labels(cohort, pos_label)
+    check_cohorts(cohort, external, by, classes)
     metrics = resolve_scoring(scoring)
-    named, references, left_out = _all_models(models, cohort, external, reference_rows)
+    named, references, left_out = all_models(models, cohort, external, reference_rows, classes[1])
+    check_inner_splits(named, cohort)
     n_threads = resolve_threads(threads_per_fit, n_jobs)
-    if not (cv is None or isinstance(cv, Integral) or hasattr(cv, "split")):
-        cv = list(cv)  # a generator would be spent after the first seed
+    cv = check_cv(cv)
     splits = make_splits(cohort, seeds, test_size, cv, random_state)
     masks = subgroup_masks(subgroups or {}, {"test": cohort, **external})
     protocol = {
         "random_state": random_state,
+        "positive": str(classes[1]),
         "splits": fingerprint(["default", test_size] if cv is None else cv),
     }
     identity: dict[str, Any] = {
@@ -156,6 +165,7 @@ def evaluate(
         splits,
         {"test": cohort, **external},
         identity,
+        positive=classes[1],
         root=random_state,
         n_jobs=n_jobs,
         n_threads=n_threads,
@@ -168,9 +178,10 @@ def evaluate(
         "n_records": len(cohort),
         "n_patients": cohort.n_patients,
         "seeds": seeds,
-        "cv": _cv_in_words(cv),
+        "cv": cv_in_words(cv),
         "test_size": test_size if cv is None else None,
         "by": by,
+        "positive": classes[1],
         "n_jobs": n_jobs,
         "reference_rows": references,
         "left_out": left_out,
@@ -182,122 +193,14 @@ def evaluate(
     for record in records:
         info["seconds"][record["model"]] += record["seconds"]
     return Evaluation(
-        _predictions(records, {"test": cohort, **external}, list(named), classes),
+        prediction_table(records, {"test": cohort, **external}, list(named), classes),
         classes=classes,
         by=by,
         scoring=metrics,
-        splits=_split_table(splits, cohort),
+        splits=split_table(splits, cohort),
         subgroups=masks,
         info=info,
     )
-
-
-def _cv_in_words(cv: Any) -> str:
-    if cv is None:
-        return "stratified by patient"
-    if isinstance(cv, Integral):
-        return f"{cv} stratified folds by patient"
-    return repr(cv) if hasattr(cv, "split") else f"{len(cv)} given splits"
-
-
-def _seed_list(seeds: int | Iterable[int]) -> list[int]:
-    given = list(range(int(seeds))) if isinstance(seeds, Integral) else list(seeds)  # type: ignore[arg-type]
-    if not given or any(not isinstance(s, Integral) or s < 0 for s in given):
-        raise ValueError(f"seeds must be a number >= 1 or seeds >= 0, got {seeds!r}.")
-    if len(set(given)) < len(given):
-        raise ValueError(f"A seed occurs twice in {given}: the repeat would add nothing.")
-    return [int(seed) for seed in given]
-
-
-def _check_cohorts(cohort: Cohort, external: dict[str, Cohort], by: str) -> tuple[Any, Any]:
-    if by not in ("patient", "record"):
-        raise ValueError(f"by must be 'patient' or 'record', got {by!r}.")
-    classes = np.unique(cohort.y).tolist()
-    if len(classes) != 2:
-        raise ValueError(
-            f"evaluate compares two classes, but y has {len(classes)}: {classes[:5]}. "
-            "Turn the question into one class against the rest."
-        )
-    if "test" in external:
-        raise ValueError("An external cohort cannot be called 'test': give it another name.")
-    for name, other in {"test": cohort, **external}.items():
-        unknown = set(other.y.tolist()) - set(classes)
-        if unknown:
-            raise ValueError(
-                f"External cohort {name!r} has labels {sorted(unknown)} that the cohort has not "
-                f"({classes})."
-            )
-        labels = pd.Series(other.y).groupby(pd.Series(other.groups, dtype=object)).nunique()
-        mixed = labels.index[labels > 1].tolist()
-        if by == "patient" and mixed:
-            raise ValueError(
-                f"{len(mixed)} patient(s) of {name!r} carry two labels, for example {mixed[:5]}: "
-                'they have no one answer. Score records with by="record", or settle their label.'
-            )
-    for name, other in external.items():
-        shared = set(cohort.groups.tolist()) & set(other.groups.tolist())
-        if shared:
-            warnings.warn(
-                f"{len(shared)} patient identifier(s) of external cohort {name!r} also occur in "
-                f"the cohort, for example {sorted(shared, key=str)[:3]}. If they are the same "
-                "people, models were fitted on them: leave them out, or rename them if not.",
-                UserWarning,
-                stacklevel=3,
-            )
-    return classes[0], classes[1]
-
-
-def _all_models(
-    models: Any, cohort: Cohort, external: dict[str, Cohort], with_references: bool
-) -> tuple[dict[str, Any], list[str], dict[str, str]]:
-    """Models and reference rows, names of the latter, and why rows are left out."""
-    named, left_out = _readable(name_models(models), {"the cohort": cohort, **external})
-    rows: dict[str, Any] = {}
-    if with_references:
-        from crtkit.guidelines import reference_rows
-
-        rows, reasons = reference_rows(cohort)
-        left_out.update(reasons)
-        for on, other in external.items():
-            for name, row in list(rows.items()):
-                problem = _unanswered(row, cohort, other)
-                if problem:
-                    del rows[name]
-                    left_out[name] = f"external cohort {on!r}: {problem}"
-        rows = {name: row for name, row in rows.items() if name not in named}
-    named = {**named, **rows}
-    for name, model in named.items():
-        check_sampling_rate(name, model, cohort.info.get("sampling_rate"))
-    return named, list(rows), left_out
-
-
-def _readable(
-    named: dict[str, Any], cohorts: dict[str, Cohort]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Models whose modality every cohort has; one cohort need not feed every model of a study."""
-    left_out: dict[str, str] = {}
-    for name, model in named.items():
-        first = getattr(model, "steps", [(None, model)])[0][1]
-        wanted = first.column if isinstance(first, Select) else []
-        for on, cohort in cohorts.items():
-            columns = [wanted] if isinstance(wanted, str) else list(wanted)
-            lacking = [column for column in columns if column not in cohort.X]
-            if lacking:
-                left_out.setdefault(name, f"{on} has no column {', '.join(lacking)}")
-    if len(left_out) == len(named):
-        raise ValueError(f"No model can read the data: {left_out}.")
-    for name, reason in left_out.items():
-        warnings.warn(f"Model {name!r} is left out: {reason}.", UserWarning, stacklevel=4)
-    return {name: model for name, model in named.items() if name not in left_out}, left_out
-
-
-def _unanswered(row: Any, cohort: Cohort, other: Cohort) -> str:
-    """Why a reference row cannot answer for another hospital; empty where it can."""
-    try:
-        clone(row).fit(cohort.X, cohort.y).predict(other.X)
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 def _run(
@@ -306,6 +209,7 @@ def _run(
     cohorts: dict[str, Cohort],
     identity: dict[str, Any],
     *,
+    positive: Any,
     root: int,
     n_jobs: int | None,
     n_threads: int,
@@ -340,7 +244,15 @@ def _run(
         y, groups = cohorts["test"].y, cohorts["test"].groups
         jobs = (
             delayed(fit_cell)(
-                name, named[name], split, tables, y, groups, root=root, n_threads=n_threads
+                name,
+                named[name],
+                split,
+                tables,
+                y,
+                groups,
+                positive=positive,
+                root=root,
+                n_threads=n_threads,
             )
             for name, split in todo
         )
@@ -359,52 +271,3 @@ def _on_a_cluster() -> bool:
         "MultiprocessingBackend",
         "ThreadingBackend",
     )
-
-
-def _predictions(
-    records: list[dict[str, Any]],
-    cohorts: dict[str, Cohort],
-    names: list[str],
-    classes: tuple[Any, Any],
-) -> pd.DataFrame:
-    """One row a model, seed, fold and record, sorted by set, model, seed and fold."""
-    labels = np.array(classes, dtype=object) if isinstance(classes[0], str) else np.array(classes)
-    frames = []
-    for on, cohort in cohorts.items():
-        for name in names:
-            for record in records:
-                if record["model"] != name:
-                    continue
-                answer = record["sets"][on]
-                rows = np.asarray(answer["rows"], dtype=np.intp)
-                frame = pd.DataFrame(
-                    {
-                        "set": pd.Categorical([on] * len(rows), list(cohorts)),
-                        "model": pd.Categorical([name] * len(rows), names),
-                        "seed": record["seed"],
-                        "fold": record["fold"],
-                        "row": rows,
-                        "group": cohort.groups[rows],
-                        "y_true": cohort.y[rows],
-                        "y_pred": labels[np.asarray(answer["called"], dtype=np.intp)],
-                        "score": np.asarray(answer["score"], dtype=np.float64),
-                        "kind": pd.Categorical([answer["kind"]] * len(rows), list(_KINDS)),
-                    }
-                )
-                frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
-
-
-_KINDS = ("probability", "decision", "label")
-
-
-def _split_table(splits: list[Split], cohort: Cohort) -> pd.DataFrame:
-    def n_patients(rows: np.ndarray) -> int:
-        return len(pd.unique(cohort.groups[rows]))
-
-    rows = [
-        (s.seed, s.fold, len(s.train), len(s.test), n_patients(s.train), n_patients(s.test))
-        for s in splits
-    ]
-    columns = ["seed", "fold", "n_train", "n_test", "n_train_patients", "n_test_patients"]
-    return pd.DataFrame(rows, columns=columns)

@@ -15,6 +15,10 @@ def name_models(models: Any) -> dict[str, BaseEstimator]:
     """A dict as it is; one estimator or a list under the name of the last step's class."""
     if isinstance(models, Mapping):
         named = {str(name): model for name, model in models.items()}
+        if len(named) < len(models):
+            raise ValueError(
+                f"Names of models must differ as text, got {list(models)}: one would be lost."
+            )
     else:
         single = hasattr(models, "fit")
         named = {}

@@ -35,8 +35,8 @@ class Evaluation(Answers):
     scoring : dict
         Metrics by name.
     splits : DataFrame
-        One row a seed and fold: ``n_train, n_test`` records and ``n_train_patients,
-        n_test_patients``.
+        One row a seed and fold: ``split``, a number that equal splits share; ``n_train, n_test``
+        records and ``n_train_patients, n_test_patients``.
     subgroups : dict of dict of ndarray
         Masks over the records of each set, by set and subgroup.
     info : dict
@@ -72,14 +72,16 @@ class Evaluation(Answers):
             Two column levels, metric and: ``mean``; ``sd`` (over seeds; over folds where there is
             one seed); ``ci_low, ci_high``, percentiles of the mean over seeds when *patients* are
             drawn again, fits held fixed; ``nb_low, nb_high``, the Nadeau-Bengio interval over
-            splits, clipped to [0, 1] for our metrics, nan for external sets, where every seed
-            answers for the same patients; ``n_valid``, splits where the metric was defined. Last,
+            distinct splits (those that come again with every seed are averaged first), clipped to
+            [0, 1] for our metrics, nan for external sets, where every seed answers for the same
+            patients; ``n_valid``, splits where the metric was defined. Last,
             ``(cohort, source)``: simulated, real or unstated.
         """
         table = summary_table(
             self.parts(on, subgroup),
             self.scoring,
             ratio=self.test_train_ratio if on == "test" else None,
+            split_of=self._split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
         )
@@ -180,9 +182,9 @@ class Evaluation(Answers):
         DataFrame
             One row a metric: ``mean_a, mean_b`` and ``difference, sd`` over splits where both are
             defined; ``ci_low, ci_high``, patients drawn again, the same for both; ``nb_low,
-            nb_high, t, p_value`` of the corrected resampled t-test, nan for external sets;
-            ``delong_p`` (AUC), DeLong's test on the mean of the scores a patient got over the
-            splits that tested him; ``n_valid`` splits.
+            nb_high, t, p_value`` of the corrected resampled t-test over distinct splits, nan for
+            external sets; ``delong_p`` (AUC), DeLong's test on the mean of the scores a patient got
+            over the splits that tested him; ``n_valid`` splits.
 
         Raises
         ------
@@ -195,6 +197,7 @@ class Evaluation(Answers):
             b,
             self.scoring,
             ratio=self.test_train_ratio if on == "test" else None,
+            split_of=self._split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
         )
@@ -229,6 +232,7 @@ class Evaluation(Answers):
             self.per_seed(on)[metric],
             list(self.info.get("reference_rows", ())),
             self.scoring,
+            split_of=self._split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
         )

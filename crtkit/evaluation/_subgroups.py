@@ -20,17 +20,18 @@ def subgroup_masks(
     Raises
     ------
     ValueError
-        No such column, a column with many values, or a mask of another length or kind.
+        No such column, a column with many values, a mask of another length or kind, or a subgroup
+        that nobody is in.
     """
     masks: dict[str, dict[str, np.ndarray]] = {name: {} for name in cohorts}
     for name, what in subgroups.items():
         for on, cohort in cohorts.items():
             if callable(what):
-                masks[on][name] = _mask(name, what(cohort.X), len(cohort))
+                masks[on][name] = _mask(name, what(cohort.X), len(cohort), on)
             elif isinstance(what, str):
                 masks[on].update(_by_value(name, what, cohort.X, on))
             elif on == "test":  # a mask knows one cohort's records only
-                masks[on][name] = _mask(name, what, len(cohort))
+                masks[on][name] = _mask(name, what, len(cohort), on)
     return masks
 
 
@@ -41,6 +42,8 @@ def _by_value(name: str, column: str, X: pd.DataFrame, on: str) -> dict[str, np.
         )
     values = X[column]
     found = sorted(values.dropna().unique().tolist(), key=str)
+    if not found:
+        raise ValueError(f"Subgroup {name!r} is empty: {on!r} has no value in {column!r}.")
     if len(found) > _MOST_VALUES:
         raise ValueError(
             f"Subgroup {name!r}: column {column!r} has {len(found)} values. Give a function that "
@@ -49,11 +52,13 @@ def _by_value(name: str, column: str, X: pd.DataFrame, on: str) -> dict[str, np.
     return {f"{name}={value}": (values == value).fillna(False).to_numpy(bool) for value in found}
 
 
-def _mask(name: str, values: Any, n_records: int) -> np.ndarray:
+def _mask(name: str, values: Any, n_records: int, on: str) -> np.ndarray:
     mask = np.asarray(values)
     if mask.shape != (n_records,) or mask.dtype != bool:
         raise ValueError(
             f"Subgroup {name!r} must be a mask of {n_records} True or False, one a record, got "
             f"shape {mask.shape} of {mask.dtype}."
         )
+    if not mask.any():
+        raise ValueError(f"Subgroup {name!r} is empty: no record of {on!r} is in it.")
     return mask

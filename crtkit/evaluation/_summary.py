@@ -17,6 +17,7 @@ def summary_table(
     scoring: dict[str, Any],
     *,
     ratio: float | None,
+    split_of: dict[tuple[int, int], int],
     confidence: float,
     n_bootstrap: int,
 ) -> pd.DataFrame:
@@ -26,6 +27,8 @@ def summary_table(
     ----------
     ratio : float or None
         Tested over training patients; None where splits do not differ in whom they test.
+    split_of : dict
+        Number of the split behind each (seed, fold).
     """
     patients = patients_of(parts)
     rows = {}
@@ -40,7 +43,8 @@ def summary_table(
             figure["ci_low"], figure["ci_high"] = percentile_interval(drawn[name], confidence)
             limits = (np.nan, np.nan)
             if ratio is not None:
-                limits = nadeau_bengio_interval(column, ratio, confidence=confidence)
+                distinct = over_distinct(column, own, split_of)
+                limits = nadeau_bengio_interval(distinct, ratio, confidence=confidence)
             if metric is None:
                 limits = (np.maximum(limits[0], 0.0), np.minimum(limits[1], 1.0))
             figure["nb_low"], figure["nb_high"] = map(float, limits)
@@ -78,6 +82,18 @@ def spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
     values = values[~np.isnan(values)]
     sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
     return {"mean": float(nanmean(per_seed)), "sd": sd}
+
+
+def over_distinct(
+    column: np.ndarray, parts: list[Part], split_of: dict[tuple[int, int], int]
+) -> np.ndarray:
+    """One figure a distinct split: its mean over the seeds that met it.
+
+    A split that comes again with every seed brings no new patients, so it must not make an interval
+    over splits narrower.
+    """
+    number = np.array([split_of[part.seed, part.fold] for part in parts])
+    return np.array([nanmean(column[number == k]) for k in np.unique(number)])
 
 
 def by_model(parts: list[Part]) -> dict[str, list[Part]]:

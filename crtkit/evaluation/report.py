@@ -80,6 +80,9 @@ def report_dict(result: Any, *, n_bootstrap: int = 1000) -> dict[str, Any]:
         tables += _tables_of(result, on, where, n_bootstrap)
     for on, masks in result.subgroups.items():
         for subgroup in masks:
+            tested = result.predictions.loc[result.predictions["set"] == on, "row"]
+            if not masks[subgroup][tested.to_numpy()].any():
+                continue
             counts = [len(part.truth) for part in result.parts(on, subgroup)]
             summary = result.summary(on, subgroup, n_bootstrap=n_bootstrap)
             table = _headline(summary, result.scoring)

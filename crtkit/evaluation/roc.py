@@ -84,6 +84,10 @@ def roc_table(parts: list[Part], which: str = "mean", n_points: int = 101) -> pd
             columns = {"fpr": fpr, "tpr": tpr, "threshold": threshold}
             where = {"model": model, "seed": part.seed, "fold": part.fold}
             frames.append(pd.DataFrame({**where, **columns}))
+    if not frames:  # no part has both classes, as when one patient at a time is left out
+        dtypes = {"model": object, "seed": int, "fold": int}
+        dtypes.update(dict.fromkeys(("fpr", "tpr", "threshold"), float))
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in dtypes.items()})
     return pd.concat(frames, ignore_index=True)
 
 
@@ -143,5 +147,6 @@ def plot_roc(result: Any, ax: Any = None, which: str = "mean", on: str = "test")
         aspect="equal",
     )
     ax.xaxis.label.set_size("small")
-    ax.legend(loc="lower right", fontsize="small", title="AUC" if seeds is not None else None)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="lower right", fontsize="small", title="AUC" if seeds is not None else None)
     return ax

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Integral
 from typing import Any
 
@@ -86,10 +86,29 @@ class RepeatedStratifiedPatientSplit(BaseShuffleSplit):
         """
         n_repeats = self.get_n_splits()
         X, y, groups = indexable(X, y, groups)
+        yield from self.draw(y, groups, range(n_repeats))
+
+    def draw(
+        self, y: Any, groups: Any, which: Iterable[int]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Give single splits by their number, without those before them.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_records,)
+        groups : array-like of shape (n_records,)
+        which : iterable of int
+            Numbers from 0, also beyond ``n_repeats``.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Sorted positions.
+        """
         name = type(self).__name__
         _, patient_of, labels = patient_labels(name, y, groups)
         root = self._root()
-        for k in range(n_repeats):
+        for k in which:
             rng = np.random.default_rng(np.random.SeedSequence(root, spawn_key=(k,)))
             tested = draw_patients(name, labels, self.test_size, rng)[patient_of]
             yield np.flatnonzero(~tested), np.flatnonzero(tested)

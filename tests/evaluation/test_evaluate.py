@@ -11,7 +11,6 @@ from sklearn.model_selection import (
     GroupKFold,
     KFold,
     StratifiedGroupKFold,
-    StratifiedKFold,
 )
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -95,7 +94,7 @@ def test_every_random_state_is_seeded(make_table_cohort):
             {"decisiontreeclassifier__max_depth": [1, 2]},
             {"decisiontreeclassifier": [DecisionTreeClassifier(splitter="random")]},
         ],
-        cv=StratifiedKFold(3, shuffle=True),
+        cv=StratifiedGroupKFold(3, shuffle=True),
     )
     model = {"tree": make_pipeline(Select(COLUMNS), tree), "search": search}
     first, second = (quick(model, cohort, seeds=4).predictions for _ in range(2))

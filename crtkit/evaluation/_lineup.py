@@ -1,0 +1,100 @@
+"""Which models stand in an evaluation: those given, reference rows, and who is left out."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from sklearn.base import clone
+
+from crtkit.cohort import Cohort, Select
+from crtkit.evaluation._models import check_sampling_rate, name_models
+
+
+def all_models(
+    models: Any,
+    cohort: Cohort,
+    external: dict[str, Cohort],
+    with_references: bool | dict[str, Any],
+    positive: Any,
+) -> tuple[dict[str, Any], list[str], dict[str, str]]:
+    """Models and reference rows, names of the latter, and why rows are left out."""
+    if not isinstance(with_references, (bool, dict)):
+        raise TypeError(
+            "reference_rows must be True, False or a dict of arguments of "
+            f"crtkit.guidelines.reference_rows, got {with_references!r}."
+        )
+    named, left_out = _readable(name_models(models), {"the cohort": cohort, **external})
+    _check_rules(named, cohort, positive)
+    rows: dict[str, Any] = {}
+    if with_references is not False:
+        from crtkit.guidelines import reference_rows
+
+        wanted = with_references if isinstance(with_references, dict) else {}
+        rows, reasons = reference_rows(cohort, **{"pos_label": positive, **wanted})
+        left_out.update({name: why for name, why in reasons.items() if name not in named})
+        for on, other in external.items():
+            for name, row in list(rows.items()):
+                problem = _unanswered(row, cohort, other)
+                if problem:
+                    del rows[name]
+                    left_out[name] = f"external cohort {on!r}: {problem}"
+    _refuse_taken(named, rows)
+    named = {**named, **rows}
+    for name, model in named.items():
+        check_sampling_rate(name, model, cohort.info.get("sampling_rate"))
+    return named, list(rows), left_out
+
+
+def _refuse_taken(named: dict[str, Any], rows: dict[str, Any]) -> None:
+    taken = [name for name in rows if name in named]
+    if taken:
+        raise ValueError(
+            f"{taken} are names of reference rows: rename these models, or leave the reference "
+            "rows out with reference_rows=False."
+        )
+
+
+def _check_rules(named: dict[str, Any], cohort: Cohort, positive: Any) -> None:
+    """A rule that is met answers its own positive label, which must be the evaluation's."""
+    from crtkit.guidelines import GuidelineClassifier
+
+    larger = max(cohort.y.tolist())
+    for name, model in named.items():
+        last = getattr(model, "steps", [(None, model)])[-1][1]
+        if isinstance(last, GuidelineClassifier):
+            met = larger if last.pos_label is None else last.pos_label
+            if met != positive:
+                raise ValueError(
+                    f"Model {name!r}: {type(last).__name__} answers {met!r} where its rule is met, "
+                    f"but {positive!r} is the positive label here. Give it pos_label={positive!r}."
+                )
+
+
+def _readable(
+    named: dict[str, Any], cohorts: dict[str, Cohort]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Models whose modality every cohort has; one cohort need not feed every model of a study."""
+    left_out: dict[str, str] = {}
+    for name, model in named.items():
+        first = getattr(model, "steps", [(None, model)])[0][1]
+        wanted = first.column if isinstance(first, Select) else []
+        for on, cohort in cohorts.items():
+            columns = [wanted] if isinstance(wanted, str) else list(wanted)
+            lacking = [column for column in columns if column not in cohort.X]
+            if lacking:
+                left_out.setdefault(name, f"{on} has no column {', '.join(lacking)}")
+    if len(left_out) == len(named):
+        raise ValueError(f"No model can read the data: {left_out}.")
+    for name, reason in left_out.items():
+        warnings.warn(f"Model {name!r} is left out: {reason}.", UserWarning, stacklevel=4)
+    return {name: model for name, model in named.items() if name not in left_out}, left_out
+
+
+def _unanswered(row: Any, cohort: Cohort, other: Cohort) -> str:
+    """Why a reference row cannot answer for another hospital; empty where it can."""
+    try:
+        clone(row).fit(cohort.X, cohort.y).predict(other.X)
+    except ValueError as error:
+        return str(error)
+    return ""
