@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 
 import crtkit as ck
-from crtkit.neural import save_weights
-from crtkit.signals import segment_beats
+from crtkit.neural import read_card, read_weights, save_weights
+from crtkit.signals import aggregate_by_group, segment_beats
 from crtkit.statistics import audit_scores
 from crtkit.studies import he2023
 
@@ -70,8 +71,6 @@ def test_pretrained_features_are_those_of_the_weights_file(cohort, weights):
     models = he2023.pipelines(weights=weights, **SMALL)
     network = clone(models["SVM, pretrained"]).fit(cohort.X, cohort.y)[-3]
     assert network.weights_loaded_["file"] == weights.name
-    from crtkit.neural import read_weights
-
     stored = read_weights(weights)
     ours = network.module_.state_dict()
     assert all(ours[k].equal(v) for k, v in stored.items() if not k.startswith("fc."))
@@ -132,3 +131,48 @@ def test_unknown_choices_are_refused():
         he2023.pipelines(leads="all")
     with pytest.raises(ValueError, match="unit must be"):
         he2023.pipelines(unit="second")
+
+
+def test_aggregated_scores_are_the_means_of_each_patient():
+    rng = np.random.default_rng(0)
+    groups = rng.choice(list("abcde"), 60)
+    scores = rng.random(60)
+    table = aggregate_by_group(scores, groups, y_true=groups == "a")
+    for patient, row in table.iterrows():
+        assert row["score"] == pytest.approx(scores[groups == patient].mean())
+        assert row["n_records"] == (groups == patient).sum()
+        assert row["y_true"] == (patient == "a")
+    votes = aggregate_by_group(np.column_stack([1 - scores, scores]), groups, method="vote")
+    share = aggregate_by_group(scores, groups, method="vote")
+    np.testing.assert_allclose(votes["score_1"], share["score"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scores": [0.1, np.nan], "groups": [1, 2]}, "without a score"),
+        ({"scores": [0.1, 0.2], "groups": [1, 1], "y_true": [0, 1]}, "two labels"),
+        ({"scores": [0.1, 0.2], "groups": [1, 1], "method": "max"}, "knows the methods"),
+        ({"scores": [0.1, 0.2], "groups": [1]}, "inconsistent numbers"),
+        ({"scores": np.zeros((2, 2, 2)), "groups": [1, 2]}, "n_classes"),
+    ],
+)
+def test_aggregation_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        aggregate_by_group(**arguments)
+
+
+def test_cards_come_back_and_bad_ones_are_refused(tmp_path, weights):
+    card = {"data": "MIT-BIH", "scores": {"accuracy": 0.5}, "seed": 0}
+    network = torch.nn.Linear(2, 1)
+    path = save_weights(network, tmp_path / "net.safetensors", card=card)
+    assert read_card(path) == card
+    assert read_weights(path)["weight"].equal(network.weight)
+    assert read_card(weights) == {}
+    with pytest.raises(ValueError, match="Only .safetensors"):
+        save_weights(network, tmp_path / "net.pt", card=card)
+    with pytest.raises(FileNotFoundError, match="no weights file"):
+        read_card(tmp_path / "absent.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match="no card that can be read"):
+        read_card(tmp_path / "bad.safetensors")
