@@ -19,7 +19,7 @@ _REACH_S = 0.09
 _NOISE_FACTOR = 3.0
 # What rises again, in multiples of the limit, and is still not the complex: P waves are steeper
 # than the start of T waves.
-_LITTLE_BEFORE, _LITTLE_AFTER = 8.0, 6.0
+_LITTLE_BEFORE, _LITTLE_AFTER = 13.0, 6.0
 # A median of many beats has 1.25 times the noise of their mean.
 _MEDIAN_NOISE = 1.25
 
@@ -225,7 +225,7 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
 
 @lru_cache(maxsize=32)
 def _kernels(fs):
-    """Kernels of x(t) less what lies to its right, as a level and as a line; of the line's slope."""
+    """Kernels of x(t) less what lies to its right, as level and as line; of the line's slope."""
     gap = max(1, round(_GAP_S * fs))
     kernels = []
     for length, degree in ((_LEVEL_S, 0), (_LINE_S, 1)):

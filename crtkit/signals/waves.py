@@ -41,15 +41,17 @@ def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf):
         return np.nan, "no room for a P wave before the complex"
     window = np.asarray(beat)[:, first : last + 1]
     height_of_beat = _size(beat, fs).max()
-    low = 0
-    # The PR segment may lie on the end of the P wave: the second time, sizes are from a baseline
-    # through the low before the wave.
-    for _ in range(2):
-        part = _size(_from_line(window, low), fs)
-        peak = _summit(part[: last - first - round(0.02 * fs)])
-        if peak is None:
-            return np.nan, "no P wave"
-        low = int(np.argmin(part[: peak + 1]))
+    part, inner = _size(window, fs), last - first - round(0.02 * fs)
+    peak = _summit(part[:inner])
+    if peak is None:
+        return np.nan, "no P wave"
+    # The PR segment may lie on the end of the P wave, so that zero is not the level before it:
+    # measured from a line through the low before the wave.
+    low = int(np.argmin(part[: peak + 1]))
+    part = _size(_from_line(window, low), fs)
+    peak = _summit(part[:inner])
+    if peak is None or peak <= low:
+        return np.nan, "no P wave"
     low_left, low_right = part[low], part[peak:].min()
     height = part[peak] - max(low_left, low_right)
     least = _SMALLEST * height_of_beat
