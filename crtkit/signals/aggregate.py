@@ -41,7 +41,8 @@ def aggregate_by_group(scores, groups, *, y_true=None, method="mean", threshold=
     Examples
     --------
     >>> from crtkit.signals import aggregate_by_group
-    >>> aggregate_by_group([0.9, 0.5, 0.1], ["a", "a", "b"], y_true=[1, 1, 0])  # doctest: +NORMALIZE_WHITESPACE
+    >>> table = aggregate_by_group([0.9, 0.5, 0.1], ["a", "a", "b"], y_true=[1, 1, 0])
+    >>> table  # doctest: +NORMALIZE_WHITESPACE
            score  n_records  y_true
     group
     a        0.7          2       1

@@ -222,7 +222,9 @@ def test_a_planted_qrs_in_v2_is_found_and_randomising_the_network_loses_it(kind)
         X, y, qrs = make_planted(240, rng)
         model = {
             "fcn": FCNClassifier(n_filters=(16, 16, 16), lr=5e-3, weight_decay=1e-2, max_epochs=15),
-            "resnet": ResNet1dClassifier(n_filters=(8, 16), lr=5e-3, weight_decay=1e-2, max_epochs=10),
+            "resnet": ResNet1dClassifier(
+                n_filters=(8, 16), lr=5e-3, weight_decay=1e-2, max_epochs=10
+            ),
         }[kind].set_params(random_state=seed)
         model.fit(X[:220], y[:220])
         result = attribute(model, X[220:], method="integrated_gradients", n_steps=24)

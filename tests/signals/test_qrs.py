@@ -151,7 +151,8 @@ def test_time_shift(number, shift):
     # The same beats, later in the record: what comes in at the start is level.
     later = np.concatenate([np.repeat(signal[:, :1], shift, axis=1), signal], axis=1)
     found, other = measure_qrs(signal, FS), measure_qrs(later, FS)
-    close(found, other, DURATIONS + ANGLES + FLAGS, rtol=1e-3, atol=1.0)
+    # A summit is timed to the sample.
+    close(found, other, DURATIONS + ANGLES + FLAGS, rtol=1e-3, atol=2.0)
     close(found, other, AREAS, rtol=0.01, atol=0.3)
     assert other["qrs_onset_ms"] - found["qrs_onset_ms"] == pytest.approx(2 * shift, abs=2.0)
 
