@@ -41,7 +41,8 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
     depth : {18, 34, 50, 101}, default=18
         Number of layers.
     width : int, default=64
-        Channels of the first stage; 64 is the published network, 8 or 16 fit small cohorts.
+        Channels of the first stage, at least 8; 64 is the published network, 8 or 16 fit small
+        cohorts.
     backbone : estimator, optional
         An encoder to start from. It has ``fit(X, y=None)``, ``transform(X)`` and, once fitted,
         ``module_``: a torch module whose state dict has torchvision's ResNet names
@@ -155,7 +156,8 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
     _parameter_constraints = {
         **TorchClassifier._parameter_constraints,
         "depth": [Options(Integral, {18, 34, 50, 101})],
-        "width": [Interval(Integral, 1, None, closed="left")],
+        # Narrower ones made torch's float32 convolutions write past their memory on a CPU.
+        "width": [Interval(Integral, 8, None, closed="left")],
         "backbone": [HasMethods(["fit", "transform"]), None],
         "weights": [StrOptions({"imagenet"}), str, Path, None],
         "finetune": ["boolean", Interval(Integral, 0, N_STAGES, closed="both")],

@@ -163,7 +163,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
     _parameter_constraints = {
         **TRAINING_PARAMETERS,
         "depth": [Options(Integral, {18, 34, 50, 101})],
-        "width": [Interval(Integral, 1, None, closed="left")],
+        "width": [Interval(Integral, 8, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "weights": [StrOptions({"imagenet"}), str, Path, None],

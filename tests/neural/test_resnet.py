@@ -337,7 +337,7 @@ def test_a_fitted_classifier_can_be_the_backbone_of_another(pages):
     with pytest.raises(
         ValueError, match="backbone FrozenEstimator does not fit .* depth and width"
     ):
-        small(backbone=FrozenEstimator(first), width=4).fit(X, y)
+        small(backbone=FrozenEstimator(first), width=16).fit(X, y)
 
 
 # -- scikit-learn around it
