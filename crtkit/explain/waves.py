@@ -19,7 +19,7 @@ def signal_lead_share(maps, layout=None, *, groups=None, level=0.95, n_bootstrap
     Parameters
     ----------
     maps : array-like of shape (n_records, n_leads, n_samples)
-        Maps of :func:`attribute`; their size |map| is summed.
+        Maps of :func:`attribute`; their size ``|map|`` is summed.
     layout : {"3x4+II", "3x4"} or list of str, optional
         How rows of the maps stand for leads: a layout of :class:`crtkit.LeadSplicer`, or a name a
         row. None is the twelve standard leads.
@@ -111,7 +111,7 @@ def wave_share(
     Parameters
     ----------
     maps : array-like of shape (n_records, n_leads, n_samples)
-        Maps of :func:`attribute`; their size |map| is summed over leads.
+        Maps of :func:`attribute`; their size ``|map|`` is summed over leads.
     X : array-like of shape (n_records, n_leads, n_samples)
         The signals in millivolt, of the same sampling, in which complexes are found.
     fs : float

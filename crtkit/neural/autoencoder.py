@@ -282,7 +282,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
 
         Returns
         -------
-        ndarray of shape (n_records, *shape_in_)
+        ndarray of shape ``(n_records, *shape_in_)``
             Degrees in [0, 360) for ``encoding="circular"``; otherwise numbers, which a linear
             network may put outside it.
 
