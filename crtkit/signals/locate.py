@@ -74,7 +74,7 @@ def _peaks(strength, rate):
     maxima = padded.reshape(-1, window).max(axis=1)
     # The upper quartile of windows bears long pauses; its median half bears single artefacts.
     level = np.median(np.sort(maxima)[len(maxima) // 2 :]) if len(maxima) > 2 else maxima.max()
-    if level < 2.5 * np.median(strength):
+    if level < 2.2 * np.median(strength):
         return np.empty(0, dtype=int)
     half = max(1, round(_REFRACTORY_S * rate))
     inner = strength[1:-1]

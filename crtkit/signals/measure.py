@@ -94,7 +94,7 @@ def measure_qrs(signal, fs, *, lead_names=None, male=None, lbbb="conventional"):
     >>> beat = np.exp(-(((t % 0.8) - 0.4) ** 2) / (2 * 0.015**2))
     >>> found = measure_qrs(beat * np.ones((12, 1)), fs=500)
     >>> round(found["heart_rate_bpm"]), round(found["qrs_duration_ms"])
-    (75, 82)
+    (75, 83)
     >>> found["reasons"]["pr_ms"]
     'no P wave stands apart from the T wave and the noise'
     """
@@ -131,7 +131,7 @@ def measure_qrs(signal, fs, *, lead_names=None, male=None, lbbb="conventional"):
     if names is None:
         return _with_reasons(found, reasons, "lead names are not known")
     leads = complete_limb_leads(beat.beat, names)
-    noise = 1.25 * 1.4826 * np.median(np.abs(complete_limb_leads(beat.residual, names)), axis=1)
+    noise = 1.1 * 1.4826 * np.median(np.abs(complete_limb_leads(beat.residual, names)), axis=1)
     _by_lead(found, leads, np.nan_to_num(noise), fs, onset, bounds.offset, male, lbbb)
     _vectors(found, leads, fs, onset, bounds.offset)
     _arm_leads(found, reasons, leads, fs, onset, bounds.offset)

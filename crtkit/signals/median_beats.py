@@ -22,8 +22,9 @@ class MedianBeat:
     Attributes
     ----------
     beat : ndarray of shape (n_leads, n_window)
-        Median of the aligned beats in millivolt, zero in the PR segment; NaN in a lead without
-        data. Its shape is (n_leads, 0) where there is no beat.
+        Mean of the middle half of the aligned beats at each instant (of up to four beats: their
+        median), in millivolt, zero in the PR segment; NaN in a lead without data. Its shape is
+        (n_leads, 0) where there is no beat.
     residual : ndarray of shape (n_leads, n_window)
         Mean of the same beats with alternating signs: noise of the strength and spectrum left in
         ``beat``, without the heart in it. NaN in a lead that had fewer than two beats.
@@ -120,17 +121,17 @@ def median_beat(signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlati
         return _nothing(signals, fs, spikes, "no QRS complex stands out of the signal")
 
     speed = _top_speed(clean, peaks, half // 2, fs)
-    positions, correlation = _align(clean, missing, peaks, half, speed)
-    keep = _are_complexes(correlation, speed)
+    positions, correlation = _align(clean, missing, peaks, half, speed, fs)
+    keep = _are_complexes(positions / fs, correlation, speed)
     positions, correlation = positions[keep], correlation[keep]
     used = correlation >= min_correlation * _typical(correlation)
-    template = _median(_cut(clean, missing, positions[used], pre, post))
+    template = _middle(_cut(clean, missing, positions[used], pre, post))
     onset, fiducial, _ = coarse_bounds(template, fs, pre)
     positions = positions + (fiducial - pre)
     flat = _flatten(clean, missing, positions[used] + (onset - fiducial), fs)
     segments = _cut(flat, missing, positions[used], pre, post)
     return MedianBeat(
-        beat=_median(segments),
+        beat=_middle(segments),
         residual=_alternating(segments),
         fs=float(fs),
         fiducial=pre,
@@ -161,7 +162,7 @@ def _fill(signals):
     return filled, missing
 
 
-def _align(clean, missing, peaks, half, speed):
+def _align(clean, missing, peaks, half, speed, fs):
     """Positions of equal phase in every beat, and the correlation of each with the template."""
     few = np.unique(np.linspace(0, len(peaks) - 1, min(len(peaks), _MAX_CLUSTERED)).astype(int))
     segments = _cut(clean, missing, peaks, half, half)
@@ -171,8 +172,9 @@ def _align(clean, missing, peaks, half, speed):
     # Of two kinds equally frequent (bigeminy), the one that comes late is the rhythm.
     interval = np.diff(peaks, prepend=2 * peaks[0] - peaks[min(1, len(peaks) - 1)])[few]
     score = np.round(likeness) + 0.9 * interval / max(interval.max(), 1)
-    # Large T waves may be found as often as complexes, but they are slow.
-    score[speed[few] < 0.4 * _typical(speed)] = -1.0
+    # Large T waves may be found as often as complexes, but they follow one and are slow.
+    follows = np.diff(peaks, prepend=-np.inf) < 0.65 * fs
+    score[(follows & (speed < 0.6 * np.roll(speed, 1)))[few]] = -1.0
     seed = few[np.argmax(score)]
 
     template, template_energy = spectra[[seed]], energy[[seed]]
@@ -181,7 +183,7 @@ def _align(clean, missing, peaks, half, speed):
         correlation = correlation[0]
         positions = np.clip(peaks + lags[0], half, clean.shape[1] - half)
         alike = correlation >= 0.9 * _typical(correlation)
-        average = _median(_cut(clean, missing, positions[alike], half, half))
+        average = _middle(_cut(clean, missing, positions[alike], half, half))
         template, template_energy = _spectra(average[None])
     return positions, correlation
 
@@ -194,10 +196,14 @@ def _top_speed(clean, peaks, reach, fs):
     return np.sqrt(np.square(moved).sum(axis=1).max(axis=1))
 
 
-def _are_complexes(correlation, speed):
-    """Whether each beat is a complex: T waves are unlike the beat, and slow."""
+def _are_complexes(times, correlation, speed):
+    """Whether each beat is a complex: T waves follow one, are unlike it, and slow."""
     alike = correlation >= 0.9 * _typical(correlation)
-    return alike | (correlation > 0.5) | (speed > 0.4 * np.median(speed[alike]))
+    before = np.searchsorted(times[alike], times - 0.1) - 1
+    since = times - times[alike][np.maximum(before, 0)]
+    follows = (before >= 0) & (since < 0.65)
+    slow = speed < 0.55 * np.median(speed[alike])
+    return ~(follows & slow & (correlation <= 0.5))
 
 
 def _typical(values):
@@ -251,16 +257,21 @@ def _cut(record, missing, positions, before, after):
     return np.ascontiguousarray(out.transpose(1, 0, 2))
 
 
-def _median(segments):
-    """Median over beats, NaN left out; NaN where no beat has a value."""
+def _middle(segments):
+    """Mean of the middle half of beats at each sample, NaN left out; NaN where no beat has a value.
+
+    Of up to four beats it is the median. Of more, the median would jump where beats that differ
+    (by fibrillation waves, say) cross.
+    """
     ordered = np.sort(segments, axis=0)  # NaN goes last
     n = len(ordered)
     if not np.isnan(ordered[-1]).any():
-        return 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
-    count = np.isfinite(ordered).sum(axis=0)[None]
-    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=0)
-    high = np.take_along_axis(ordered, np.minimum(count // 2, n - 1), axis=0)
-    return 0.5 * (low + high)[0]
+        return ordered[n // 4 : n - n // 4].mean(axis=0)
+    count = np.isfinite(ordered).sum(axis=0)
+    place = np.arange(n)[:, None, None]
+    inside = (place >= count // 4) & (place < count - count // 4)
+    total = np.where(inside, ordered, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(inside.sum(axis=0), 1), np.nan)
 
 
 def _alternating(segments):

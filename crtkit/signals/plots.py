@@ -71,7 +71,7 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     bounds = qrs_bounds(beat, fs, result.fiducial, result.residual)
     times = (np.arange(beat.shape[1]) - result.fiducial) / fs * 1000.0
     edges = (np.array([bounds.onset, bounds.offset]) - result.fiducial) / fs * 1000.0
-    noise = 1.25 * 1.4826 * np.nanmedian(np.abs(np.nan_to_num(result.residual)), axis=1)
+    noise = 1.1 * 1.4826 * np.nanmedian(np.abs(np.nan_to_num(result.residual)), axis=1)
     for lead, name, sigma, axis in zip(beat, lead_names, noise, axes):
         axis.axhline(0.0, color=_QUIET, lw=0.6)
         axis.plot(times, lead, color=_INK, lw=1.3)

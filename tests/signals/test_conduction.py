@@ -12,7 +12,7 @@ def found_notches(case, signal):
     """Depth of the deepest notch in mV and all times in ms from onset, by lead."""
     result = median_beat(signal, FS)
     bounds = qrs_bounds(result.beat, FS, result.fiducial, result.residual)
-    noise = 1.25 * 1.4826 * np.median(np.abs(result.residual), axis=1)
+    noise = 1.1 * 1.4826 * np.median(np.abs(result.residual), axis=1)
     return {
         name: lead_waves(lead, FS, bounds.onset, bounds.offset, noise=sigma)
         for name, lead, sigma in zip(LEADS, result.beat, noise)

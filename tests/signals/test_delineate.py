@@ -83,7 +83,7 @@ def test_simulated_durations(morphology):
 def test_a_steep_st_segment_is_not_the_complex(af):
     wrong = []
     for seed in range(8):
-        signal, _ = simulate_ecg("lbbb", 160, repolarisation=3, af=af, random_state=seed)
+        signal, _ = simulate_ecg("lbbb", 160, repolarisation=2, af=af, random_state=seed)
         result = median_beat(signal, FS)
         bounds = qrs_bounds(result.beat, FS, result.fiducial, result.residual)
         wrong.append((bounds.offset - bounds.onset) * 2 - 160)

@@ -1,0 +1,134 @@
+"""QRS measurements on real ECGs; ``python -m benchmarks.qrs_real`` has all of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.qrs_real import (
+    mitbih_aucs,
+    mitbih_windows,
+    physionet_aucs,
+    physionet_measurements,
+    printed_values,
+    vendor_table,
+)
+from crtkit.readers import read_ecg
+from crtkit.signals import find_pacing_spikes, measure_qrs
+
+# Every record with an L, R or paced beat, and ten others.
+SUBSET = (
+    *("109", "111", "207", "214", "118", "124", "212", "231", "102", "104", "107", "217"),
+    *("100", "103", "105", "112", "122", "200", "203", "209", "222", "230"),
+)
+
+
+@pytest.fixture(scope="module")
+def windows(data_dir):
+    pytest.importorskip("wfdb")
+    folder = data_dir / "mitdb"
+    if not folder.is_dir():
+        pytest.skip("needs the folder mitdb in CRTKIT_DATA")
+    return mitbih_windows(folder, subset=SUBSET)
+
+
+@pytest.mark.slow
+def test_mitbih_durations_by_kind_of_beat(windows):
+    aucs = mitbih_aucs(windows, n_bootstrap=200)
+    assert aucs.loc["LBBB", "auc"] >= 0.97
+    assert aucs.loc["LBBB", "auc_of_subjects"] >= 0.97
+    assert aucs.loc["RBBB", "auc"] >= 0.95
+    assert aucs.loc["paced", "auc"] >= 0.93
+    medians = windows.groupby("kind")["duration_ms"].median()
+    assert medians["normal"] < 100
+    assert (medians[["LBBB", "RBBB", "paced"]] > 120).all()
+    assert windows["duration_ms"].isna().mean() < 0.01
+
+
+@pytest.fixture(scope="module")
+def physionet(data_dir):
+    pytest.importorskip("wfdb")
+    folder = data_dir / "ecg12_physionet2021"
+    if not folder.is_dir():
+        pytest.skip("needs the folder ecg12_physionet2021 in CRTKIT_DATA")
+    return physionet_measurements(folder)
+
+
+def test_physionet_rbbb(physionet):
+    aucs = physionet_aucs(physionet, n_bootstrap=200)
+    assert aucs.loc["RBBB, duration", "auc"] > 0.93
+    assert aucs.loc["RBBB, criteria", "auc"] > 0.85
+    assert aucs.loc["any block, duration", "auc"] > 0.7
+
+
+def test_physionet_sinus_rhythm_is_measured_and_plausible(physionet):
+    sinus = physionet["codes"].str.contains("426783006")
+    table = physionet[sinus].drop(columns="codes").astype(float)
+    assert table["qrs_duration_ms"].between(55, 145).all()
+    assert table["heart_rate_bpm"].between(40, 130).all()
+    assert table["pr_ms"].notna().mean() > 0.9
+    assert table["pr_ms"].median() == pytest.approx(155, abs=20)
+    assert table["qtc_ms"].median() == pytest.approx(410, abs=25)
+    assert table["arm_leads_swapped"].sum() == 0
+
+
+def test_physionet_fibrillation_has_no_pr(physionet):
+    fibrillation = physionet["codes"].map(lambda codes: "164889003" in codes.split(";"))
+    assert physionet.loc[fibrillation, "pr_ms"].isna().mean() > 0.6
+
+
+def test_physionet_pacing_is_found_and_nowhere_else(physionet):
+    paced = physionet["codes"].map(lambda codes: "10370003" in codes.split(";"))
+    assert paced.sum() == 2
+    np.testing.assert_array_equal(physionet["paced"].astype(float), paced.astype(float))
+
+
+def test_swapped_arm_leads_of_real_records(data_dir, swap_arms):
+    pytest.importorskip("wfdb")
+    folder = data_dir / "ecg12_physionet2021" / "records"
+    if not folder.is_dir():
+        pytest.skip("needs the folder ecg12_physionet2021 in CRTKIT_DATA")
+    flags = []
+    for header in sorted(folder.glob("HR*.hea")):
+        ecg = read_ecg(header)
+        signal = swap_arms(ecg.signal[:, :5000].astype(float))
+        flags.append(measure_qrs(signal, ecg.fs)["arm_leads_swapped"])
+    # All the unswapped ones are called right above; of the swapped, a quarter may be missed.
+    assert np.mean(flags) > 0.7
+
+
+def test_spikes_of_the_two_paced_records(data_dir):
+    pytest.importorskip("wfdb")
+    for name, least in (("HR12083", 6), ("JS23463", 8)):
+        header = data_dir / "ecg12_physionet2021" / "records" / f"{name}.hea"
+        if not header.is_file():
+            pytest.skip(f"needs the record {name}")
+        ecg = read_ecg(header)
+        assert len(find_pacing_spikes(ecg.signal, ecg.fs)) >= least
+
+
+def test_printed_values_are_read(data_dir):
+    folder = data_dir / "vendor_files"
+    if not folder.is_dir():
+        pytest.skip("needs the folder vendor_files in CRTKIT_DATA")
+    ge = printed_values(folder / "ge_muse_xml" / "braveheart_example1.xml")
+    assert ge["qrs_duration_ms_printed"] == 96
+    assert ge["pr_ms_printed"] == 138
+    philips = printed_values(folder / "philips_sierra_xml" / "2020-5-18_v1.04.01.xml")
+    assert philips["qrs_duration_ms_printed"] == 104
+    assert printed_values(folder / "schiller_xml" / "cardio_sample_schiller.xml") == {}
+
+
+def test_vendors_print_what_is_measured(data_dir):
+    folder = data_dir / "vendor_files"
+    if not folder.is_dir():
+        pytest.skip("needs the folder vendor_files in CRTKIT_DATA")
+    table = vendor_table(folder)
+    read = table[table["problem"] == ""]
+    if not len(read):
+        pytest.skip("read_ecg does not read GE MUSE or Philips Sierra files")
+    duration = pd.to_numeric(read["qrs_duration_ms"] - read["qrs_duration_ms_printed"])
+    assert duration.abs().max() <= 10
+    rate = pd.to_numeric(read["heart_rate_bpm"] - read["heart_rate_bpm_printed"])
+    assert rate.abs().max() <= 3
+    axis = pd.to_numeric(read["qrs_axis_deg"] - read["qrs_axis_deg_printed"])
+    assert axis.abs().max() <= 10
