@@ -109,7 +109,9 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 
 def accuracy(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
-    """Share of right answers, (TP + TN) / n; parameters as in :func:`confusion_counts`.
+    """Share of right answers, (TP + TN) / n.
+
+    Parameters as in :func:`confusion_counts`.
 
     Examples
     --------

@@ -178,6 +178,13 @@ def wave_labels(onsets, offsets, fs, n_samples):
     Returns
     -------
     ndarray of int, shape (n_samples,)
+
+    Examples
+    --------
+    >>> from crtkit.explain import wave_labels
+    >>> labels = wave_labels([0.4], [0.5], fs=10, n_samples=10)
+    >>> int((labels == labels[4]).sum())
+    1
     """
     out = np.full(n_samples, WAVES.index("rest"))
 
@@ -215,6 +222,11 @@ def plot_attribution(signal, values, fs, *, layout=None, ax=None, title=None):
     ------
     ImportError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from crtkit.explain import plot_attribution
+    >>> ax = plot_attribution(signal, result.maps[0], fs=500)            # doctest: +SKIP
     """
     try:
         import matplotlib.pyplot as plt

@@ -39,6 +39,11 @@ def read_weights(path):
     See Also
     --------
     save_weights : The other way round.
+
+    Examples
+    --------
+    >>> from crtkit.neural import read_weights
+    >>> state = read_weights("resnet18.safetensors")                     # doctest: +SKIP
     """
     path = Path(path)
     if not path.is_file():
@@ -87,6 +92,14 @@ def save_weights(model, path, *, card=None):
         A card that JSON cannot hold.
     ValueError
         A card for a file that is not ``.safetensors``.
+
+    Examples
+    --------
+    >>> import os, tempfile, torch
+    >>> from crtkit.neural import read_weights, save_weights
+    >>> path = os.path.join(tempfile.mkdtemp(), "linear.safetensors")
+    >>> sorted(read_weights(save_weights(torch.nn.Linear(2, 1), path)))
+    ['bias', 'weight']
     """
     if card is not None and Path(path).suffix != ".safetensors":
         raise ValueError(f"Only .safetensors files hold a card, got {Path(path).name!r}.")

@@ -166,6 +166,14 @@ def qrs_area(vcg, fs, onset, offset):
 def vector_angle(a, b):
     """Angle between two vectors in degrees, 0 to 180; NaN where one has no length.
 
+    Parameters
+    ----------
+    a, b : array-like of shape (n_axes,)
+
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from crtkit.signals.vcg import vector_angle
@@ -184,6 +192,16 @@ def frontal_axis(area_i, area_avf):
 
     aVF is an augmented lead, recorded at ``sqrt(3) / 2`` of the scale of lead I, and is put back
     to it.
+
+    Parameters
+    ----------
+    area_i, area_avf : float
+        In any one unit.
+
+    Returns
+    -------
+    float
+        NaN where both are 0 or one is NaN.
 
     Examples
     --------

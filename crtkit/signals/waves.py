@@ -34,6 +34,13 @@ def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf):
         In samples; NaN where no P wave stands apart (atrial fibrillation, a P wave in the T wave).
     reason : str
         Empty where there is one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import p_onset
+    >>> p_onset(np.zeros((12, 500)), 500, qrs_onset=20)
+    (nan, 'no room for a P wave before the complex')
     """
     first = int(max(qrs_onset - 0.32 * fs, after, 0))
     last = int(qrs_onset - 0.02 * fs)
@@ -86,6 +93,13 @@ def t_end(beat, fs, qrs_onset, qrs_offset, *, residual=None, rr=np.inf):
         In samples; NaN where the T wave is flat or does not end before the next beat.
     reason : str
         Empty where there is one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import t_end
+    >>> t_end(np.zeros((12, 100)), 500, qrs_onset=20, qrs_offset=60)
+    (nan, 'the window ends before the T wave')
     """
     size = _size(beat, fs)
     first = int(qrs_offset + 0.05 * fs)

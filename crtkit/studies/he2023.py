@@ -171,6 +171,12 @@ def spectrogram_steps(*, stft=None):
     Returns
     -------
     list of transformers
+
+    Examples
+    --------
+    >>> from crtkit.studies import he2023
+    >>> [type(step).__name__ for step in he2023.spectrogram_steps()]
+    ['STFTTransformer']
     """
     return [STFTTransformer(fs=FS, **{**STFT, **(stft or {})})]
 
@@ -190,6 +196,12 @@ def picture_steps(size, n_leads=12, lead=None):
     Returns
     -------
     list of transformers
+
+    Examples
+    --------
+    >>> from crtkit.studies import he2023
+    >>> he2023.picture_steps((32, 32))[0].size
+    (96, 128)
     """
     if lead is not None:
         return [SpectrogramImager(size=tuple(size), leads=[lead], **PICTURE)]

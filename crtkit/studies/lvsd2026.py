@@ -185,6 +185,12 @@ def front(fs=500, spliced=True, mains=50):
     Returns
     -------
     list of transformer
+
+    Examples
+    --------
+    >>> from crtkit.studies import lvsd2026
+    >>> [type(step).__name__ for step in lvsd2026.front(fs=100)]
+    ['Select', 'LeadFilter', 'LeadSplicer', 'Resampler']
     """
     # A moving average of one mains period, as NeuroKit2's default cleaning does.
     steps = [Select("signal"), LeadFilter(fs=500, mains=mains, mains_method="moving_average")]
