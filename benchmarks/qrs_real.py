@@ -46,21 +46,28 @@ BLOCKS = {
 }
 
 
-def mitbih_windows(folder=None, subset="all"):
+def mitbih_windows(folder=None, every=EVERY):
     """QRS duration by window and kind of beat.
+
+    Parameters
+    ----------
+    folder : path-like, default=None
+        As in ``load_mitbih``.
+    every : int, default=3
+        Only every third window is measured.
 
     Returns
     -------
     DataFrame
         ``record, subject, kind, duration_ms``, one row a window and kind.
     """
-    cohort = load_mitbih(folder, subset=subset, lead="both")
+    cohort = load_mitbih(folder, lead="both")
     fs = cohort.info["sampling_rate"]
     n, edge = round(WINDOW_S * fs), round(0.55 * fs)
     rows = []
     for (_, record), subject in zip(cohort.X.iterrows(), cohort.groups):
         signal, beats, symbols = record["signal"], record["beats"], np.asarray(record["symbols"])
-        for start in range(0, signal.shape[1] - n + 1, EVERY * n):
+        for start in range(0, signal.shape[1] - n + 1, every * n):
             inside = (beats >= start + edge) & (beats < start + n - edge)
             for symbol, kind in KINDS.items():
                 peaks = beats[inside & (symbols == symbol)] - start

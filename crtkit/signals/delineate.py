@@ -192,25 +192,24 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
     start, _, stop = coarse_bounds(used, fs, fiducial)
     height = np.median(np.abs(used[:, start : stop + 1]).max(axis=1))
     threshold = threshold_mv or THRESHOLD * height
-    noise_source = None if residual is None else np.asarray(residual)[live]
     steepest = np.abs(np.diff(used[:, start : stop + 2], axis=1)).max(axis=1)
-    edges, leads, noises = [], [], []
+    sigma = _noise(used, None if residual is None else np.asarray(residual)[live], fs)
+    edges, leads = [], []
     for side, coarse in ((-1, start), (1, stop)):
         # Both edges are found walking to the right: the onset on the beat turned around.
-        turned = used[:, ::side]
         at = coarse if side > 0 else beat.shape[1] - 1 - coarse
+        low = max(at - round(2.2 * _REACH_S * fs), 0)
+        turned = used[:, ::side][:, low : at + round(2.2 * _REACH_S * fs)]
         differences = _difference(turned, fs, steepest)
-        noise = _noise(turned, noise_source, fs)
         little = _LITTLE_AFTER if side > 0 else _LITTLE_BEFORE
-        edge, by_lead = _edge(differences, noise, at, fs, threshold, little)
-        edges.append(edge if side > 0 else beat.shape[1] - 1 - edge)
-        leads.append(by_lead if side > 0 else beat.shape[1] - 1 - by_lead)
-        noises.append(noise)
+        edge, by_lead = _edge(differences, sigma, at - low, fs, threshold, little)
+        edges.append(low + edge if side > 0 else beat.shape[1] - 1 - low - edge)
+        leads.append(low + by_lead if side > 0 else beat.shape[1] - 1 - low - by_lead)
     onset, offset = edges
     first, last = nowhere.copy(), nowhere.copy()
     first[live], last[live] = leads
     noise = nowhere.copy()
-    noise[live] = np.maximum(*noises)
+    noise[live] = sigma
     reason = ""
     if not offset - onset > 0.03 * fs:
         reason = "no complex of more than 30 ms above the noise"
@@ -257,13 +256,15 @@ def _difference(leads, fs, steepest):
 def _noise(leads, residual, fs):
     """Standard deviation of :func:`_difference` in noise alone."""
     level = _kernels(fs)[0]
-    second = np.abs(leads[:, 2:] - 2.0 * leads[:, 1:-1] + leads[:, :-2])
-    white = 1.4826 * np.median(second, axis=1) / np.sqrt(6.0) * np.sqrt(np.sum(level**2))
-    if residual is None:
-        return white
+    if residual is None or not np.isfinite(residual).any(axis=1).all():
+        second = np.abs(leads[:, 2:] - 2.0 * leads[:, 1:-1] + leads[:, :-2])
+        white = 1.4826 * np.median(second, axis=1) / np.sqrt(6.0) * np.sqrt(np.sum(level**2))
+        if residual is None:
+            return white
     spread = correlate1d(np.nan_to_num(residual), level, axis=1, mode="nearest")
     measured = _MIDDLE_NOISE * 1.4826 * np.median(np.abs(spread), axis=1)
-    return np.where(np.isfinite(residual).any(axis=1), measured, white)
+    there = np.isfinite(residual).any(axis=1)
+    return measured if there.all() else np.where(there, measured, white)
 
 
 def _edge(differences, noise, coarse, fs, threshold, little):

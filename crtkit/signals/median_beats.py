@@ -11,6 +11,7 @@ from crtkit.signals.mains import subtract_mains
 from crtkit.signals.pacing import find_pacing_spikes, remove_spikes
 
 _ALIGN_S = 0.2
+_COARSE_S = 0.35
 _MAX_LAG = 0.35  # of the alignment half window: 70 ms
 _MAX_CLUSTERED = 150
 
@@ -125,9 +126,10 @@ def median_beat(signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlati
     keep = _are_complexes(positions / fs, correlation, speed)
     positions, correlation = positions[keep], correlation[keep]
     used = correlation >= min_correlation * _typical(correlation)
-    template = _middle(_cut(clean, missing, positions[used], pre, post))
-    onset, fiducial, _ = coarse_bounds(template, fs, pre)
-    positions = positions + (fiducial - pre)
+    reach = round(_COARSE_S * fs)
+    template = _middle(_cut(clean, missing, positions[used], reach, reach))
+    onset, fiducial, _ = coarse_bounds(template, fs, reach)
+    positions = positions + (fiducial - reach)
     flat = _flatten(clean, missing, positions[used] + (onset - fiducial), fs)
     segments = _cut(flat, missing, positions[used], pre, post)
     return MedianBeat(
@@ -177,15 +179,12 @@ def _align(clean, missing, peaks, half, speed, fs):
     score[(follows & (speed < 0.6 * np.roll(speed, 1)))[few]] = -1.0
     seed = few[np.argmax(score)]
 
-    template, template_energy = spectra[[seed]], energy[[seed]]
-    for _ in range(2):
-        correlation, lags = _correlate(template, template_energy, spectra, energy, half)
-        correlation = correlation[0]
-        positions = np.clip(peaks + lags[0], half, clean.shape[1] - half)
-        alike = correlation >= 0.9 * _typical(correlation)
-        average = _middle(_cut(clean, missing, positions[alike], half, half))
-        template, template_energy = _spectra(average[None])
-    return positions, correlation
+    correlation, lags = _correlate(spectra[[seed]], energy[[seed]], spectra, energy, half)
+    positions = np.clip(peaks + lags[0], half, clean.shape[1] - half)
+    alike = correlation[0] >= 0.9 * _typical(correlation[0])
+    average = _middle(_cut(clean, missing, positions[alike], half, half))
+    correlation, lags = _correlate(*_spectra(average[None]), spectra, energy, half)
+    return np.clip(peaks + lags[0], half, clean.shape[1] - half), correlation[0]
 
 
 def _top_speed(clean, peaks, reach, fs):
