@@ -183,7 +183,8 @@ def _align(clean, missing, peaks, half, speed, fs):
     positions = np.clip(peaks + lags[0], half, clean.shape[1] - half)
     alike = correlation[0] >= 0.9 * _typical(correlation[0])
     average = _middle(_cut(clean, missing, positions[alike], half, half))
-    correlation, lags = _correlate(*_spectra(average[None]), spectra, energy, half)
+    template, template_energy = _spectra(average[None])
+    correlation, lags = _correlate(template, template_energy, spectra, energy, half)
     return np.clip(peaks + lags[0], half, clean.shape[1] - half), correlation[0]
 
 
@@ -244,15 +245,17 @@ def _correlate(a, energy_a, b, energy_b, half):
 
 def _cut(record, missing, positions, before, after):
     """Windows of a record, (n_beats, n_leads, before + after); NaN outside it and where missing."""
-    index = positions[:, None] + np.arange(-before, after)
     n = record.shape[1]
+    if missing is None and positions.min() >= before and positions.max() + after <= n:
+        # Slices are copied several times faster than an index is followed.
+        return np.stack([record[:, at - before : at + after] for at in positions])
+    index = positions[:, None] + np.arange(-before, after)
     outside = (index < 0) | (index >= n)
     index = np.clip(index, 0, n - 1)
     out = record[:, index]
     if missing is not None:
         out[missing[:, index]] = np.nan
-    if outside.any():
-        out[:, outside] = np.nan
+    out[:, outside] = np.nan
     return np.ascontiguousarray(out.transpose(1, 0, 2))
 
 
