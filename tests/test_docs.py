@@ -1,5 +1,6 @@
 """The reference page lists every public name, and public docstrings say what they should."""
 
+import doctest
 import importlib
 import importlib.util
 import inspect
@@ -45,3 +46,15 @@ def _parameters(value):
         return inspect.signature(value).parameters
     except ValueError:
         return ()
+
+
+PAGES = sorted(p for p in DOCS.glob("*.rst") if ">>>" in p.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_guides_examples_run(page):
+    failed, tried = doctest.testfile(
+        str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
+    )
+    assert tried > 0
+    assert failed == 0
