@@ -53,9 +53,9 @@ def load_cohort(options, study):
     )
 
 
-def journal_path(options):
+def journal_path(options, name="journal.jsonl"):
     """Where finished fits are kept; those of an earlier run are set aside, not lost."""
-    path = options.out / "journal.jsonl"
+    path = options.out / name
     if path.exists() and not options.resume:
         number = 1
         while (kept := path.with_suffix(f".jsonl.{number}")).exists():

@@ -1,0 +1,316 @@
+"""Does transfer from MIT-BIH help, on MIT-BIH's own held-out subjects at a tenth of the labels?
+
+``python -m benchmarks.mitbih_transfer [--data FOLDER] [--weights FILE] [--resume]``
+
+Rule
+----
+A network is pretrained on DS1 (N, S, V, F). Of the 21 subjects of DS2 who are not in DS1 (202 is
+201's man), two, a tenth, lend their labels: one draw after another of two subjects who hold both
+classes. Every model learns from their beats and answers for those of the other 19. Two questions:
+is a beat a ventricular extrasystole (V), is it supraventricular (S)? Each pretrained model stands
+beside its twin without pretraining: a ResNet from scratch, and classifiers on principal components
+of the log-spectrograms.
+
+Intervals draw the tested subjects again, the same for both models. Which two subjects lend their
+labels matters too: the SD over draws and the share of draws that went one way stand beside.
+
+Non-goals
+---------
+An answer about response to CRT. The pretraining task holds the questions asked here, which is the
+most that transfer can hope for; that other tasks gain as much does not follow.
+"""
+
+import argparse
+import sys
+import time
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import crtkit as ck
+from benchmarks._mitbih import CLASSES, WINDOWS, Beats, choose, save
+from benchmarks._results import environment, markdown_table, write_json
+from benchmarks._study import Output, journal_path
+from benchmarks.he2023 import pretrained
+from crtkit.datasets.mitbih import DS2
+from crtkit.neural import read_card
+from crtkit.signals import segment_beats
+from crtkit.studies import he2023
+
+QUESTIONS = {"V": "ventricular extrasystole", "S": "supraventricular extrasystole"}
+N_LABELLED = 2
+METRICS = {
+    "roc_auc": "AUC",
+    "average_precision": "Average precision",
+    "balanced_accuracy": "Balanced accuracy",
+}
+#: Fewer beats of a class than this among the labels teach nothing.
+FEWEST = 10
+
+
+def few_labels(y, groups, n_splits, rng, n_labelled=N_LABELLED):
+    """Draws of a few subjects whose labels are known.
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n_beats,)
+    groups : ndarray of shape (n_beats,)
+    n_splits : int
+    rng : Generator
+    n_labelled : int
+
+    Returns
+    -------
+    list of (train, test)
+        Positions; the subjects of ``train`` hold at least ``FEWEST`` beats of both classes, those
+        of ``test`` both classes, and no two draws are the same.
+
+    Raises
+    ------
+    ValueError
+        There are fewer such draws than asked for.
+    """
+    subjects = np.unique(groups)
+    positive = {s: int(y[groups == s].sum()) for s in subjects}
+    negative = {s: int((~y[groups == s]).sum()) for s in subjects}
+    fit = [
+        pair
+        for pair in combinations(subjects, n_labelled)
+        if FEWEST <= sum(positive[s] for s in pair) < sum(positive.values())
+        and FEWEST <= sum(negative[s] for s in pair) < sum(negative.values())
+    ]
+    if len(fit) < n_splits:
+        raise ValueError(
+            f"{n_splits} draws of {n_labelled} subjects with {FEWEST} beats of both classes are "
+            f"asked for, there are {len(fit)}: lower --splits."
+        )
+    chosen = [np.isin(groups, fit[k]) for k in rng.permutation(len(fit))[:n_splits]]
+    return [(np.flatnonzero(train), np.flatnonzero(~train)) for train in chosen]
+
+
+def pretrain(options):
+    """Path of a network pretrained on DS1; made where there is none."""
+    path = options.weights or options.out / "resnet18.safetensors"
+    if options.weights or (options.resume and path.is_file()):
+        seen = set(read_card(path).get("training_records", DS2))
+        if seen & (set(DS2) - {"202"}):
+            raise ValueError(
+                f"{path.name} was trained on {sorted(seen & set(DS2))} of DS2, or does not say: "
+                "give weights of benchmarks.mitbih_pretraining --setup aami."
+            )
+        return path
+    records = ck.datasets.load_mitbih(options.data, subset="DS1")
+    cohort = segment_beats(records, classes=CLASSES["aami"], cache_dir=options.cache)
+    beats = Beats(cohort, options)
+    everything = np.arange(len(beats.y))
+    train = choose(
+        beats.y, beats.records, everything, options.cap, np.random.default_rng(options.seed)
+    )
+    net = beats.network(train, beats.pictures(train))
+    what = "DS1 alone, 22 records, for benchmarks.mitbih_transfer"
+    save(net, path, options=options, beats=beats, train=train, test=[], what=what, figures={})
+    return path
+
+
+def held_out(options):
+    """Beats of DS2's subjects who are not in DS1, at most ``--beats`` of a class and record."""
+    names = [name for name in DS2 if name != "202"]
+    records = ck.datasets.load_mitbih(options.data, subset=names)
+    cohort = segment_beats(records, classes=CLASSES["aami"], cache_dir=options.cache)
+    rng = np.random.default_rng(options.seed)
+    table = pd.DataFrame({"y": cohort.y.astype(str), "record": cohort.X["record"].to_numpy()})
+    rows = [
+        rng.choice(part.index, min(len(part), options.beats), replace=False)
+        for _, part in table.groupby(["record", "y"])
+    ]
+    return cohort.take(np.sort(np.concatenate(rows)))
+
+
+def ask(question, cohort, models, options):
+    """Fit every model on every draw.
+
+    Returns
+    -------
+    Evaluation
+    """
+    y = cohort.y.astype(str) == question
+    rng = np.random.default_rng([options.seed, ord(question)])
+    splits = few_labels(y, cohort.groups, options.splits, rng)
+    info = {**cohort.info, "label": QUESTIONS[question]}
+    asked = ck.Cohort(cohort.X, y.astype(int), cohort.groups, info)
+    return ck.evaluate(
+        models,
+        asked,
+        cv=splits,
+        seeds=1,
+        by="record",
+        reference_rows=False,
+        scoring=list(METRICS),
+        n_jobs=options.n_jobs,
+        threads_per_fit=1,
+        random_state=options.seed,
+        journal=options.journal[question],
+    )
+
+
+def twins(result):
+    """Each pretrained model against its twin.
+
+    Returns
+    -------
+    DataFrame
+        One row a twin and metric: ``pretrained, general, difference, ci_low, ci_high`` (subjects
+        drawn again), ``sd``, ``nb_low, nb_high`` (Nadeau and Bengio's interval, very wide where a
+        tenth is learned from) and ``better`` (share) over draws.
+    """
+    folds = result.per_fold()
+    rows = []
+    for twin in [m for m in result.models if f"{m}, pretrained" in result.models]:
+        table = result.compare(f"{twin}, pretrained", twin)
+        for metric, title in METRICS.items():
+            row = table.loc[metric]
+            ours, theirs = (
+                folds.xs(name, level="model")[metric].to_numpy()
+                for name in (f"{twin}, pretrained", twin)
+            )
+            rows.append(
+                {
+                    "model": twin,
+                    "metric": title,
+                    "pretrained": row["mean_a"],
+                    "general": row["mean_b"],
+                    **row[["difference", "ci_low", "ci_high", "sd", "nb_low", "nb_high"]].to_dict(),
+                    "better": float((ours > theirs).mean()),
+                    "transfer": verdict(row["ci_low"], row["ci_high"]),
+                }
+            )
+    return pd.DataFrame(rows).set_index("model")
+
+
+def verdict(low, high):
+    """What an interval of a difference says."""
+    return "helps" if low > 0 else "harms" if high < 0 else "not shown"
+
+
+def run(options):
+    """Pretrain, ask both questions, and write tables and JSON."""
+    start = time.perf_counter()
+    options.out.mkdir(parents=True, exist_ok=True)
+    options.journal = {q: journal_path(options, f"journal_{q}.jsonl") for q in QUESTIONS}
+    options.weights = [pretrain(options)]
+    say(start, "network pretrained")
+    weights, settings = pretrained(options)
+    card = read_card(options.weights[0])
+    cohort = held_out(options)
+    network = {"max_epochs": options.finetune_epochs, "class_weight": "balanced"}
+    models = he2023.pipelines(
+        fs=he2023.FS, unit="beat", n_leads=1, weights=weights, network=network, **settings
+    )
+    del models["Guideline"]
+    stated = (
+        f"Real data, MIT-BIH Arrhythmia Database 1.0.0: {len(cohort)} beats (at most "
+        f"{options.beats} of a class) of {cohort.n_patients} subjects of DS2, {N_LABELLED} of them "
+        f"with labels, {options.splits} draws; ResNet-{card['depth']}, width {card['width']}, "
+        f"{card['size']} px, pretrained on {len(card['training_records'])} records of DS1."
+    )
+    output = Output(options.out, "Transfer within MIT-BIH", stated)
+    tables, scores, seconds = {}, {}, {}
+    for question, words in QUESTIONS.items():
+        result = ask(question, cohort, models, options)
+        say(start, f"asked for {question}")
+        tables[question] = twins(result)
+        means = result.per_fold().groupby(level="model", sort=False)
+        scores[question] = means.mean().rename(columns=METRICS)
+        seconds[question] = result.info["seconds"]
+        output.table(
+            f"scores_{question}", f"{question}, {words}: mean over draws", scores[question]
+        )
+        output.table(
+            f"transfer_{question}",
+            f"{question}, {words}: does transfer help?",
+            printed(tables[question]),
+            "Intervals draw tested subjects again, fits are held fixed; SD and share are over "
+            "draws of the labelled subjects. "
+            f"{len(tables[question])} intervals, not corrected for their number.",
+        )
+    output.report()
+    write_json(
+        options.out / "results.json",
+        {
+            "stated": stated,
+            "options": {k: getattr(options, k) for k in OPTIONS},
+            "data_sha256": cohort.fingerprint(),
+            "flow": cohort.info["flow"],
+            "card": card,
+            "transfer": tables,
+            "scores": scores,
+            "seconds_of_fits": seconds,
+            "environment": environment(options.device),
+            "seconds": round(time.perf_counter() - start, 1),
+        },
+    )
+    for question in QUESTIONS:
+        print(f"{QUESTIONS[question]}\n{markdown_table(printed(tables[question]))}")
+
+
+def printed(table):
+    """The table of twins as it is read."""
+    out = table[["metric", "pretrained", "general"]].copy()
+    out["difference"] = [f"{d:+.3f}" for d in table["difference"]]
+    limits = zip(table["ci_low"], table["ci_high"])
+    out["95 % interval"] = [f"{low:+.3f} to {high:+.3f}" for low, high in limits]
+    out["SD over draws"] = table["sd"]
+    out["better in"] = [f"{share:.0%} of draws" for share in table["better"]]
+    out["transfer"] = table["transfer"]
+    return out
+
+
+def say(start, what):
+    """Progress on stderr."""
+    print(f"[{time.perf_counter() - start:6.0f} s] {what}", file=sys.stderr)
+
+
+OPTIONS = ("width", "size", "window", "epochs", "cap", "finetune_epochs", "beats", "splits", "seed")
+
+
+def parser():
+    """Command line."""
+    out = argparse.ArgumentParser(prog="python -m benchmarks.mitbih_transfer")
+    out.add_argument("--data", type=Path, help="folder of MIT-BIH (default: CRTKIT_DATA/mitdb)")
+    out.add_argument("--weights", type=Path, help="pretrained on DS1 (default: pretrain now)")
+    out.add_argument("--width", type=int, default=8, help="of the network to pretrain")
+    out.add_argument("--size", type=int, default=48, help="pixels of a picture's side")
+    out.add_argument("--window", type=int, default=WINDOWS["aami"], help="samples")
+    out.add_argument("--epochs", type=int, default=5, help="of pretraining")
+    out.add_argument("--cap", type=int, default=150, help="normal beats of a DS1 record")
+    out.add_argument("--finetune-epochs", type=int, default=20)
+    out.add_argument("--beats", type=int, default=60, help="beats of a class and DS2 record")
+    out.add_argument("--splits", type=int, default=12, help="draws of labelled subjects")
+    out.add_argument("--seed", type=int, default=0)
+    out.add_argument("--device", default="cpu", help="of pretraining")
+    out.add_argument("--n-jobs", type=int, default=None, help="worker processes")
+    out.add_argument("--cache", type=Path, help="folder for the beats (default: a temporary one)")
+    out.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    out.add_argument("--out", type=Path, default=Path("results") / "mitbih_transfer")
+    out.set_defaults(setup="aami", depth=18, depths=None)
+    return out
+
+
+def main(arguments=None):
+    """Run; bad input ends with its message, not with a traceback."""
+    options = parser().parse_args(arguments)
+    try:
+        run(options)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; go on with --resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
