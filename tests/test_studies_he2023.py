@@ -76,6 +76,7 @@ def test_pretrained_features_are_those_of_the_weights_file(cohort, weights):
     assert all(ours[k].equal(v) for k, v in stored.items() if not k.startswith("fc."))
 
 
+@pytest.mark.filterwarnings("ignore:The SVM of leads='mean' is calibrated by record")
 @pytest.mark.parametrize("leads", he2023.LEADS)
 def test_every_model_answers_for_every_record(cohort, weights, leads):
     models = he2023.pipelines(weights=weights, leads=leads, **SMALL)
@@ -110,6 +111,41 @@ def test_beats_are_voted_to_patients(cohort):
     assert result.info["n_patients"] == 12
     tested = result.predictions.groupby("group").size()
     assert (tested == pd.Series(beats.groups).value_counts()[tested.index]).all()
+
+
+def test_a_model_a_lead_is_calibrated_by_patient(cohort, weights):
+    beats = segment_beats(cohort, n_samples=711)
+    beats = beats.take(np.flatnonzero(beats.X.groupby("record_row").cumcount() < 4))
+    models = he2023.pipelines(unit="beat", leads="mean", weights=weights, **SMALL)
+    seen = []
+
+    class Folds(type(models["SVM"][-1].estimators[0][1][-1].cv)):
+        def split(self, X, y=None, groups=None):
+            seen.append(groups)
+            return super().split(X, y, groups)
+
+    for _, voter in models["SVM"][-1].estimators:
+        voter[-1].set_params(cv=Folds(3))
+    chosen = {name: models[name] for name in ("SVM", "SVM, pretrained")}
+    result = ck.evaluate(
+        chosen, beats, seeds=1, cv=2, reference_rows=False, threads_per_fit=1, progress=False
+    )
+    assert result.info["n_patients"] == 12
+    # A dozen leads, two folds: each calibration was told the patients of its training part.
+    assert len(seen) == 24
+    assert all((np.unique(groups, return_counts=True)[1] == 4).all() for groups in seen)
+    assert result.predictions["score"].between(0, 1).all()
+
+
+def test_calibration_without_patients_is_warned_of(cohort):
+    model = he2023.pipelines(leads="mean", n_leads=1)["SVM"]
+    one = cohort.X.assign(signal=[np.asarray(cell)[:1] for cell in cells_of(cohort)])
+    with pytest.warns(UserWarning, match="calibrated by record: no groups came"):
+        model.fit(one, cohort.y)
+
+
+def cells_of(cohort):
+    return np.asarray(ck.Select("signal").fit_transform(cohort.X))
 
 
 def test_sampling_rates_are_followed(cohort):
