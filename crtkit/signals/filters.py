@@ -349,10 +349,11 @@ def _forward_backward(sos, start, leads, pad):
             ],
             axis=1,
         )
-    for _ in range(2):
-        leads, _ = sosfilt(sos, leads, zi=start * leads[None, :, :1])
-        leads = leads[:, ::-1]
-    return leads[:, pad : leads.shape[1] - pad]
+    leads, _ = sosfilt(sos, leads, zi=start * leads[None, :, :1])
+    # The way back ends where the record begins: what lies before would be cut off.
+    leads = leads[:, :pad - 1 if pad else None : -1]
+    leads, _ = sosfilt(sos, leads, zi=start * leads[None, :, :1])
+    return leads[:, pad:][:, ::-1]
 
 
 def _scipy_padlen(sos):
