@@ -3,12 +3,12 @@ from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
 from .cards import read_card as read_card
 from .ecgfm_classifier import ECGFMClassifier as ECGFMClassifier
 from .resnet import ResNetClassifier as ResNetClassifier
-from .sequence import (
-    FCNClassifier as FCNClassifier,
+from .sequence import FCNClassifier as FCNClassifier, LSTMFCNClassifier as LSTMFCNClassifier
+from .sequence_residual import (
     InceptionTimeClassifier as InceptionTimeClassifier,
-    LSTMFCNClassifier as LSTMFCNClassifier,
     ResNet1dClassifier as ResNet1dClassifier,
 )
+from .signal_augment import SignalAugment as SignalAugment
 from .simclr import (
     ProjectionHead as ProjectionHead,
     SimCLR as SimCLR,

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from crtkit.neural._base import TorchClassifier
+from crtkit.neural._signals import SIGNAL_PARAMETERS, SignalMixin
 from crtkit.neural.ecgfm import ECGFM, SIZES, ECGFMConfig, load_checkpoint, load_safetensors
 from crtkit.neural.weights import file_hash
 
@@ -90,7 +91,9 @@ class ECGFMNetwork(nn.Module):
         return logits.mean(1) if self.pooling == "mean" else logits.amax(1)
 
 
-class ECGFMClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchClassifier):
+class ECGFMClassifier(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SignalMixin, TorchClassifier
+):
     """Fine-tune the ECG foundation model ECG-FM [1]_ on signals, or train it from scratch.
 
     Parameters
@@ -131,6 +134,9 @@ class ECGFMClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchCl
     weight_decay : float, default=0.0
     schedule : {"cosine", "onecycle"} or None, default=None
         Course of the learning rates over all steps.
+    augment : {"light"}, callable or None, default=None
+        Augmentation of training batches. ``"light"`` is `neural.SignalAugment()`; a callable takes
+        a floating batch (n_records, n_leads, n_samples) and returns one like it.
     max_epochs : int, default=60
         The paper's.
     batch_size : int, default=32
@@ -193,11 +199,8 @@ class ECGFMClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchCl
     (16, 48)
     """
 
-    _kind, _ndim = "signals", (2, 3)
-    optimizer = "adam"
-
     _parameter_constraints = {
-        **TorchClassifier._parameter_constraints,
+        **SIGNAL_PARAMETERS,
         "checkpoint": [str, Path, None],
         "size": [StrOptions(set(SIZES)), ECGFMConfig],
         "trainable_layers": [Interval(Integral, 0, None, closed="left")],
@@ -231,6 +234,7 @@ class ECGFMClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchCl
         lr_head=None,
         weight_decay=0.0,
         schedule=None,
+        augment=None,
         max_epochs=60,
         batch_size=32,
         accumulate=1,
@@ -258,6 +262,7 @@ class ECGFMClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchCl
         self.lr_head = lr_head
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.augment = augment
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.accumulate = accumulate
@@ -293,12 +298,9 @@ class ECGFMClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchCl
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _to_input(self, batch):
-        return batch[:, None] if batch.ndim == 2 else batch
-
     def _make_module(self, n_outputs, shape_in):
         backbone = self._load_backbone()
-        n_leads = 1 if len(shape_in) == 1 else shape_in[0]
+        n_leads = self._n_leads(shape_in)
         n_in, n_layers = backbone.config.n_leads, backbone.config.n_layers
         project = n_leads != n_in if self.projection == "auto" else bool(self.projection)
         if not project and n_leads != n_in:

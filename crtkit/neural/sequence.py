@@ -1,4 +1,4 @@
-"""Networks on signals: FCN, LSTM-FCN, ResNet and InceptionTime, the baselines of lvsd2026.
+"""Fully convolutional networks on signals, FCN and LSTM-FCN: baselines of lvsd2026.
 
 The modules are sktime's torch networks, the estimators ours: sktime's own classifiers do not pass
 through ``GridSearchCV``, know no device and reseed the global generator.
@@ -10,42 +10,10 @@ import torch
 from sklearn.utils._param_validation import Interval
 
 from crtkit.neural._base import TorchClassifier
+from crtkit.neural._signals import SIGNAL_PARAMETERS, SequenceMixin, positive_sizes
 
 
-class SignalMixin:
-    """What signal networks share: 2-D is one lead, Adam as in the paper, samples before leads."""
-
-    _kind, _ndim = "signals", (2, 3)
-    optimizer = "adam"
-
-    def _to_input(self, batch):
-        # sktime's networks take (n_records, n_samples, n_leads).
-        return (batch[:, None] if batch.ndim == 2 else batch).transpose(1, 2)
-
-    def _n_leads(self, shape_in):
-        return 1 if len(shape_in) == 1 else shape_in[0]
-
-    def _check_pairs(self, first, second):
-        a, b = getattr(self, first), getattr(self, second)
-        if len(a) != len(b):
-            raise ValueError(
-                f"{type(self).__name__} expects {first} and {second} of one length, "
-                f"got {tuple(a)} and {tuple(b)}."
-            )
-
-
-_POSITIVE_INTS = "a tuple of positive integers"
-
-
-def _sizes(name, value):
-    """A tuple of positive integers, or an error that says so."""
-    value = tuple(value)
-    if not value or any(not isinstance(v, Integral) or v < 1 for v in value):
-        raise ValueError(f"{name} must be {_POSITIVE_INTS}, got {value}.")
-    return tuple(int(v) for v in value)
-
-
-class FCNClassifier(SignalMixin, TorchClassifier):
+class FCNClassifier(SequenceMixin, TorchClassifier):
     """Fully convolutional network on signals [1]_, a baseline of lvsd2026.
 
     Three convolutions, each with batch normalisation and ReLU, a mean over time and a linear layer.
@@ -61,6 +29,9 @@ class FCNClassifier(SignalMixin, TorchClassifier):
     weight_decay : float, default=0.0
     schedule : {"cosine", "onecycle"} or None, default=None
         Course of the learning rate over all steps.
+    augment : {"light"}, callable or None, default=None
+        Augmentation of training batches. ``"light"`` is `neural.SignalAugment()`; a callable
+        takes a floating batch (n_records, n_leads, n_samples) in millivolt and returns one like it.
     max_epochs : int, default=100
         The paper's.
     batch_size : int, default=32
@@ -113,7 +84,7 @@ class FCNClassifier(SignalMixin, TorchClassifier):
     """
 
     _parameter_constraints = {
-        **TorchClassifier._parameter_constraints,
+        **SIGNAL_PARAMETERS,
         "n_filters": [tuple, list],
         "kernel_sizes": [tuple, list],
     }
@@ -126,6 +97,7 @@ class FCNClassifier(SignalMixin, TorchClassifier):
         lr=5e-6,
         weight_decay=0.0,
         schedule=None,
+        augment=None,
         max_epochs=100,
         batch_size=32,
         accumulate=1,
@@ -143,6 +115,7 @@ class FCNClassifier(SignalMixin, TorchClassifier):
         self.lr = lr
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.augment = augment
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.accumulate = accumulate
@@ -162,12 +135,12 @@ class FCNClassifier(SignalMixin, TorchClassifier):
         return FCNNetworkTorch(
             self._n_leads(shape_in),
             n_outputs,
-            filter_sizes=_sizes("n_filters", self.n_filters),
-            kernel_sizes=_sizes("kernel_sizes", self.kernel_sizes),
+            filter_sizes=positive_sizes("n_filters", self.n_filters),
+            kernel_sizes=positive_sizes("kernel_sizes", self.kernel_sizes),
         )
 
 
-class LSTMFCNClassifier(SignalMixin, TorchClassifier):
+class LSTMFCNClassifier(SequenceMixin, TorchClassifier):
     """LSTM beside a fully convolutional network [1]_, a baseline of lvsd2026.
 
     The convolutions are those of :class:`FCNClassifier`; the LSTM runs over time steps, without
@@ -187,6 +160,7 @@ class LSTMFCNClassifier(SignalMixin, TorchClassifier):
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
     schedule : {"cosine", "onecycle"} or None, default=None
+    augment : {"light"}, callable or None, default=None
     max_epochs : int, default=100
         The paper's.
     batch_size : int, default=32
@@ -239,6 +213,7 @@ class LSTMFCNClassifier(SignalMixin, TorchClassifier):
         lr=5e-6,
         weight_decay=0.0,
         schedule=None,
+        augment=None,
         max_epochs=100,
         batch_size=32,
         accumulate=1,
@@ -258,6 +233,7 @@ class LSTMFCNClassifier(SignalMixin, TorchClassifier):
         self.lr = lr
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.augment = augment
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.accumulate = accumulate
@@ -277,237 +253,10 @@ class LSTMFCNClassifier(SignalMixin, TorchClassifier):
         return LSTMFCNNetworkTorch(
             self._n_leads(shape_in),
             n_outputs,
-            filter_sizes=_sizes("n_filters", self.n_filters),
-            kernel_sizes=_sizes("kernel_sizes", self.kernel_sizes),
+            filter_sizes=positive_sizes("n_filters", self.n_filters),
+            kernel_sizes=positive_sizes("kernel_sizes", self.kernel_sizes),
             lstm_size=self.lstm_size,
             dropout=self.dropout,
             # Without it there is no ReLU in the network at all.
             activation_hidden=torch.nn.ReLU(),
         )
-
-
-class ResNet1dClassifier(SignalMixin, TorchClassifier):
-    """Residual network on signals [1]_, a baseline of lvsd2026.
-
-    Parameters
-    ----------
-    n_filters : tuple of int, default=(64, 128, 128)
-        Channels of each residual block; as many blocks as numbers.
-    kernel_sizes : tuple of int, default=(8, 5, 3)
-        Samples of the convolutions in every block. The network of lvsd2026 is described with four,
-        four and three layers in its blocks, shortcuts counted; this is that network.
-    lr : float, default=5e-6
-        Learning rate of Adam; the paper's.
-    weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
-    max_epochs : int, default=100
-        The paper's.
-    batch_size : int, default=32
-    accumulate : int, default=1
-    class_weight : dict, {"balanced"} or None, default=None
-    early_stopping : bool, default=False
-    patience : int, default=10
-    validation_fraction : float, default=0.2
-    device : str, default="cpu"
-    precision : {"float32", "bf16", "float64"}, default="float32"
-    random_state : int, RandomState or None, default=None
-    verbose : int, default=0
-        These are as in :class:`FCNClassifier`.
-
-    Attributes
-    ----------
-    classes_, module_, history_, shape_in_
-        As in :class:`FCNClassifier`.
-
-    References
-    ----------
-    .. [1] Wang Z, Yan W, Oates T. Time series classification from scratch with deep neural
-       networks: a strong baseline. IJCNN 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crtkit.neural import ResNet1dClassifier
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 10)
-    >>> X = rng.normal(size=(20, 2, 64)) + 2 * y[:, None, None] * np.sin(np.arange(64))
-    >>> model = ResNet1dClassifier(n_filters=(8, 8, 8), lr=1e-2, max_epochs=20, random_state=0)
-    >>> model.fit(X, y).predict_proba(X[:3]).shape
-    (3, 2)
-    """
-
-    _parameter_constraints = FCNClassifier._parameter_constraints
-
-    def __init__(
-        self,
-        *,
-        n_filters=(64, 128, 128),
-        kernel_sizes=(8, 5, 3),
-        lr=5e-6,
-        weight_decay=0.0,
-        schedule=None,
-        max_epochs=100,
-        batch_size=32,
-        accumulate=1,
-        class_weight=None,
-        early_stopping=False,
-        patience=10,
-        validation_fraction=0.2,
-        device="cpu",
-        precision="float32",
-        random_state=None,
-        verbose=0,
-    ):
-        self.n_filters = n_filters
-        self.kernel_sizes = kernel_sizes
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _make_module(self, n_outputs, shape_in):
-        from sktime.networks.resnet import ResNetNetworkTorch
-
-        return ResNetNetworkTorch(
-            self._n_leads(shape_in),
-            n_outputs,
-            n_filters=_sizes("n_filters", self.n_filters),
-            kernel_size=_sizes("kernel_sizes", self.kernel_sizes),
-            # Without it the network is a linear function of its input.
-            activation_hidden=torch.nn.ReLU(),
-        )
-
-
-class InceptionTimeClassifier(SignalMixin, TorchClassifier):
-    """One InceptionTime network on signals [1]_, a baseline of lvsd2026.
-
-    Modules of three convolutions (``kernel_size``, a half and a quarter of it) beside a pooled
-    path, with a residual connection every third module. The published InceptionTime averages five
-    such networks; lvsd2026 trained one, and so does this.
-
-    Parameters
-    ----------
-    n_filters : int, default=32
-        Channels of each convolution of a module.
-    kernel_size : int, default=40
-        Longest kernel in samples, at least 4; 40 gives 40, 20 and 10.
-    bottleneck_size : int, default=32
-        Channels in front of each module's convolutions.
-    depth : int, default=6
-        Modules.
-    lr : float, default=5e-6
-        Learning rate of Adam; the paper's.
-    weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
-    max_epochs : int, default=100
-        The paper's.
-    batch_size : int, default=32
-    accumulate : int, default=1
-    class_weight : dict, {"balanced"} or None, default=None
-    early_stopping : bool, default=False
-    patience : int, default=10
-    validation_fraction : float, default=0.2
-    device : str, default="cpu"
-    precision : {"float32", "bf16", "float64"}, default="float32"
-    random_state : int, RandomState or None, default=None
-    verbose : int, default=0
-        These are as in :class:`FCNClassifier`.
-
-    Attributes
-    ----------
-    classes_, module_, history_, shape_in_
-        As in :class:`FCNClassifier`.
-
-    References
-    ----------
-    .. [1] Ismail Fawaz H, et al. InceptionTime: finding AlexNet for time series classification.
-       Data Mining and Knowledge Discovery 34, 2020, 1936-1962.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crtkit.neural import InceptionTimeClassifier
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 10)
-    >>> X = rng.normal(size=(20, 2, 64)) + 2 * y[:, None, None] * np.sin(np.arange(64))
-    >>> model = InceptionTimeClassifier(
-    ...     n_filters=4, bottleneck_size=4, depth=3, lr=1e-2, max_epochs=20, random_state=0)
-    >>> model.fit(X, y).predict_proba(X[:3]).shape
-    (3, 2)
-    """
-
-    _parameter_constraints = {
-        **TorchClassifier._parameter_constraints,
-        "n_filters": [Interval(Integral, 1, None, closed="left")],
-        "kernel_size": [Interval(Integral, 4, None, closed="left")],
-        "bottleneck_size": [Interval(Integral, 1, None, closed="left")],
-        "depth": [Interval(Integral, 1, None, closed="left")],
-    }
-
-    def __init__(
-        self,
-        *,
-        n_filters=32,
-        kernel_size=40,
-        bottleneck_size=32,
-        depth=6,
-        lr=5e-6,
-        weight_decay=0.0,
-        schedule=None,
-        max_epochs=100,
-        batch_size=32,
-        accumulate=1,
-        class_weight=None,
-        early_stopping=False,
-        patience=10,
-        validation_fraction=0.2,
-        device="cpu",
-        precision="float32",
-        random_state=None,
-        verbose=0,
-    ):
-        self.n_filters = n_filters
-        self.kernel_size = kernel_size
-        self.bottleneck_size = bottleneck_size
-        self.depth = depth
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _make_module(self, n_outputs, shape_in):
-        from sktime.networks.inceptiontime import InceptionTimeNetworkTorch
-
-        network = InceptionTimeNetworkTorch(
-            self._n_leads(shape_in),
-            n_outputs,
-            n_filters=self.n_filters,
-            kernel_size=self.kernel_size,
-            bottleneck_size=self.bottleneck_size,
-            depth=self.depth,
-            activation_hidden=torch.nn.ReLU(),
-        )
-        # The network's own argument for the shortcuts would also clip its logits.
-        for shortcut in network.shortcut_layers:
-            shortcut.activation = torch.nn.ReLU()
-        return network
