@@ -30,6 +30,7 @@ from .quality import (
     usable_records as usable_records,
 )
 from .resample import Resampler as Resampler, resample_leads as resample_leads
+from .rocket import MiniRocketFeatures as MiniRocketFeatures
 from .segments import segment_beats as segment_beats
 from .splice import (
     SPLICE_LAYOUTS as SPLICE_LAYOUTS,
