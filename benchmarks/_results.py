@@ -15,7 +15,7 @@ import pandas as pd
 
 PACKAGES = (
     *("crtkit", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "torchvision"),
-    *("skorch", "lightgbm", "sktime", "statsmodels"),
+    *("skorch", "lightgbm", "sktime", "numba", "statsmodels"),
 )
 
 

@@ -63,7 +63,7 @@ def run(options):
     text = parts.table2(output, scores)
     parts.table3(output, scores)
     parts.tables_s(output, scores)
-    parts.ablations(output, scores)
+    parts.ablations(output, scores, result, sets)
     parts.bands(output, result, {"internal": inside, **external}, sets)
     tests = parts.tests(output, scores, result.info["reference_rows"])
     explained = parts.explain(output, models, inside, split, quick=options.quick)
@@ -151,26 +151,29 @@ def _sizes(options):
         f"ECG-FM from scratch: size {chosen['ecgfm']['size']}, "
         f"{epochs or chosen['ecgfm']['max_epochs']} epochs (the paper: base, 60)",
         *(f"{name}: {settings}" for name, settings in chosen["networks"].items()),
+        f"{study.CHEAP}: 9,996 kernels at {chosen['fs']} Hz; no network, and not in the paper",
     ]
 
 
 def _models(options):
-    """Models of the paper, and the ablations: oversampling, and twelve leads of ten seconds."""
+    """Models of the paper, MiniRocket, and what the ablations change in two of them."""
     epochs = 1 if options.quick else options.epochs
-    changed = {} if epochs is None else {"max_epochs": epochs}
+    training = {} if epochs is None else {"max_epochs": epochs}
     settings = {
         "size": options.size,
         "device": options.device,
-        "baseline": changed,
-        "ecgfm": changed,
+        "baseline": training,
+        "ecgfm": training,
         "checkpoint": options.checkpoint,
         "finetuned_checkpoint": options.finetuned_checkpoint,
     }
     models = study.pipelines(**settings)
-    settings.update(checkpoint=None, finetuned_checkpoint=None)
+    settings.update(checkpoint=None, finetuned_checkpoint=None, minirocket=False)
     drawn = study.pipelines(oversample=True, **settings)
+    changed = study.pipelines(augment="light", **settings)
     whole = study.pipelines(spliced=False, **settings)
     for name in parts.ABLATED[:1] if options.quick else parts.ABLATED:
         models[f"{name} + oversampling"] = drawn[f"{name} + oversampling"]
+        models[f"{name} + augmentation"] = changed[f"{name} + augmentation"]
         models[f"{name}, 12 leads"] = whole[name]
     return models

@@ -6,13 +6,18 @@ private; of the learning rates of fine-tuning the text gives a range and the rel
 """
 
 from importlib.resources import files
+from importlib.util import find_spec
 
+import numpy as np
 import pandas as pd
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from crtkit.cohort import Select
 from crtkit.resampling import HeldOutThreshold, ResampledClassifier
-from crtkit.signals import LeadFilter, LeadSplicer, Resampler
+from crtkit.signals import LeadFilter, LeadSplicer, MiniRocketFeatures, Resampler
 
 #: Sets of a cohort's ``set`` column, by what they are called in print.
 SETS = {"internal": "internal", "external1": "external 1", "external2": "external 2"}
@@ -71,6 +76,10 @@ REMARKS = (
 
 #: The paper's baselines, in its order.
 BASELINES = ("FCN", "LSTM-FCN", "ResNet", "InceptionTime")
+#: The cheap row that the paper lacks: thousands of fixed convolutions and a ridge classifier.
+CHEAP = "MiniRocket + ridge"
+#: What its row reads where it cannot run.
+NEEDS_NUMBA = "needs numba: pip install 'crtkit[rocket]'"
 #: Transformer layers that train in each of the seven models of a starting point.
 TRAINABLE_LAYERS = (0, 2, 4, 6, 8, 10, 12)
 #: Learning rate by trainable layers; the script has 5e-7 for all twelve, the text 1e-3 to 5e-7.
@@ -210,6 +219,8 @@ def pipelines(
     finetuned_checkpoint=None,
     trainable_layers=TRAINABLE_LAYERS,
     oversample=False,
+    augment=None,
+    minirocket=None,
     baseline=None,
     ecgfm=None,
     device="cpu",
@@ -231,6 +242,12 @@ def pipelines(
         Which of the seven.
     oversample : bool, default=False
         Draw the smaller class again, patients following their rows; named "… + oversampling".
+    augment : {"light"}, callable or None, default=None
+        Of the networks' training batches; named "… + augmentation". MiniRocket has no batches and
+        is left out.
+    minirocket : bool or None, default=None
+        MiniRocket with a ridge classifier, whose penalty is chosen by patient. It needs numba; None
+        leaves it out where that is not installed.
     baseline, ecgfm : dict, optional
         Replace training parameters of the baselines, and of ECG-FM.
     device, precision : str
@@ -242,11 +259,18 @@ def pipelines(
         Each takes the ``X`` of a cohort whose column ``set`` marks the tuning part: the threshold
         is chosen there, for balanced accuracy, and goes frozen to other sets.
 
+    Raises
+    ------
+    ImportError
+        ``minirocket=True`` without numba.
+
     Examples
     --------
     >>> from crtkit.studies import lvsd2026
-    >>> list(lvsd2026.pipelines())
+    >>> list(lvsd2026.pipelines(minirocket=False))
     ['FCN', 'LSTM-FCN', 'ResNet', 'InceptionTime', 'ECG-FM (scratch)']
+    >>> list(lvsd2026.pipelines(augment="light"))[0]
+    'FCN + augmentation'
     """
     from crtkit.neural import (
         ECGFMClassifier,
@@ -258,20 +282,25 @@ def pipelines(
 
     chosen = SIZES[size]
     classes = (FCNClassifier, LSTMFCNClassifier, ResNet1dClassifier, InceptionTimeClassifier)
-    common = {"device": device, "precision": precision}
+    common = {"device": device, "precision": precision, "augment": augment}
     out = {}
 
-    def add(name, network, fs):
-        model = make_pipeline(*front(fs, spliced, mains), network)
+    def add(name, steps, fs):
+        model = make_pipeline(*front(fs, spliced, mains), *steps)
         if oversample:
             name, model = f"{name} + oversampling", ResampledClassifier(model)
+        if augment is not None:
+            name = f"{name} + augmentation"
         out[name] = HeldOutThreshold(model, column="set")
 
     for name, cls in zip(BASELINES, classes):
         settings = {**chosen["baseline"], **chosen["networks"].get(name, {}), **(baseline or {})}
-        add(name, cls(**settings, **common), chosen["fs"])
+        add(name, [cls(**settings, **common)], chosen["fs"])
+    if augment is None and _with_minirocket(minirocket):
+        add(CHEAP, _cheap_steps(), chosen["fs"])
     settings = {**chosen["ecgfm"], **(ecgfm or {})}
-    add("ECG-FM (scratch)", ECGFMClassifier(**settings, fs=chosen["fs"], **common), chosen["fs"])
+    scratch = ECGFMClassifier(**settings, fs=chosen["fs"], **common)
+    add("ECG-FM (scratch)", [scratch], chosen["fs"])
     settings = {**SIZES["paper"]["ecgfm"], **(ecgfm or {})}
     settings.pop("size", None)
     for start, path in (("SS", checkpoint), ("Sq", finetuned_checkpoint)):
@@ -280,5 +309,20 @@ def pipelines(
             network = ECGFMClassifier(
                 checkpoint=str(path), trainable_layers=k, **settings, lr_projection=1e-3, **common
             )
-            add(tuning_name(start, k), network, 500)
+            add(tuning_name(start, k), [network], 500)
     return out
+
+
+def _with_minirocket(asked):
+    """Whether its row is wanted and can run."""
+    found = find_spec("numba") is not None
+    if asked and not found:
+        raise ImportError(f"{CHEAP} {NEEDS_NUMBA}; or pass minirocket=False.")
+    return found if asked is None else bool(asked)
+
+
+def _cheap_steps():
+    # Folds by patient: the records of one patient are alike, and would choose too small a penalty.
+    penalties = {"alpha": np.logspace(0, 6, 7)}
+    ridge = GridSearchCV(RidgeClassifier(), penalties, scoring="roc_auc", cv=GroupKFold(5))
+    return [MiniRocketFeatures(), StandardScaler(with_mean=False), ridge]
