@@ -4,9 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import he2021, he2023, lvsd2026, mori2025
+from benchmarks import he2021, he2023, lvsd2026, mori2025, ssl_pages
 
-STUDIES = {"mori2025": mori2025, "he2023": he2023, "he2021": he2021, "lvsd2026": lvsd2026}
+STUDIES = {
+    "mori2025": mori2025,
+    "he2023": he2023,
+    "he2021": he2021,
+    "lvsd2026": lvsd2026,
+    "ssl_pages": ssl_pages,
+}
 
 
 def parser():

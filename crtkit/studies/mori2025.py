@@ -105,9 +105,32 @@ RESNET = {
 }
 #: Without weights to preserve, the network learns at ten times the rate.
 RESNET_FROM_SCRATCH = {**RESNET, "lr": 1e-3}
+#: Fine-tuned as the network from scratch is, so that the two differ in their start alone.
+RESNET_ABOVE_SIMCLR = {**RESNET, "lr": 1e-3}
+
+#: Our parameters of SimCLR, printed as table S1; the paper's are unpublished. Depth, width, device
+#: and precision are the classifier's.
+SIMCLR = {
+    "projection_dim": 128,
+    "temperature": 0.1,
+    "lr": 1e-3,
+    "weight_decay": 1e-4,
+    "schedule": "cosine",
+    "max_epochs": 100,
+    "batch_size": 64,
+}
 
 
-def pipelines(*, weights=None, size=(224, 224), resnet=None, lightgbm=None, cache_dir=None):
+def pipelines(
+    *,
+    weights=None,
+    size=(224, 224),
+    resnet=None,
+    simclr=None,
+    encoder=None,
+    lightgbm=None,
+    cache_dir=None,
+):
     """Unfitted pipelines of the study, in the paper's order.
 
     Parameters
@@ -117,24 +140,29 @@ def pipelines(*, weights=None, size=(224, 224), resnet=None, lightgbm=None, cach
         comparator is the network with ImageNet weights.
     size : tuple of int, default=(224, 224)
         Pixels that pages are resized to; the paper's.
-    resnet, lightgbm : dict, optional
-        Replace some of ``RESNET`` (and ``RESNET_FROM_SCRATCH``) and ``LIGHTGBM``.
+    resnet, simclr, lightgbm : dict, optional
+        Replace some of ``RESNET`` (with ``RESNET_FROM_SCRATCH`` and ``RESNET_ABOVE_SIMCLR``),
+        ``SIMCLR`` and ``LIGHTGBM``. ``simclr={"weights": "imagenet"}`` lets pretraining start from
+        ImageNet, which the paper leaves open.
+    encoder : FrozenEstimator, optional
+        Of a `SimCLR` that was fitted on a pool of unlabelled pages, as in the paper; check it with
+        `evaluation.check_pool`. Without it SimCLR pretrains on the pages of each training fold.
     cache_dir : path-like, optional
         Keeps decoded pages, so that each file is decoded once for all fits.
 
     Returns
     -------
     dict of str to Pipeline
-        Each takes the ``X`` of a cohort. "ResNet-18" and "ResNet-18 from scratch" need its
-        ``image`` column; whatever is printed outside the grid is erased first. "LightGBM" needs
-        ``signal``: five statistics of each of twelve leads (the paper's section 2.3.2), then
-        gradient boosting.
+        Each takes the ``X`` of a cohort. "ResNet-18", "ResNet-18 from scratch" and "SSL +
+        ResNet-18" need its ``image`` column; whatever is printed outside the grid is erased first.
+        "LightGBM" needs ``signal``: five statistics of each of twelve leads (the paper's section
+        2.3.2), then gradient boosting.
 
     Examples
     --------
     >>> from crtkit.studies import mori2025
     >>> list(mori2025.pipelines())
-    ['ResNet-18 from scratch', 'LightGBM']
+    ['ResNet-18 from scratch', 'SSL + ResNet-18', 'LightGBM']
     >>> mori2025.pipelines(lightgbm={"num_leaves": 15})["LightGBM"][-1].num_leaves
     15
     """
@@ -143,17 +171,46 @@ def pipelines(*, weights=None, size=(224, 224), resnet=None, lightgbm=None, cach
     from crtkit.images import IdentityEraser, JPEGLoader
     from crtkit.neural import ResNetClassifier
 
-    def network(start):
+    def network(ours, **start):
         loader = JPEGLoader(size=size, erase=IdentityEraser(), cache_dir=cache_dir)
-        ours = RESNET_FROM_SCRATCH if start is None else RESNET
-        model = ResNetClassifier(**{**ours, **(resnet or {})}, weights=start)
+        model = ResNetClassifier(**{**ours, **(resnet or {})}, **start)
         return make_pipeline(Select("image"), loader, model)
 
+    backbone = simclr_backbone(resnet, simclr) if encoder is None else encoder
     parameters = {**LIGHTGBM, **(lightgbm or {})}
     boosting = LGBMClassifier(**parameters, verbosity=-1, deterministic=True, force_row_wise=True)
     statistics = LeadStatistics().set_output(transform="pandas")
     return {
-        **({"ResNet-18": network(weights)} if weights is not None else {}),
-        "ResNet-18 from scratch": network(None),
+        **({"ResNet-18": network(RESNET, weights=weights)} if weights is not None else {}),
+        "ResNet-18 from scratch": network(RESNET_FROM_SCRATCH),
+        "SSL + ResNet-18": network(RESNET_ABOVE_SIMCLR, backbone=backbone),
         "LightGBM": make_pipeline(Select("signal"), statistics, boosting),
     }
+
+
+def simclr_backbone(resnet=None, simclr=None):
+    """Unfitted SimCLR of the study, of the classifier's depth, width, device and precision.
+
+    Parameters
+    ----------
+    resnet, simclr : dict, optional
+        As in :func:`pipelines`.
+
+    Returns
+    -------
+    SimCLR
+
+    Examples
+    --------
+    >>> from crtkit.studies import mori2025
+    >>> mori2025.simclr_backbone({"width": 16}, {"max_epochs": 30}).width
+    16
+    """
+    from crtkit.neural import SimCLR
+
+    network = {**RESNET_ABOVE_SIMCLR, **(resnet or {})}
+    shared = ("depth", "width", "device", "precision")
+    return SimCLR(
+        **{name: network[name] for name in shared if name in network},
+        **{**SIMCLR, **(simclr or {})},
+    )
