@@ -191,17 +191,21 @@ def labelled(y, groups, train, fraction, seed):
 def fit_all(grid, data, splits, settings, options, journal, n_threads):
     """Rows of all fits: those of the journal, and the others as they are finished.
 
-    Pretraining goes first and leaves a checkpoint in the output folder, from which the fits on
-    every share of the labels start.
+    A split is finished before the next begins, so that an interrupted run can be ended with fewer
+    of them. Pretraining goes first and leaves a checkpoint in the output folder, from which the
+    fits on every share of the labels start.
     """
     left = [c for c in grid if (c.model, c.split, c.repeat) not in journal.cells]
-    pretraining = [c for c in left if c.arm == "SimCLR"]
-    first = list(dict.fromkeys(Cell(c.arm, c.split, c.repeat) for c in pretraining))
-    first += [c for c in left if c.arm != "SimCLR"]
+    queues = []
+    for split in range(len(splits)):
+        scratch = [c for c in left if c.split == split and c.arm != "SimCLR"]
+        above = [c for c in left if c.split == split and c.arm == "SimCLR"]
+        pretraining = dict.fromkeys(Cell(c.arm, c.split, c.repeat) for c in above)
+        queues += [[*pretraining, *scratch], above]
     folder = str(options.out / "encoders")
-    progress = Progress(first + pretraining, splits, settings)
+    progress = Progress([cell for queue in queues for cell in queue], splits, settings)
     parallel = Parallel(options.n_jobs, return_as="generator_unordered")
-    for queue in (first, pretraining):
+    for queue in queues:
         calls = (
             delayed(fit_cell)(cell, *data, *splits[cell.split], settings, folder, n_threads)
             for cell in queue
