@@ -17,7 +17,6 @@ LAYERS = [
         "_binary",
         "_leads",
         "_rows",
-        "_rules",
         "_splits",
         "_validation",
         "_manifest",

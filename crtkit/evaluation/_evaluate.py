@@ -19,7 +19,7 @@ from crtkit.evaluation._checks import check_cohorts, check_cv, class_labels, cv_
 from crtkit.evaluation._identity import device, fingerprint, versions
 from crtkit.evaluation._inner import check_inner_splits
 from crtkit.evaluation._journal import Journal
-from crtkit.evaluation._lineup import all_models
+from crtkit.evaluation._lineup import Lineup, all_models
 from crtkit.evaluation._result import Evaluation
 from crtkit.evaluation._subgroups import subgroup_masks
 from crtkit.evaluation._tables import prediction_table, split_table
@@ -76,10 +76,11 @@ def evaluate(
     subgroups : dict of str to column, callable or mask, optional
         A column's name makes one subgroup a value; a callable gets ``X`` and returns a mask.
     reference_rows : bool or dict, default=True
-        Add the rows every table needs: majority class, QRS duration, LBBB, guideline class I and
-        a clinical model, where the cohort has their columns. A dict holds arguments of
-        :func:`crtkit.guidelines.reference_rows`: ``{"guideline": "he2023"}``. A model of the same
-        name is refused.
+        Add the rows every table needs: majority class, QRS duration, LBBB, QRS area, guideline
+        class I and a clinical model. What the table lacks is measured on the column ``signal``,
+        once and unfiltered (``info["measured"]`` says for which rows); a column of the table is
+        always preferred. A dict holds arguments of :func:`crtkit.guidelines.reference_rows`:
+        ``{"guideline": "he2023"}``. A model of the same name is refused.
     scoring : None, str, list of str or dict, default=None
         Names from :data:`crtkit.metrics.SCORERS` (None: all), or functions
         ``metric(y_true, y_score)`` of 0/1 truth and score by name.
@@ -141,7 +142,8 @@ def evaluate(
     classes = class_labels(cohort, pos_label)
     check_cohorts(cohort, external, by, classes)
     metrics = resolve_scoring(scoring)
-    named, references, left_out = all_models(models, cohort, external, reference_rows, classes[1])
+    lineup = all_models(models, cohort, external, reference_rows, classes[1], n_jobs)
+    named = lineup.named
     check_inner_splits(named, cohort)
     n_threads = resolve_threads(threads_per_fit, n_jobs)
     cv = check_cv(cv)
@@ -161,7 +163,7 @@ def evaluate(
         "protocol": protocol,
     }
     records = _run(
-        named,
+        lineup,
         splits,
         {"test": cohort, **external},
         identity,
@@ -183,8 +185,9 @@ def evaluate(
         "by": by,
         "positive": classes[1],
         "n_jobs": n_jobs,
-        "reference_rows": references,
-        "left_out": left_out,
+        "reference_rows": lineup.references,
+        "measured": lineup.measured,
+        "left_out": lineup.left_out,
         "seconds": dict.fromkeys(named, 0.0),
         **identity,
         "cohort": cohort.info.get("name", "cohort"),
@@ -204,7 +207,7 @@ def evaluate(
 
 
 def _run(
-    named: dict[str, Any],
+    lineup: Lineup,
     splits: list[Split],
     cohorts: dict[str, Cohort],
     identity: dict[str, Any],
@@ -217,6 +220,7 @@ def _run(
     progress: bool,
 ) -> list[dict[str, Any]]:
     """Records of all cells, in order, whatever order they finished in."""
+    named, references = lineup.named, set(lineup.references)
     keys = [(name, split) for split in splits for name in named]
     done: dict[tuple[str, int, int], dict[str, Any]] = {}
     keep: Callable[[dict[str, Any]], None] = lambda record: None  # noqa: E731
@@ -247,7 +251,7 @@ def _run(
                 name,
                 named[name],
                 split,
-                tables,
+                lineup.tables if name in references else tables,
                 y,
                 groups,
                 positive=positive,

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn.base import clone
 
 from crtkit.cohort import Cohort, Select
 from crtkit.evaluation._models import check_sampling_rate, name_models
+
+
+class Lineup(NamedTuple):
+    """Models of an evaluation, and what is said about them."""
+
+    named: dict[str, Any]
+    references: list[str]
+    left_out: dict[str, str]
+    tables: dict[str, Any]
+    measured: dict[str, list[str]]
 
 
 def all_models(
@@ -17,33 +27,62 @@ def all_models(
     external: dict[str, Cohort],
     with_references: bool | dict[str, Any],
     positive: Any,
-) -> tuple[dict[str, Any], list[str], dict[str, str]]:
-    """Models and reference rows, names of the latter, and why rows are left out."""
+    n_jobs: int | None = None,
+) -> Lineup:
+    """Models and reference rows, why some are left out, and the tables that reference rows read.
+
+    What a row reads and the cohort's table lacks is measured on its signals, once, in every cohort
+    alike; ``measured`` has these columns by row.
+    """
     if not isinstance(with_references, (bool, dict)):
         raise TypeError(
             "reference_rows must be True, False or a dict of arguments of "
             f"crtkit.guidelines.reference_rows, got {with_references!r}."
         )
+    cohorts = {"test": cohort, **external}
     named, left_out = _readable(name_models(models), {"the cohort": cohort, **external})
     _check_rules(named, cohort, positive)
     rows: dict[str, Any] = {}
+    measured: dict[str, list[str]] = {}
     if with_references is not False:
-        from crtkit.guidelines import reference_rows
+        from crtkit.guidelines.reference import measure_missing, reads, reference_rows
 
         wanted = with_references if isinstance(with_references, dict) else {}
-        rows, reasons = reference_rows(cohort, **{"pos_label": positive, **wanted})
+        home, _ = measure_missing(cohort, wanted.get("columns"), n_jobs=n_jobs)
+        added = [column for column in home.X if column not in cohort.X]
+        rows, reasons = reference_rows(home, **{"pos_label": positive, **wanted})
         left_out.update({name: why for name, why in reasons.items() if name not in named})
+        cohorts["test"] = home
         for on, other in external.items():
+            cohorts[on], why = _measured_alike(other, added, n_jobs)
             for name, row in list(rows.items()):
-                problem = _unanswered(row, cohort, other)
+                problem = _unanswered(row, home, cohorts[on])
                 if problem:
                     del rows[name]
-                    left_out[name] = f"external cohort {on!r}: {problem}"
+                    left_out[name] = f"external cohort {on!r}: {problem}{why}"
+        used = {name: [c for c in reads(row) if c in added] for name, row in rows.items()}
+        measured = {name: columns for name, columns in used.items() if columns}
     _refuse_taken(named, rows)
     named = {**named, **rows}
     for name, model in named.items():
         check_sampling_rate(name, model, cohort.info.get("sampling_rate"))
-    return named, list(rows), left_out
+    # The rows read numbers only: without the signals a table is small enough for any worker.
+    tables = {
+        on: part.X.drop(columns="signal") if measured else part.X for on, part in cohorts.items()
+    }
+    return Lineup(named, list(rows), left_out, tables, measured)
+
+
+def _measured_alike(other: Cohort, columns: list[str], n_jobs: int | None) -> tuple[Cohort, str]:
+    """An external cohort with the columns that were measured in the cohort, and why not."""
+    from crtkit.guidelines import measure_cohort
+
+    try:
+        return measure_cohort(other, columns, replace=True, n_jobs=n_jobs), ""
+    except ValueError as error:
+        # Its table may have them, but measured another way.
+        kept = other.X.drop(columns=[c for c in columns if c in other.X])
+        return Cohort(kept, other.y, other.groups, other.info), f" ({error})"
 
 
 def _refuse_taken(named: dict[str, Any], rows: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ def _tables_of(result: Any, on: str, where: str, n_bootstrap: int) -> list[dict[
     text = "Mean ± SD over seeds (95 % interval, patients drawn again)."
     tables = [_table(f"Models{where}", text, _headline(summary, result.scoring))]
     if result.info.get("reference_rows") and "roc_auc" in result.scoring:
-        text = "AUC against the best reference row; by patient, paired."
+        text = "AUC against the best reference row; by patient, paired." + _measured(result)
         table = result.against_references(on=on, n_bootstrap=n_bootstrap)
         tables.append(_table(f"Against what is known{where}", text, table))
     for sensitivity in _SENSITIVITIES:
@@ -119,6 +119,13 @@ def _tables_of(result: Any, on: str, where: str, n_bootstrap: int) -> list[dict[
     per_seed = result.per_seed(on).reset_index()
     tables.append(_table(f"Every seed{where}", "No seed is the result.", per_seed, index=False))
     return tables
+
+
+def _measured(result: Any) -> str:
+    """Which reference rows read the ECG itself, for want of a column in the table."""
+    rows = result.info.get("measured") or {}
+    parts = [f"{name} ({', '.join(columns)})" for name, columns in rows.items()]
+    return f" Measured from the ECG: {'; '.join(parts)}." if parts else ""
 
 
 def _headline(summary: pd.DataFrame, scoring: Any) -> pd.DataFrame:

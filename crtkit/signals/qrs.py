@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from crtkit._validation import as_leads, check_records, iter_blocks
 from crtkit.signals.measure import MEASUREMENTS, check_lead_names, measure_qrs
@@ -50,8 +51,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
     --------
     crtkit.signals.measure_qrs : one record, with the reason of every NaN.
     crtkit.signals.median_beat, crtkit.signals.qrs_bounds : the steps.
-    crtkit.GuidelineClassifier : rules on these columns; give it a DataFrame
-        (``set_output(transform="pandas")``).
+    crtkit.GuidelineClassifier : rules on these columns; it follows in a pipeline as it is.
+    crtkit.guidelines.measure_cohort : add columns to the table of a cohort.
 
     Notes
     -----
@@ -181,7 +182,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
             As ``set_output`` asks.
         """
         columns = self._columns()
-        found = self._measure(X)
+        found = self.measure(X)
         return np.array([[record[name] for name in columns] for record in found]).reshape(
             len(found), len(columns)
         )
@@ -202,8 +203,30 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         columns = set(self._columns())
         return [
             {name: why for name, why in record["reasons"].items() if name in columns}
-            for record in self._measure(X)
+            for record in self.measure(X)
         ]
+
+    def measure(self, X):
+        """Measurements of records with the reasons of what is NaN, in one pass.
+
+        Parameters
+        ----------
+        X : array-like or Rows
+            As in :meth:`transform`.
+
+        Returns
+        -------
+        list of dict, one a record
+            As :func:`crtkit.signals.measure_qrs` gives them, whichever columns are wanted.
+        """
+        check_is_fitted(self)
+        X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")
+        options = {"lead_names": self._names(), "male": self.male, "lbbb": self.lbbb}
+        blocks = Parallel(n_jobs=self.n_jobs)(
+            delayed(_measure_block)(as_leads(block), self.fs, options)
+            for _, block in iter_blocks(X, BLOCK, finite="allow-nan")
+        )
+        return [record for block in blocks for record in block]
 
     def get_feature_names_out(self, input_features=None):
         """Names of the measurements.
@@ -211,7 +234,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Only checked: must equal ``feature_names_in_`` where that exists.
+            Only checked, for 2-D input: must equal ``feature_names_in_`` where that exists.
 
         Returns
         -------
@@ -224,7 +247,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
                 fitted, np.asarray(input_features, object)
             ):
                 raise ValueError("input_features is not equal to feature_names_in_")
-            if len(input_features) != self.n_features_in_:
+            # A step before, such as Select, may name one column of signals of many leads.
+            if len(self.shape_in_) == 1 and len(input_features) != self.n_features_in_:
                 raise ValueError(
                     "input_features should have length equal to number of features "
                     f"({self.n_features_in_}), got {len(input_features)}"
@@ -239,16 +263,6 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
             return None
         return check_lead_names(self.lead_names, self.shape_in_[0])
 
-    def _measure(self, X):
-        check_is_fitted(self)
-        X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")
-        options = {"lead_names": self._names(), "male": self.male, "lbbb": self.lbbb}
-        blocks = Parallel(n_jobs=self.n_jobs)(
-            delayed(_measure_block)(as_leads(block), self.fs, options)
-            for _, block in iter_blocks(X, BLOCK, finite="allow-nan")
-        )
-        return [record for block in blocks for record in block]
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -257,4 +271,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
 
 
 def _measure_block(block, fs, options):
-    return [measure_qrs(record, fs, **options) for record in block]
+    # One thread, so that the bits depend neither on the machine nor on the caller's setting; more
+    # would only get in each other's way on arrays this small.
+    with threadpool_limits(1):
+        return [measure_qrs(record, fs, **options) for record in block]

@@ -59,6 +59,11 @@ RULES = {
         "Henneman 2007, phase histogram bandwidth on gated SPECT (J Nucl Med 48:1104)",
     ),
     "QRS150": ((_WIDE,), "QRS duration alone"),
+    "QRSarea98": (
+        (Condition("qrs_area_uVs", ">=", 98, "uVs"),),
+        "van Deursen 2015, cut-off of the QRS area (J Electrocardiol 48:45); AUC for response by "
+        "LVESV 0.78, of QRS duration 0.62, in 81 patients",
+    ),
     "LBBB": ((_LBBB,), "left bundle-branch block alone"),
 }
 
@@ -72,6 +77,7 @@ OPERATORS["=="] = operator.eq
 
 # A whole cohort at or below these was given in another unit.
 _OTHER_UNIT = {"%": (1.0, "a fraction"), "ms": (10.0, "seconds"), "deg": (6.3, "radians")}
+_OTHER_UNIT["uVs"] = (1.0, "millivolt-seconds")
 
 
 def resolve(rule, columns):

@@ -42,6 +42,7 @@ def make_cohort(n=60, seed=0, **columns):
             "lvef": rng.uniform(15, 45, size=n),
             "af": rng.integers(0, 2, size=n),
             "nyha": rng.integers(1, 5, size=n),
+            "qrs_area_uVs": rng.normal(110, 40, size=n) + 20 * y,
         }
     ).assign(**columns)
     return SimpleNamespace(X=X, y=y, groups=np.repeat(np.arange(n // 2), 2), info={})
@@ -56,7 +57,7 @@ def test_scikit_learn_checks(estimator, check):
 def test_table_holds_every_rule_once_with_its_source():
     table = rules()
     assert set(table["rule"]) == {
-        *("he2023", "ESC2021-I", "HRS2023-I", "PSD43", "PBW135", "QRS150", "LBBB")
+        *("he2023", "ESC2021-I", "HRS2023-I", "PSD43", "PBW135", "QRS150", "QRSarea98", "LBBB")
     }
     assert not table.duplicated(["rule", "alternative", "column", "operator"]).any()
     assert table.notna().all().all()
@@ -250,6 +251,7 @@ def test_reference_rows_of_a_full_cohort():
         "Majority class",
         "QRS >= 150 ms",
         "LBBB",
+        "QRS area >= 98 uVs",
         "Guideline class I",
         "Clinical logistic model",
     ]
@@ -274,7 +276,7 @@ def test_reference_rows_of_a_full_cohort():
 def test_reference_rows_do_not_look_at_other_columns():
     cohort = make_cohort()
     rows, _ = reference_rows(cohort)
-    columns = ["nyha", "lvef", "male", "ischaemic", "af", "lbbb", "qrs_duration_ms"]
+    columns = ["nyha", "lvef", "male", "ischaemic", "af", "lbbb", "qrs_duration_ms", "qrs_area_uVs"]
     for model in rows.values():
         fitted = clone(model).fit(cohort.X, cohort.y)
         bare = clone(model).fit(cohort.X[columns], cohort.y)
@@ -310,7 +312,9 @@ def test_rows_that_a_cohort_cannot_have():
     cohort = make_cohort(lbbb=1)
     cohort.X = cohort.X.drop(columns=["nyha", "ischaemic"])
     rows, left_out = reference_rows(cohort)
-    assert list(rows) == ["Majority class", "QRS >= 150 ms", "Clinical logistic model"]
+    assert list(rows) == [
+        *("Majority class", "QRS >= 150 ms", "QRS area >= 98 uVs", "Clinical logistic model")
+    ]
     assert left_out == {
         "LBBB": "the rule gives the same answer for all 60 records",
         "Guideline class I": "the cohort has no column nyha",
@@ -351,9 +355,13 @@ def test_cohort_without_clinical_columns_keeps_the_majority_class():
     assert set(left_out) == {
         "QRS >= 150 ms",
         "LBBB",
+        "QRS area >= 98 uVs",
         "Guideline class I",
         "Clinical logistic model",
     }
+    assert left_out["LBBB"] == (
+        "the cohort has no column lbbb; not measured: the cohort does not say its sampling_rate"
+    )
     model = rows["Majority class"].fit(cohort.X, cohort.y)
     assert len(np.unique(model.predict(cohort.X))) == 1
 

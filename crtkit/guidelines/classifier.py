@@ -1,29 +1,16 @@
-"""Clinical rules as classifiers, and the reference rows that every table of models carries."""
+"""Clinical rules as classifiers."""
 
 import warnings
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.compose import ColumnTransformer
-from sklearn.dummy import DummyClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from crtkit._rules import (
-    RULES,
-    as_numbers,
-    check_pos_label,
-    check_unit,
-    meets,
-    resolve,
-    usable_columns,
-)
+from crtkit.guidelines._rules import RULES, as_numbers, check_pos_label, check_unit, meets, resolve
+from crtkit.signals.measure import MEASUREMENTS
 
 
 def rules():
@@ -65,7 +52,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
     ----------
     rule : str or sequence of (column, operator, threshold), default="ESC2021-I"
         A name in :func:`rules` ("he2023", "ESC2021-I", "HRS2023-I", "PSD43", "PBW135", "QRS150",
-        "LBBB"), or conditions that must all be met, operators being >=, <=, >, < and ==.
+        "QRSarea98", "LBBB"), or conditions that must all be met, operators being >=, <=, >, < and
+        ==.
     columns : dict, default=None
         Where a column of the rule is found under another name: ``{"lvef": "ef_percent"}``. None as
         a value says that every patient meets the conditions on this column (an inclusion
@@ -99,13 +87,18 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
     is NYHA II to IV; that class IV be ambulatory, and that medical therapy be optimal, no column
     says. The classes I for patients who need pacing anyway are not here.
 
+    On a signal alone: ``make_pipeline(QRSMeasurements(fs=500), GuidelineClassifier(...))``. An
+    array of all of :data:`crtkit.signals.MEASUREMENTS` is read by their names. What no ECG tells
+    (LVEF, NYHA) must be declared met (``columns={"lvef": None}``) or the rule is refused; what
+    could not be measured is missing, and so does not meet its condition.
+
     ``decision_function`` of a rule with one numeric condition is the distance to its threshold
     (so that an AUC is that of the QRS duration itself; a missing value stands just below the
     threshold); of any other rule it is 1 or -1. As everywhere in scikit-learn, positive values
     speak for ``classes_[1]``: where ``pos_label`` is the smaller label, the sign is turned. There
     is no ``predict_proba``: a rule states no risk.
 
-    Arrays have no names: their columns are read in the order of ``columns_``.
+    Other arrays have no names: their columns are read in the order of ``columns_``.
 
     References
     ----------
@@ -116,6 +109,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
        be compared with the text and is given as commonly quoted.
     .. [3] Henneman et al. (2007), J Nucl Med 48:1104-1111: 43 and 135 degrees, as commonly quoted;
        not compared with the original text.
+    .. [4] van Deursen et al. (2015), J Electrocardiol 48:45-52: a QRS area of 98 uVs (of a Frank
+       vectorcardiogram; here Kors' regression). Compared with the abstract.
 
     Examples
     --------
@@ -252,6 +247,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
 
     def _read(self, X, reset=False):
         """Columns of the rule as float arrays."""
+        if isinstance(X, np.ndarray) and X.shape[1:] == (len(MEASUREMENTS),):
+            X = pd.DataFrame(X, columns=list(MEASUREMENTS))
         if not _has_names(X):
             X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
             return self._by_position(X, warn=reset)
@@ -290,109 +287,6 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.poor_score = True
         tags.input_tags.allow_nan = True
         return tags
-
-
-def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=(), pos_label=None):
-    """Models that any new one has to beat, as far as the cohort has their columns.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        Only ``X``, ``y`` and ``info`` are looked at. ``info["label_columns"]``, where it is there,
-        adds to ``exclude``.
-    guideline : str, default="ESC2021-I"
-        Rule of the row "Guideline class I".
-    columns : dict, default=None
-        Other names of columns, as in :class:`GuidelineClassifier`.
-    exclude : sequence of str
-        Columns that are the label in another form (LVEF, where the label is a low LVEF): a row
-        that needs one of them is left out.
-    pos_label : label, default=None
-        What the rules answer where they are met; None: the larger label.
-
-    Returns
-    -------
-    rows : dict
-        Name -> unfitted estimator that reads ``cohort.X`` as it is, whatever else is in it:
-        "Majority class", "QRS >= 150 ms", "LBBB", "Guideline class I", "Clinical logistic model"
-        (QRS duration, LBBB, sex, ischaemia, LVEF: medians for missing values, standardised, L2
-        penalty with C = 1, a fixed choice; all of it fitted inside the fold) and, where a cohort
-        has ``psd_deg`` or ``pbw_deg``, "PSD >= 43 deg" and "PBW >= 135 deg".
-    left_out : dict
-        Name -> why it is not in ``rows``: a column that is absent, excluded or unreadable (text, or
-        another unit), or the same answer for every record. "Clinical logistic model: <column>" says
-        why the model, although there, does without one of its five columns.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from crtkit import Cohort
-    >>> from crtkit.guidelines import reference_rows
-    >>> X = pd.DataFrame({"qrs_duration_ms": [172, 138, 155, 120], "lbbb": 1, "male": [1, 0, 1, 1]})
-    >>> rows, left_out = reference_rows(Cohort(X, y=[1, 0, 1, 0], groups=[1, 2, 3, 4]))
-    >>> list(rows)
-    ['Majority class', 'QRS >= 150 ms', 'Clinical logistic model']
-    >>> left_out["LBBB"]
-    'the rule gives the same answer for all 4 records'
-    """
-    columns = columns or {}
-    exclude = {*exclude, *cohort.info.get("label_columns", ())}
-    rows = {"Majority class": DummyClassifier(strategy="prior")}
-    left_out = {}
-    named = {"QRS >= 150 ms": "QRS150", "LBBB": "LBBB", "Guideline class I": guideline}
-    if columns.get("psd_deg", "psd_deg") in cohort.X:
-        named["PSD >= 43 deg"] = "PSD43"
-    if columns.get("pbw_deg", "pbw_deg") in cohort.X:
-        named["PBW >= 135 deg"] = "PBW135"
-    for name, rule in named.items():
-        reason = _why_not(rule, columns, cohort, exclude, pos_label)
-        if reason:
-            left_out[name] = reason
-        else:
-            rows[name] = GuidelineClassifier(
-                rule=rule, columns=columns or None, pos_label=pos_label
-            )
-    name = "Clinical logistic model"
-    usable, reasons = usable_columns(cohort.X, columns, exclude)
-    if len(usable) < 2:
-        left_out[name] = "; ".join(f"{column}: {why}" for column, why in reasons.items())
-        return rows, left_out
-    left_out.update({f"{name}: {column}": why for column, why in reasons.items()})
-    rows[name] = make_pipeline(
-        ColumnTransformer(
-            [("impute", SimpleImputer(strategy="median", keep_empty_features=True), usable)]
-        ),
-        StandardScaler(),
-        LogisticRegression(C=1.0, max_iter=1000),
-    )
-    return rows, left_out
-
-
-def _why_not(rule, columns, cohort, exclude, pos_label):
-    """Why a rule cannot be a row of this cohort; None if it can."""
-    names = [columns.get(c.column, c.column) for c in resolve(rule, {})]
-    asked = [name for name in dict.fromkeys(names) if name is not None]
-    if not asked:
-        return "every patient meets the rule"
-    absent = [name for name in asked if name not in cohort.X]
-    if absent:
-        return f"the cohort has no column {', '.join(absent)}"
-    excluded = [name for name in asked if name in exclude]
-    if excluded:
-        return f"{', '.join(excluded)} is the label in another form"
-    n_labels = len(np.unique(cohort.y))
-    if n_labels != 2:
-        return f"a rule gives two answers, the cohort has {n_labels} label(s)"
-    trial = GuidelineClassifier(rule=rule, columns=columns, pos_label=pos_label)
-    resolve(rule, columns)  # a misspelt name is an error; what a column holds is a reason
-    check_pos_label(pos_label, np.unique(cohort.y))
-    try:
-        answers = trial.fit(cohort.X, cohort.y).predict(cohort.X)
-    except ValueError as error:
-        return str(error)
-    if len(np.unique(answers)) == 1:
-        return f"the rule gives the same answer for all {len(cohort.y)} records"
-    return None
 
 
 def _has_names(X):

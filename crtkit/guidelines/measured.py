@@ -1,0 +1,137 @@
+"""Columns that rules read, measured on the signals of a cohort whose table lacks them."""
+
+from collections import Counter
+
+import numpy as np
+
+from crtkit.cohort import Cohort, Select
+from crtkit.signals.measure import MEASUREMENTS
+from crtkit.signals.qrs import QRSMeasurements
+
+#: What the reference rows measure where the table has no such column.
+MEASURABLE = ("qrs_duration_ms", "lbbb", "qrs_area_uVs")
+
+# Beats cut out of a record, and spectrogram windows, are shorter: no median beat is left in them.
+_SHORTEST_S = 2.0
+
+
+def measure_cohort(cohort, measurements=MEASURABLE, *, signal="signal", replace=False, n_jobs=None):
+    """Add measurements of the ECG to the table of a cohort.
+
+    Nothing is learned and every record is measured alone, so that a split made afterwards leaks
+    nothing. A column that the table has is kept as it is, missing values included: two ways of
+    measuring are never mixed in one column.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        ``info`` must have ``sampling_rate`` and ``lead_names``; signals in millivolt, unfiltered,
+        at least 2 s long.
+    measurements : sequence of str, default=("qrs_duration_ms", "lbbb", "qrs_area_uVs")
+        Names from :data:`crtkit.signals.MEASUREMENTS`. ``lbbb`` is that of the conventional
+        criteria, which do not ask for the patient's sex.
+    signal : str, default="signal"
+        The column of signals.
+    replace : bool, default=False
+        Measure columns that the table has, too.
+    n_jobs : int, optional
+        Workers; a record takes some 20 ms.
+
+    Returns
+    -------
+    Cohort
+        With new columns behind the others. ``info["measured"]`` names them; each has ``n_missing``
+        (NaN: no beat, a missing lead, …) and the commonest ``reason``. The same cohort where
+        there is nothing to add.
+
+    Raises
+    ------
+    ValueError
+        Unknown measurements, or signals that cannot be measured; the message says why.
+
+    See Also
+    --------
+    crtkit.QRSMeasurements : the transformer.
+    reference_rows : the rules that read these columns.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from crtkit import Cohort
+    >>> from crtkit.datasets import simulate_ecg
+    >>> from crtkit.guidelines import measure_cohort
+    >>> cells = [simulate_ecg("lbbb", ms, random_state=0)[0] for ms in (150, 170)]
+    >>> info = {"sampling_rate": 500, "lead_names": None}
+    >>> cohort = Cohort(pd.DataFrame({"signal": cells}), [0, 1], [1, 2], info)
+    >>> measured = measure_cohort(cohort)
+    >>> list(measured.X)
+    ['signal', 'qrs_duration_ms', 'lbbb', 'qrs_area_uVs']
+    >>> measured.X["lbbb"].tolist(), measured.info["measured"]["lbbb"]["n_missing"]
+    ([1.0, 1.0], 0)
+    """
+    unknown = [name for name in measurements if name not in MEASUREMENTS]
+    if unknown:
+        raise ValueError(
+            f"measure_cohort does not know the measurements {unknown}; crtkit.signals.MEASUREMENTS "
+            "lists those there are."
+        )
+    wanted = [name for name in measurements if replace or name not in cohort.X]
+    if not wanted:
+        return cohort
+    problem = why_not_measured(cohort, signal)
+    if problem:
+        raise ValueError(f"measure_cohort cannot measure {', '.join(wanted)}: {problem}.")
+    signals = Select(signal).fit_transform(cohort.X)
+    model = measuring(cohort, wanted, n_jobs=n_jobs).fit(signals)
+    found = model.measure(signals)
+    X = cohort.X.drop(columns=[name for name in wanted if name in cohort.X])
+    X = X.assign(**{name: np.array([record[name] for record in found]) for name in wanted})
+    missing = {
+        name: Counter(r["reasons"][name] for r in found if name in r["reasons"]) for name in wanted
+    }
+    notes = {
+        name: {
+            "n_missing": sum(count.values()),
+            "reason": count.most_common(1)[0][0] if count else "",
+        }
+        for name, count in missing.items()
+    }
+    info = {**cohort.info, "measured": {**cohort.info.get("measured", {}), **notes}}
+    return Cohort(X, cohort.y, cohort.groups, info)
+
+
+def measuring(cohort, measurements, n_jobs=None):
+    """Transformer that measures the signals of a cohort."""
+    return QRSMeasurements(
+        fs=cohort.info["sampling_rate"],
+        lead_names=cohort.info.get("lead_names"),
+        measurements=list(measurements),
+        n_jobs=n_jobs,
+    )
+
+
+def why_not_measured(cohort, signal="signal"):
+    """Why the signals of a cohort cannot be measured; empty where they can."""
+    if signal not in cohort.X:
+        return f"the cohort has no column {signal}"
+    rate = cohort.info.get("sampling_rate")
+    if not rate:
+        return "the cohort does not say its sampling_rate"
+    if rate < 100:
+        return f"the sampling rate is {rate:g} Hz, 100 Hz are needed"
+    try:
+        first = Select(signal).fit_transform(cohort.X)
+    except ValueError as error:
+        return str(error)
+    if first.ndim != 3:
+        return "signals of several leads are needed, as arrays or rows of a .npy file"
+    names = cohort.info.get("lead_names")
+    if names is None and first.shape[1] != 12:
+        return f"the cohort does not name its {first.shape[1]} leads"
+    if names is not None and len(names) != first.shape[1]:
+        return f"the cohort names {len(names)} leads, its signals have {first.shape[1]}"
+    if first.shape[2] < _SHORTEST_S * rate:
+        return (
+            f"signals of {first.shape[2] / rate:.2g} s are too short, {_SHORTEST_S:g} s are needed"
+        )
+    return ""
