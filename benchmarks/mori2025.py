@@ -1,4 +1,4 @@
-"""Response to CRT from the 12-lead ECG (Mori et al. 2025): Tables 1, 2, S3, S4, Figures 1, 4A, 4B.
+"""Response to CRT from the 12-lead ECG (Mori et al. 2025): Tables 1, 2, S1-S4, Figures 1, 3, 4.
 
 Goals: the paper's tables in the paper's form, its printed figures and the clinical rules beside
 ours, from the user's cohort, open data or simulated patients. Not a goal: the paper's own figures,
@@ -14,8 +14,17 @@ import pandas as pd
 
 import crtkit as ck
 from benchmarks._figures import flow_diagram
+from benchmarks._mori2025_maps import explain_positives
+from benchmarks._mori2025_parameters import (
+    resnet_parameters,
+    simclr_parameters,
+    table_s1,
+    table_s2,
+    table_s3,
+)
 from benchmarks._results import environment, markdown_table, write_json
 from benchmarks._study import Output, journal_path, load_cohort, stated
+from crtkit.explain.gradcam import STAGES
 from crtkit.signals import quality_counts, signal_quality, usable_records
 from crtkit.statistics import baseline_table
 from crtkit.studies import mori2025 as study
@@ -54,15 +63,21 @@ def run(options):
         journal=journal_path(options),
     )
     output = Output(options.out, "mori2025", stated(cohort))
-    figure1(output, flow)
-    table1(output, cohort)
-    text = table2(output, result, not_run)
+    published = asks_response(cohort, options)
+    figure1(output, flow, published)
+    table1(output, cohort, published)
+    text = table2(output, result, not_run, published)
     against_rules(output, result)
-    output.table("tableS2", "Table S2. Parameters of ResNet-18 (ours)", table_s2(options))
-    output.table("tableS3", "Table S3. Parameters of LightGBM (ours)", table_s3())
+    maps = explain_positives(output, cohort, models, result, options, published)
+    if maps is not None:
+        output.table("tableS1", "Table S1. Parameters of SimCLR (ours)", table_s1(options))
+        output.table("tableS2", "Table S2. Parameters of ResNet-18 (ours)", table_s2(options))
+    if "LightGBM" in models:
+        output.table("tableS3", "Table S3. Parameters of LightGBM (ours)", table_s3())
     output.table("tableS4", "Table S4. Every seed", table_s4(result))
     figures4(output, result)
-    output.text("What to know about the printed figures", study.REMARKS)
+    if published:
+        output.text("What to know about the printed figures", study.REMARKS)
     output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
     report = output.report()
     write_json(
@@ -74,9 +89,11 @@ def run(options):
             "seeds": seeds,
             "random_state": options.random_state,
             "settings": result.info,
-            "environment": environment(),
+            "environment": environment(options.device),
             "seconds": round(time.perf_counter() - start, 1),
             "flow": flow,
+            "published": published,
+            "grad_cam": maps,
             "tables": output.tables,
             "summary": _flat(result.summary()),
             "per_seed": result.per_seed().reset_index(),
@@ -99,17 +116,25 @@ def add_arguments(sub):
     sub.add_argument("--size", type=int, default=224, help="pixels that pages are resized to")
     sub.add_argument("--width", type=int, default=64, help="width of ResNet-18; 64 is the standard")
     sub.add_argument("--epochs", type=int, help="epochs of ResNet-18")
+    sub.add_argument("--pretrain-epochs", type=int, help="epochs of SimCLR")
+    sub.add_argument("--layout", help="of the pages, such as 3x4+II, for Grad-CAM by lead")
+    sub.add_argument(
+        "--stage",
+        choices=STAGES,
+        default="layer3",
+        help="whose activations Grad-CAM weighs; layer4 is the last, and coarsest",
+    )
     sub.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     sub.add_argument("--precision", default="float32", help="float32 or bf16")
     sub.add_argument("--cache", type=Path, help="folder that keeps unpacked and decoded pages")
 
 
-def resnet_parameters(options):
-    """Parameters of ResNet-18 that the command line sets."""
-    chosen = {"width": options.width, "device": options.device, "precision": options.precision}
-    if options.epochs:
-        chosen["max_epochs"] = options.epochs
-    return chosen
+def asks_response(cohort, options):
+    """Whether the label is the paper's, so that its figures belong beside ours.
+
+    Data sets say in ``info`` what their label is; of a manifest it is the column's name.
+    """
+    return "respon" in str(cohort.info.get("label") or options.label or "responder").lower()
 
 
 def runnable(options, cohort):
@@ -125,6 +150,7 @@ def runnable(options, cohort):
         weights=options.weights,
         size=(options.size, options.size),
         resnet=resnet_parameters(options),
+        simclr=simclr_parameters(options),
         cache_dir=options.cache,
     )
     absent = {name: model[0].column for name, model in models.items()}
@@ -134,7 +160,6 @@ def runnable(options, cohort):
         not_run["ResNet-18"] = "the cohort has no image"
     elif options.weights is None:
         not_run["ResNet-18"] = "needs the weights file (--weights)"
-    not_run["SSL + ResNet-18"] = "not yet run"
     models = {name: model for name, model in models.items() if name not in absent}
     if not models:
         raise ValueError(f"No model of the study can run: {not_run}.")
@@ -178,14 +203,15 @@ def leave_out_unusable(cohort):
     return cohort, flow
 
 
-def figure1(output, flow):
-    """Figure 1: the paper's flow of patients beside ours."""
-    published = list(study.PUBLISHED_FLOW.itertuples(index=False, name=None))
-    figure = flow_diagram({"Published (patients)": published, "Here (records)": flow})
+def figure1(output, flow, published):
+    """Figure 1: our flow, the paper's beside it where the question is the paper's."""
+    theirs = list(study.PUBLISHED_FLOW.itertuples(index=False, name=None))
+    columns = {"Published (patients)": theirs} if published else {}
+    figure = flow_diagram({**columns, "Here (records)": flow})
     output.figure("figure1", "Figure 1. Flow", figure)
 
 
-def table1(output, cohort):
+def table1(output, cohort, published):
     """Table 1: baseline characteristics by class, one row a patient, the published beside them."""
     names = cohort.info.get("covariates")
     numeric = cohort.X.select_dtypes("number").columns
@@ -210,7 +236,7 @@ def table1(output, cohort):
         numbers=False,
     )
     note = "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction."
-    if "respon" in str(name).lower():  # the paper's groups stand only beside groups of that kind
+    if published:
         rows = [study.TABLE1_ROWS.get(variable, "") for variable in ours.index]
         printed = study.PUBLISHED_TABLE1.reindex(rows)
         for column in ("nonresponder", "responder", "p"):
@@ -219,17 +245,22 @@ def table1(output, cohort):
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
 
 
-def table2(output, result, not_run):
-    """Table 2: mean ± SD over seeds, published beside ours; the clinical rules below."""
+def table2(output, result, not_run, published):
+    """Table 2: mean ± SD over seeds, published beside ours; the clinical rules below.
+
+    Where the question is another than the paper's, its rows and columns are left out.
+    """
     per_seed = result.per_seed()
     equal = result.at_sensitivity(EQUAL_SENSITIVITY)
     interval = result.summary()["roc_auc"]
     rows = {}
-    for model in dict.fromkeys([*study.MODELS, *result.models]):
+    shown = [*study.MODELS, *result.models] if published else result.models
+    for model in dict.fromkeys(shown):
         mine = per_seed.loc[model] if model in result.models else per_seed.iloc[:0]
         row = {}
         for metric, title in METRICS.items():
-            row[f"{title} published"] = _published(model, metric)
+            if published:
+                row[f"{title} published"] = _published(model, metric)
             row[title] = _mean_sd(mine[metric], metric) if len(mine) else "not run"
         row["AUC, 95 % interval"] = _interval(interval, model)
         for metric, title in ALSO.items():
@@ -240,6 +271,7 @@ def table2(output, result, not_run):
         rows[model] = row
     left_out = result.info.get("left_out", {})
     notes = [
+        *([] if published else ["The paper's figures answer another question and are left out."]),
         *(f"Not run, {name}: {reason}." for name, reason in not_run.items()),
         *(f"Left out, {name}: {reason}." for name, reason in left_out.items()),
         "Intervals are Nadeau and Bengio's, which allow for training sets that overlap.",
@@ -300,26 +332,6 @@ def _mean_sd(values, metric):
     sd = f"{valid.std(ddof=1) * factor:.{digits}f}" if len(valid) > 1 else MISSING
     text = f"{valid.mean() * factor:.{digits}f} ± {sd}"
     return text if len(valid) == len(values) else f"{text} ({len(valid)} of {len(values)} seeds)"
-
-
-def table_s2(options):
-    """Parameters of ResNet-18, from ImageNet weights and from scratch."""
-    chosen = resnet_parameters(options)
-    columns = {
-        "published": {**dict.fromkeys(study.RESNET, "not in our text"), "depth": 18},
-        "from ImageNet": {**study.RESNET, **chosen},
-        "from scratch": {**study.RESNET_FROM_SCRATCH, **chosen},
-    }
-    table = pd.DataFrame(columns).astype(object).rename_axis("parameter")
-    table.loc["size"] = ["224 x 224", *[f"{options.size} x {options.size}"] * 2]
-    return table.fillna("not in our text").astype(str)
-
-
-def table_s3():
-    """Parameters of LightGBM that differ from its defaults."""
-    table = pd.Series(study.LIGHTGBM, name="ours", dtype=object).astype(str).to_frame()
-    table.insert(0, "published", "not in our text")
-    return table.rename_axis("parameter")
 
 
 def table_s4(result):

@@ -1,0 +1,165 @@
+"""Figure 3 and the Grad-CAM table of mori2025: where on the page the network looks."""
+
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from crtkit.evaluation._models import prepare
+from crtkit.evaluation._threads import pinned_threads
+from crtkit.explain import grad_cam, lead_share, overlay
+from crtkit.images import EDAN_SE3
+
+MODELS = ("SSL + ResNet-18", "ResNet-18", "ResNet-18 from scratch")
+SHOWN = 6
+PUBLISHED = ("published_count", "published_n", "published_proportion")
+
+
+def page_layout_of(cohort, options):
+    """Layout of the pages: as asked, as the cohort says, or of the report pages that we know.
+
+    Returns
+    -------
+    layout : str or PageGeometry
+    name : str
+    """
+    if options.layout:
+        return options.layout, options.layout
+    if "pages" in cohort.info:
+        return cohort.info["pages"]["layout"], cohort.info["pages"]["layout"]
+    if "Mendeley" in cohort.info["name"]:
+        return EDAN_SE3, "EDAN SE-3, 3x4 and a rhythm strip"
+    return "3x4+II", "3x4+II (assumed; --layout sets it)"
+
+
+def explain_positives(output, cohort, models, result, options, published):
+    """Grad-CAM of the positive test records of the first seed: Figure 3, tables by region and lead.
+
+    The network of that seed is fitted again with the seed that the evaluation drew, since an
+    evaluation keeps no networks.
+
+    Parameters
+    ----------
+    output : Output
+    cohort : Cohort
+    models : dict of str to Pipeline
+    result : Evaluation
+    options : Namespace
+        ``layout``, ``stage``, ``random_state``.
+    published : bool
+        Whether the paper's counts belong beside ours.
+
+    Returns
+    -------
+    dict or None
+        What results.json keeps; None where no image model was run.
+    """
+    name = next((name for name in MODELS if name in models), None)
+    if name is None:
+        return None
+    seed, positive = result.info["seeds"][0], result.classes[1]
+    model, test = refit(name, models[name], cohort, result, options.random_state)
+    rows = test[cohort.y[test] == positive]
+    pages = model[:-1].transform(cohort.X.iloc[rows])
+    maps = grad_cam(model[-1], pages, stage=options.stage, target=positive)
+    layout, layout_name = page_layout_of(cohort, options)
+    share = lead_share(maps, layout)
+    proba = model[-1].predict_proba(pages)[:, list(model[-1].classes_).index(positive)]
+    what = (
+        f"{name}, seed {seed}: Grad-CAM of {options.stage} for the {len(rows)} test records of "
+        f"the positive class. Layout {layout_name}."
+    )
+    none = int((share.region == "none").sum())
+    empty = f" {none} maps were 0 on all leads and are left out." if none else ""
+    note = f"{what} {share.rule}{empty}"
+    if published:
+        note += " The paper judged 36 responders by eye, without a rule; its network is another."
+    output.table("gradcam", "Grad-CAM by region", shown_regions(share.table, published), note)
+    leads = pd.DataFrame(
+        {
+            "mean share of the map": share.shares.mean(),
+            "share of the area": share.area,
+            "mean share over area": share.relative.mean(),
+            "pages on which it ranks first": share.relative.dropna()
+            .idxmax(axis=1)
+            .value_counts()
+            .reindex(share.area.index, fill_value=0),
+        }
+    )
+    output.table("gradcam_leads", "Grad-CAM by lead", leads.rename_axis("lead"), what)
+    output.figure("figure3", "Figure 3. Grad-CAM", figure3(pages, maps, share.region, proba))
+    table = share.table if published else share.table.drop(columns=list(PUBLISHED))
+    return {
+        "model": name,
+        "seed": seed,
+        "stage": options.stage,
+        "layout": layout_name,
+        "rule": share.rule,
+        "n_records": len(rows),
+        "regions": table,
+        "leads": leads.rename_axis("lead"),
+    }
+
+
+def refit(name, model, cohort, result, random_state):
+    """The network of the evaluation's first seed, and its test records.
+
+    Raises
+    ------
+    RuntimeError
+        It does not answer as it did in the evaluation, so it is another network.
+    """
+    seed = result.info["seeds"][0]
+    answers = result.predictions.query("model == @name and seed == @seed and set == 'test'")
+    test = answers["row"].to_numpy(dtype=int)
+    train = np.setdiff1d(np.arange(len(cohort)), test)
+    entropy = np.random.SeedSequence(random_state, spawn_key=(seed, 0))
+    n_threads = result.info["threads_per_fit"]
+    with pinned_threads(n_threads), sklearn.config_context(enable_metadata_routing=True):
+        fitted = prepare(model, entropy, n_threads)
+        asked = get_routing_for_object(fitted).consumes(method="fit", params=["groups"])
+        groups = {"groups": cohort.groups[train]} if asked else {}
+        fitted.fit(cohort.X.iloc[train], cohort.y[train], **groups)
+        column = list(fitted.classes_).index(result.classes[1])
+        score = fitted.predict_proba(cohort.X.iloc[test])[:, column]
+    if not np.allclose(score, answers["score"], atol=1e-5):
+        raise RuntimeError(
+            f"{name} of seed {seed} answers otherwise than in the evaluation when it is fitted "
+            "again: Grad-CAM would explain another network."
+        )
+    return fitted, test
+
+
+def shown_regions(table, published):
+    """Counts with Wilson intervals in print, the paper's beside ours where they belong."""
+    rows = {}
+    for region, row in table.iterrows():
+        rows[region] = {
+            "count": f"{row['count']:.0f} of {row['n']:.0f}",
+            "proportion": f"{row['proportion']:.0%}",
+            "95 % interval (Wilson)": f"{row['ci_low']:.0%} to {row['ci_high']:.0%}",
+        }
+        if published:
+            of = f"{row['published_count']:.0f} of {row['published_n']:.0f}"
+            rows[region]["published"] = f"{of} ({row['published_proportion']:.0%})"
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("region")
+
+
+def figure3(pages, maps, region, proba):
+    """Overlays of a few pages, regions in turn, each with the probability of its class."""
+    import matplotlib.pyplot as plt
+
+    rank = pd.Series(region).groupby(region).cumcount()
+    chosen = np.lexsort((region, rank))[:SHOWN]
+    height, width = maps.shape[1:]
+    n_rows = -(-len(chosen) // 3)
+    figure, axes = plt.subplots(
+        n_rows, 3, figsize=(11, n_rows * (3.4 * height / width + 0.4)), squeeze=False
+    )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, i, page in zip(axes.flat, chosen, overlay(pages[chosen], maps[chosen])):
+        ax.imshow(page)
+        ax.set_title(f"{region[i]}, p = {proba[i]:.2f}", fontsize=9)
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    return figure
