@@ -47,6 +47,19 @@ def circle_degrees(angle):
     return np.where(out >= 360.0, out.dtype.type(0.0), out)
 
 
+def _angles(phase):
+    """Angles as float64 with at least one axis; infinity is no angle."""
+    phase = np.atleast_1d(np.asarray(phase, dtype=np.float64))
+    if np.isinf(phase).any():
+        raise ValueError("Phases are degrees, or NaN where there is none; got infinity.")
+    return phase
+
+
+def _check_coverage(coverage):
+    if not 0 < coverage <= 1:
+        raise ValueError(f"coverage is a part of the cells, in (0, 1]; got {coverage!r}.")
+
+
 def circular_mean(phase):
     """Direction and length of the mean of unit vectors.
 
@@ -69,7 +82,7 @@ def circular_mean(phase):
     >>> round(float(mean), 6), round(float(length), 6)
     (5.0, 0.965926)
     """
-    phase = np.asarray(phase, dtype=np.float64)
+    phase = _angles(phase)
     there = ~np.isnan(phase)
     n = np.maximum(there.sum(axis=-1), 1)
     radians = np.deg2rad(np.where(there, phase, 0.0))
@@ -130,7 +143,7 @@ def phase_moments(phase, ddof=0):
     >>> round(float(sd), 4), round(float(kurtosis), 4)
     (8.165, 1.5)
     """
-    phase = np.asarray(phase, dtype=np.float64)
+    phase = _angles(phase)
     mean, _ = circular_mean(phase)
     gap = wrap_degrees(phase - mean[..., None])
     there = ~np.isnan(gap)
@@ -166,6 +179,11 @@ def phase_bandwidth(phase, coverage=0.95):
     start : ndarray of shape (...)
         Where the arc begins, in [0, 360).
 
+    Raises
+    ------
+    ValueError
+        A coverage outside (0, 1], infinite angles.
+
     Examples
     --------
     >>> from crtkit.spect import phase_bandwidth
@@ -173,7 +191,8 @@ def phase_bandwidth(phase, coverage=0.95):
     >>> float(width), float(start)
     (20.0, 350.0)
     """
-    phase = np.asarray(phase, dtype=np.float64)
+    _check_coverage(coverage)
+    phase = _angles(phase)
     flat = np.sort(circle_degrees(phase.reshape(-1, phase.shape[-1])), axis=1)
     n = (~np.isnan(flat)).sum(axis=1)
     width, start = np.full(len(flat), np.nan), np.full(len(flat), np.nan)
@@ -212,7 +231,7 @@ def phase_histogram(phase, bin_width=6.0):
     Raises
     ------
     ValueError
-        The bins do not fill the circle.
+        The bins do not fill the circle, infinite angles.
 
     Examples
     --------
@@ -223,7 +242,7 @@ def phase_histogram(phase, bin_width=6.0):
     n_bins = round(360.0 / bin_width) if bin_width > 0 else 0
     if n_bins < 2 or abs(n_bins * bin_width - 360.0) > 1e-9:
         raise ValueError(f"phase_histogram needs a bin_width that divides 360, got {bin_width!r}.")
-    phase = np.asarray(phase, dtype=np.float64)
+    phase = _angles(phase)
     flat = circle_degrees(phase.reshape(-1, phase.shape[-1]))
     row, cell = np.nonzero(~np.isnan(flat))
     number = np.minimum((flat[row, cell] / bin_width).astype(np.int64), n_bins - 1)
@@ -275,12 +294,18 @@ def histogram_bandwidth(phase, bin_width=6.0, coverage=0.95):
     ndarray of shape (...)
         In degrees, a multiple of the bin width, at most 360; NaN where every angle is NaN.
 
+    Raises
+    ------
+    ValueError
+        A coverage outside (0, 1], bins that do not fill the circle, infinite angles.
+
     Examples
     --------
     >>> from crtkit.spect import histogram_bandwidth
     >>> float(histogram_bandwidth([355.0, 1.0, 8.0], bin_width=6))
     18.0
     """
+    _check_coverage(coverage)
     counts = phase_histogram(phase, bin_width)
     n_bins = counts.shape[-1]
     flat = counts.reshape(-1, n_bins)

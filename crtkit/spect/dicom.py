@@ -50,8 +50,9 @@ def read_gated_spect(path):
     FileNotFoundError
         There is no such file.
     ValueError
-        No DICOM file, not nuclear medicine, not gated, several R-R intervals or detectors, frames
-        that are missing or twice there, pixels that cannot be read.
+        No DICOM file, not nuclear medicine, not gated or not reconstructed, several R-R intervals,
+        detectors or energy windows, frames that are missing or twice there, no spacing, pixels that
+        cannot be read.
 
     Notes
     -----
@@ -80,16 +81,17 @@ def read_gated_spect(path):
         raise ValueError(f"{path.name} cannot be read as a DICOM file: {error}") from error
     kind = [str(word).upper() for word in dataset.get("ImageType", [])]
     modality = dataset.get("Modality", "none")
-    if modality != "NM" or not any("GATED" in word for word in kind):
+    # GATED TOMO without RECON are projections, whose frames are angles of view and no slices.
+    if modality != "NM" or "RECON GATED TOMO" not in kind:
         raise ValueError(
-            f"{path.name} is no gated nuclear study: Modality {modality}, ImageType "
+            f"{path.name} is no reconstructed gated nuclear study: Modality {modality}, ImageType "
             f"{'/'.join(kind) or 'none'}; NM and RECON GATED TOMO are expected."
         )
-    for name in ("NumberOfRRIntervals", "NumberOfDetectors"):
+    for name in ("NumberOfRRIntervals", "NumberOfDetectors", "NumberOfEnergyWindows"):
         if int(dataset.get(name, 1) or 1) > 1:
             raise ValueError(
                 f"{path.name} has {name} = {dataset.get(name)}; one is expected. Export the study "
-                "reconstructed, of one R-R interval."
+                "reconstructed, of one R-R interval and one energy window."
             )
     try:
         pixels = np.asarray(dataset.pixel_array)
@@ -108,7 +110,8 @@ def read_gated_spect(path):
             "slices once each."
         )
     counts = np.empty((n_slots * n_slices, *pixels.shape[1:]), dtype=np.float32)
-    slope, shift = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    slope, shift = (dataset.get(name) for name in ("RescaleSlope", "RescaleIntercept"))
+    slope, shift = 1.0 if slope is None else float(slope), 0.0 if shift is None else float(shift)
     counts[place] = pixels * np.float32(slope) + np.float32(shift)
     header = {name: str(dataset.get(name)) for name in HEADER if name in dataset}
     return GatedSPECT(
@@ -138,6 +141,11 @@ def _vectors(dataset, n_frames, name):
         )
     number = np.arange(n_frames)
     n_slices = n_frames // n_slots
+    if int(dataset.get("NumberOfSlices", 0) or n_slices) != n_slices:
+        raise ValueError(
+            f"{name} says NumberOfSlices {dataset.NumberOfSlices} and NumberOfTimeSlots {n_slots}, "
+            f"but has {n_frames} frames."
+        )
     return number // n_slices, number % n_slices
 
 
@@ -149,7 +157,10 @@ def _spacing(dataset, name):
     if not between:
         raise ValueError(f"{name} has neither SpacingBetweenSlices nor SliceThickness.")
     # Some cameras write a negative spacing for the direction of the slices.
-    return (abs(float(between)), float(pixel[0]), float(pixel[1]))
+    spacing = (abs(float(between)), float(pixel[0]), float(pixel[1]))
+    if min(spacing) <= 0:
+        raise ValueError(f"{name} has a spacing of {spacing} mm; positive numbers are expected.")
+    return spacing
 
 
 def _rr(dataset):

@@ -1,5 +1,6 @@
 """PhaseAnalysis: gated counts of the left-ventricular wall -> maps of contraction phase."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -148,16 +149,35 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         ------
         ValueError
             Another shape than in ``fit``, negative counts, a record without any count, NaN.
+
+        Warns
+        -----
+        UserWarning
+            Records whose counts do not change over the cycle, so that their map is NaN.
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="counts", reset=False, ndim=(2, 3, 4))
         out = []
         for where, block in iter_blocks(X, BLOCK):
             _check_counts(block, where.start)
-            out.append(self._maps(block))
-        return np.concatenate(out)
+            out.append(self._maps(block, where.start))
+        maps = np.concatenate(out)
+        self._warn_of_flat(maps)
+        return maps
 
-    def _maps(self, counts):
+    def _warn_of_flat(self, maps):
+        """A map without any phase is no error (a test phantom), but never silent."""
+        empty = np.flatnonzero(np.isnan(maps).reshape(len(maps), -1).all(axis=1))
+        if len(empty):
+            warnings.warn(
+                f"PhaseAnalysis: {len(empty)} record(s), first record {empty[0]}, have no phase at "
+                "all and are NaN: their counts do not change over the cycle, or lie below the "
+                "threshold.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _maps(self, counts, first):
         curves = counts if counts.ndim > 2 else counts[..., None]
         phase, amplitude = phase_and_amplitude(
             curves, measure=self.measure, n_harmonics=self.n_harmonics, axis=1
@@ -168,7 +188,7 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         largest = mean.max(axis=tuple(range(1, mean.ndim)), keepdims=True)
         phase = np.where((mean < self.threshold * largest) | (mean == 0), np.nan, phase)
         if self.low_counts == "mean":
-            phase = _fill(phase)
+            phase = _fill(phase, first)
         return circle_degrees(phase.astype(counts.dtype, copy=False))
 
     def __sklearn_is_fitted__(self):
@@ -199,14 +219,14 @@ def _check_counts(counts, first):
         )
 
 
-def _fill(phase):
+def _fill(phase, first):
     """Samples without a phase get their record's circular mean."""
     flat = phase.reshape(len(phase), -1)
     mean, _ = circular_mean(flat)
     lost = np.isnan(mean)
     if lost.any():
         raise ValueError(
-            f"PhaseAnalysis(low_counts='mean'): record {np.flatnonzero(lost)[0]} has no mean phase "
-            "(no sample with counts that change, or phases that cancel). Leave it out."
+            f"PhaseAnalysis(low_counts='mean'): record {first + np.flatnonzero(lost)[0]} has no "
+            "mean phase (no sample with counts that change, or phases that cancel). Leave it out."
         )
     return np.where(np.isnan(flat), mean[:, None], flat).reshape(phase.shape)

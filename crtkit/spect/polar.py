@@ -6,6 +6,7 @@ reorientation to short-axis slices are the camera's work.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -23,7 +24,7 @@ class Ventricle:
     center : tuple of float
         (row, column) of the long axis, in pixels.
     radius : float
-        From the axis to the middle of the wall, in pixels.
+        From the axis to the middle of the wall, in pixels along a row.
     apex, base : float
         Slice positions of the middle of the apical wall and of the last slice of wall at the base.
     """
@@ -61,7 +62,7 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     Raises
     ------
     ValueError
-        Wrong shape, negative or no counts, or no ring of wall found.
+        Wrong shape or spacing, negative or no counts, or no ring of wall found.
 
     Examples
     --------
@@ -72,7 +73,8 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     >>> abs(ventricle.radius - truth["ventricle"].radius) < 1
     True
     """
-    total = gaussian_filter(_check_stack(stack).sum(axis=0), 0.7)
+    stack, (row_step, column_step) = _check_stack(stack), _check_spacing(spacing)[1:]
+    total = gaussian_filter(stack.sum(axis=0), 0.7)
     hot = total > 0.5 * np.quantile(total, 0.999)
     slices = np.flatnonzero(hot.any(axis=(1, 2)))
     body = total[slices[len(slices) // 4] : slices[-(len(slices) // 4) - 1] + 1].mean(axis=0)
@@ -80,9 +82,12 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     rows, columns = np.indices(body.shape)
     center = np.array([(weight * rows).sum(), (weight * columns).sum()]) / weight.sum()
     theta = 2 * np.pi * np.arange(N_RAYS) / N_RAYS
-    reach = np.arange(1.0, min(body.shape) / 2, STEP)
+    # Rays step in columns: on pixels that are not square the wall is no circle of pixels.
+    to_rows = column_step / row_step
+    largest = min(body.shape[0] / to_rows, body.shape[1]) / 2
+    reach = np.arange(1.0, largest, STEP)
     for _ in range(5):
-        y = center[0] - np.outer(reach, np.sin(theta))
+        y = center[0] - np.outer(reach, np.sin(theta)) * to_rows
         x = center[1] + np.outer(reach, np.cos(theta))
         profile = map_coordinates(body, [y, x], order=1)
         best = profile.argmax(axis=0)
@@ -90,8 +95,9 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
         if seen.sum() < N_RAYS // 3:
             break
         at = (best, np.arange(N_RAYS))
-        center, radius = _circle(y[at][seen], x[at][seen])
-    if seen.sum() < N_RAYS // 3 or not 1.5 < radius < min(body.shape) / 2:
+        center, radius = _circle(y[at][seen] / to_rows, x[at][seen])
+        center[0] *= to_rows
+    if seen.sum() < N_RAYS // 3 or not 1.5 < radius < largest:
         raise ValueError(
             "find_ventricle found no ring of wall in the middle slices. Mask what is hotter than "
             "the heart, check that the slices are short-axis, or give a Ventricle yourself."
@@ -135,7 +141,7 @@ def sample_polar_maps(
     Raises
     ------
     ValueError
-        Wrong shape, negative or no counts, a ventricle outside the stack.
+        Wrong shape or spacing, negative or no counts, a ventricle outside the stack.
 
     Examples
     --------
@@ -150,10 +156,12 @@ def sample_polar_maps(
     (1, 12, 24)
     """
     stack = _check_stack(stack)
-    if n_rings < 1 or n_sectors < 3 or not 0 <= search[0] < search[1]:
+    spacing = _check_spacing(spacing)
+    whole = isinstance(n_rings, Integral) and isinstance(n_sectors, Integral)
+    if not whole or n_rings < 1 or n_sectors < 3 or not 0 <= search[0] < search[1]:
         raise ValueError(
-            "sample_polar_maps expects n_rings >= 1, n_sectors >= 3 and 0 <= search[0] < search[1],"
-            f" got {n_rings}, {n_sectors}, {search}."
+            "sample_polar_maps expects integers n_rings >= 1 and n_sectors >= 3, and "
+            f"0 <= search[0] < search[1], got {n_rings}, {n_sectors}, {search}."
         )
     if ventricle is None:
         ventricle = find_ventricle(stack, spacing=spacing)
@@ -226,10 +234,12 @@ def _ends(total, center, radius, spacing):
     n_slices = len(total)
     theta = 2 * np.pi * np.arange(N_RAYS) / N_RAYS
     reach = np.arange(0.6, 1.4, 0.1) * radius
-    y = center[0] - np.outer(reach, np.sin(theta))
+    to_rows = spacing[2] / spacing[1]
+    y = center[0] - np.outer(reach, np.sin(theta)) * to_rows
     x = center[1] + np.outer(reach, np.cos(theta))
     ring = np.array([map_coordinates(s, [y, x], order=1).max(axis=0).mean() for s in total])
-    core = np.hypot(*(np.indices(total.shape[1:]) - center[:, None, None])) < 0.35 * radius
+    rows, columns = np.indices(total.shape[1:])
+    core = np.hypot((rows - center[0]) / to_rows, columns - center[1]) < 0.35 * radius
     axis = total[:, core].mean(axis=1)
     wall = np.flatnonzero(ring > 0.5 * np.median(ring[ring > 0.5 * ring.max()]))
     first, last = wall[0], wall[-1]
@@ -257,8 +267,24 @@ def _check_stack(stack):
             "A gated stack has shape (n_frames, n_slices, height, width), at least 3 slices of 3 x "
             f"3 pixels, got {stack.shape}."
         )
-    if not np.isfinite(stack).all() or (stack < 0).any():
-        raise ValueError("Counts of a gated stack must be finite and not negative.")
+    if not np.isfinite(stack).all():
+        raise ValueError("Counts of a gated stack must be finite, got NaN or infinity.")
+    if (stack < 0).any():
+        raise ValueError(
+            f"Counts of a gated stack must not be negative, got {stack.min():g}. What filtered "
+            "backprojection undershoots outside the heart may be clipped: numpy.clip(stack, 0, "
+            "None)."
+        )
     if not stack.any():
         raise ValueError("The gated stack has no counts at all.")
     return stack
+
+
+def _check_spacing(spacing):
+    spacing = tuple(float(step) for step in spacing)
+    if len(spacing) != 3 or not all(0 < step < np.inf for step in spacing):
+        raise ValueError(
+            "spacing is three positive numbers in mm, between slices, rows and columns; got "
+            f"{spacing}."
+        )
+    return spacing

@@ -44,13 +44,19 @@ def phase_statistics(
         NaN where a statistic is undefined: phases that cancel have no mean, and so no psd, skewness
         and kurtosis; equal phases have no skewness and kurtosis; no phases have nothing.
 
+    Raises
+    ------
+    ValueError
+        Unknown or repeated statistics, a coverage outside (0, 1], bins that do not fill the circle,
+        infinite phases.
+
     Examples
     --------
     >>> from crtkit.spect import phase_statistics
     >>> phase_statistics([350.0, 0.0, 10.0], ("mean", "pbw", "psd")).round(3)
     array([ 0.   , 20.   ,  8.165])
     """
-    phase = np.asarray(phase, dtype=np.float64)
+    _check_names("phase_statistics", statistics)
     found = dict(zip(("mean", "psd", "skewness", "kurtosis"), phase_moments(phase, ddof)))
     if "pbw" in statistics:
         found["pbw"] = (
@@ -187,11 +193,10 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
             Unknown statistic, bins that do not fill the circle, phases outside [0, 360), segments
             of maps without rings.
         """
-        wrong = [s for s in self.statistics if s not in STATISTICS]
-        if wrong or not self.statistics or len(set(self.statistics)) < len(self.statistics):
+        _check_names("PhaseStatistics", self.statistics)
+        if not np.isfinite(self.first_angle):
             raise ValueError(
-                "PhaseStatistics expects statistics to be distinct names among "
-                f"{', '.join(STATISTICS)}, got {tuple(self.statistics)}."
+                f"PhaseStatistics expects first_angle in degrees, got {self.first_angle}."
             )
         phase_histogram(np.zeros((1, 1)), self.bin_width)
         X = check_records(self, X, kind="maps", reset=True, finite="allow-nan")
@@ -306,6 +311,15 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
         tags.input_tags.positive_only = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _check_names(who, statistics):
+    wrong = isinstance(statistics, str) or [s for s in statistics if s not in STATISTICS]
+    if wrong or not len(statistics) or len(set(statistics)) < len(statistics):
+        raise ValueError(
+            f"{who} expects statistics to be a sequence of distinct names among "
+            f"{', '.join(STATISTICS)}, got {statistics!r}."
+        )
 
 
 def _check_phases(flat, first):

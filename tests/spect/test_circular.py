@@ -211,6 +211,25 @@ def test_too_few_frames(n_frames, n_harmonics):
         phase_and_amplitude(np.ones((3, n_frames)), n_harmonics=n_harmonics)
 
 
+@pytest.mark.parametrize("coverage", [0, -0.5, 95, float("nan")])
+def test_a_coverage_in_per_cent_is_named(coverage):
+    for bandwidth in (phase_bandwidth, lambda x, c: histogram_bandwidth(x, 6.0, c)):
+        with pytest.raises(ValueError, match=r"a part of the cells, in \(0, 1\]"):
+            bandwidth(np.arange(100.0), coverage)
+
+
+def test_infinity_is_no_phase():
+    for function in (circular_mean, phase_moments, phase_bandwidth, phase_entropy):
+        with pytest.raises(ValueError, match="infinity"):
+            function([1.0, 2.0, np.inf])
+
+
+def test_names_of_statistics_are_checked():
+    for wrong in ("psd", ("psd", "sd"), ("psd", "psd"), ()):
+        with pytest.raises(ValueError, match="distinct names among psd, pbw"):
+            phase_statistics([1.0, 2.0], wrong)
+
+
 def test_unknown_measure_and_bins():
     with pytest.raises(ValueError, match="measure must be"):
         phase_and_amplitude(np.ones(8), measure="middle")

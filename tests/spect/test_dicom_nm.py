@@ -85,6 +85,16 @@ def test_rescaled_counts(write, stack):
     np.testing.assert_allclose(study.counts, 0.5 * np.rint(stack))
 
 
+def test_fields_that_are_there_but_empty_are_as_if_absent(write, stack):
+    study = read_gated_spect(write(stack, RescaleSlope="", RescaleIntercept=""))
+    np.testing.assert_array_equal(study.counts, np.rint(stack))
+
+
+def test_slices_that_contradict_the_time_slots(write, stack):
+    with pytest.raises(ValueError, match="NumberOfSlices 9 and NumberOfTimeSlots 8"):
+        read_gated_spect(write(stack, vectors=False, NumberOfSlices=9))
+
+
 def test_identifiers_stay_in_the_file(write, stack):
     study = read_gated_spect(write(stack))
     assert "SECRET" not in repr(study.header).upper()
@@ -94,9 +104,13 @@ def test_identifiers_stay_in_the_file(write, stack):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"Modality": "CT"}, "no gated nuclear study: Modality CT"),
+        ({"Modality": "CT"}, "no reconstructed gated nuclear study: Modality CT"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "STATIC"]}, "STATIC"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "GATED TOMO", "EMISSION"]}, "RECON GATED TOMO are"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "GATED", "EMISSION"]}, "RECON GATED TOMO are"),
         ({"NumberOfRRIntervals": 2}, "NumberOfRRIntervals = 2"),
+        ({"NumberOfEnergyWindows": 2}, "NumberOfEnergyWindows = 2; one is expected"),
+        ({"PixelSpacing": [0.0, 6.4]}, "positive numbers are expected"),
         ({"PixelSpacing": None}, "no PixelSpacing"),
         ({"SpacingBetweenSlices": None}, "neither SpacingBetweenSlices"),
         ({"SliceVector": [1] * 144}, "once each"),

@@ -124,6 +124,30 @@ def test_constant_maps_are_flagged_not_silent():
     assert out[0, names.index("mean")] == pytest.approx(30)
 
 
+def test_a_record_without_any_phase_is_said():
+    counts = make_counts(3)
+    counts[1] = 70
+    with pytest.warns(UserWarning, match=r"1 record\(s\), first record 1, have no phase at all"):
+        maps = PhaseAnalysis().fit_transform(counts)
+    assert np.isnan(maps[1]).all()
+    assert not np.isnan(maps[[0, 2]]).any()
+
+
+def test_a_record_without_a_mean_phase_is_named_behind_the_first_block():
+    counts = make_counts(300, shape=(2, 2))
+    counts[280] = 70
+    with pytest.raises(ValueError, match="record 280 has no mean phase"):
+        PhaseAnalysis(low_counts="mean").fit_transform(counts)
+
+
+@pytest.mark.parametrize("n_axes", [3, 4])
+def test_maps_of_two_sizes_are_named(n_axes):
+    records = [np.ones((8, 12, 24)[4 - n_axes :]), np.ones((8, 10, 24)[4 - n_axes :])]
+    model = PhaseAnalysis() if n_axes == 4 else PhaseStatistics()
+    with pytest.raises(ValueError, match="of one shape, got 2 shapes, for example"):
+        model.fit(records)
+
+
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
@@ -153,5 +177,7 @@ def test_parameters_that_cannot_be():
         PhaseStatistics(segments=True).fit(maps)
     with pytest.raises(ValueError, match="does not unflatten"):
         PhaseStatistics(segments=True, input_shape=(5, 5)).fit(maps)
+    with pytest.raises(ValueError, match="first_angle"):
+        PhaseStatistics(first_angle=np.nan).fit(maps)
     with pytest.raises(ValueError, match="measure"):
         PhaseAnalysis(measure="middle").fit(np.ones((3, 8)))

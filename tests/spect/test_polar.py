@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import zoom
 
 from crtkit import PhaseAnalysis
 from crtkit.datasets import simulate_gated_spect
@@ -84,11 +85,31 @@ def test_anisotropic_voxels():
     np.testing.assert_allclose(across[~apical], 20.0, atol=0.2)
 
 
+def test_pixels_that_are_not_square(clean):
+    """The same heart on half the row spacing is found, and sampled, as before."""
+    stack, _ = clean
+    fine = zoom(stack, (1, 1, 2, 1), order=1, grid_mode=True, mode="nearest")
+    expected, found = find_ventricle(stack), find_ventricle(fine, spacing=(6.4, 3.2, 6.4))
+    assert found.radius == pytest.approx(expected.radius, abs=0.2)
+    assert found.center[0] == pytest.approx(2 * expected.center[0] + 0.5, abs=0.4)
+    assert found.center[1] == pytest.approx(expected.center[1], abs=0.2)
+    one, other = sample_polar_maps(stack), sample_polar_maps(fine, spacing=(6.4, 3.2, 6.4))
+    assert np.abs(one - other).mean() < 0.02 * one.mean()
+
+
+@pytest.mark.parametrize("spacing", [(6.4, -6.4, 6.4), (6.4, 6.4), (0, 1, 1), (np.nan, 1, 1)])
+def test_spacing_that_cannot_be(clean, spacing):
+    stack, truth = clean
+    for call in (find_ventricle, lambda s, **k: sample_polar_maps(s, truth["ventricle"], **k)):
+        with pytest.raises(ValueError, match="three positive numbers in mm"):
+            call(stack, spacing=spacing)
+
+
 @pytest.mark.parametrize(
     ("stack", "message"),
     [
         (np.ones((8, 10, 20)), "shape"),
-        (-np.ones((8, 10, 20, 20)), "not negative"),
+        (-np.ones((8, 10, 20, 20)), "must not be negative, got -1.*numpy.clip"),
         (np.zeros((8, 10, 20, 20)), "no counts"),
         (np.full((8, 10, 20, 20), np.nan), "finite"),
     ],
@@ -108,6 +129,8 @@ def test_geometry_that_cannot_be(clean):
         Ventricle((9.0, 5.0), 5.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="n_sectors >= 3"):
         sample_polar_maps(stack, n_sectors=1)
+    with pytest.raises(ValueError, match="integers"):
+        sample_polar_maps(stack, n_rings=12.5)
 
 
 def test_pictures_draw_what_they_are_given():
