@@ -5,6 +5,9 @@ import pandas as pd
 from pandas.api import types
 from scipy.optimize import linprog
 
+# Smallest eigenvalue of a correlation matrix that a logistic fit still gets its digits from.
+REDUNDANT = 1e-8
+
 
 def binary_outcome(name, y, pos_label=None):
     """True where y is the positive class; exactly two classes, none missing.
@@ -54,6 +57,7 @@ def covariates(name, X, y):
         raise ValueError(f"{name}: X has {len(X)} rows, y {len(y)}.")
     if not X.columns.is_unique or not X.shape[1]:
         raise ValueError(f"{name} needs at least one column, each name once: {list(X.columns)}.")
+    X = X.infer_objects()  # numbers read beside None are numbers
     text = [c for c in X if not types.is_numeric_dtype(X[c])]
     if text:
         raise ValueError(
@@ -115,8 +119,8 @@ def variance_inflation(z):
     if k == 1:
         return np.ones(1)
     correlation = z.T @ z / n
-    if np.linalg.matrix_rank(z, tol=1e-8 * np.sqrt(n)) < k:
-        values, vectors = np.linalg.eigh(correlation)
-        redundant = (np.abs(vectors[:, values < 1e-12 * k]) > 1e-6).any(axis=1)
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] < REDUNDANT:
+        redundant = (np.abs(vectors[:, values < REDUNDANT]) > 1e-3).any(axis=1)
         return np.where(redundant, np.inf, 1.0)
     return np.diag(np.linalg.inv(correlation))

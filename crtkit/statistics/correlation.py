@@ -30,7 +30,7 @@ def pearson_table(a, b=None, *, level=0.95):
     Raises
     ------
     ValueError
-        Tables of different length or index, text columns.
+        Tables of different length or index, text columns, columns of one name, infinite values.
 
     Examples
     --------
@@ -82,7 +82,14 @@ def _pearson(x, y, level):
 def _numbers(table, name):
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"pearson_table expects DataFrames, {name} is {type(table).__name__}.")
+    if not table.columns.is_unique:
+        raise ValueError(f"pearson_table needs each column once, {name} has {list(table.columns)}.")
+    table = table.infer_objects()  # numbers read beside None are numbers
     text = [c for c in table if not types.is_numeric_dtype(table[c])]
     if text:
         raise ValueError(f"pearson_table needs numbers, {name} has {text}: choose columns first.")
-    return table.astype(float)
+    out = table.astype(float)
+    infinite = [c for c in out if np.isinf(out[c]).any()]
+    if infinite:
+        raise ValueError(f"pearson_table needs finite values, {name} has infinity in {infinite}.")
+    return out

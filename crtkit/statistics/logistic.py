@@ -212,7 +212,10 @@ def fit_model(frame, event, method, level):
     with np.errstate(over="ignore"):
         odds, ci_low, ci_high = np.exp(beta), np.exp(low / scale), np.exp(high / scale)
     for values in zip(odds, ci_low, ci_high, p, beta, se[1:] / scale, statistic):
-        rows.append({**dict(zip(COLUMNS, map(float, values))), "separated": separated, "note": ""})
+        beyond = np.isinf(values[0]) or values[0] == 0
+        note = "odds ratio of one unit is beyond print: give the variable in larger units"
+        row = {**dict(zip(COLUMNS, map(float, values))), "note": note if beyond else ""}
+        rows.append({**row, "separated": separated})
     intercept = coef[0] - (frame.to_numpy().mean(axis=0) * beta).sum()
     return _Fit(rows, method, float(loglik), design @ coef, float(intercept))
 

@@ -56,8 +56,10 @@ def rebuild_p_values(table, *, sizes=None, overall="overall"):
     ----------
     table : DataFrame
         As printed, one row a variable: text cells such as ``"74 (71.8)"``, one column a group, a
-        column ``p``, and if it is there a column ``kind``. A row ``n`` holds the group sizes; the
-        levels of a categorical variable stand below it as ``"NYHA: II"``.
+        column ``p``, and if it is there a column ``kind`` (``"count"``, ``"mean_sd"``,
+        ``"median_iqr"``, ``"categorical"``, ``"level"``; otherwise told from the cells, where
+        ``"62 (13)"`` is a count and ``"61.8 (12.6)"`` a mean with its SD). A row ``n`` holds the
+        group sizes; the levels of a categorical variable stand below it as ``"NYHA: II"``.
     sizes : dict, optional
         ``{column: number of patients}``, in place of the row ``n``.
     overall : str, default="overall"
@@ -127,7 +129,7 @@ def read_printed(name, table, sizes=None, overall="overall"):
     if sizes is None:
         if "n" not in table.index:
             raise ValueError(f"{name} needs group sizes: a row 'n', or sizes={{column: patients}}.")
-        sizes = {g: float(table.loc["n", g]) for g in table if g not in ("kind", "p")}
+        sizes = {g: _size(name, table.loc["n", g], g) for g in table if g not in ("kind", "p")}
     unknown = [g for g in groups if g not in sizes]
     if len(groups) < 2 or unknown:
         raise ValueError(
@@ -142,8 +144,8 @@ def read_printed(name, table, sizes=None, overall="overall"):
         texts = {g: _text(line[g]) for g in columns}
         given = _text(line["kind"]) if "kind" in table else ""
         cells = {g: _read_cell(name, variable, g, t) for g, t in texts.items()}
-        kind = given or _kind(variable, texts)
-        p = read_figure(_text(line["p"])) if "p" in table and _text(line["p"]) else None
+        kind = given or _kind(variable, texts, cells)
+        p = _read_p(name, variable, _text(line["p"])) if "p" in table else None
         rows.append(PrintedRow(str(variable), kind, cells, p))
     every = {g: int(sizes[g]) for g in groups}
     return PrintedTable(every, overall if overall in table else None, rows)
@@ -152,9 +154,7 @@ def read_printed(name, table, sizes=None, overall="overall"):
 def read_figure(text):
     """A printed number with the interval that rounds to it; "<0.001" is (0, 0.001)."""
     clean = text.replace(" ", "")
-    match = re.fullmatch(
-        rf"([<>]?)=?({NUMBER})", clean if not clean.startswith(".") else "0" + clean
-    )
+    match = re.fullmatch(rf"([<>]?)=?({NUMBER})", re.sub(r"(?<!\d)\.(?=\d)", "0.", clean))
     if not match:
         raise ValueError(f"cannot read {text!r} as a printed number.")
     sign, number = match.groups()
@@ -191,13 +191,36 @@ def counts_of(printed, row):
 
 
 def _text(cell):
-    """Printed text in plain characters; missing cells are empty."""
+    """Printed text in plain characters; cells that are missing, or a dash, are empty."""
     if cell is None or (isinstance(cell, float) and np.isnan(cell)):
         return ""
-    text = str(cell).strip()
+    text = str(cell).strip().rstrip("*†‡§¶#").strip()
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)  # thousands
     for printed, plain in (("−", "-"), ("‐", "-"), ("%", ""), ("+/-", "±"), (",", ";")):
         text = text.replace(printed, plain)
-    return text
+    text = text.replace(" )", ")").strip()
+    return "" if text in ("-", "–", "—") else text
+
+
+def _size(name, cell, group):
+    """Patients of a group from the row ``n``: "103", or "n = 103"."""
+    match = re.fullmatch(r"(?:[nN] ?= ?)?(\d+)(?:\.0)?", _text(cell))
+    if not match:
+        raise ValueError(f"{name}: cannot read {cell!r} (n, {group}) as a number of patients.")
+    return int(match[1])
+
+
+def _read_p(name, variable, text):
+    """Printed p-value; "NS" says only that it is not below 0.05, no text that there is none."""
+    plain = re.sub(r"^[pP] ?(?:= ?)?(?=[<>.\d])", "", text)
+    if not plain:
+        return None
+    if plain.lower().replace(".", "") == "ns":
+        return Figure(0.05, 0.05, 1.0, text)
+    try:
+        return read_figure(plain)
+    except ValueError as error:
+        raise ValueError(f"{name}: {variable}, p: {error}") from error
 
 
 def _read_cell(name, variable, group, text):
@@ -205,9 +228,9 @@ def _read_cell(name, variable, group, text):
     if not text:
         return ()
     patterns = (
-        rf"({NUMBER}) ?\(({NUMBER})\)",
+        rf"(?:[^\W\d][^\d(]* )?({NUMBER}) ?\(({NUMBER})\)",  # "male 20 (50.0)" names its level
         rf"({NUMBER}) ?± ?({NUMBER})",
-        rf"({NUMBER}) ?\[({NUMBER}) ?(?:–|—|;|to|-) ?({NUMBER})\]",
+        rf"({NUMBER}) ?[\[(]({NUMBER}) ?(?:–|—|;|to|-) ?({NUMBER})[\])]",
         rf"({NUMBER})",
     )
     for pattern in patterns:
@@ -220,15 +243,17 @@ def _read_cell(name, variable, group, text):
     )
 
 
-def _kind(variable, texts):
+def _kind(variable, texts, cells):
     """Kind of a line from how its cells are written."""
-    filled = [t for t in texts.values() if t]
+    filled = [(t, cells[group]) for group, t in texts.items() if t]
     if not filled:
         return "categorical"
-    if "±" in filled[0]:
-        return "mean_sd"
-    if "[" in filled[0]:
+    longest = max(len(cell) for _, cell in filled)
+    if longest < 2:
+        return "number"
+    if longest == 3:
         return "median_iqr"
-    if "(" in filled[0]:
-        return "level" if ": " in str(variable) else "count"
-    return "number"
+    # No count has decimals: "61.8 (12.6)" is a mean and its SD.
+    if any("±" in t or "." in cell[0].text for t, cell in filled):
+        return "mean_sd"
+    return "level" if ": " in str(variable) else "count"

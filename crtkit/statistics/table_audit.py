@@ -245,6 +245,9 @@ def _odds_ratios(printed, odds_ratios, event):
     missing = [c for c in ("odds_ratio", "p") if c not in odds_ratios]
     if missing:
         raise ValueError(f"audit_table: odds_ratios has no columns {missing}.")
+    if not odds_ratios.index.is_unique:
+        twice = sorted(set(odds_ratios.index[odds_ratios.index.duplicated()]))
+        raise ValueError(f"audit_table: odds_ratios has {twice} more than once.")
     other = next(g for g in printed.sizes if g != event)
     checks = []
     for row in printed.rows:

@@ -91,7 +91,7 @@ def baseline_table(
     TypeError
         If `table` is no DataFrame.
     ValueError
-        A variable that is not there, one group, missing labels, infinite values.
+        A variable that is not there, a kind of none, one group, missing labels, infinite values.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def baseline_table(
     lbbb         1 (25.0)     3 (75.0)  0.157        0
     """
     _check_options(table, continuous, test, categorical, levels, adjust)
-    groups, table, by_name = _groups(table, by)
+    groups, table = _groups(table, by)
     order = _group_order(groups, order)
     names = [str((labels or {}).get(label, label)) for label in order]
     if len(set(names)) < len(names) or RESERVED & set(names):
@@ -120,7 +120,10 @@ def baseline_table(
             f"{sorted(RESERVED)}; got {names}. Rename them by labels={{label: name}}."
         )
     members = [np.ones(len(table), dtype=bool)] + [groups == label for label in order]
-    chosen, left_out = _choose(table, variables, by_name)
+    chosen, left_out = _choose(table, variables)
+    strangers = [name for name in kinds or {} if name not in chosen]
+    if strangers:
+        raise ValueError(f"baseline_table: kinds names {strangers}, which are no rows: {chosen}.")
 
     rows = []
     for variable in chosen:
@@ -158,22 +161,28 @@ def _check_options(table, continuous, test, categorical, levels, adjust):
 
 
 def _groups(table, by):
-    """Labels as an object array, the table without the label column, its name."""
+    """Labels as an object array, and the table without the label column."""
     if types.is_scalar(by):
         if by not in table:
             raise ValueError(f"baseline_table: by={by!r} is no column of the table.")
-        labels, rest, name = table[by], table.drop(columns=by), by
+        labels, rest = table[by], table.drop(columns=by)
     else:
         if isinstance(by, pd.Series) and not by.index.equals(table.index):
             raise ValueError("baseline_table: by is a Series whose index differs from the table's.")
-        labels, rest, name = pd.Series(np.asarray(by, dtype=object)), table, None
+        if np.ndim(by) != 1:
+            raise ValueError(
+                "baseline_table needs by as a column or as labels of shape (n_patients,), got "
+                f"shape {np.shape(by)}."
+            )
+        labels, rest = pd.Series(np.asarray(by, dtype=object)), table
     if len(labels) != len(table):
         raise ValueError(f"baseline_table: {len(table)} rows, but {len(labels)} labels in by.")
     if labels.isna().any():
         raise ValueError(
             f"baseline_table: {int(labels.isna().sum())} rows have no label in by. Drop them first."
         )
-    return labels.to_numpy(dtype=object), rest, name
+    # Numbers read beside None (from a database, a spreadsheet) are numbers.
+    return labels.to_numpy(dtype=object), rest.infer_objects()
 
 
 def _group_order(groups, order):
@@ -190,14 +199,15 @@ def _group_order(groups, order):
     return list(order)
 
 
-def _choose(table, variables, by_name):
+def _choose(table, variables):
     if not table.columns.is_unique:
         raise ValueError("baseline_table: the table has columns of the same name.")
     if variables is not None:
+        variables = [variables] if isinstance(variables, str) else list(variables)
         missing = [v for v in variables if v not in table]
         if missing or not len(variables):
             raise ValueError(f"baseline_table: no such columns: {missing or 'none were named'}.")
-        return list(variables), []
+        return variables, []
     chosen = [c for c in table if types.is_numeric_dtype(table[c]) or _few_levels(table[c])]
     if not chosen:
         raise ValueError("baseline_table: no column of numbers, flags or few levels in the table.")

@@ -223,6 +223,37 @@ def test_collinearity_is_named(cohort):
         multivariable_logistic(cohort[["psd"]].assign(same=4.2), y)
 
 
+def test_nearly_redundant_columns_are_refused_where_digits_are_lost(cohort):
+    """Firth's p-values drift, and maximum likelihood stops converging, beyond this."""
+    y, noise = cohort["response"], np.random.default_rng(0).normal(size=len(cohort))
+    for method in ("ml", "firth"):
+        p = []
+        for size in (1e-1, 1e-2):
+            X = cohort[["psd", "age"]].assign(sum=cohort["psd"] + cohort["age"] + size * noise)
+            with pytest.warns(UserWarning, match="collinear"):
+                p.append(multivariable_logistic(X, y, method=method).loc["sum", "p_value"])
+        assert p[0] == pytest.approx(p[1], rel=0.1)
+        for size in (1e-4, 1e-6):
+            X = cohort[["psd", "age"]].assign(sum=cohort["psd"] + cohort["age"] + size * noise)
+            with pytest.raises(ValueError, match=r"\['psd', 'age', 'sum'\] are linearly dependent"):
+                multivariable_logistic(X, y, method=method)
+
+
+def test_an_odds_ratio_beyond_print_says_why(cohort):
+    for method in ("ml", "firth"):
+        tiny = univariate_logistic(cohort[["qrsd"]] * 1e-9, cohort["response"], method=method)
+        assert np.isinf(tiny.loc["qrsd", "odds_ratio"])
+        assert "give the variable in larger units" in tiny.loc["qrsd", "note"]
+        assert np.isfinite(tiny.loc["qrsd", "coef"])
+
+
+def test_numbers_beside_none_are_numbers(cohort):
+    X = cohort[["age"]].astype(object)
+    X.iloc[0, 0] = None
+    out = univariate_logistic(X, cohort["response"])
+    assert out.loc["age", "note"] == "1 missing values left out"
+
+
 def test_units_and_offsets_do_not_matter(cohort):
     y = cohort["response"]
     one = univariate_logistic(cohort[["esv"]], y).iloc[0]

@@ -187,12 +187,51 @@ def test_printed_numbers_stand_for_intervals():
         ("27.0 [21.3, 34.0]", (27, 21.3, 34)),
         ("41.4", (41.4,)),
         (np.nan, ()),
+        ("–", ()),
+        ("74 (71.8 %)", (74, 71.8)),
+        ("1,234 (50.1)", (1234, 50.1)),
+        ("74 (71.8)*", (74, 71.8)),
+        ("62 (55–70)", (62, 55, 70)),
+        ("male 20 (50.0)", (20, 50.0)),
     ],
 )
 def test_cells_as_papers_write_them(cell, figures):
     table = pd.DataFrame({"a": [cell], "b": [cell], "p": ["0.5"]}, index=["x"])
     row = read_printed("test", table, {"a": 10, "b": 10}).rows[0]
     assert tuple(f.value for f in row.cells["a"]) == figures
+
+
+def test_p_values_as_papers_write_them():
+    table = pd.DataFrame({"a": ["74 (71.8)"], "b": ["100 (54.9)"]}, index=["x"])
+    sizes = {"a": 103, "b": 182}
+
+    def read(p):
+        return read_printed("test", table.assign(p=p), sizes).rows[0].p
+
+    assert read("P=0.005").value == read("p = .005").value == read("0.005*").value == 0.005
+    assert read("p < 0.01").fits(0.002)
+    assert read("–") is None
+    assert read("NS").fits(0.3)
+    assert not read("n.s.").fits(0.03)
+    with pytest.raises(ValueError, match="test: x, p: cannot read 'small'"):
+        read("small")
+
+
+def test_a_mean_with_its_sd_in_parentheses_is_no_count():
+    table = pd.DataFrame({"a": ["61.8 (12.6)"], "b": ["60 (10.1)"], "p": ["0.2"]}, index=["age"])
+    out = audit_table(table, sizes={"a": 103, "b": 182})
+    assert list(out["check"]) == ["p"]
+    assert out["ok"].all()
+
+
+def test_group_sizes_as_papers_write_them():
+    table = pd.DataFrame(
+        {"a": ["n = 103", "74 (71.8)"], "b": ["1,182", "649 (54.9)"]}, index=["n", "x"]
+    )
+    assert read_printed("test", table).sizes == {"a": 103, "b": 1182}
+    table.loc["n", "a"] = "many"
+    with pytest.raises(ValueError, match=r"cannot read 'many' \(n, a\)"):
+        read_printed("test", table)
 
 
 def test_bad_tables_are_named():
@@ -210,3 +249,6 @@ def test_bad_tables_are_named():
     ratios = pd.DataFrame({"odds_ratio": ["1.5"]}, index=["x"])
     with pytest.raises(ValueError, match=r"no columns \['p'\]"):
         audit_table(good, sizes={"a": 10, "b": 10}, odds_ratios=ratios, event="a")
+    twice = pd.DataFrame({"odds_ratio": ["1.5"] * 2, "p": ["0.5"] * 2}, index=["x", "x"])
+    with pytest.raises(ValueError, match=r"\['x'\] more than once"):
+        audit_table(good, sizes={"a": 10, "b": 10}, odds_ratios=twice, event="a")

@@ -275,6 +275,28 @@ def test_bad_input_is_named(cohort):
         baseline_table(cohort, "response", labels={0: "p"})
     with pytest.raises(ValueError, match="order"):
         baseline_table(cohort, "response", order=[1])
+    with pytest.raises(ValueError, match=r"kinds names \['nhya'\], which are no rows"):
+        baseline_table(cohort, "response", kinds={"nhya": "categorical"})
+    with pytest.raises(ValueError, match=r"labels of shape \(n_patients,\), got shape \(102, 2\)"):
+        baseline_table(cohort, np.zeros((len(cohort), 2)))
+
+
+def test_one_variable_may_be_named_alone(cohort):
+    assert list(baseline_table(cohort, "response", variables="age").index) == ["age"]
+
+
+def test_numbers_beside_none_are_numbers(cohort):
+    """A table from a database or a spreadsheet has object columns."""
+    table = cohort[["age", "lvef"]].astype(object)
+    table.iloc[3, 0] = None
+    out = baseline_table(table, cohort["response"].to_numpy())
+    assert list(out.index) == ["age", "lvef"]
+    assert list(out["missing"]) == [1, 0]
+    floats = baseline_table(table.astype(float), cohort["response"].to_numpy())
+    pd.testing.assert_frame_equal(out, floats)
+    r = pearson_table(table)
+    assert r["n"].item() == 101
+    assert r["r"].item() == pytest.approx(pearson_table(table.astype(float))["r"].item())
 
 
 def test_cells_and_paths_are_left_out_and_named(cohort):
@@ -347,3 +369,7 @@ def test_pearson_of_two_tables_and_bad_columns(cohort):
         pearson_table(features, phase.iloc[::-1])
     with pytest.raises(ValueError, match="at least two columns"):
         pearson_table(cohort[["psd"]])
+    with pytest.raises(ValueError, match=r"b has infinity in \['psd'\]"):
+        pearson_table(features, phase.assign(psd=np.inf))
+    with pytest.raises(ValueError, match=r"each column once, a has \['psd', 'psd'\]"):
+        pearson_table(cohort[["psd", "psd"]])
