@@ -60,7 +60,7 @@ def check_records(
     _refuse_text(name, X, kind)
     sample = X[:1].__array__() if isinstance(X, Rows) else X
     if not hasattr(sample, "ndim"):  # lists, and array-likes that have only __array__
-        sample = np.asarray(sample)
+        sample = _as_array(name, sample, kind)
     n_axes = sample.ndim
     compare = not reset and n_axes > 2
     if compare:
@@ -132,6 +132,21 @@ def _refuse_text(name, X, kind):
             f"{name} expects {kind} of one shape, got {len(shapes)} shapes, for example "
             f"{sorted(shapes)[:3]}. Crop or pad the records to one length first."
         )
+
+
+def _as_array(name, X, kind):
+    """A list of records as an array; numpy's own message does not say which records differ."""
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        shapes = {np.shape(x) for x in X if hasattr(x, "ndim")}
+        found = (
+            f" {len(shapes)} shapes, for example {sorted(shapes)[:3]}" if len(shapes) > 1 else ""
+        )
+        raise ValueError(
+            f"{name} expects {kind} of one shape, got{found or f' a ragged list ({error})'}. Crop "
+            "or pad the records to one shape first."
+        ) from error
 
 
 def _compare_shapes(name, shape, shape_in, kind, free_axes):

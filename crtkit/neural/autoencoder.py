@@ -40,6 +40,7 @@ class Autoencoder(torch.nn.Module):
 
     def __init__(self, mean, scale, hidden, n_components, activation, circular):
         super().__init__()
+        self.n_components = n_components
         self.circular = circular
         self.register_buffer("mean", torch.as_tensor(mean))
         self.register_buffer("scale", torch.as_tensor(float(scale)))
@@ -293,16 +294,16 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         """
         check_is_fitted(self)
         code = check_array(X, dtype=[np.float64, np.float32], input_name="X")
-        if code.shape[1] != self.n_components:
+        module, dtype = self.net_.module_, DTYPES[self.precision]
+        if code.shape[1] != module.n_components:
             raise ValueError(
-                f"AutoencoderFeatures.inverse_transform expects codes of {self.n_components} "
+                f"AutoencoderFeatures.inverse_transform expects codes of {module.n_components} "
                 f"components, got {code.shape[1]}."
             )
-        module, dtype = self.net_.module_, DTYPES[self.precision]
         with torch.inference_mode():
             codes = torch.as_tensor(np.ascontiguousarray(code)).to(self.device_, dtype)
             out = module.decode(codes).cpu().numpy()
-        if self.encoding == "circular":
+        if module.circular:
             cosine, sine = np.split(out, 2, axis=1)
             out = np.mod(np.rad2deg(np.arctan2(sine, cosine)), 360.0)
             out[out >= 360] = 0
@@ -323,10 +324,19 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         check_is_fitted(self)
         if input_features is not None and (len(self.shape_in_) == 1):
             _check_feature_names_in(self, input_features)
-        return np.asarray([f"AE{i + 1}" for i in range(self.n_components)], dtype=object)
+        n_components = self.net_.module_.n_components
+        return np.asarray([f"AE{i + 1}" for i in range(n_components)], dtype=object)
 
     def _check_X(self, X, *, reset):
-        X = super()._check_X(X, reset=reset)
+        try:
+            X = super()._check_X(X, reset=reset)
+        except ValueError as error:
+            if "contains NaN" not in str(error):
+                raise
+            raise ValueError(
+                "Input X contains NaN, and AutoencoderFeatures takes no cell without a phase: "
+                "PhaseAnalysis(low_counts='mean') fills them."
+            ) from error
         if self.encoding == "circular":
             for where, block in iter_blocks(X, BLOCK):
                 flat = block.reshape(len(block), -1)

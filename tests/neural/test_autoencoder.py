@@ -10,6 +10,7 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit import AutoencoderFeatures, UnivariateScreen
+from crtkit.datasets import make_cohort
 from crtkit.spect import wrap_degrees
 from crtkit.testing import parametrize_with_nd_checks
 
@@ -69,6 +70,26 @@ def test_linear_error_approaches_that_of_pca_and_never_beats_it():
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1.05 * best
     assert errors[0] > 1.5 * best
+
+
+@pytest.mark.slow
+def test_the_study_s_own_settings_come_close_to_pca_of_64_components():
+    maps = np.stack(make_cohort("he2021", random_state=0).X["map"])
+    flat = maps.reshape(len(maps), -1).astype(np.float64)
+    pca = PCA(64, svd_solver="full").fit(flat)
+    best = np.square(flat - pca.inverse_transform(pca.transform(flat))).mean()
+    error = AutoencoderFeatures(random_state=0).fit(maps).reconstruction_error_
+    assert best <= error < 1.01 * best
+
+
+def test_parameters_set_after_fit_leave_the_fitted_model_alone():
+    maps = make_maps(10)
+    model = small(encoding="circular").fit(maps)
+    code, back = model.transform(maps), model.inverse_transform(model.transform(maps))
+    model.set_params(n_components=7, encoding="plain")
+    assert list(model.get_feature_names_out()) == ["AE1", "AE2", "AE3"]
+    np.testing.assert_array_equal(model.transform(maps), code)
+    np.testing.assert_array_equal(model.inverse_transform(code), back)
 
 
 def test_reconstruction_error_is_that_of_the_inverse_transform():
@@ -140,7 +161,12 @@ def test_bad_input():
         small().fit(maps).inverse_transform(np.zeros((2, 2)))
     ragged = np.empty(2, dtype=object)
     ragged[:] = [maps[0], maps[0][:4]]
-    with pytest.raises(ValueError, match="."):
-        small().fit(ragged)
+    for two_sizes in (ragged, list(ragged)):
+        with pytest.raises(ValueError, match="maps of one shape, got 2 shapes"):
+            small().fit(two_sizes)
+    hole = maps.copy()
+    hole[1, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"contains NaN.*PhaseAnalysis\(low_counts='mean'\)"):
+        small().fit(hole)
     with pytest.raises(FloatingPointError, match="AutoencoderFeatures"):
         small(lr=1e30, max_iter=50).fit(maps)
