@@ -95,7 +95,7 @@ def check_pages(estimator, X, *, reset, grey=False):
     name, ndim = type(estimator).__name__, (2, 3, 4) if grey else (2, 4)
     if not hasattr(X, "ndim"):
         X = np.asarray(X)
-    if reset or X.ndim == 2 or len(estimator.shape_in_) == 1:
+    if reset or X.ndim != 1 + len(estimator.shape_in_) or X.ndim == 2 or not len(X):
         X = check_records(
             estimator, X, kind="images", reset=reset, ndim=ndim, dtype="numeric", free_axes=(1,)
         )
@@ -134,12 +134,18 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
         raise ValueError("not a JPEG, PNG, TIFF, BMP or WebP image") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"more pixels than Pillow's own limit: {error}") from error
+    except MemoryError:
+        raise
     except Exception as error:
         # Decoders raise whatever damaged bytes lead them to (OSError, SyntaxError, struct.error,
         # zlib.error, ...); each is a bad file, and must not hide the other bad files.
         raise ValueError(f"damaged, cannot be decoded: {error}") from error
     if erase is not None:
-        page = Image.fromarray(erase_page(np.asarray(page), erase))
+        try:
+            page = Image.fromarray(erase_page(np.asarray(page), erase))
+        except Exception as error:
+            error.add_note(f"while erasing {os.fspath(path)}")
+            raise
     if size is None:
         return np.array(page), False
     height, width = _turned(size, turn)

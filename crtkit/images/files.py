@@ -4,16 +4,29 @@ import os
 import threading
 import warnings
 from functools import partial
+from importlib.metadata import version
+from numbers import Integral
 from pathlib import Path
 
 import joblib
 import numpy as np
 import PIL
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
 from crtkit.images._decode import MAX_PIXELS, check_size, read_page
 
 _NAMED = 10  # bad files that a message names; its ``errors`` has them all
+PARAMETERS = {
+    "size": ["array-like", None],
+    "erase": [HasMethods(["fit", "transform"]), callable, None],
+    "aspect": [StrOptions({"stretch", "pad"})],
+    "reduced": ["boolean"],
+    "max_pixels": [Interval(Integral, 1, None, closed="left")],
+    "on_error": [StrOptions({"raise", "white"})],
+    "n_jobs": [Integral, None],
+    "cache_dir": [str, os.PathLike, None],
+}
 
 
 class UnreadableImageError(ValueError):
@@ -49,6 +62,7 @@ class UnreadableImageWarning(UserWarning):
         self.errors = errors or {}
 
 
+@validate_params(PARAMETERS, prefer_skip_nested_validation=True)
 def load_image(
     path,
     size=(224, 224),
@@ -92,6 +106,8 @@ def load_image(
         A ValueError that says why: no such file, a directory, an empty file, not an image,
         damaged or truncated, several pictures in one file, too many pixels, float pixels, or an
         eraser that does not know the page.
+    ValueError
+        Wrong parameters.
 
     Notes
     -----
@@ -108,9 +124,10 @@ def load_image(
     (224, 224, 3)
     """
     how = _how(size, erase, aspect, reduced, max_pixels)
-    return load_many([path], how, "raise", None, None, "load_image")[0]
+    return load_many([path], how, "raise", None, None, "load_image", stacklevel=4)[0]
 
 
+@validate_params(PARAMETERS, prefer_skip_nested_validation=True)
 def load_images(
     paths,
     size=(224, 224),
@@ -138,7 +155,8 @@ def load_images(
         Threads (decoding releases the interpreter's lock); the pages do not depend on it.
     cache_dir : path-like, optional
         Folder that keeps decoded pages as ``.npy`` files, for the next call with the same file
-        (path, size in bytes, time of change) and the same parameters.
+        (path, size in bytes, time of change), the same parameters and the same crtkit and Pillow.
+        Not with a function as ``erase``: its code may change behind its name.
 
     Returns
     -------
@@ -149,6 +167,8 @@ def load_images(
     UnreadableImageError
         A ValueError: the first ten bad paths with the reason each, and how many there are;
         ``errors`` has all. Also raised when no file at all can be read.
+    ValueError
+        Wrong parameters, no path, or one path in place of a list.
 
     Warns
     -----
@@ -168,9 +188,10 @@ def load_images(
     (2, 112, 112, 3)
     """
     how = _how(size, erase, aspect, reduced, max_pixels)
-    return load_many(paths, how, on_error, n_jobs, cache_dir, "load_images")
+    return load_many(paths, how, on_error, n_jobs, cache_dir, "load_images", stacklevel=4)
 
 
+@validate_params(PARAMETERS, prefer_skip_nested_validation=True)
 def check_images(paths, *, erase=None, max_pixels=MAX_PIXELS, n_jobs=None):
     """Find files that cannot be read, before a study starts.
 
@@ -192,16 +213,18 @@ def check_images(paths, *, erase=None, max_pixels=MAX_PIXELS, n_jobs=None):
     {'nowhere.jpg': 'no such file'}
     """
     read = partial(read_page, size=(1, 1), erase=erase, max_pixels=max_pixels)
-    unique = {_key(path): path for path in paths}
+    unique = {_key(path): path for path in _listed(paths, "check_images")}
     found = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_try)(read, path) for path in unique.values()
     )
     return {key: reason for key, (_, reason, _) in zip(unique, found) if reason}
 
 
-def load_many(paths, how, on_error, n_jobs, cache_dir, name):
+def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
     """Behind :func:`load_images` and :class:`JPEGLoader`, with ``name`` in its messages."""
     check_size(how["size"], name)
+    check_cache(cache_dir, how["erase"], name)
+    paths = _listed(paths, name)
     keys = [_key(path) for path in paths]
     if not keys:
         raise ValueError(f"Found array with 0 sample(s): {name} needs at least one path.")
@@ -232,14 +255,31 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name):
         if enlarged:
             small.append(key)
     if errors:
-        _report(errors, len(originals), on_error == "raise" or pages is None, name)
+        fatal = on_error == "raise" or pages is None
+        _report(errors, len(originals), fatal, name, stacklevel + 1)
     if small:
         warnings.warn(
             f"{name}: {len(small)} of {len(originals)} files are smaller than "
             f"{how['size'][0]} x {how['size'][1]} pixels and were enlarged, such as {small[0]}.",
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     return pages
+
+
+def check_cache(cache_dir, erase, name):
+    """Refuse to keep pages whose eraser cannot be recognized later."""
+    if cache_dir is not None and erase is not None and not hasattr(erase, "transform"):
+        raise ValueError(
+            f"{name} cannot keep pages in cache_dir that a function erased: after its code is "
+            "changed, the old pages would come back. Pass a transformer such as IdentityEraser(), "
+            "or leave cache_dir out."
+        )
+
+
+def _listed(paths, name):
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise ValueError(f"{name} expects a list of paths, got one path: [{paths!r}].")
+    return list(paths)
 
 
 def _how(size, erase, aspect, reduced, max_pixels):
@@ -260,7 +300,7 @@ def _try(read, path):
     return page, None, enlarged
 
 
-def _report(errors, n_files, fatal, name):
+def _report(errors, n_files, fatal, name, stacklevel):
     lines = [f"  {path}: {reason}" for path, reason in list(errors.items())[:_NAMED]]
     if len(errors) > _NAMED:
         lines.append(f"  ... and {len(errors) - _NAMED} more, all in `errors` of this exception")
@@ -277,7 +317,7 @@ def _report(errors, n_files, fatal, name):
             f"white:\n{listed}",
             errors,
         ),
-        stacklevel=4,
+        stacklevel=stacklevel,
     )
 
 
@@ -287,7 +327,8 @@ def _read_cached(path, folder, **how):
         status = os.stat(path)
     except (OSError, TypeError, ValueError):
         return read_page(path, **how)  # which says why
-    identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns, PIL.__version__)
+    made_by = (version("crtkit"), PIL.__version__)
+    identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns, *made_by)
     file = folder / f"{joblib.hash((identity, sorted(how.items(), key=str)))}.npy"
     try:
         page = np.load(file, allow_pickle=False)

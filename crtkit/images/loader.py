@@ -1,18 +1,16 @@
 """Paths to pages, as an estimator."""
 
 import os
-from numbers import Integral
 
 import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._rows import Rows
 from crtkit._validation import iter_blocks
 from crtkit.images._decode import MAX_PIXELS, check_pages, check_size, erase_page, resize_page
-from crtkit.images.files import load_many
+from crtkit.images.files import PARAMETERS, check_cache, load_many
 
 _BLOCK = 16
 
@@ -44,8 +42,10 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Threads.
     cache_dir : path-like, default=None
         Folder that keeps decoded pages as ``.npy`` files, 150 kB each at 224 x 224. An entry is
-        found by path, size in bytes, time of change, and all parameters above. Nothing is ever
-        removed: delete the folder when the study is over.
+        found by path, size in bytes, time of change, all parameters above, and the versions of
+        crtkit and Pillow. The code of an eraser of yours is not looked at: delete the folder when
+        you change it, and when the study is over, for nothing is ever removed. A function as
+        ``erase`` is refused.
 
     Attributes
     ----------
@@ -77,16 +77,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     (2, 112, 112, 3)
     """
 
-    _parameter_constraints = {
-        "size": ["array-like", None],
-        "erase": [HasMethods(["fit", "transform"]), callable, None],
-        "aspect": [StrOptions({"stretch", "pad"})],
-        "reduced": ["boolean"],
-        "max_pixels": [Interval(Integral, 1, None, closed="left")],
-        "on_error": [StrOptions({"raise", "white"})],
-        "n_jobs": [Integral, None],
-        "cache_dir": [str, os.PathLike, None],
-    }
+    _parameter_constraints = PARAMETERS
 
     def __init__(
         self,
@@ -131,9 +122,10 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Raises
         ------
         ValueError
-            Wrong parameters, or neither paths nor pages.
+            Wrong parameters, neither paths nor pages, or ``cache_dir`` beside a function.
         """
         check_size(self.size, type(self).__name__)
+        check_cache(self.cache_dir, self.erase, type(self).__name__)
         for name in ("shape_in_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         if _paths(X, type(self).__name__) is not None:
@@ -159,6 +151,8 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         ------
         UnreadableImageError
             A ValueError with every bad path once.
+        ValueError
+            Paths where ``fit`` saw pages, or the other way round.
         """
         check_is_fitted(self)
         name = type(self).__name__
@@ -198,15 +192,24 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
 
 def _paths(X, name):
-    """The paths in X as a list, or None where X holds no text."""
+    """The paths in X as a list, or None where X holds arrays or numbers."""
     if isinstance(X, Rows) or hasattr(X, "toarray") or getattr(X, "ndim", 1) > 2:
+        return None
+    if isinstance(X, (list, tuple)) and X and np.ndim(X[0]) > 1:
         return None
     if hasattr(X, "to_numpy"):
         X = X.to_numpy(dtype=object)
     cells = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
+    if cells.ndim == 1 and not cells.size:
+        raise ValueError(f"Found array with 0 sample(s): {name} needs at least one path or page.")
     if cells.dtype.kind not in "OU" or not cells.size:
         return None
     if not any(isinstance(cell, (str, os.PathLike)) for cell in cells.flat):
+        if cells.ndim == 1 and all(np.ndim(cell) == 0 for cell in cells):
+            raise ValueError(
+                f"{name} expects paths or pages, got none among {len(cells)} cells such as "
+                f"{cells[0]!r}."
+            )
         return None
     if cells.ndim > 1 and cells.size != len(cells):
         raise ValueError(

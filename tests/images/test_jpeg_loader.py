@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -26,6 +27,7 @@ from crtkit.images import (
     load_images,
     render_page,
 )
+from crtkit.testing import parametrize_with_nd_checks
 
 
 def ecg_page(seed=0, px_per_mm=5.0, header=None):
@@ -390,4 +392,117 @@ def test_pipeline_and_search_take_paths(tmp_path):
 
 @parametrize_with_checks([JPEGLoader()])
 def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def test_functions_check_their_parameters(tmp_path):
+    Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
+    path = tmp_path / "a.png"
+    for how in ({"aspect": "crop"}, {"reduced": "no"}, {"max_pixels": 0}, {"erase": "header"}):
+        with pytest.raises(ValueError, match=next(iter(how))):
+            load_image(path, **how)
+    for how in ({"on_error": "ignore"}, {"n_jobs": 1.5}, {"cache_dir": 3}):
+        with pytest.raises(ValueError, match=next(iter(how))):
+            load_images([path], **how)
+    with pytest.raises(ValueError, match="max_pixels"):
+        check_images([path], max_pixels=-1)
+
+
+def test_paths_come_as_any_iterable_but_not_as_one_string(tmp_path):
+    Image.new("RGB", (300, 300), "white").save(tmp_path / "a.png")
+    path = tmp_path / "a.png"
+    pages = load_images((p for p in [path, str(path)]), (8, 8))
+    assert pages.shape == (2, 8, 8, 3)
+    assert check_images(p for p in [path]) == {}
+    for read in (load_images, check_images):
+        for one in (path, str(path)):
+            with pytest.raises(ValueError, match=r"a list of paths, got one path: \["):
+                read(one)
+
+
+@pytest.mark.parametrize("X", [[], np.array([], dtype=object)])
+def test_no_page_at_all(X):
+    with pytest.raises(ValueError, match="0 sample"):
+        JPEGLoader().fit(X)
+
+
+@pytest.mark.parametrize("X", [[None, None], np.array([np.nan, None], dtype=object)])
+def test_only_missing_paths(X):
+    with pytest.raises(ValueError, match="expects paths or pages, got none among 2 cells"):
+        JPEGLoader().fit(X)
+
+
+def test_a_list_of_pages_is_not_taken_apart(page):
+    """Two million Python integers a page took seconds."""
+    pages = JPEGLoader(size=(8, 8)).fit_transform([page, page])
+    np.testing.assert_array_equal(
+        pages, JPEGLoader(size=(8, 8)).fit_transform(np.stack([page] * 2))
+    )
+    tracemalloc.start()
+    try:
+        JPEGLoader(size=(8, 8)).fit([page, page])
+        assert tracemalloc.get_traced_memory()[1] < 4 * page.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_failing_eraser_names_the_file(tmp_path):
+    Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
+
+    def fail(page):
+        raise IndexError("no header")
+
+    with pytest.raises(IndexError, match="no header") as caught:
+        JPEGLoader(erase=fail).fit_transform([tmp_path / "a.png"])
+    assert caught.value.__notes__ == [f"while erasing {tmp_path / 'a.png'}"]
+
+
+def test_the_cache_refuses_what_a_function_erased(tmp_path):
+    """After its code is changed, pages that it erased otherwise would come back."""
+    Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
+    how = {"erase": np.zeros_like, "cache_dir": tmp_path / "cache"}
+    with pytest.raises(ValueError, match="cache_dir that a function erased"):
+        JPEGLoader(**how).fit([tmp_path / "a.png"])
+    with pytest.raises(ValueError, match="cache_dir that a function erased"):
+        load_images([tmp_path / "a.png"], **how)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_cache_belongs_to_one_version(tmp_path, monkeypatch):
+    Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
+    loader = JPEGLoader(size=(8, 8), cache_dir=tmp_path / "cache")
+    loader.fit_transform([tmp_path / "a.png"])
+    monkeypatch.setattr("crtkit.images.files.version", lambda name: "next")
+    loader.fit_transform([tmp_path / "a.png"])
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_memory_that_runs_out_is_no_damaged_file(tmp_path, monkeypatch):
+    Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
+
+    def refuse(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(MemoryError):
+        load_image(tmp_path / "a.png")
+
+
+def test_warnings_point_at_the_caller(tmp_path):
+    Image.new("RGB", (20, 15)).save(tmp_path / "a.png")
+    paths = [tmp_path / "a.png", tmp_path / "absent.png"]
+    with pytest.warns(UserWarning) as caught:
+        load_image(paths[0])
+        load_images(paths, on_error="white")
+        JPEGLoader(on_error="white").fit(paths).transform(paths)
+    assert [w.filename for w in caught] == [__file__] * 5
+
+
+@parametrize_with_nd_checks(
+    [
+        (JPEGLoader(size=(8, 10)), "images", {"free_axes": (1, 2)}),
+        (JPEGLoader(size=None), "images", {"free_axes": (1, 2)}),
+    ]
+)
+def test_nd(estimator, check):
     check(estimator)
