@@ -66,24 +66,31 @@ class ECG:
 
 
 def read_ecg(path: str | os.PathLike[str], identifiers: bool = False) -> ECG:
-    """Read an ECG file.
+    """Read an ECG file. Its format is told by what is in it, not by its suffix.
 
     Parameters
     ----------
     path : path-like
-        A WFDB record: its ``.hea`` or signal file, or its name without a suffix.
+        A WFDB record (its ``.hea`` or signal file, or its name without a suffix), a DICOM waveform,
+        GE MUSE XML, Philips Sierra XML, an HL7 annotated ECG, or SCP-ECG.
     identifiers : bool
-        Keep names, record numbers and dates in ``header``. By default they are left out.
+        Keep names, record numbers, dates and the text of interpretations in ``header``. By default
+        they are left out.
 
     Returns
     -------
     ECG
-        Signal in millivolt, float32.
+        Signal in millivolt, float32. Leads III, aVR, aVL and aVF are computed from I and II where
+        the file leaves them out, and named in ``header["derived_leads"]``; a calibration pulse
+        behind the signal is cut off. ``header["printed"]`` has what the device measured, under the
+        names of :data:`crtkit.signals.MEASUREMENTS`.
 
     Raises
     ------
     FileNotFoundError
         There is no such file.
+    ImportError
+        The package that reads the format is not installed.
     ValueError
         The format is not known, or the file is damaged.
 
@@ -108,7 +115,47 @@ def read_ecg(path: str | os.PathLike[str], identifiers: bool = False) -> ECG:
         raise FileNotFoundError(f"{path} does not exist, nor does a WFDB header {header.name}.")
     if path.suffix in (".mat", ".dat"):
         raise FileNotFoundError(f"{path.name} needs its WFDB header {header.name} beside it.")
+    return _read_by_content(path, identifiers)
+
+
+def _read_by_content(path: Path, identifiers: bool) -> ECG:
+    with path.open("rb") as file:
+        head = file.read(256)
+    if head[128:132] == b"DICM":
+        from crtkit.readers.dicom import read_dicom
+
+        return read_dicom(path, identifiers=identifiers)
+    if head[16:22] == b"SCPECG":
+        from crtkit.readers.scp import read_scp
+
+        return read_scp(path, identifiers=identifiers)
+    # In any encoding, a byte order mark or a blank line before it.
+    if head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<"):
+        return _read_xml(path, identifiers)
     raise ValueError(
-        f"{path.name}: the format {path.suffix or 'without a suffix'} is not read. "
-        "WFDB records (.hea with .dat or .mat) are."
+        f"{path.name}: the format {path.suffix or 'without a suffix'} is not read. {_READ}"
     )
+
+
+_READ = (
+    "WFDB records (.hea with .dat or .mat), DICOM waveforms, GE MUSE XML, Philips Sierra XML, HL7 "
+    "annotated ECGs and SCP-ECG are."
+)
+
+
+def _read_xml(path: Path, identifiers: bool) -> ECG:
+    from crtkit.readers import aecg, muse, sierra
+    from crtkit.readers._xml import parse
+
+    root = parse(path)
+    kinds = {
+        "restingecg": muse.read_muse,
+        "restingecgdata": sierra.read_sierra,
+        "annotatedecg": aecg.read_aecg,
+    }
+    read = kinds.get(root.tag.lower())
+    if read is None:
+        raise ValueError(
+            f"{path.name}: XML that begins with <{root.tag[:60]}> is not read. {_READ}"
+        )
+    return read(root, path, identifiers=identifiers)

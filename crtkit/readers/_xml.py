@@ -1,0 +1,80 @@
+"""Parsing XML that may be hostile or damaged: entities refused, namespaces taken off."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+# Ten seconds of twelve leads, as decimal numbers, are half a megabyte.
+_LARGEST = 100_000_000
+
+
+def parse(path: Path) -> Element:
+    """Root element of a file, tags without namespaces.
+
+    Raises
+    ------
+    ImportError
+        defusedxml is not installed.
+    ValueError
+        The file is no XML, declares entities (a bomb, or a way to other files), or is huge.
+    """
+    try:
+        from defusedxml import DefusedXmlException
+        from defusedxml.ElementTree import ParseError, parse as parse_safely
+    except ImportError as error:
+        raise ImportError("XML files need defusedxml: pip install 'crtkit[readers]'.") from error
+    size = path.stat().st_size
+    if size > _LARGEST:
+        raise ValueError(f"{path.name} has {size / 1e6:.0f} MB; an ECG in XML has under 100.")
+    try:
+        root: Element = parse_safely(path, forbid_entities=True, forbid_external=True).getroot()
+    except DefusedXmlException as error:
+        raise ValueError(
+            f"{path.name} declares XML entities, which no ECG needs: {error!r}."
+        ) from error
+    except (ParseError, LookupError, ValueError) as error:
+        raise ValueError(f"{path.name} is no well-formed XML: {error}.") from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def text(element: Element | None, path: str) -> str:
+    """Stripped text below an element; empty where there is none."""
+    return (element.findtext(path) or "").strip() if element is not None else ""
+
+
+def number(element: Element | None, path: str) -> float:
+    """Number below an element; NaN where there is none."""
+    try:
+        return float(text(element, path))
+    except ValueError:
+        return float("nan")
+
+
+def decode(data: str | None, what: str) -> bytes:
+    """Bytes of Base64.
+
+    Raises
+    ------
+    ValueError
+        There are none, or the text is no Base64; ``what`` says where.
+    """
+    try:
+        raw = base64.b64decode("".join((data or "").split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"{what} is no Base64: {error}.") from error
+    if not raw:
+        raise ValueError(f"{what} is empty.")
+    return raw
+
+
+def numbers_of(element: Element | None, names: dict[str, str]) -> dict[str, float]:
+    """Numbers below an element, under our names; those that are not there are left out."""
+    found = {ours: number(element, theirs) for ours, theirs in names.items()}
+    return {name: value for name, value in found.items() if np.isfinite(value)}

@@ -1,0 +1,222 @@
+"""Files of every format that `read_ecg` reads, made of one signal."""
+
+import base64
+import binascii
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from crtkit.datasets import simulate_ecg
+
+EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+ROWS = [0, 1, *range(6, 12)]
+UNIT_UV = 5.0
+
+
+@pytest.fixture(scope="package")
+def counts():
+    """Eight leads of a simulated record, in whole steps of 5 microvolt; 3 s at 500 Hz."""
+    signal, _ = simulate_ecg("lbbb", 160, duration_s=3, random_state=2)
+    return np.round(signal[ROWS] * 1000.0 / UNIT_UV).astype(np.int64)
+
+
+@pytest.fixture(scope="package")
+def make(counts):
+    """Bytes of a file of a format; keyword arguments change parts of it."""
+    makers = {"muse": muse, "sierra": sierra, "aecg": aecg, "scp": scp}
+
+    def build(kind, **changes):
+        return makers[kind](changes.pop("counts", counts), **changes)
+
+    return build
+
+
+def muse(counts, *, names=EIGHT, unit="MICROVOLTS", checksum=None, n=None, wave="Rhythm"):
+    leads = ""
+    for name, lead in zip(names, counts):
+        raw = lead.astype("<i2").tobytes()
+        crc = zlib.crc32(raw) if checksum is None else checksum
+        leads += (
+            f"<LeadData><LeadSampleCountTotal>{len(lead) if n is None else n}"
+            "</LeadSampleCountTotal><LeadAmplitudeUnitsPerBit>5</LeadAmplitudeUnitsPerBit>"
+            f"<LeadAmplitudeUnits>{unit}</LeadAmplitudeUnits><LeadID>{name}</LeadID>"
+            f"<LeadSampleSize>2</LeadSampleSize><LeadDataCRC32>{crc}</LeadDataCRC32>"
+            f"<WaveFormData>{base64.b64encode(raw).decode()}</WaveFormData></LeadData>"
+        )
+    return (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><!DOCTYPE RestingECG SYSTEM "restecg.dtd">'
+        "<RestingECG><PatientDemographics><PatientID>4711</PatientID>"
+        "<PatientLastName>Müller</PatientLastName><PatientAge>63</PatientAge>"
+        "<AgeUnits>YEARS</AgeUnits><Gender>FEMALE</Gender></PatientDemographics>"
+        "<RestingECGMeasurements><QRSDuration>160</QRSDuration><PRInterval></PRInterval>"
+        "</RestingECGMeasurements><Diagnosis><DiagnosisStatement>"
+        "<StmtText>Confirmed by Dr. Who</StmtText></DiagnosisStatement></Diagnosis>"
+        f"<Waveform><WaveformType>{wave}</WaveformType><SampleBase>5</SampleBase>"
+        "<SampleExponent>2</SampleExponent><HighPassFilter>5</HighPassFilter>"
+        f"{leads}</Waveform></RestingECG>"
+    ).encode("latin-1")
+
+
+def sierra(counts, *, compression="XLI", duration=None, cut=0, encoding="utf-8", pulse=False):
+    """Twelve leads, the limb leads as what they differ by, and a thirteenth for the pulse."""
+    one, two = counts[:2]
+    three = two - one
+    whole = [one, two, three, -((one + two) // 2), (one - three) // 2, (two + three) // 2]
+    leads = [*whole, *counts[2:]]
+    n = counts.shape[1]
+    if pulse:
+        step = np.r_[np.zeros(50, int), np.full(100, 200), np.zeros(50, int)]
+        leads = [np.r_[lead, step] for lead in leads]
+    if compression == "XLI":
+        one, two, three, right, left, foot = leads[:6]
+        leads[2] = two - one - three
+        leads[3] = -right - (one + two) // 2
+        leads[4] = (one - three) // 2 - left
+        leads[5] = (two + three) // 2 - foot
+        raw = b"".join(map(xli_block, leads))
+    else:
+        raw = np.stack(leads).astype("<i2").tobytes()
+    raw = raw[: len(raw) - cut]
+    ms = len(leads[0]) * 2 if duration is None else duration
+    assert n
+    return (
+        f'<?xml version="1.0" encoding="{encoding}"?>'
+        '<restingecgdata xmlns="http://www3.medical.philips.com">'
+        '<dataacquisition date="2020-01-02">'
+        "<signalcharacteristics><samplingrate>500</samplingrate><resolution>5</resolution>"
+        "</signalcharacteristics></dataacquisition><patient><generalpatientdata>"
+        "<patientid>4711</patientid><age><years>63</years></age><sex>Female</sex>"
+        "</generalpatientdata></patient><groupmeasurement><meanqrsdur>160</meanqrsdur>"
+        f'</groupmeasurement><waveforms><parsedwaveforms compression="{compression}" '
+        'leadlabels="I II III aVR aVL aVF V1 V2 V3 V4 V5 V6" '
+        f'durationperchannel="{ms}">{base64.b64encode(raw).decode()}</parsedwaveforms>'
+        "</waveforms></restingecgdata>"
+    ).encode(encoding)
+
+
+def xli_block(lead):
+    """Second differences, high bytes before low bytes, as LZW codes of ten bits."""
+    first = 3
+    delta = np.empty(len(lead), dtype=np.int64)
+    delta[:2] = lead[:2]
+    second = np.diff(lead, 2)
+    assert second[0] == -first or len(lead) > 2
+    first = -int(second[0])
+    delta[2:-1] = 64 - second[1:]
+    delta[-1] = 64
+    stored = delta.astype(np.int16).astype(np.uint16)
+    codes = lzw(
+        (stored >> 8).astype(np.uint8).tobytes() + (stored & 255).astype(np.uint8).tobytes()
+    )
+    bits = "".join(f"{code:010b}" for code in codes)
+    bits += "0" * (-len(bits) % 8)
+    block = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return struct.pack("<IHh", len(block), 1, first) + block
+
+
+def lzw(data):
+    table = {bytes([i]): i for i in range(256)}
+    codes, word = [], b""
+    for byte in data:
+        longer = word + bytes([byte])
+        if longer in table:
+            word = longer
+            continue
+        codes.append(table[word])
+        if len(table) < 1024:
+            table[longer] = len(table)
+        word = bytes([byte])
+    return [*codes, table[word]]
+
+
+def aecg(counts, *, names=EIGHT, unit="uV", increment="0.002", digits=None, code="RHYTHM"):
+    components = (
+        '<component><sequence><code code="TIME_RELATIVE"/><value><head value="0"/>'
+        f'<increment value="{increment}" unit="s"/></value></sequence></component>'
+    )
+    for name, lead in zip(names, counts):
+        listed = " ".join(map(str, lead)) if digits is None else digits
+        components += (
+            f'<component><sequence><code code="MDC_ECG_LEAD_{name.upper()}"/><value>'
+            f'<origin value="0" unit="{unit}"/><scale value="5" unit="{unit}"/>'
+            f"<digits>{listed}</digits></value></sequence></component>"
+        )
+    beats = "".join(
+        f'<annotation><code code="MDC_ECG_TIME_PD_QRS"/><value value="{v}" unit="ms"/></annotation>'
+        for v in (158, 160, 170)
+    )
+    return (
+        '<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3"><trialSubject>'
+        '<id extension="4711"/><subjectDemographicPerson><name>Clark</name>'
+        '<administrativeGenderCode code="F"/></subjectDemographicPerson></trialSubject>'
+        f'<component><series><code code="{code}"/><component><sequenceSet>{components}'
+        f"</sequenceSet></component>{beats}</series></component></AnnotatedECG>"
+    ).encode()
+
+
+def scp(counts, *, order=2, table=True, own_table=False, subtracted=False, n=None, damage=None):
+    blocks = [scp_block(lead, order, table) for lead in counts]
+    numbers = [1, 2, *range(3, 9)]
+    total = counts.shape[1] if n is None else n
+    leads = bytes([len(counts), 68 | subtracted]) + b"".join(
+        struct.pack("<IIB", 1, total, number) for number in numbers
+    )
+    rhythm = struct.pack("<HHBB", 5000, 2000, order, 0)
+    rhythm += struct.pack(f"<{len(blocks)}H", *map(len, blocks)) + b"".join(blocks)
+    person = b"".join(
+        struct.pack("<BH", tag, len(value)) + value
+        for tag, value in (
+            (0, b"Clark\0"),
+            (2, b"4711\0"),
+            (4, struct.pack("<HB", 63, 1)),
+            (8, b"\2"),
+            (255, b""),
+        )
+    )
+    beat = struct.pack("<BBHH5H3h", 1, 0, 800, 29999, 100, 200, 260, 420, 700, 0, -20, 90)
+    sections = {1: person, 3: leads, 6: rhythm, 7: beat}
+    if table:
+        sections[2] = struct.pack("<H", 1 if own_table else 19999)
+    whole, pointers, at = b"", b"", 7 + 16 + 120
+    for number in range(12):
+        content = sections.get(number)
+        if content is None:
+            pointers += struct.pack("<HII", number, 0, 0)
+            continue
+        made = section(number, content)
+        pointers += struct.pack("<HII", number, len(made), at)
+        whole += made
+        at += len(made)
+    body = section(0, pointers, b"SCPECG") + whole
+    body = struct.pack("<I", len(body) + 6) + body
+    out = struct.pack("<H", binascii.crc_hqx(body, 0xFFFF)) + body
+    if damage is not None:
+        out = out[:damage] + bytes([out[damage] ^ 255]) + out[damage + 1 :]
+    return out
+
+
+def section(number, content, label=bytes(6)):
+    content += b"\0" * (len(content) % 2)
+    body = struct.pack("<HIBB", number, len(content) + 16, 20, 20) + label + content
+    return struct.pack("<H", binascii.crc_hqx(body, 0xFFFF)) + body
+
+
+def scp_block(lead, order, table):
+    values = lead if not order else np.r_[lead[:order], np.diff(lead, order)]
+    if not table:
+        return values.astype("<i2").tobytes()
+    bits = "".join(map(scp_code, values.tolist()))
+    bits += "1" * (-len(bits) % 16)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def scp_code(value):
+    if not value:
+        return "0"
+    if abs(value) <= 8:
+        return "1" * abs(value) + "0" + ("1" if value < 0 else "0")
+    if -128 <= value < 128:
+        return "1111111110" + f"{value & 255:08b}"
+    return "1111111111" + f"{value & 65535:016b}"
