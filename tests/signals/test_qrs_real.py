@@ -9,7 +9,6 @@ from benchmarks.qrs_real import (
     mitbih_windows,
     physionet_aucs,
     physionet_measurements,
-    printed_values,
     vendor_table,
 )
 from crtkit.readers import read_ecg
@@ -99,29 +98,23 @@ def test_spikes_of_the_two_paced_records(data_dir):
         assert len(find_pacing_spikes(ecg.signal, ecg.fs)) >= least
 
 
-def test_printed_values_are_read(data_dir):
-    folder = data_dir / "vendor_files"
-    if not folder.is_dir():
-        pytest.skip("needs the folder vendor_files in CRTKIT_DATA")
-    ge = printed_values(folder / "ge_muse_xml" / "braveheart_example1.xml")
-    assert ge["qrs_duration_ms_printed"] == 96
-    assert ge["pr_ms_printed"] == 138
-    philips = printed_values(folder / "philips_sierra_xml" / "2020-5-18_v1.04.01.xml")
-    assert philips["qrs_duration_ms_printed"] == 104
-    assert printed_values(folder / "schiller_xml" / "cardio_sample_schiller.xml") == {}
-
-
 def test_vendors_print_what_is_measured(data_dir):
     folder = data_dir / "vendor_files"
     if not folder.is_dir():
         pytest.skip("needs the folder vendor_files in CRTKIT_DATA")
     table = vendor_table(folder)
+    assert set(table.index[table["problem"] != ""]) == {"cardio_sample_schiller"}
+    # As SOURCE.md of the folder lists them for GE, and as Philips' groups of beats have them.
+    printed = table["qrs_duration_ms_printed"]
+    assert printed.filter(like="braveheart").tolist() == [96, 100, 128]
+    assert printed[["129DYPRG_v1.03", "2020-5-18_v1.04.01", "ZZDEMOPTONLY_v1.04"]].tolist() == [
+        *(96, 104, 80)
+    ]
     read = table[table["problem"] == ""]
-    if not len(read):
-        pytest.skip("read_ecg does not read GE MUSE or Philips Sierra files")
-    duration = pd.to_numeric(read["qrs_duration_ms"] - read["qrs_duration_ms_printed"])
-    assert duration.abs().max() <= 10
-    rate = pd.to_numeric(read["heart_rate_bpm"] - read["heart_rate_bpm_printed"])
-    assert rate.abs().max() <= 3
-    axis = pd.to_numeric(read["qrs_axis_deg"] - read["qrs_axis_deg_printed"])
-    assert axis.abs().max() <= 10
+    assert set(read["format"]) == {"muse", "sierra", "aecg", "scp", "dicom"}
+    for name, limit in (("qrs_duration_ms", 10), ("heart_rate_bpm", 3), ("qrs_axis_deg", 15)):
+        apart = pd.to_numeric(read[name] - read[f"{name}_printed"]).dropna()
+        assert len(apart) >= 8
+        assert apart.abs().max() <= limit
+    apart = pd.to_numeric(read["pr_ms"] - read["pr_ms_printed"])
+    assert apart.abs().max() <= 25
