@@ -252,6 +252,11 @@ def _read_record(folder, name, lead):
         import wfdb
     except ImportError as error:
         raise ImportError("MIT-BIH needs wfdb: pip install 'crtkit[readers]'.") from error
+    if (folder / f"{name}.atr").read_bytes()[-2:] != b"\0\0":
+        raise ValueError(
+            f"{folder / name}.atr is truncated: the mark that ends an annotation file is missing, "
+            "and beats with it. Download it anew with fetch_mitbih."
+        )
     try:
         header = wfdb.rdheader(str(folder / name))
         annotation = wfdb.rdann(str(folder / name), "atr")

@@ -22,6 +22,7 @@ from crtkit.signals.beats import MIN_SECONDS, detect_r_peaks
 from crtkit.signals.filters import design_filter, filter_leads
 
 FILTER_PADDING_S = 3.0
+FLAT_MV = 1e-9
 
 
 def segment_beats(
@@ -88,8 +89,8 @@ def segment_beats(
     Raises
     ------
     ValueError
-        No sampling rate, or another than ``fs``; a missing column; an annotation without a
-        class; no beat left.
+        No sampling rate, or another than ``fs``; a missing column; annotations without a class or
+        a symbol, out of order or beyond the record; no beat left.
 
     Warns
     -----
@@ -248,19 +249,33 @@ def _signal(cell, stages, fs):
 
 def _find(cohort, row, signal, fs, annotated, lead, method):
     if annotated:
-        found = np.asarray(cohort.X["beats"].iloc[row], dtype=np.int64)
-        if len(found) and not (0 <= found[0] <= found[-1] < signal.shape[-1]):
-            raise ValueError(f"Record {row} is annotated beyond its {signal.shape[-1]} samples.")
-        return found
+        return _annotations(cohort, row, signal)
     if lead is None:
         lead = 1 if len(signal) == 12 else 0
     if not 0 <= lead < len(signal):
         raise ValueError(f"lead={lead} is asked for, record {row} has {len(signal)} lead(s).")
     if signal.shape[-1] < MIN_SECONDS * fs:
         raise _Unusable("too short")
-    if np.ptp(signal[lead]) <= 1e-9:
+    if np.ptp(signal[lead]) <= FLAT_MV:
         raise _Unusable("flat lead")
     return detect_r_peaks(signal[lead], fs, method)
+
+
+def _annotations(cohort, row, signal):
+    found = np.asarray(cohort.X["beats"].iloc[row], dtype=np.int64)
+    n_symbols = len(cohort.X["symbols"].iloc[row])
+    if len(found) != n_symbols:
+        raise ValueError(
+            f"Record {row} has {len(found)} annotated beats but {n_symbols} symbols: give each "
+            "beat one."
+        )
+    if (np.diff(found) <= 0).any():
+        raise ValueError(f"Record {row} has annotated beats that do not increase: sort them.")
+    if len(found) and not 0 <= found[0] <= found[-1] < signal.shape[-1]:
+        raise ValueError(f"Record {row} is annotated beyond its {signal.shape[-1]} samples.")
+    if np.ptp(signal, axis=-1).max() <= FLAT_MV:
+        raise _Unusable("flat lead")
+    return found
 
 
 def _labels(cohort, row, annotated, n_beats):

@@ -101,6 +101,12 @@ def test_bad_folders_and_files_are_named(make_record, monkeypatch, tmp_path_fact
         load_mitbih(folder, subset="DS3")
     with pytest.raises(ValueError, match="lead 'MLII'"):
         load_mitbih(folder, subset=["100"], lead="V1")
+    beats = (folder / "100.atr").read_bytes()
+    for cut in (b"", beats[:-4]):
+        (folder / "100.atr").write_bytes(cut)
+        with pytest.raises(ValueError, match=r"100.atr is truncated"):
+            load_mitbih(folder, subset=["100"])
+    (folder / "100.atr").write_bytes(beats)
     data = (folder / "100.dat").read_bytes()
     (folder / "100.dat").write_bytes(data[:-30])
     with pytest.raises(ValueError, match="truncated"):

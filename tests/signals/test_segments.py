@@ -109,8 +109,9 @@ def test_labels_groups_and_counts():
 def test_rr_intervals_tell_a_premature_beat():
     peaks = np.arange(300, 7000, 300)
     peaks[10] -= 120
-    X = pd.DataFrame({"signal": [np.ones(7200)], "beats": [peaks], "symbols": [["N"] * len(peaks)]})
-    beats = segment_beats(Cohort(X, [0], ["p"], {"sampling_rate": 300}))
+    ramp = np.arange(7200) + 1.0
+    X = pd.DataFrame({"signal": [ramp], "beats": [peaks], "symbols": [["N"] * len(peaks)]})
+    beats = segment_beats(Cohort(X, [0], ["p"], {"sampling_rate": 300}), highpass=None)
     early = beats.X[beats.X["sample"] == peaks[10]].iloc[0]
     assert early["rr_before_s"] == pytest.approx(0.6)
     assert early["rr_after_s"] == pytest.approx(1.4)
@@ -161,6 +162,19 @@ def test_records_without_beats_are_named_and_counted():
         segment_beats(Cohort(X.iloc[[2]], [0], ["c"], {"sampling_rate": 500}))
 
 
+def test_annotated_beats_of_a_flat_record_are_counted():
+    cohort = make_cohort(n_leads=2)
+    X = cohort.X.copy()
+    X.at[1, "signal"] = np.full_like(X.at[1, "signal"], 3.0)
+    half = X.at[2, "signal"].copy()
+    half[1] = 0.0  # one lead is left
+    X.at[2, "signal"] = half
+    with pytest.warns(UserWarning, match=r"flat lead: 1 \(rows 1\)"):
+        beats = segment_beats(Cohort(X, cohort.y, cohort.groups, cohort.info))
+    assert beats.info["flow"]["records left out: flat lead"] == -1
+    assert set(beats.groups) == {"p0", "p2"}
+
+
 def test_cells_in_files_and_large_cohorts_spill(tmp_path, monkeypatch):
     cohort = make_cohort(n_leads=2)
     expected = Select("signal").fit_transform(segment_beats(cohort).X)
@@ -195,6 +209,16 @@ def test_bad_input_is_named():
     odd.at[1, "symbols"] = np.array(["B"] * len(odd.at[1, "beats"]))
     with pytest.raises(ValueError, match=r"Record 1 has annotation symbol\(s\) \['B'\]"):
         segment_beats(Cohort(odd, cohort.y, cohort.groups, cohort.info))
+    few = cohort.X.copy()
+    few.at[1, "symbols"] = few.at[1, "symbols"][:-1]
+    n_beats = len(few.at[1, "beats"])
+    with pytest.raises(ValueError, match=f"Record 1 has {n_beats} annotated beats but"):
+        segment_beats(Cohort(few, cohort.y, cohort.groups, cohort.info))
+    for order in (slice(None, None, -1), [0, 0, *range(2, n_beats)]):
+        turned = cohort.X.copy()
+        turned.at[1, "beats"] = turned.at[1, "beats"][order]
+        with pytest.raises(ValueError, match="Record 1 has annotated beats that do not increase"):
+            segment_beats(Cohort(turned, cohort.y, cohort.groups, cohort.info))
     late = cohort.X.copy()
     late.at[2, "beats"] = late.at[2, "beats"] + 7200
     with pytest.raises(ValueError, match="Record 2 is annotated beyond"):
