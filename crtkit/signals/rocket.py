@@ -1,5 +1,7 @@
 """MiniRocket features of signals, from sktime's compiled kernels."""
 
+import os
+from contextlib import contextmanager
 from copy import copy
 from numbers import Integral
 
@@ -13,6 +15,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from crtkit._validation import as_leads, check_records, iter_blocks
 
@@ -27,7 +30,8 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     With a ridge classifier behind it, one of the cheapest classifiers of time series that competes
     with networks. The kernels, dilations and channels are sktime's ``MiniRocketMultivariate``; as a
     step of a scikit-learn Pipeline sktime's own class fails (scikit-learn 1.9 asks it for an
-    attribute that it does not have), and it reseeds numpy's global generator.
+    attribute that it does not have), it reseeds numpy's global generator, and the compiler behind
+    it changes the number of threads that torch uses afterwards.
 
     Parameters
     ----------
@@ -111,19 +115,21 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         -------
         self
         """
-        rocket = _rocket()
+        _need_numba()
         X = check_records(self, X, kind="signals", reset=True)
         blocks = [_prepared(block) for _, block in iter_blocks(X, BLOCK)]
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self.rocket_ = rocket(
-            num_kernels=int(self.n_kernels),
-            max_dilations_per_kernel=int(self.max_dilations),
-            n_jobs=1 if self.n_jobs is None else int(self.n_jobs),
-            random_state=seed,
-        )
         state = np.random.get_state()  # noqa: NPY002 - sktime seeds the global generator
         try:
-            self.rocket_.fit(np.concatenate(blocks))
+            with self._own_threads() as n_threads:
+                from sktime.transformations.rocket import MiniRocketMultivariate
+
+                self.rocket_ = MiniRocketMultivariate(
+                    num_kernels=int(self.n_kernels),
+                    max_dilations_per_kernel=int(self.max_dilations),
+                    n_jobs=n_threads,
+                    random_state=seed,
+                ).fit(np.concatenate(blocks))
         finally:
             np.random.set_state(state)  # noqa: NPY002
         self.n_kernels_ = int(self.rocket_.num_kernels_)
@@ -142,15 +148,25 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             float32, in [0, 1].
         """
         check_is_fitted(self)
-        _rocket()
+        _need_numba()
         X = check_records(self, X, kind="signals", reset=False)
         rocket = copy(self.rocket_)
         # Memory-mapped by joblib they are read-only, which the compiled kernels do not take.
         rocket.parameters = tuple(np.array(values) for values in rocket.parameters)
         out = np.empty((len(X), self.n_kernels_), dtype=np.float32)
-        for where, block in iter_blocks(X, BLOCK):
-            out[where] = rocket.transform(_prepared(block)).to_numpy()
+        with self._own_threads() as n_threads:
+            rocket.n_jobs = n_threads
+            for where, block in iter_blocks(X, BLOCK):
+                out[where] = rocket.transform(_prepared(block)).to_numpy()
         return out
+
+    @contextmanager
+    def _own_threads(self):
+        """Give the number of threads; numba sets OpenMP's, torch's with it, and leaves it so."""
+        n_threads = 1 if self.n_jobs is None else int(self.n_jobs)
+        n_threads = n_threads if n_threads > 0 else os.cpu_count() or 1
+        with threadpool_limits(n_threads, user_api="openmp"):
+            yield n_threads
 
     @property
     def _n_features_out(self):
@@ -170,13 +186,10 @@ def _prepared(block):
     return np.pad(block, ((0, 0), (0, 0), (0, missing)))
 
 
-def _rocket():
+def _need_numba():
     try:
         import numba  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "MiniRocketFeatures needs numba: pip install 'crtkit[rocket]'."
         ) from error
-    from sktime.transformations.rocket import MiniRocketMultivariate
-
-    return MiniRocketMultivariate

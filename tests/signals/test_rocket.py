@@ -83,6 +83,21 @@ def test_the_global_generator_is_left_alone_and_a_gain_changes_nothing():
 
 
 @needs_numba
+def test_threads_of_others_are_left_alone():
+    # In a process of its own: numba starts its threads once.
+    code = (
+        "import numpy as np, torch\n"
+        "from crtkit.signals import MiniRocketFeatures\n"
+        "torch.set_num_threads(1)\n"
+        "X = np.random.default_rng(0).normal(size=(8, 3, 64))\n"
+        "MiniRocketFeatures(n_kernels=84, random_state=0).fit(X).transform(X)\n"
+        "print(torch.get_num_threads())"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "1"
+
+
+@needs_numba
 def test_ridge_behind_it_tells_rhythms_apart_by_patient():
     rng = np.random.default_rng(0)
     y, groups = np.tile([0, 0, 1, 1], 10), np.arange(40) // 2
