@@ -13,24 +13,34 @@ from crtkit.studies import he2023
 
 CLASSES = {"aami": ("N", "S", "V", "F"), "paper": ("N", "S", "V", "F", "Q")}
 WINDOWS = {"aami": 96, "paper": 512}
+#: Beats that tell what is usual in a record, and the range of what differs from it.
+N_USUAL = 64
+DIFFERENCE_DB = (-35.0, 35.0)
+SMALLEST = 1e-4
 
 
 def choose(y, records, candidates, cap, rng):
-    """Rows to train on: at most ``cap`` N and Q (paced) of each record, and every S, V and F."""
+    """Rows to train on: at most ``cap`` beats of each class and record, so that none floods."""
     table = pd.DataFrame({"y": y[candidates], "record": records[candidates], "row": candidates})
     parts = [
-        part["row"].to_numpy()
-        if label not in ("N", "Q") or len(part) <= cap
-        else rng.choice(part["row"].to_numpy(), cap, replace=False)
-        for (_, label), part in table.groupby(["record", "y"])
+        rng.choice(part["row"].to_numpy(), min(cap, len(part)), replace=False)
+        for _, part in table.groupby(["record", "y"])
     ]
     return np.sort(np.concatenate(parts))
 
 
-def class_weights(y, power):
-    """Weights by class: 1 / frequency to a power; 0.5 keeps rare classes from flooding."""
-    labels, counts = np.unique(y, return_counts=True)
-    return {k: float((len(y) / n) ** power) for k, n in zip(labels.tolist(), counts)}
+def stand_for(y, records, candidates, rows):
+    """How many of the candidates each chosen row stands for: those of its class and record."""
+    names = pd.Series(np.char.add(np.char.add(records, "/"), y))
+    share = names[candidates].value_counts() / names[rows].value_counts()
+    return share[names[rows]].to_numpy()
+
+
+def class_weights(y, power, sample_weight=None):
+    """Weights by class: 1 / frequency to a power; below 1 it keeps rare classes from flooding."""
+    labels, at = np.unique(y, return_inverse=True)
+    counts = np.bincount(at, weights=sample_weight)
+    return {k: float((counts.sum() / n) ** power) for k, n in zip(labels.tolist(), counts)}
 
 
 def rhythm(beats):
@@ -50,15 +60,6 @@ def rhythm(beats):
     return np.hstack([logs, np.abs(logs), logs**2])
 
 
-def centred(embeddings, records):
-    """Embeddings less their record's median: what is unusual for this subject."""
-    out = np.array(embeddings)
-    for record in np.unique(records):
-        rows = records == record
-        out[rows] -= np.median(out[rows], axis=0)
-    return out
-
-
 class Beats:
     """All beats of the database, painted when they are needed."""
 
@@ -74,11 +75,36 @@ class Beats:
             "hop_length": 32 if options.window > 256 else 16,
         }
 
+    def spectra(self, rows):
+        """Spectrograms (n_rows, 1, n_freqs, n_frames) of some beats, in decibel."""
+        steps = make_pipeline(ck.Select("signal"), *he2023.spectrogram_steps(stft=self.stft))
+        return steps.fit_transform(self.cohort.X.iloc[rows])
+
     def pictures(self, rows):
-        """uint8 pictures (n_rows, size, size, 3) of some beats."""
+        """uint8 pictures (n_rows, size, size, 3) of some beats, as he2023 paints them."""
         size = (self.options.size, self.options.size)
-        steps = [*he2023.spectrogram_steps(stft=self.stft), *he2023.picture_steps(size, n_leads=1)]
-        return make_pipeline(ck.Select("signal"), *steps).fit_transform(self.cohort.X.iloc[rows])
+        return make_pipeline(*he2023.picture_steps(size, n_leads=1)).fit_transform(
+            self.spectra(rows)
+        )
+
+    def differences(self, rows):
+        """uint8 pictures of what differs from the usual beat of the same record.
+
+        The usual is the median spectrogram of 64 beats of the record, whatever they are: no label
+        is read. Grey is no difference.
+        """
+        low, high = he2023.PICTURE["db_range"]
+        apart = self.spectra(rows).clip(low, high)
+        for record in np.unique(self.records[rows]):
+            whole = np.flatnonzero(self.records == record)
+            rng = np.random.default_rng([self.options.seed, int(record)])
+            some = np.sort(rng.choice(whole, min(N_USUAL, len(whole)), replace=False))
+            usual = np.median(self.spectra(some).clip(low, high), axis=0)
+            apart[self.records[rows] == record] -= usual
+        imager = ck.SpectrogramImager(
+            size=(self.options.size, self.options.size), db_range=DIFFERENCE_DB, colour_map="gray"
+        )
+        return imager.fit_transform(apart)
 
     def network(self, rows, pictures):
         """A network fitted on some beats."""
@@ -96,34 +122,38 @@ class Beats:
         )
         return model.fit(pictures, self.y[rows])
 
-    def features(self, net, rows, pictures):
-        """Second inputs: centred embeddings and RR ratios."""
-        embedded = centred(net.transform(pictures), self.records[rows])
-        return np.hstack([embedded, self.rhythm[rows]])
+    def likelihoods(self, net, pictures, classes):
+        """Logarithms of the probabilities that a network gives each class."""
+        out = np.full((len(pictures), len(classes)), np.log(SMALLEST))
+        at = np.searchsorted(classes, net.classes_)  # half of the subjects may lack a class
+        out[:, at] = np.log(net.predict_proba(pictures) + SMALLEST)
+        return out
 
-    def halves(self, rows):
-        """Two halves of the training subjects with about equal shares of each class."""
-        folds = StratifiedGroupKFold(2, shuffle=True, random_state=self.options.seed)
-        first, second = next(folds.split(rows, self.y[rows], self.groups[rows]))
-        return first, second
+    def stacked(self, net, train, pictures, weight, test, test_pictures):
+        """Answers of a logistic regression on what the network says, and on the rhythm.
 
-    def stacked(self, train, pictures, test, test_pictures):
-        """Probabilities of the picture + RR model, classes sorted."""
+        The regression learns from networks that have not seen the subject: halves of the training
+        subjects answer for each other.
+        """
         classes = np.unique(self.y[train])
-        answer = np.zeros((len(test), len(classes)))
-        first, second = self.halves(train)
-        for a, b in ((first, second), (second, first)):
-            net = self.network(train[a], pictures[a])
-            head = make_pipeline(
-                StandardScaler(),
-                LogisticRegression(
-                    C=0.01, class_weight=class_weights(self.y[train[b]], 0.8), max_iter=500
-                ),
-            )
-            head.fit(self.features(net, train[b], pictures[b]), self.y[train[b]])
-            at = np.searchsorted(classes, head.classes_)
-            answer[:, at] += head.predict_proba(self.features(net, test, test_pictures)) / 2
-        return classes[answer.argmax(axis=1)]
+        said = np.empty((len(train), len(classes)))
+        folds = StratifiedGroupKFold(2, shuffle=True, random_state=self.options.seed)
+        for seen, left in folds.split(train, self.y[train], self.groups[train]):
+            half = self.network(train[seen], pictures[seen])
+            said[left] = self.likelihoods(half, pictures[left], classes)
+        head = make_pipeline(
+            StandardScaler(),
+            LogisticRegression(
+                C=0.01, class_weight=class_weights(self.y[train], 0.7, weight), max_iter=500
+            ),
+        )
+        head.fit(
+            np.hstack([said, self.rhythm[train]]),
+            self.y[train],
+            logisticregression__sample_weight=weight,
+        )
+        told = self.likelihoods(net, test_pictures, classes)
+        return head.predict(np.hstack([told, self.rhythm[test]]))
 
 
 def save(net, path, *, options, beats, train, test, what, figures):

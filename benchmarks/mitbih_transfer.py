@@ -284,7 +284,7 @@ def parser():
     out.add_argument("--size", type=int, default=48, help="pixels of a picture's side")
     out.add_argument("--window", type=int, default=WINDOWS["aami"], help="samples")
     out.add_argument("--epochs", type=int, default=5, help="of pretraining")
-    out.add_argument("--cap", type=int, default=150, help="normal beats of a DS1 record")
+    out.add_argument("--cap", type=int, default=150, help="beats of a class and DS1 record")
     out.add_argument("--finetune-epochs", type=int, default=20)
     out.add_argument("--beats", type=int, default=60, help="beats of a class and DS2 record")
     out.add_argument("--splits", type=int, default=12, help="draws of labelled subjects")

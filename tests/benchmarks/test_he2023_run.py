@@ -2,6 +2,7 @@
 
 import json
 import os
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, recall_score
 
 import crtkit as ck
-from benchmarks import he2023, mitbih_pretraining
+from benchmarks import _mitbih, he2023, mitbih_pretraining
 from benchmarks.__main__ import main
 from crtkit.neural import read_card, save_weights
 
@@ -109,14 +110,42 @@ def test_scores_are_those_of_scikit_learn():
     assert perfect["j_kappa"] == pytest.approx(1.0)
 
 
-def test_every_rare_beat_is_kept_and_normal_ones_are_capped():
+def test_beats_are_capped_by_class_and_record_and_stand_for_the_rest():
     y = np.array(list("N" * 50 + "SSS" + "N" * 5))
     records = np.array(["a"] * 53 + ["b"] * 5)
-    rows = mitbih_pretraining.choose(y, records, np.arange(58), 10, np.random.default_rng(0))
+    candidates = np.arange(58)
+    rows = _mitbih.choose(y, records, candidates, 10, np.random.default_rng(0))
     assert (y[rows] == "S").sum() == 3
     assert ((y[rows] == "N") & (records[rows] == "a")).sum() == 10
     assert ((y[rows] == "N") & (records[rows] == "b")).sum() == 5
     assert len(np.unique(rows)) == len(rows)
+    weight = _mitbih.stand_for(y, records, candidates, rows)
+    assert weight.sum() == 58
+    assert set(weight[(y[rows] == "N") & (records[rows] == "a")]) == {5.0}
+    # Weights of classes follow the beats there are, not those that were chosen.
+    assert _mitbih.class_weights(y[rows], 0.7, weight) == _mitbih.class_weights(y, 0.7)
+
+
+def test_a_difference_picture_is_grey_where_a_beat_is_usual():
+    rng = np.random.default_rng(0)
+    beat = np.exp(-0.5 * ((np.arange(512) - 256) / 5) ** 2)
+    wide = np.exp(-0.5 * ((np.arange(512) - 256) / 20) ** 2)
+    gains = [1.0] * 20 + [0.2] * 20  # two subjects, one of low voltage
+    cells = [gain * (beat + rng.normal(0, 1e-4, 512))[None] for gain in gains]
+    cells[5], cells[25] = wide[None], 0.2 * wide[None]
+    records = ["100"] * 20 + ["101"] * 20
+    X = pd.DataFrame({"signal": pd.Series(cells, dtype=object), "record": records})
+    for name in ("rr_before_s", "rr_after_s", "rr_ratio"):
+        X[name] = 1.0
+    cohort = ck.Cohort(X, np.array(list("N" * 40)), records, {"sampling_rate": 360})
+    options = Namespace(window=96, size=24, seed=0)
+    pictures = _mitbih.Beats(cohort, options).differences(np.array([0, 5, 20, 25]))
+    middle = pictures[:, :, 9:15].astype(int) - 128
+    assert np.abs(middle[[0, 2]]).max() <= 3
+    assert np.abs(middle[[1, 3]]).max() > 40
+    # Gain has gone, but for what lies below the range: wide beats of both subjects look alike.
+    assert np.median(np.abs(middle[1] - middle[3])) <= 1
+    assert np.corrcoef(middle[1].ravel(), middle[3].ravel())[0, 1] > 0.9
 
 
 @pytest.mark.slow
