@@ -85,6 +85,15 @@ TRAINING_PARAMETERS = {
 }
 
 
+def _check_class_weight(class_weight, name):
+    values = class_weight.values() if isinstance(class_weight, dict) else ()
+    if not all(isinstance(value, Real) and 0 < value < np.inf for value in values):
+        raise ValueError(
+            f"{name} expects class_weight above 0 and finite, got {class_weight}. To leave a class "
+            "out, leave its records out."
+        )
+
+
 def draw_seed(rng):
     """A seed for torch from numpy's RandomState."""
     return int(rng.randint(np.iinfo(np.int32).max))
@@ -230,7 +239,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         Raises
         ------
         ValueError
-            One class only, wrong lengths, NaN, sparse, an absent device.
+            One class only, wrong lengths, NaN, sparse, class weights that are not positive, an
+            absent device.
         FloatingPointError
             The loss became infinite or NaN; the message says at which step.
         """
@@ -323,10 +333,11 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         target = np.zeros(len(y), dtype=np.int64)
         target[kept] = codes
         if self.class_weight is not None:
+            _check_class_weight(self.class_weight, name)
             weight = weight.copy()
             weight[kept] *= compute_sample_weight(self.class_weight, y[kept])
-            if not weight.any():
-                raise ValueError(f"{name}: class_weight={self.class_weight} leaves no record.")
+        # Only their ratios count, and float32 ends at 1e-38.
+        weight = weight / weight.max()
         if self.early_stopping and groups is None:
             warnings.warn(
                 f"{name} got early_stopping=True but no groups: records of one patient may stand "

@@ -51,10 +51,13 @@ def resolve_device(device):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-    except RuntimeError as error:
+        known = resolved.type in ("cpu", "cuda")
+    except RuntimeError:
+        known = False
+    if not known:
         raise ValueError(
             f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', got {device!r}."
-        ) from error
+        )
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "

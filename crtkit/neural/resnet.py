@@ -1,12 +1,13 @@
 """ResNets on images: from scratch, from published weights, or above a pretrained encoder."""
 
+import os
 import warnings
 from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -47,9 +48,9 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         An encoder to start from. It has ``fit(X, y=None)``, ``transform(X)`` and, once fitted,
         ``module_``: a torch module whose state dict has torchvision's ResNet names
         (``conv1.weight`` and so on; a head ``fc`` is ignored), of this depth and width, trained
-        on images scaled as above. `SimCLR` is one; so is a fitted `ResNetClassifier`.
-        Unfitted, a clone of it is fitted on the training records inside ``fit``, so in a
-        cross-validation once a fold. ``FrozenEstimator(fitted)`` is used as it is.
+        on images scaled as above. `SimCLR` is one: a clone of it is fitted on the training
+        records inside ``fit``, so in a cross-validation once a fold. ``FrozenEstimator(fitted)``
+        is used as it is; ``fitted`` may be a `ResNetClassifier` too.
     weights : {"imagenet"}, path-like or None, default=None
         ``"imagenet"`` is torchvision's IMAGENET1K_V1, read from torchvision's cache folder and
         never downloaded; a path is a file of weights with the names above (``torch.save`` of a
@@ -159,7 +160,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         # Narrower ones made torch's float32 convolutions write past their memory on a CPU.
         "width": [Interval(Integral, 8, None, closed="left")],
         "backbone": [HasMethods(["fit", "transform"]), None],
-        "weights": [StrOptions({"imagenet"}), str, Path, None],
+        "weights": [StrOptions({"imagenet"}), str, os.PathLike, None],
         "finetune": ["boolean", Interval(Integral, 0, N_STAGES, closed="both")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_shape": [tuple, list, None],
@@ -251,15 +252,11 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
                 "three times."
             )
         if len(shape) == 1 and self.input_shape is not None:
-            wanted = tuple(self.input_shape)
-            if len(wanted) not in (2, 3) or wanted[2:] not in ((), (3,)):
+            n_pixels = np.prod(self.input_shape)
+            if n_pixels != shape[0]:
                 raise ValueError(
-                    f"input_shape must be (height, width) or (height, width, 3), got {wanted}."
-                )
-            if np.prod(wanted) != shape[0]:
-                raise ValueError(
-                    f"input_shape={wanted} needs {np.prod(wanted)} pixels a record, X has "
-                    f"{shape[0]} features."
+                    f"input_shape={tuple(self.input_shape)} needs {n_pixels} pixels a record, X "
+                    f"has {shape[0]} features."
                 )
         return X
 
@@ -272,6 +269,19 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
             )
         if isinstance(self.backbone, FrozenEstimator):
             check_is_fitted(self.backbone.estimator)
+        elif self.backbone is not None and is_classifier(self.backbone):
+            raise ValueError(
+                f"A {type(self.backbone).__name__} cannot be pretrained as a backbone, without "
+                "labels. Fit it on data of its own and pass FrozenEstimator(fitted)."
+            )
+        if self.input_shape is not None:
+            sizes, colours = tuple(self.input_shape[:2]), tuple(self.input_shape[2:])
+            whole = all(isinstance(n, Integral) and n > 0 for n in sizes)
+            if len(sizes) != 2 or not whole or colours not in ((), (3,)):
+                raise ValueError(
+                    "input_shape must be (height, width) or (height, width, 3) in pixels, got "
+                    f"{self.input_shape}."
+                )
         if self.weights == "imagenet" and self.width != 64:
             raise ValueError(
                 f"weights='imagenet' are for width=64, got width={self.width}. Use width=64, or "
@@ -354,7 +364,14 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         if self.augment is None:
             return batch
         augment = ImageAugment() if isinstance(self.augment, str) else self.augment
-        return augment(batch)
+        out = augment(batch)
+        if not isinstance(out, torch.Tensor) or out.ndim != 4 or out.shape[:2] != batch.shape[:2]:
+            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+            raise ValueError(
+                f"augment must give a tensor (n_records, 3, height, width) as it got one, "
+                f"{tuple(batch.shape)}; it gave {got}."
+            )
+        return out
 
     def _train(self, module, train, valid):
         if self._n_trainable() > 0:

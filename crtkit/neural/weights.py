@@ -53,7 +53,10 @@ def read_weights(path):
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch's own words advise to load it without care.
+        reason = "it is damaged, or holds objects that could run code"
+        if not isinstance(error, pickle.UnpicklingError) and str(error):
+            reason = str(error).splitlines()[0].split(". ")[0]
         raise ValueError(
             f"{path.name} is not a plain file of weights and was not loaded ({reason}). Expected "
             "a dict of tensors written by torch.save(module.state_dict(), path), or safetensors."
@@ -61,7 +64,9 @@ def read_weights(path):
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
-    tensors = isinstance(state, dict) and all(isinstance(v, torch.Tensor) for v in state.values())
+    tensors = isinstance(state, dict) and all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    )
     if not tensors or not state:
         raise ValueError(
             f"{path.name} holds no dict of tensors but a {type(state).__name__}. Write it with "
@@ -196,7 +201,8 @@ def fit_weights(module, state, *, head, what):
     Raises
     ------
     ValueError
-        A tensor is missing or of another shape: the networks differ.
+        A tensor is missing, of another shape, or left over inside a part that the module has: the
+        networks differ. Or tensors that are no weights: whole numbers, sparse, NaN.
     """
     own = {k: v for k, v in module.state_dict().items() if not k.startswith(head)}
     prefix = max(PREFIXES, key=lambda p: sum(p + name in state for name in own))
@@ -208,15 +214,32 @@ def fit_weights(module, state, *, head, what):
         if value.shape != own[name].shape
     ]
     lacking = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if lacking or shapes:
+    unexpected = sorted(set(state) - {prefix + name for name in taken})
+    # The layers of a shallower network are all in a deeper one: left over, they give it away.
+    parts = tuple({f"{prefix}{name.partition('.')[0]}." for name in own})
+    surplus = [name for name in unexpected if name.startswith(parts)]
+    if lacking or shapes or surplus:
         raise ValueError(
             f"{what} does not fit this network: {len(lacking)} tensors are missing "
-            f"{lacking[:3]}, {len(shapes)} have another shape {shapes[:3]}; it holds "
-            f"{sorted(state)[:3]} and so on. Set depth and width to those it was trained with."
+            f"{lacking[:3]}, {len(shapes)} have another shape {shapes[:3]}, {len(surplus)} are of "
+            f"layers it does not have {surplus[:3]}; it holds {sorted(state)[:3]} and so on. Set "
+            "depth and width to those it was trained with."
+        )
+    odd = [name for name, value in taken.items() if not _is_weight(value, own[name])]
+    if odd:
+        raise ValueError(
+            f"{what} cannot be used: {len(odd)} tensors are not dense, floating and finite, such "
+            f"as {odd[0]} ({taken[odd[0]].dtype}). Write the weights of a network that trained "
+            "without NaN, before any quantization."
         )
     module.load_state_dict(taken, strict=False)
-    unexpected = sorted(set(state) - {prefix + name for name in taken})
     return {"n_loaded": len(taken), "missing": missing, "unexpected": unexpected}
+
+
+def _is_weight(value, own):
+    if value.layout != torch.strided or value.is_floating_point() != own.is_floating_point():
+        return False
+    return bool(torch.isfinite(value).all())
 
 
 def _safetensors():

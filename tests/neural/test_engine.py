@@ -216,8 +216,19 @@ def test_class_weight_is_a_sample_weight(blobs):
     one = FlatClassifier(class_weight=by_class, random_state=0).fit(X, y)
     other = FlatClassifier(random_state=0).fit(X, y, sample_weight=[by_class[c] for c in y])
     assert _bits(one) == _bits(other)
-    with pytest.raises(ValueError, match="leaves no record"):
-        FlatClassifier(class_weight={"a": 0, "b": 0, "c": 0}).fit(X, y)
+    for odd in (0, -1.0, np.nan, np.inf, "x", None):
+        with pytest.raises(ValueError, match="class_weight above 0 and finite"):
+            FlatClassifier(class_weight={"a": odd, "b": 1, "c": 1}).fit(X, y)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 7.0, 1e300])
+def test_only_the_ratios_of_weights_count(blobs, scale):
+    X, y = blobs
+    weight = np.random.default_rng(0).uniform(0.5, 1, len(y))
+    weight[0] = 1
+    one = FlatClassifier(random_state=0, precision="float32").fit(X, y, sample_weight=weight)
+    other = clone(one).fit(X, y, sample_weight=scale * weight)
+    np.testing.assert_allclose(other.predict_proba(X), one.predict_proba(X), rtol=1e-5)
 
 
 def test_an_estimator_without_classes():
@@ -496,6 +507,8 @@ def test_a_second_fit_starts_anew(blobs):
     [
         ({"device": "cuda:99"}, "torch sees .* CUDA"),
         ({"device": "toaster"}, "'cpu', 'cuda'"),
+        ({"device": "meta"}, "'cpu', 'cuda'"),
+        ({"device": "mps"}, "'cpu', 'cuda'"),
         ({"precision": "float16"}, "precision"),
         ({"batch_size": 1}, "batch_size"),
         ({"validation_fraction": 0.8}, "validation_fraction"),

@@ -165,6 +165,9 @@ def test_real_digits_are_learned():
         ((8, 16, 16), {}, r"2-D or 4-D array \(n_records, height, width, n_channels\)"),
         ((8, 30), {"input_shape": (4, 8)}, r"input_shape=\(4, 8\) needs 32 pixels .* 30 features"),
         ((8, 30), {"input_shape": (30,)}, "input_shape must be"),
+        ((8, 30), {"input_shape": (-5, -6)}, "input_shape must be"),
+        ((8, 30), {"input_shape": (5.0, 6)}, "input_shape must be"),
+        ((8, 16, 16, 3), {"input_shape": (16,)}, "input_shape must be"),
         ((8, 30), {"depth": 20}, "depth"),
         ((8, 30), {"finetune": 6}, "finetune"),
         ((8, 30), {"weights": "a.pth", "backbone": small()}, "not both"),
@@ -244,6 +247,13 @@ def test_finetune_false_computes_the_embeddings_once(pages, monkeypatch):
         model.fit(X, y, groups=groups)
         assert sum(seen) == len(X)
         assert len(model.history_) == 7
+
+
+@pytest.mark.parametrize("augment", [lambda x: x[:2], lambda x: x[:, :1], lambda x: None])
+def test_an_augmentation_keeps_the_batch(pages, augment):
+    X, y, _ = pages
+    with pytest.raises(ValueError, match=r"augment must give .* \(8, 3, 16, 20\); it gave"):
+        small(augment=augment).fit(X, y)
 
 
 def test_what_has_no_effect_is_said(pages):
@@ -338,6 +348,9 @@ def test_a_fitted_classifier_can_be_the_backbone_of_another(pages):
         ValueError, match="backbone FrozenEstimator does not fit .* depth and width"
     ):
         small(backbone=FrozenEstimator(first), width=16).fit(X, y)
+    for unfrozen in (first, small()):
+        with pytest.raises(ValueError, match=r"pretrained as a backbone.*FrozenEstimator"):
+            small(backbone=unfrozen).fit(X, y)
 
 
 # -- scikit-learn around it

@@ -52,6 +52,40 @@ def test_another_network_is_refused_with_shapes():
         fit_weights(deeper, _small().state_dict(), head="fc.", what="w.pth")
 
 
+@pytest.mark.parametrize(("depth", "deeper"), [(18, 34), (50, 101)])
+def test_half_of_a_deeper_network_is_not_loaded(tmp_path, depth, deeper):
+    """All tensors of ResNet-18 are in ResNet-34, of the same shapes."""
+    target = ResNet(depth, 8, 2)
+    before = state_hash(target.state_dict())
+    state = {f"module.{k}": v for k, v in ResNet(deeper, 8, 2).state_dict().items()}
+    with pytest.raises(ValueError, match=r"of layers it does not have \['module.layer"):
+        fit_weights(target, state, head="fc.", what="w.pth")
+    assert state_hash(target.state_dict()) == before
+    head = {"projection.0.weight": torch.zeros(2)}  # of a part that the network lacks
+    report = fit_weights(target, {**target.state_dict(), **head}, head="fc.", what="w.pth")
+    assert "projection.0.weight" in report["unexpected"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value.to(torch.int8),
+        lambda value: value.to(torch.complex64),
+        lambda value: value * torch.nan,
+        lambda value: value.to_sparse(),
+    ],
+)
+def test_what_is_no_weight_is_refused(change):
+    target = _small()
+    state = {**_small(1).state_dict()}
+    state["layer2.0.conv1.weight"] = change(state["layer2.0.conv1.weight"])
+    with pytest.raises(ValueError, match=r"1 tensors are not dense.*layer2.0.conv1.weight"):
+        fit_weights(target, state, head="fc.", what="w.pth")
+    assert state_hash(target.state_dict()) == state_hash(_small().state_dict())
+    half = {k: v.half() if v.is_floating_point() else v for k, v in _small(1).state_dict().items()}
+    assert fit_weights(target, half, head="fc.", what="w.pth")["missing"] == []
+
+
 class Trap:
     def __init__(self, path):
         self.path = path
@@ -70,9 +104,10 @@ def test_a_hostile_pickle_is_not_executed(tmp_path, writer):
     else:
         torch.save({"state_dict": {"conv1.weight": torch.zeros(1), "x": Trap(sprung)}}, path)
     X, y = np.zeros((4, 8, 8, 3), np.uint8), [0, 0, 1, 1]
-    with pytest.raises(ValueError, match="weights.pth is not a plain file of weights"):
+    with pytest.raises(ValueError, match="weights.pth is not a plain file of weights") as caught:
         ResNetClassifier(width=8, weights=path).fit(X, y)
     assert not sprung.exists()
+    assert "weights_only" not in str(caught.value)  # torch's advice: to load it without care
     # The trap is real: the same bytes, loaded without care, run.
     torch.load(path, weights_only=False) if writer != "pickle" else pickle.loads(path.read_bytes())
     assert sprung.exists()
@@ -94,7 +129,9 @@ def test_what_is_no_weights_file(tmp_path, name, content):
         read_weights(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [torch.zeros(3), [1, 2], {}, {"lr": 0.1}, 7])
+@pytest.mark.parametrize(
+    "content", [torch.zeros(3), [1, 2], {}, {"lr": 0.1}, {1: torch.zeros(2)}, 7]
+)
 def test_a_file_of_something_else(tmp_path, content):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ValueError, match="no dict of tensors but a"):
