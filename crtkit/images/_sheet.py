@@ -74,7 +74,7 @@ class PageTruth:
     text_boxes : tuple of (str, tuple of int)
         Lines of the header and of the footer, all outside the grid.
     calibration_boxes : tuple of tuple of int
-        Pulses of 1 mV and 0.2 s.
+        Pulses of 1 mV and 0.2 s, as far as they lie on the grid.
     """
 
     geometry: PageGeometry
@@ -263,7 +263,7 @@ class Sheet:
             y = baseline - page.gain * np.array([0, 0, 1, 1, 0, 0])
             x, y = self.pixels(x, y)
             ink.draw(x, y)
-            low = (x[0] - ink.pen / 2, y.min() - ink.pen / 2)
+            low = (x[0] - ink.pen / 2, max(y.min() - ink.pen / 2, self.grid_box[1]))
             high = (x[-1] + ink.pen / 2, y.max() + ink.pen / 2)
             self.calibration_boxes.append(_whole(low, high))
 

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._validation import as_leads, check_records, iter_blocks
@@ -16,8 +16,20 @@ from crtkit.images._sheet import LeadTrace, PageTruth, sheet_for
 __all__ = ["ECGRenderer", "LeadTrace", "PageTruth", "render_page"]
 
 _BLOCK = 16
+_PARAMETERS = {
+    "fs": [Interval(Real, 0, None, closed="neither")],
+    "layout": [str],
+    "px_per_mm": [Interval(Real, 1, 50, closed="both")],
+    "speed": [Interval(Real, 0, None, closed="neither")],
+    "gain": [Interval(Real, 0, None, closed="neither")],
+    "header": [str, None],
+    "grid": ["boolean"],
+    "calibration": ["boolean"],
+    "labels": ["boolean"],
+}
 
 
+@validate_params(_PARAMETERS, prefer_skip_nested_validation=True)
 def render_page(
     signal,
     fs=500,
@@ -43,7 +55,7 @@ def render_page(
     layout : str
         As in :func:`page_layout`.
     px_per_mm : float
-        Resolution, 1 or more: 5 is 127 dpi and gives 1485 x 1050 pixels, 7.874 is 200 dpi.
+        Resolution, from 1 to 50: 5 is 127 dpi and gives 1485 x 1050 pixels, 7.874 is 200 dpi.
     speed : float
         Paper speed in mm/s. A full row is 250 mm: ten seconds at 25 mm/s.
     gain : float
@@ -61,8 +73,8 @@ def render_page(
     Raises
     ------
     ValueError
-        Neither one lead nor twelve; a record that ends before the last column begins; an unknown
-        layout; a header that does not fit.
+        Wrong parameters; neither one lead nor twelve; a record that ends before the last column
+        begins; an unknown layout; a header that does not fit.
 
     Notes
     -----
@@ -81,11 +93,6 @@ def render_page(
     if signal.ndim not in (1, 2) or not signal.size:
         raise ValueError(
             f"render_page expects one record (n_leads, n_samples) in mV, got shape {signal.shape}."
-        )
-    if not fs > 0 or not px_per_mm >= 1 or not speed > 0 or not gain > 0:
-        raise ValueError(
-            "render_page expects fs, speed and gain above 0 and px_per_mm of at least 1, got "
-            f"fs={fs}, speed={speed}, gain={gain}, px_per_mm={px_per_mm}."
         )
     signal = np.atleast_2d(signal)
     style = (layout, float(px_per_mm), float(speed), float(gain), grid, calibration, labels)
@@ -106,7 +113,7 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     layout : str, default="3x4+II"
         As in :func:`page_layout`: also "3x4+V1", "6x2+II", "12x1", ...
     px_per_mm : float, default=5.0
-        Resolution; 5 gives 1485 x 1050 pixels.
+        Resolution, from 1 to 50; 5 gives 1485 x 1050 pixels.
     speed : float, default=25.0
         Paper speed in mm/s.
     gain : float, default=10.0
@@ -151,18 +158,7 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     (2, 224, 224, 3)
     """
 
-    _parameter_constraints = {
-        "fs": [Interval(Real, 0, None, closed="neither")],
-        "layout": [str],
-        "px_per_mm": [Interval(Real, 1, 50, closed="both")],
-        "speed": [Interval(Real, 0, None, closed="neither")],
-        "gain": [Interval(Real, 0, None, closed="neither")],
-        "header": [str, None],
-        "grid": ["boolean"],
-        "calibration": ["boolean"],
-        "labels": ["boolean"],
-        "size": ["array-like", None],
-    }
+    _parameter_constraints = {**_PARAMETERS, "size": ["array-like", None]}
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from crtkit import ECGRenderer
 from crtkit._rows import Rows
 from crtkit.images import page_layout, render_page
 from crtkit.images._raster import Ink
+from crtkit.testing import parametrize_with_nd_checks
 
 PLAIN = {"grid": False, "calibration": False, "labels": False}
 
@@ -80,6 +81,25 @@ def test_truth_gives_the_pixels_of_the_path():
         assert trace.y.max() < bottom
         assert trace.clipped == 0
         assert len(trace.x) == round((trace.stop - trace.start) * 500)
+
+
+@pytest.mark.parametrize("fs", [100, 257.5, 360, 1000])
+def test_columns_of_ink_give_the_millivolts_back(fs):
+    """What a digitizer would do: the centre of the ink in each column, at any sampling rate."""
+    n_samples = round(10 * fs)
+    signal = smooth(n_samples=n_samples, fs=fs, amplitude=1.2, top=3.0)
+    page, truth = render_page(signal, fs, **PLAIN)
+    ink = ink_of(page)
+    for trace, lead in zip(truth.traces, [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, 1]):
+        columns = np.arange(np.ceil(trace.x[0]) + 3, trace.x[-1] - 3).astype(int)
+        rows = np.arange(trace.box[1], trace.box[3])[:, None]
+        drawn = ink[trace.box[1] : trace.box[3], columns]
+        centre = (drawn * rows).sum(axis=0) / drawn.sum(axis=0)
+        first = np.ceil(trace.start * fs) / fs
+        seconds = first + (columns - trace.x[0]) / truth.px_per_second
+        expected = np.interp(seconds, np.arange(n_samples) / fs, signal[lead])
+        found = (trace.baseline - centre) / truth.px_per_mv
+        assert np.abs(found - expected).max() < 0.02  # one pixel
 
 
 def test_ink_lies_nowhere_else():
@@ -234,6 +254,14 @@ def test_any_signal_gives_a_page(seed, amplitude, px_per_mm, n_samples):
         (np.zeros((12, 5000)), {"header": "x\n" * 30 + "x"}, "at most 5 lines"),
         (np.zeros((12, 5000)), {"fs": 0}, "fs"),
         (np.zeros((12, 5000)), {"px_per_mm": 0.1}, "px_per_mm"),
+        (np.zeros((12, 5000)), {"px_per_mm": np.inf}, "px_per_mm"),
+        (np.zeros((12, 5000)), {"px_per_mm": 500}, "px_per_mm"),
+        (np.zeros((12, 5000)), {"fs": np.nan}, "fs"),
+        (np.zeros((12, 5000)), {"fs": "500"}, "fs"),
+        (np.zeros((12, 5000)), {"gain": np.inf}, "gain"),
+        (np.zeros((12, 5000)), {"speed": -1}, "speed"),
+        (np.zeros((12, 5000)), {"header": 17}, "header"),
+        (np.zeros((12, 5000)), {"grid": "no"}, "grid"),
         (np.zeros((2, 12, 5000)), {}, "one record"),
         (np.zeros((12, 0)), {}, "one record"),
     ],
@@ -291,9 +319,17 @@ def test_sklearn_checks(estimator, check):
     check(estimator)
 
 
+@parametrize_with_nd_checks(
+    [(ECGRenderer(px_per_mm=1, fs=50), "signals", {"shape": (12, 500), "free_axes": (2,)})]
+)
+def test_nd(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("gain", [10, 40])
 @pytest.mark.parametrize("layout", ["3x4+II", "6x2+II", "12x1", "12x1+II+V1"])
-def test_pulses_and_labels_stay_on_the_grid(layout):
-    _, truth = render_page(np.zeros((12, 5000)), 500, layout=layout)
+def test_pulses_and_labels_stay_on_the_grid(layout, gain):
+    _, truth = render_page(np.zeros((12, 5000)), 500, layout=layout, gain=gain)
     boxes = [*truth.calibration_boxes, *(box for _, box in truth.label_boxes)]
     assert min(box[1] for box in boxes) >= truth.grid_box[1]
     assert max(box[3] for box in boxes) <= truth.grid_box[3]
