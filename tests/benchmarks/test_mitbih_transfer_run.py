@@ -1,0 +1,110 @@
+"""Transfer within MIT-BIH: draws of labelled subjects, a small run, and the page's figures."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import mitbih_transfer as benchmark
+from crtkit.datasets.mitbih import DS1, DS2
+from crtkit.neural import read_card
+
+ROOT = Path(benchmark.__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "mitbih_transfer"
+PAGE = ROOT / "docs" / "studies" / "he2023.rst"
+
+
+def test_labelled_subjects_hold_both_classes_and_are_never_tested():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(list("abcdefgh"), 30)
+    share = dict(zip("abcdefgh", (0, 0, 0, 0.1, 0.5, 0.9, 1, 0)))
+    y = np.array([rng.random() < share[g] for g in groups])
+    draws = benchmark.few_labels(y, groups, 8, rng)
+    assert len({tuple(np.unique(groups[train])) for train, _ in draws}) == 8
+    for train, test in draws:
+        assert len(np.unique(groups[train])) == benchmark.N_LABELLED
+        assert not set(groups[train]) & set(groups[test])
+        assert len(train) + len(test) == len(y)
+        assert min(y[train].sum(), (~y[train]).sum()) >= benchmark.FEWEST
+        assert set(y[test]) == {True, False}
+
+
+def test_too_many_draws_are_refused():
+    groups = np.repeat(list("abc"), 20)
+    with pytest.raises(ValueError, match="lower --splits"):
+        benchmark.few_labels(groups == "a", groups, 5, np.random.default_rng(0))
+
+
+def test_a_verdict_needs_an_interval_on_one_side():
+    assert benchmark.verdict(0.01, 0.2) == "helps"
+    assert benchmark.verdict(-0.2, -0.01) == "harms"
+    assert benchmark.verdict(-0.1, 0.2) == "not shown"
+
+
+def test_weights_that_saw_the_tested_subjects_are_refused(tmp_path, capsys):
+    # The kept weights of the paper's set-up learned from records of DS2.
+    weights = ROOT / "benchmarks" / "results" / "mitbih_paper" / "resnet18.safetensors"
+    assert set(read_card(weights)["training_records"]) & set(DS2)
+    out = tmp_path / "out"
+    assert benchmark.main(["--weights", str(weights), "--out", str(out)]) == 2
+    assert "of DS2" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_small_run_is_resumed_to_the_same_figures(tmp_path):
+    if not os.environ.get("CRTKIT_DATA"):
+        pytest.skip("CRTKIT_DATA is not set: no MIT-BIH records")
+    small = ["--cap", "5", "--epochs", "1", "--finetune-epochs", "1", "--beats", "12"]
+    small += ["--splits", "2", "--size", "32", "--out", str(tmp_path)]
+    assert benchmark.main(small) == 0
+    first = json.loads((tmp_path / "results.json").read_text())
+    card = read_card(tmp_path / "resnet18.safetensors")
+    assert set(card["training_records"]) <= set(DS1)
+    assert benchmark.main([*small, "--resume"]) == 0
+    again = json.loads((tmp_path / "results.json").read_text())
+    assert again["transfer"] == first["transfer"]
+    assert again["scores"] == first["scores"]
+
+
+def test_committed_tables_agree_with_each_other():
+    results = json.loads((RESULTS / "results.json").read_text())
+    assert not results["environment"]["git_commit"].endswith("-dirty")
+    for question in benchmark.QUESTIONS:
+        table = pd.DataFrame(results["transfer"][question])
+        scores = pd.DataFrame(results["scores"][question]).set_index("model")
+        for row in table.itertuples():
+            assert row.difference == pytest.approx(row.pretrained - row.general)
+            assert row.pretrained == pytest.approx(
+                scores.loc[f"{row.model}, pretrained", row.metric]
+            )
+            assert row.transfer == benchmark.verdict(row.ci_low, row.ci_high)
+
+
+def test_the_page_says_what_the_results_say():
+    results = json.loads((RESULTS / "results.json").read_text())
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    for question, word in (("S", "supraventricular"), ("V", "ventricular")):
+        table = pd.DataFrame(results["transfer"][question]).set_index(["model", "metric"])
+        row = table.loc[("ResNet-18", "AUC")]
+        said = (
+            f"{word} beats: {row.general:.3f} from scratch, {row.pretrained:.3f} pretrained, "
+            f"{row.difference:+.3f} ({row.ci_low:.3f} to {row.ci_high:.3f})"
+        )
+        assert said in text, said
+        helped = (pd.DataFrame(results["transfer"][question])["transfer"] == "helps").sum()
+        assert f"{helped} of 12 comparisons on {word} beats" in text
+        assert "harms" not in set(table["transfer"])
+
+
+def test_the_page_gives_the_committed_scores_on_ds2():
+    results = json.loads((RESULTS.parent / "mitbih_aami" / "results.json").read_text())
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    scores = pd.DataFrame(results["scores"]).set_index("model")
+    judged = [name for name in scores.index if name.endswith("+ RR, between subjects")]
+    for name in ("accuracy", "macro sensitivity"):
+        value = scores.loc[judged[0], name]
+        assert re.search(rf"{name} {value:.3f}\b", text), (name, value)
