@@ -89,6 +89,21 @@ def test_every_model_answers_for_every_record(cohort, weights, leads):
         assert set(answers.tolist()) <= {0, 1}
 
 
+@pytest.mark.parametrize("depth", [50, 101])
+def test_deep_networks_run_from_scratch_and_pretrained(cohort, tmp_path, depth):
+    X = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
+    net = ck.ResNetClassifier(depth=depth, width=8, max_epochs=1, random_state=0)
+    path = save_weights(net.fit(X, list("NSVFNSVF")), tmp_path / f"resnet{depth}.safetensors")
+    small = {**SMALL, "depths": (depth,), "size": (8, 8)}
+    models = he2023.pipelines(weights={depth: path}, **small)
+    some = cohort.take(np.arange(6))
+    for name in (f"ResNet-{depth}", f"ResNet-{depth}, pretrained"):
+        fitted = clone(models[name]).fit(some.X, some.y)
+        assert fitted[-1].depth == depth
+        assert fitted.predict(some.X).shape == (6,)
+    assert fitted[-1].weights_loaded_["n_loaded"] > 5 * depth
+
+
 def test_guideline_is_the_rule_of_the_paper(cohort):
     rule = he2023.pipelines()["Guideline"].fit(cohort.X, cohort.y)
     X = cohort.X
