@@ -206,6 +206,11 @@ def check_images(paths, *, erase=None, max_pixels=MAX_PIXELS, n_jobs=None):
     dict
         Path -> reason, for every bad path once; empty where all is well.
 
+    Raises
+    ------
+    ValueError
+        Wrong parameters, or one path in place of a list.
+
     Examples
     --------
     >>> from crtkit.images import check_images

@@ -32,6 +32,8 @@ def read_weights(path):
     ------
     FileNotFoundError
         No such file.
+    ImportError
+        A ``.safetensors`` file, and safetensors is not installed.
     ValueError
         Not a file of weights. A pickle of anything but tensors is refused unread: loading it could
         run code.
@@ -42,8 +44,12 @@ def read_weights(path):
 
     Examples
     --------
+    >>> import os, tempfile, torch
     >>> from crtkit.neural import read_weights
-    >>> state = read_weights("resnet18.safetensors")                     # doctest: +SKIP
+    >>> path = os.path.join(tempfile.mkdtemp(), "linear.pth")
+    >>> torch.save(torch.nn.Linear(2, 1).state_dict(), path)
+    >>> {name: tuple(value.shape) for name, value in read_weights(path).items()}
+    {'weight': (1, 2), 'bias': (1,)}
     """
     path = Path(path)
     if not path.is_file():

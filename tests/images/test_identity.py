@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from crtkit import IdentityEraser, JPEGLoader
 from crtkit._rows import Rows
 from crtkit.images import erase_identity, find_grid, render_page
+from crtkit.testing import parametrize_with_nd_checks
 
 HEADER = "ID 0012345   Doe, Jane   born 1950-01-01   Female\n2019-02-01 10:33  Hospital\nDr A. B."
 STYLES = [
@@ -174,6 +175,13 @@ def test_what_is_not_a_page_is_refused():
         IdentityEraser().fit(np.zeros((1, 20, 20, 3)))
     with pytest.raises(ValueError, match="one page"):
         erase_identity(np.zeros((20, 20), np.uint8))
+
+
+@parametrize_with_nd_checks(
+    [(IdentityEraser(regions=[(0, 0, 1, 0.2)]), "images", {"free_axes": (1, 2)})]
+)
+def test_nd(estimator, check):
+    check(estimator)
 
 
 @parametrize_with_checks([IdentityEraser()])
