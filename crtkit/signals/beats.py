@@ -57,7 +57,7 @@ def detect_r_peaks(x, fs, method="shannon"):
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 1:
         raise ValueError(f"detect_r_peaks expects one lead (n_samples,), got shape {x.shape}.")
-    if fs < MIN_FS:
+    if not fs >= MIN_FS:  # nan too
         raise ValueError(f"detect_r_peaks needs fs >= {MIN_FS:g} Hz, got {fs:g}.")
     if len(x) < MIN_SECONDS * fs:
         raise ValueError(

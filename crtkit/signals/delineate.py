@@ -16,6 +16,7 @@ _GAP_S, _LEVEL_S, _LINE_S = 0.012, 0.02, 0.036
 _QUIET_S = 0.010
 # How far outside its coarse edge a complex may begin or end: a terminal R may come late.
 _REACH_S = 0.09
+_LIMB_S = 0.04
 _NOISE_FACTOR = 3.3
 # What rises again, in multiples of the limit, and is still not the complex: P waves are steeper
 # than the start of T waves.
@@ -270,10 +271,10 @@ def _noise(leads, residual, fs):
 def _edge(differences, noise, coarse, fs, threshold, little):
     """Last instant, walking right from a coarse edge, at which leads differ; global and by lead."""
     limit = np.maximum(threshold, _NOISE_FACTOR * noise)
-    ratio, limb = (difference / limit[:, None] for difference in differences)
+    ratio, slope = (difference / limit[:, None] for difference in differences)
     count = 2 if len(ratio) >= _AGREE else 1
     together, straight = (
-        np.partition(a, len(a) - count, axis=0)[len(a) - count] for a in (ratio, limb)
+        np.partition(a, len(a) - count, axis=0)[len(a) - count] for a in (ratio, slope)
     )
     quiet, reach = max(2, round(_QUIET_S * fs)), round(_REACH_S * fs)
     # The coarse edge may lie a little outside, behind the low between complex and P wave.
@@ -285,9 +286,11 @@ def _edge(differences, noise, coarse, fs, threshold, little):
         unrest = float(np.max(noise / limit))
         inside = coarse + _last_active(together[coarse : coarse + reach], quiet, unrest, little)
     # A straight limb carries the complex on where it stops bending, but starts none: a T wave may
-    # be as steep.
-    while inside + 1 < len(together) and straight[inside + 1] >= 1.0:
-        inside += 1
+    # be as steep. What stays straight for longer than a limb is the ST segment of a wide complex.
+    limb = inside
+    while limb + 1 < len(together) and straight[limb + 1] >= 1.0:
+        limb += 1
+    inside = limb if limb - inside <= _LIMB_S * fs else inside
     edge = float(inside)
     if inside + 1 < len(together) and together[inside + 1] < 1.0:
         lead = int(np.argsort(ratio[:, inside])[-count])

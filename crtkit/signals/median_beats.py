@@ -124,7 +124,8 @@ def median_beat(signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlati
     speed = _top_speed(clean, peaks, half // 2, fs)
     positions, correlation = _align(clean, missing, peaks, half, speed, fs)
     keep = _are_complexes(positions / fs, correlation, speed)
-    positions, correlation = positions[keep], correlation[keep]
+    keep &= ~_are_other_waves(clean, missing, positions, correlation, speed, fs)
+    positions, correlation, speed = positions[keep], correlation[keep], speed[keep]
     used = correlation >= min_correlation * _typical(correlation)
     reach = round(_COARSE_S * fs)
     template = _middle(_cut(clean, missing, positions[used], reach, reach))
@@ -174,6 +175,9 @@ def _align(clean, missing, peaks, half, speed, fs):
     # Of two kinds equally frequent (bigeminy), the one that comes late is the rhythm.
     interval = np.diff(peaks, prepend=2 * peaks[0] - peaks[min(1, len(peaks) - 1)])[few]
     score = np.round(likeness) + 0.9 * interval / max(interval.max(), 1)
+    # Of complexes and P or T waves, found as often, the complexes are faster.
+    fast = np.minimum(speed[few] / max(np.quantile(speed, 0.75), 1e-12), 1.0)
+    score += 0.5 * fast - 10.0 * (fast < 0.4)
     # Large T waves may be found as often as complexes, but they follow one and are slow.
     follows = np.diff(peaks, prepend=-np.inf) < 0.65 * fs
     score[(follows & (speed < 0.6 * np.roll(speed, 1)))[few]] = -1.0
@@ -204,6 +208,34 @@ def _are_complexes(times, correlation, speed):
     follows = (before >= 0) & (since < 0.65)
     slow = speed < 0.55 * np.median(speed[alike])
     return ~(follows & slow & (correlation <= 0.5))
+
+
+def _are_other_waves(clean, missing, positions, correlation, speed, fs):
+    """Whether each beat is too slow for a complex, or looks like what follows the other beats.
+
+    T waves of a paced rhythm may be as wide as its complexes, nearly as fast, and, shifted,
+    correlate with them.
+    """
+    alike = correlation >= 0.9 * _typical(correlation)
+    usual = np.median(speed[alike])
+    others = speed < 0.45 * usual
+    doubtful = np.flatnonzero(~others & (speed < 0.85 * usual) & (correlation <= 0.7))
+    if not len(doubtful) or alike.sum() < 3:
+        return others
+    first, last, half = round(0.15 * fs), round(0.65 * fs), round(0.1 * fs)
+    tail = np.nan_to_num(_middle(_cut(clean, missing, positions[alike], -first, last)))
+    windows = np.lib.stride_tricks.sliding_window_view(tail, 2 * half, axis=1)
+    windows = windows - windows.mean(axis=-1, keepdims=True)
+    energy = np.einsum("lwt,lwt->w", windows, windows)
+    for i in doubtful:
+        beat = np.nan_to_num(_cut(clean, missing, positions[[i]], half, half)[0])
+        beat = beat - beat.mean(axis=-1, keepdims=True)
+        own = np.sum(beat * beat)
+        product = np.einsum("lwt,lt->w", windows, beat)
+        likeness = product / np.sqrt(np.maximum(energy * own, 1e-300))
+        at = int(np.argmax(likeness))
+        others[i] = likeness[at] > 0.95 and 0.4 < own / max(energy[at], 1e-300) < 2.5
+    return others
 
 
 def _typical(values):
