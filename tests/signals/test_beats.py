@@ -121,6 +121,7 @@ def test_two_seconds_are_enough():
         (np.r_[np.ones(400), np.nan, np.zeros(400)], 500, "1 missing or infinite"),
         (np.arange(100.0), 500, "at least 0.5 s"),
         (np.arange(100.0), 40, "fs >= 50"),
+        (np.arange(1000.0), np.nan, "fs >= 50"),
     ],
 )
 def test_bad_input_is_named(x, fs, words):
