@@ -351,7 +351,7 @@ def _forward_backward(sos, start, leads, pad):
         )
     leads, _ = sosfilt(sos, leads, zi=start * leads[None, :, :1])
     # The way back ends where the record begins: what lies before would be cut off.
-    leads = leads[:, :pad - 1 if pad else None : -1]
+    leads = leads[:, : pad - 1 if pad else None : -1]
     leads, _ = sosfilt(sos, leads, zi=start * leads[None, :, :1])
     return leads[:, pad:][:, ::-1]
 

@@ -218,7 +218,7 @@ def _are_other_waves(clean, missing, positions, correlation, speed, fs):
     """
     alike = correlation >= 0.9 * _typical(correlation)
     usual = np.median(speed[alike])
-    others = speed < 0.45 * usual
+    others = speed < 0.4 * usual
     doubtful = np.flatnonzero(~others & (speed < 0.85 * usual) & (correlation <= 0.7))
     if not len(doubtful) or alike.sum() < 3:
         return others

@@ -220,3 +220,11 @@ def test_hum_is_subtracted_and_the_complex_is_not():
         hum = 0.1 * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6, (12, 1)))
         left = subtract_mains(heart + hum, 500, peaks) - heart
         assert np.abs(left).max() < 0.025
+
+
+def test_a_steep_st_segment_is_not_part_of_a_wide_complex():
+    # The limb rule used to follow it to the T wave: 60 ms too long.
+    signal, _ = simulate_ecg("paced", 212, heart_rate_bpm=88, random_state=72)
+    beat = median_beat(signal, 500)
+    bounds = qrs_bounds(beat.beat, 500, beat.fiducial, beat.residual)
+    assert (bounds.offset - bounds.onset) * 2 == pytest.approx(212, abs=15)

@@ -168,3 +168,13 @@ def test_one_beat():
 def test_bad_input(signal, fs, words):
     with pytest.raises(ValueError, match=words):
         median_beat(signal, fs)
+
+
+@pytest.mark.parametrize(("seed", "duration", "rate"), [(39, 213, 75), (83, 201, 67)])
+def test_t_waves_of_a_paced_rhythm_are_no_beats(seed, duration, rate):
+    # They were: wide and steep, and alike to the complexes when shifted.
+    signal, truth = simulate_ecg("paced", duration, heart_rate_bpm=rate, af=True, random_state=seed)
+    result = median_beat(signal, 500)
+    assert len(result.positions) == len(truth["r_peaks_s"])
+    apart = np.abs(result.positions[:, None] / 500 - truth["r_peaks_s"]).min(axis=1)
+    assert apart.max() < 0.15
