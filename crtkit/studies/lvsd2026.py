@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import RidgeClassifier
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -324,5 +324,5 @@ def _with_minirocket(asked):
 def _cheap_steps():
     # Folds by patient: the records of one patient are alike, and would choose too small a penalty.
     penalties = {"alpha": np.logspace(0, 6, 7)}
-    ridge = GridSearchCV(RidgeClassifier(), penalties, scoring="roc_auc", cv=GroupKFold(5))
+    ridge = GridSearchCV(RidgeClassifier(), penalties, scoring="roc_auc", cv=StratifiedGroupKFold(5))
     return [MiniRocketFeatures(), StandardScaler(with_mean=False), ridge]

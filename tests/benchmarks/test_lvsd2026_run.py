@@ -1,15 +1,19 @@
 """The study's command: every file it promises, the printed F, and sets kept apart."""
 
+import importlib.util
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.model_selection import StratifiedGroupKFold
 
 import crtkit as ck
-from benchmarks import lvsd2026
+from benchmarks import _lvsd2026_parts as parts, lvsd2026
 from benchmarks.__main__ import main
+from benchmarks._study import Output
+from crtkit.resampling import ResampledClassifier
 from crtkit.statistics import rm_anova
 from crtkit.studies import lvsd2026 as study
 
@@ -116,6 +120,74 @@ def test_a_cohort_without_sets_is_refused():
         lvsd2026.divide(cohort)
     with pytest.raises(ValueError, match="'tuning' or 'internal'"):
         lvsd2026.divide(ck.Cohort(pd.DataFrame({"set": ["train"] * 2}), [0, 1], [0, 1]))
+
+
+def test_the_cheap_row_is_there_where_numba_is(monkeypatch):
+    found = study.CHEAP in study.pipelines()
+    assert found == (importlib.util.find_spec("numba") is not None)
+    monkeypatch.setattr(study, "find_spec", lambda name: None)
+    assert study.CHEAP not in study.pipelines()
+    with pytest.raises(ImportError, match=r"pip install 'crtkit\[rocket\]'"):
+        study.pipelines(minirocket=True)
+    monkeypatch.setattr(study, "find_spec", lambda name: name)
+    names = list(study.pipelines())
+    assert names == [*study.BASELINES, study.CHEAP, "ECG-FM (scratch)"]
+    assert study.CHEAP not in study.pipelines(minirocket=False)
+
+
+def test_without_numba_its_row_names_the_command(tmp_path):
+    sets = ["internal", "external 1", "external 2", "average"]
+    index = pd.MultiIndex.from_product([["FCN"], sets], names=["model", "set"])
+    scores = pd.DataFrame(0.5, index, list(study.METRICS))
+    parts.table2(Output(tmp_path, "title", "stated"), scores)
+    table = pd.read_csv(tmp_path / "table2.csv").set_index("model")
+    assert table.loc[study.CHEAP, "AUROC"] == "needs numba: pip install 'crtkit[rocket]'"
+
+
+def test_the_penalty_of_the_cheap_row_is_chosen_by_patient():
+    pytest.importorskip("numba", reason="pip install 'crtkit[rocket]'")
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=40, random_state=0)
+    inside, (train, test), _ = lvsd2026.divide(cohort)
+    model = study.pipelines(minirocket=True)[study.CHEAP]
+    result = ck.evaluate(
+        {study.CHEAP: model}, inside, seeds=1, cv=[(train, test)], by="record", reference_rows=False
+    )
+    assert np.isfinite(result.summary().loc[study.CHEAP, ("roc_auc", "mean")])
+    part = inside.take(train)
+    fitted = model.fit(part.X, part.y, groups=part.groups)
+    assert isinstance(fitted.estimator_[-1].cv, StratifiedGroupKFold)
+    with pytest.raises(ValueError, match="groups"):  # by record it is never chosen
+        model.fit(part.X, part.y)
+
+
+def test_ablations_change_one_thing_each():
+    plain = study.pipelines(minirocket=False)
+    drawn = study.pipelines(minirocket=False, oversample=True)
+    changed = study.pipelines(augment="light")
+    assert list(drawn) == [f"{name} + oversampling" for name in plain]
+    assert list(changed) == [f"{name} + augmentation" for name in plain]
+    for name, model in plain.items():
+        inner = drawn[f"{name} + oversampling"].estimator
+        assert isinstance(inner, ResampledClassifier)
+        network, other = model.estimator[-1], changed[f"{name} + augmentation"].estimator[-1]
+        assert str(inner.estimator[-1].get_params()) == str(network.get_params())
+        differing = {k for k, v in network.get_params().items() if v != other.get_params()[k]}
+        assert differing == {"augment"}
+
+
+def test_oversampled_training_rows_keep_their_patients_inside_a_model():
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=60, random_state=0)
+    inside, (train, _), _ = lvsd2026.divide(cohort)
+    part = inside.take(train)
+    name = "FCN + oversampling"
+    model = study.pipelines(oversample=True, minirocket=False, baseline={"max_epochs": 1})[name]
+    rows = model.fit(part.X, part.y, groups=part.groups).estimator_.sample_indices_
+    fitted_on = np.flatnonzero((part.X["set"] == "train").to_numpy())
+    tuning = set(part.groups[(part.X["set"] == "tuning").to_numpy()])
+    drawn = part.y[fitted_on][rows]
+    assert np.ptp(np.bincount(drawn)) == 0
+    assert len(drawn) > len(fitted_on)
+    assert not set(part.groups[fitted_on][rows]) & tuning
 
 
 def test_fourteen_ways_to_fine_tune(tmp_path):
