@@ -323,6 +323,6 @@ def _with_minirocket(asked):
 
 def _cheap_steps():
     # Folds by patient: the records of one patient are alike, and would choose too small a penalty.
-    penalties = {"alpha": np.logspace(0, 6, 7)}
-    ridge = GridSearchCV(RidgeClassifier(), penalties, scoring="roc_auc", cv=StratifiedGroupKFold(5))
+    cv, penalties = StratifiedGroupKFold(5), {"alpha": np.logspace(0, 6, 7)}
+    ridge = GridSearchCV(RidgeClassifier(), penalties, scoring="roc_auc", cv=cv)
     return [MiniRocketFeatures(), StandardScaler(with_mean=False), ridge]
