@@ -1,10 +1,18 @@
 """Augmentation of training batches of images, on the device they are on."""
 
 import math
+from numbers import Integral, Real
 
 import torch
 from sklearn.base import BaseEstimator
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
+
+# Beyond these a page would be mirrored, turned over or torn: perspective of a half meets infinity.
+_IMAGE_RANGES = {"shift": 1, "zoom": 0.9, "brightness": math.inf, "contrast": 1}
+_PAGE_RANGES = {
+    **{"rotation": 180, "shear": 60, "perspective": 0.45, "brightness": math.inf, "contrast": 1},
+    **{"grid_colour": 1, "hue": 180, "blur": 1, "noise": math.inf, "cutout": 1, "mirror": 1},
+}
 
 
 class ImageAugment(BaseEstimator):
@@ -43,6 +51,7 @@ class ImageAugment(BaseEstimator):
 
     def __call__(self, batch):
         """Augment a floating batch of shape (n_records, 3, height, width)."""
+        _check_ranges(self, _IMAGE_RANGES)
         n = len(batch)
         theta = torch.zeros(n, 2, 3, dtype=batch.dtype, device=batch.device)
         scale = 1 + self.zoom * _uniform(batch, (n,))
@@ -162,11 +171,16 @@ class PageAugment(BaseEstimator):
             return batch * self._uncovered(batch) if self.cutout else batch
 
     def _check(self):
-        low, high = self.crop
-        if not 0 < low <= high <= 1:
-            raise ValueError(f"PageAugment expects 0 < low <= high <= 1 in crop, got {self.crop}.")
-        if self.blur_window < 1 or self.blur_window % 2 == 0:
-            raise ValueError(f"blur_window must be odd and positive, got {self.blur_window}.")
+        crop = self.crop
+        pair = isinstance(crop, (tuple, list)) and len(crop) == 2
+        if not (pair and all(isinstance(c, Real) for c in crop) and 0 < crop[0] <= crop[1] <= 1):
+            raise ValueError(
+                f"PageAugment expects crop=(low, high) with 0 < low <= high <= 1, got {crop}."
+            )
+        window = self.blur_window
+        if not isinstance(window, Integral) or window < 1 or window % 2 == 0:
+            raise ValueError(f"PageAugment expects blur_window odd and positive, got {window}.")
+        _check_ranges(self, _PAGE_RANGES)
 
     def _grid(self, batch):
         """Where each pixel of the views comes from: one projective map an image."""
@@ -221,6 +235,28 @@ class PageAugment(BaseEstimator):
             sides.append(((place - centre).abs() < half).to(batch.dtype))
         rows, columns = sides
         return 1 - rows[:, None, :, None] * columns[:, None, None, :]
+
+
+def two_views(augment, batch):
+    """Two augmented views of every image of a batch, one after the other."""
+    views = [augment(batch), augment(batch)]
+    for view in views:
+        if getattr(view, "shape", None) != batch.shape:
+            raise ValueError(
+                f"An augmentation returns one view of every image, {tuple(batch.shape)}, but "
+                f"{augment!r} gave {tuple(getattr(view, 'shape', ()))}."
+            )
+    return torch.cat(views)
+
+
+def _check_ranges(augment, ranges):
+    """Refuse parameters that are no number from 0 to their largest sensible value."""
+    for name, largest in ranges.items():
+        value = getattr(augment, name)
+        if not isinstance(value, Real) or not 0 <= value <= largest:
+            raise ValueError(
+                f"{type(augment).__name__} expects {name} from 0 to {largest}, got {value!r}."
+            )
 
 
 def _hue_rotation(angle):

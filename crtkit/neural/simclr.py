@@ -1,6 +1,7 @@
 """SimCLR: an encoder of pages that is trained without labels."""
 
 import os
+import pickle
 import warnings
 from numbers import Integral, Real
 from pathlib import Path
@@ -19,7 +20,7 @@ from crtkit.neural._engine import DTYPES, TrainingOptions
 from crtkit.neural._ntxent import NTXent, nt_xent_loss
 from crtkit.neural._pool import PagePaths, as_paths, fingerprints
 from crtkit.neural._pretrain import pretrain
-from crtkit.neural.augment import PageAugment
+from crtkit.neural.augment import PageAugment, two_views
 from crtkit.neural.weights import file_hash, fit_weights, imagenet_file, read_weights
 
 __all__ = ["ProjectionHead", "SimCLR", "nt_xent_loss"]
@@ -105,7 +106,8 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
     memory : str, joblib.Memory or None, default=None
         Cache of finished pretrainings, under the same condition: folds and candidates of a search
         that pretrain identically do so once. Needs a ``random_state``, which a classifier above
-        hands down.
+        hands down. An ``augment`` of your own is known by its name and parameters: clear the cache
+        when you change its code.
     device : str, default="cpu"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``.
     precision : {"float32", "bf16", "float64"}, default="float32"
@@ -270,8 +272,9 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
                 f"others; got {len(X)} sample (n_samples=1)."
             )
         seed = draw_seed(check_random_state(self.random_state))
-        key = self._key(seed)
-        if self.memory is not None and self.random_state is not None:
+        kept = self.random_state is not None and (self.memory or self.checkpoint_dir)
+        key = self._key(seed) if kept else ""
+        if kept and self.memory is not None:
             train = check_memory(self.memory).cache(_pretrained, ignore=["estimator", "X", "seed"])
             self.net_, self.weights_loaded_ = train(key, self, X, seed)
         else:
@@ -337,7 +340,14 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         exact = self.pool_hashes_.exact.tolist()
         where = (torch.device(self.device_).type, torch.get_num_threads(), torch.__version__)
         file = None if start is None else file_hash(start)
-        return joblib.hash((sorted(params.items()), file, exact, seed, where))
+        try:
+            return joblib.hash((sorted(params.items()), file, exact, seed, where))
+        except pickle.PicklingError as error:
+            raise ValueError(
+                "SimCLR with memory or checkpoint_dir recognises a pretraining by its parameters, "
+                f"and augment={self.augment!r} cannot be pickled. Define it at the top level of a "
+                "module."
+            ) from error
 
     def _weights_file(self):
         if self.weights is None:
@@ -375,8 +385,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         return images_to_input(batch, DTYPES[self.precision], self.input_shape)
 
     def _train_batch_augment(self, batch):
-        augment = PageAugment() if self.augment is None else self.augment
-        return torch.cat([augment(batch), augment(batch)])
+        return two_views(PageAugment() if self.augment is None else self.augment, batch)
 
     def _train(self, module, train, valid):
         return pretrain(

@@ -122,8 +122,24 @@ def test_one_row_of_pixels_and_float64_are_images_too():
 
 @pytest.mark.parametrize(
     ("params", "message"),
-    [({"crop": (0.0, 1.0)}, "crop"), ({"crop": (0.9, 0.5)}, "crop"), ({"blur_window": 4}, "odd")],
+    [
+        ({"crop": (0.0, 1.0)}, "crop"),
+        ({"crop": (0.9, 0.5)}, "crop"),
+        ({"crop": 0.5}, "crop"),
+        ({"blur_window": 4}, "odd"),
+        ({"blur_window": 2.5}, "odd"),
+        ({"perspective": 0.5}, "perspective from 0 to 0.45"),
+        ({"cutout": 3.0}, "cutout from 0 to 1"),
+        ({"noise": -0.1}, "noise"),
+        ({"rotation": "much"}, "rotation .*'much'"),
+        ({"hue": float("nan")}, "hue"),
+    ],
 )
 def test_bad_parameters(params, message, batch):
     with pytest.raises(ValueError, match=message):
         PageAugment(**params)(batch)
+
+
+def test_bad_parameters_of_the_light_augmentation(batch):
+    with pytest.raises(ValueError, match=r"ImageAugment expects zoom from 0 to 0\.9, got 1\.5"):
+        ImageAugment(zoom=1.5)(batch)

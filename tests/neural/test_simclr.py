@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from crtkit.evaluation import PoolLeakError, check_pool
 from crtkit.neural import ResNetClassifier, SimCLR, nt_xent_loss
 from crtkit.neural._pretrain import Checkpoint
 from crtkit.testing import parametrize_with_nd_checks
@@ -270,6 +271,34 @@ class Broken(BaseEstimator):
 def test_a_loss_that_is_not_finite_stops_with_step_and_learning_rate(pool):
     with pytest.raises(FloatingPointError, match=r"SimCLR .*nan.* step 1 of 3.* rate 0\.02"):
         small(augment=Broken(), lr=0.02, schedule=None).fit(pool)
+
+
+class OneView(BaseEstimator):
+    def __call__(self, batch):
+        return batch[:1]
+
+
+def test_an_augmentation_that_loses_images_is_named(pool):
+    with pytest.raises(
+        ValueError, match=r"\(8, 3, 24, 32\), but OneView\(\) gave \(1, 3, 24, 32\)"
+    ):
+        small(augment=OneView()).fit(pool)
+
+
+def test_a_local_augmentation_runs_but_cannot_be_recognised(pool, tmp_path):
+    model = small(augment=lambda batch: batch, max_epochs=1)
+    assert np.isfinite(model.fit(pool).loss_curve_).all()
+    for place in ({"memory": str(tmp_path)}, {"checkpoint_dir": tmp_path}):
+        with pytest.raises(ValueError, match="top level of a module"):
+            clone(model).set_params(**place).fit(pool)
+
+
+def test_a_cached_encoder_is_as_one_that_was_just_fitted(pool, tmp_path):
+    first, cached = (small(memory=str(tmp_path), max_epochs=1).fit(pool) for _ in range(2))
+    assert vars(first).keys() == vars(cached).keys()
+    np.testing.assert_array_equal(first.transform(pool), cached.transform(pool))
+    with pytest.raises(PoolLeakError):
+        check_pool(cached, pool[:2])
 
 
 def test_a_last_batch_of_one_joins_the_one_before(pool):
