@@ -11,12 +11,15 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
 
 import crtkit as ck
 from benchmarks._results import environment, write_json
 from benchmarks._study import Output, journal_path, stated
+from benchmarks.mori2025 import asks_response
 from crtkit.spect import PhaseStatistics
 from crtkit.statistics import (
+    UnivariateScreen,
     baseline_table,
     incremental_value,
     multivariable_logistic,
@@ -26,7 +29,7 @@ from crtkit.statistics import (
 from crtkit.statistics._pvalues import format_p
 from crtkit.studies import he2021 as study
 
-SEEDS = 3
+SEEDS = 10
 FOLDS = 5
 QUICK = {"max_iter": 100}
 MISSING = "–"
@@ -47,17 +50,18 @@ def run(options):
     """
     start = time.perf_counter()
     cohort = with_figures(load(options))
+    published = asks_response(cohort, options)
     seeds = options.seeds if options.seeds is not None else (1 if options.quick else SEEDS)
     changes = QUICK if options.quick else {}
     options.out.mkdir(parents=True, exist_ok=True)
     output = Output(options.out, "he2021", stated(cohort))
-    table1(output, cohort)
+    table1(output, cohort, published)
     codes, fit = in_sample_codes(cohort, changes, options.random_state)
     best, pair, hits = significant(codes, cohort.y)
     X = pd.concat([cohort.X[clinical(cohort)], codes], axis=1)
-    aucs = table2(output, X, cohort.y, best, pair, hits)
+    table2(output, X, cohort.y, best, pair, hits, published)
     figure2(output, X, best, pair)
-    figure3(output, X, cohort.y, best, pair)
+    figure3(output, X, cohort.y, best, pair, published)
     result = ck.evaluate(
         study.pipelines(autoencoder=changes),
         cohort,
@@ -67,7 +71,7 @@ def run(options):
         journal=journal_path(options),
         random_state=options.random_state,
     )
-    text = table3(output, result, aucs, seeds)
+    text = table3(output, result, in_sample_areas(X, cohort.y, best), seeds, published)
     output.text("The autoencoder", fit["lines"])
     output.text("What to know about the printed figures", study.REMARKS)
     output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
@@ -132,7 +136,7 @@ def clinical(cohort):
     return found
 
 
-def table1(output, cohort):
+def table1(output, cohort, published):
     """Table 1: mean ± SD with Student's t, n (%) with Yates' chi-square, as the paper tests."""
     names = {column: name for name, column in study.VARIABLES.items()}
     table = cohort.X[clinical(cohort)].rename(columns=names).reset_index(drop=True)
@@ -151,10 +155,26 @@ def table1(output, cohort):
         labels=titles,
         numbers=False,
     )
-    published = [study.PUBLISHED_P.get(str(name)) for name in ours.index]
-    ours["p published"] = [MISSING if p is None else f"{p:.3f}" for p in published]
     note = "Mean ± SD (Student's t) or n (%) (chi-square with Yates' correction)."
+    if published:
+        printed = printed_table1()
+        for column, title in (("responder", "Response"), ("nonresponder", "Non-response")):
+            ours[f"{title}, published"] = printed[column].reindex(ours.index).fillna(MISSING)
+        ours["p published"] = printed["p"].reindex(ours.index).fillna(MISSING)
+        note += " Published: 45 responders, 57 non-responders."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
+
+
+def printed_table1():
+    """The paper's Table 1 with the levels of a variable in one cell, as ours has them."""
+    printed = study.PUBLISHED_TABLE1.fillna("")
+    levels = printed.index.str.contains(": ")
+    for name, level in (row.split(": ") for row in printed.index[levels]):
+        for group in ("responder", "nonresponder"):
+            cell = printed.loc[name, group]
+            text = f"{level} {printed.loc[f'{name}: {level}', group]}"
+            printed.loc[name, group] = f"{cell}, {text}" if cell else text
+    return printed[~levels]
 
 
 def in_sample_codes(cohort, changes, random_state):
@@ -196,7 +216,7 @@ def significant(codes, y):
     return p.index[0], list(p.index[1:3]), list(p.index[p < 0.05])
 
 
-def table2(output, X, y, best, pair, hits):
+def table2(output, X, y, best, pair, hits, published):
     """Table 2: univariate, the paper's two multivariable models, and each with QRS duration."""
     names = {column: name for name, column in study.VARIABLES.items()}
     base = list(study.CLINICAL)
@@ -205,23 +225,13 @@ def table2(output, X, y, best, pair, hits):
     analyses = {"Univariate": univariate_logistic(X[rows], y)}
     stand_ins = {best: "AE #30", pair[0]: "AE #28", pair[1]: "AE #35"}
     models = {"one feature": [best], "two features": pair}
-    aucs = {}
     for title, features in models.items():
         for columns, suffix in ((base, ""), (with_qrs, " + QRS")):
             if columns is None:
                 continue
-            fit = quietly(multivariable_logistic, X[[*features, *columns]], y)
-            analyses[f"Multivariable, {title}{suffix}"] = fit
-            if title == "one feature":
-                aucs[f"AE + LVEF + gender{' + QRS duration' if suffix else ''}"] = fit.attrs["auc"]
-    for name, columns in {
-        "PSD + LVEF + gender": ["psd_deg", *base],
-        "PBW + LVEF + gender": ["pbw_deg", *base],
-        "LVEF + gender + QRS duration": with_qrs,
-    }.items():
-        if columns is not None:
-            aucs[name] = quietly(multivariable_logistic, X[columns], y).attrs["auc"]
-    published = {
+            model = X[[*features, *columns]]
+            analyses[f"Multivariable, {title}{suffix}"] = quietly(multivariable_logistic, model, y)
+    printed = {
         "Univariate": "univariate",
         "Multivariable, one feature": "AE #30",
         "Multivariable, two features": "AE #28 and #35",
@@ -230,9 +240,9 @@ def table2(output, X, y, best, pair, hits):
     for title, fit in analyses.items():
         cells = [_cell(fit, r) for r in rows]
         table[title] = cells
-        if title in published:
+        if published and title in printed:
             table[f"{title}, published"] = [
-                _printed(published[title], stand_ins.get(r, names.get(r))) for r in rows
+                _printed(printed[title], stand_ins.get(r, names.get(r))) for r in rows
             ]
     n_features = sum(c.startswith("AE") for c in X)
     rarer = int(np.unique(y, return_counts=True)[1].min())
@@ -241,11 +251,10 @@ def table2(output, X, y, best, pair, hits):
         f"patient and {len(hits)} of {n_features} features have p < 0.05 (about "
         f"{0.05 * n_features:.1f} are expected by chance). {best} (smallest p) stands where AE #30 "
         f"stood, {pair[0]} and {pair[1]} (the next two) where #28 and #35. {rarer} patients of the "
-        "rarer class are few for three to five variables. The published multivariable columns fit "
-        "a linear-probability model."
+        "rarer class are few for three to five variables."
     )
+    note += " The published multivariable columns fit a linear-probability model." * published
     output.table("table2", "Table 2. Logistic regression", table, note)
-    return aucs
 
 
 def quietly(function, *arguments):
@@ -299,7 +308,7 @@ def figure2(output, X, best, pair):
     output.table("figure2", "Behind Figure 2. Pearson correlation", shown)
 
 
-def figure3(output, X, y, best, pair):
+def figure3(output, X, y, best, pair, published):
     """Figure 3: chi-square of sequential models, without and with QRS duration."""
     import matplotlib.pyplot as plt
 
@@ -338,15 +347,37 @@ def figure3(output, X, y, best, pair):
         f"{row['added_p']:.3f})"
         for (over, added), row in study.PUBLISHED_INCREMENTAL.iterrows()
     )
-    note = f"In-sample. Published likelihood ratios: {printed}."
+    note = "In-sample." + f" Published likelihood ratios: {printed}." * published
     output.table("figure3", "Behind Figure 3. Sequential models", table, note)
 
 
-def table3(output, result, aucs, seeds):
+def in_sample_areas(X, y, best):
+    """Area of each pipeline's model on the very patients it was chosen and fitted on."""
+    base = list(study.CLINICAL)
+    with_qrs = [*base, "qrs_duration_ms"]
+    codes = [c for c in X if c.startswith("AE")]
+    screened = list(UnivariateScreen(alpha=0.1).fit(X[codes], y).get_feature_names_out())
+    models = {
+        "one AE feature + LVEF + gender": [best, *base],
+        "AE + LVEF + gender": [*screened, *base],
+        "PSD + LVEF + gender": ["psd_deg", *base],
+        "PBW + LVEF + gender": ["pbw_deg", *base],
+        "AE + LVEF + gender + QRS duration": [*screened, *with_qrs],
+        "LVEF + gender + QRS duration": with_qrs,
+    }
+    last = study.pipelines()["PSD + LVEF + gender"][1:]
+    return {
+        name: roc_auc_score(y, last.fit(X[columns], y).decision_function(X[columns]))
+        for name, columns in models.items()
+        if set(columns) <= set(X)
+    }
+
+
+def table3(output, result, aucs, seeds, published):
     """Areas: in-sample as published beside out of fold."""
     summary = result.summary()["roc_auc"]
-    published = {
-        "AE + LVEF + gender": "0.72",
+    printed = {
+        "one AE feature + LVEF + gender": "0.72",
         "PSD + LVEF + gender": "0.63",
         "PBW + LVEF + gender": "0.64",
     }
@@ -361,7 +392,7 @@ def table3(output, result, aucs, seeds):
             interval = f"{low:.3f} to {high:.3f}"
         here = aucs.get(model)
         rows[model] = {
-            "AUC published (in-sample)": published.get(model, MISSING),
+            **({"AUC published (in-sample)": printed.get(model, MISSING)} if published else {}),
             "AUC in-sample": MISSING if here is None else f"{here:.3f}",
             "AUC out of fold": f"{mine.mean():.3f}{sd}" if len(mine) else MISSING,
             "95 % interval": interval,
@@ -371,8 +402,10 @@ def table3(output, result, aucs, seeds):
     note = " ".join(
         [
             f"Out of fold: {FOLDS} folds by patient, {seeds} seed(s), mean ± SD over seeds; "
-            "autoencoder, screen (p < 0.1) and logistic model are fitted inside each training "
-            "fold. In-sample, one feature was chosen by its p-value on the same patients.",
+            "autoencoder, choice of features and logistic model are fitted inside each training "
+            "fold. In-sample: all three on the patients they are judged on. One AE feature is the "
+            "most significant one, AE all with p < 0.1. The area of a rule with one threshold is "
+            "that of its quantity.",
             *left,
         ]
     )
