@@ -129,31 +129,44 @@ class Beats:
         out[:, at] = np.log(net.predict_proba(pictures) + SMALLEST)
         return out
 
-    def stacked(self, net, train, pictures, weight, test, test_pictures):
-        """Answers of a logistic regression on what the network says, and on the rhythm.
+    def halves(self, train, pictures):
+        """Two halves of the training subjects, and what the network of each says of the other.
 
-        The regression learns from networks that have not seen the subject: halves of the training
-        subjects answer for each other.
+        Returns
+        -------
+        folds : list of (seen, left)
+            Positions in ``train``.
+        said : ndarray of shape (n_train, n_classes)
+            Log probabilities, classes sorted, by networks that have not seen the subject.
         """
         classes = np.unique(self.y[train])
+        splitter = StratifiedGroupKFold(2, shuffle=True, random_state=self.options.seed)
+        folds = list(splitter.split(train, self.y[train], self.groups[train]))
         said = np.empty((len(train), len(classes)))
-        folds = StratifiedGroupKFold(2, shuffle=True, random_state=self.options.seed)
-        for seen, left in folds.split(train, self.y[train], self.groups[train]):
-            half = self.network(train[seen], pictures[seen])
-            said[left] = self.likelihoods(half, pictures[left], classes)
-        head = make_pipeline(
+        for seen, left in folds:
+            net = self.network(train[seen], pictures[seen])
+            said[left] = self.likelihoods(net, pictures[left], classes)
+        return folds, said
+
+    def head(self, rows, said, weight):
+        """A logistic regression on what a network says of some beats, and on their rhythm."""
+        model = make_pipeline(
             StandardScaler(),
             LogisticRegression(
-                C=0.01, class_weight=class_weights(self.y[train], 0.7, weight), max_iter=500
+                C=0.01, class_weight=class_weights(self.y[rows], 0.7, weight), max_iter=500
             ),
         )
-        head.fit(
-            np.hstack([said, self.rhythm[train]]),
-            self.y[train],
-            logisticregression__sample_weight=weight,
-        )
-        told = self.likelihoods(net, test_pictures, classes)
-        return head.predict(np.hstack([told, self.rhythm[test]]))
+        inputs = np.hstack([said, self.rhythm[rows]])
+        return model.fit(inputs, self.y[rows], logisticregression__sample_weight=weight)
+
+    def exchanged(self, train, folds, said, weight):
+        """Answers for the training subjects: each half's from the other half alone."""
+        answers = np.empty(len(train), dtype=self.y.dtype)
+        inputs = np.hstack([said, self.rhythm[train]])
+        for seen, left in folds:
+            # The network of one half spoke for the other: there its head is fitted.
+            answers[seen] = self.head(train[left], said[left], weight[left]).predict(inputs[seen])
+        return answers
 
 
 def save(net, path, *, options, beats, train, test, what, figures):
