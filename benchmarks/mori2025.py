@@ -23,7 +23,7 @@ from benchmarks._mori2025_parameters import (
     table_s3,
 )
 from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import Output, journal_path, load_cohort, stated
+from benchmarks._study import Output, journal_path, load_cohort, measured_rows, stated
 from crtkit.explain.gradcam import STAGES
 from crtkit.signals import quality_counts, signal_quality, usable_records
 from crtkit.statistics import baseline_table
@@ -181,6 +181,7 @@ def leave_out_unusable(cohort):
         Steps of Figure 1; negative counts are exclusions.
     """
     flow = list((cohort.info.get("flow") or {"records": len(cohort)}).items())
+    flow = [(step, n) for step, n in flow if "ID" not in step]  # counts of patients are no step
     # The last count comes again below, once unusable signals are left out.
     flow = flow[:-1] if len(flow) > 1 and flow[-1][1] == len(cohort) else flow
     if "signal" not in cohort.X:  # pages: their quality is not judged
@@ -224,7 +225,8 @@ def table1(output, cohort, published):
         return
     y = cohort.y[first]
     name = cohort.info.get("label", "the positive class")
-    titles = {c: {0: f"not {name}", 1: name}.get(c, str(c)) for c in np.unique(y).tolist()}
+    other = name.removeprefix("not ") if name.startswith("not ") else f"not {name}"
+    titles = {c: {0: other, 1: name}.get(c, str(c)) for c in np.unique(y).tolist()}
     classes = {label: f"{title} (n = {(y == label).sum()})" for label, title in titles.items()}
     kinds = {"nyha": "categorical"} if "nyha" in table else None
     ours = baseline_table(
@@ -274,6 +276,7 @@ def table2(output, result, not_run, published):
         *([] if published else ["The paper's figures answer another question and are left out."]),
         *(f"Not run, {name}: {reason}." for name, reason in not_run.items()),
         *(f"Left out, {name}: {reason}." for name, reason in left_out.items()),
+        *measured_rows(result),
         "Intervals are Nadeau and Bengio's, which allow for training sets that overlap.",
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")

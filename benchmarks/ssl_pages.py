@@ -204,13 +204,12 @@ def fit_all(grid, data, splits, settings, options, journal, n_threads):
         queues += [[*pretraining, *scratch], above]
     folder = str(options.out / "encoders")
     progress = Progress([cell for queue in queues for cell in queue], splits, settings)
-    parallel = Parallel(options.n_jobs, return_as="generator_unordered")
     for queue in queues:
         calls = (
             delayed(fit_cell)(cell, *data, *splits[cell.split], settings, folder, n_threads)
             for cell in queue
         )
-        for cell, row in parallel(calls):
+        for cell, row in Parallel(options.n_jobs, return_as="generator_unordered")(calls):
             if row is not None:
                 journal.append(row)
             progress.done(cell, row)

@@ -63,7 +63,7 @@ def run(quick=False):
         ``goals``; ``cpu`` and ``gpu``: seconds of an epoch, images a second, ratios. ``gpu`` is
         null without one.
     """
-    size, n, batch, repeats = (64, 32, 16, 2) if quick else (224, 32, 16, 3)
+    size, n, batch, repeats = (64, 32, 16, 2) if quick else (224, 48, 16, 2)
     cpu = _measure("cpu", size, n, batch, repeats, cpu_has_bf16())
     seconds, best = cpu["seconds"], cpu["precision"]
     goals = {

@@ -10,8 +10,12 @@ from PIL import Image
 import crtkit as ck
 from benchmarks import mori2025
 from benchmarks.__main__ import main
+from benchmarks._mori2025_maps import refit
+from crtkit.images import ECGRenderer
+from crtkit.studies import mori2025 as study
 
-TABLES = ("table1", "table2", "against_rules", "tableS2", "tableS3", "tableS4")
+TABLES = ("table1", "table2", "against_rules", "tableS3", "tableS4")
+OF_PAGES = ("gradcam", "gradcam_leads", "tableS1", "tableS2")
 FILES = {
     *(f"{name}.md" for name in (*TABLES, "report")),
     *(f"{name}.csv" for name in TABLES),
@@ -162,3 +166,94 @@ def test_the_output_folder_is_checked_before_anything_is_fitted(tmp_path, capsys
     (tmp_path / "file").write_text("")
     assert main(["mori2025", "--quick", "--out", str(tmp_path / "file" / "x")]) == 2
     assert "error:" in capsys.readouterr().err
+
+
+# -- pages
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """A manifest of 24 small pages; those of responders have inverted beats in V1 to V6."""
+    folder = tmp_path_factory.mktemp("pages")
+    rng = np.random.default_rng(0)
+    responder = np.arange(24) % 2
+    time = np.arange(1000) / 100
+    signals = np.exp(-0.5 * ((time % 0.8 - 0.4) / 0.03) ** 2) * rng.uniform(0.3, 1, (24, 12, 1))
+    signals[responder == 1, 6:] *= -1
+    for i, page in enumerate(ECGRenderer(fs=100, size=(120, 160)).fit_transform(signals)):
+        Image.fromarray(page).save(folder / f"{i}.png")
+    table = pd.DataFrame({"image": [f"{i}.png" for i in range(24)], "patient": range(24)})
+    table.assign(responder=responder, normal=responder).to_csv(folder / "c.csv", index=False)
+    return folder / "c.csv"
+
+
+def on_pages(manifest, out, *more):
+    small = {"size": 32, "width": 8, "epochs": 2, "pretrain-epochs": 1, "seeds": 1}
+    small = [text for name, value in small.items() for text in (f"--{name}", str(value))]
+    return main(
+        ["mori2025", "--data", str(manifest), "--image", "image", "--out", str(out), *small, *more]
+    )
+
+
+@pytest.fixture(scope="module")
+def pages_run(pages, tmp_path_factory):
+    out = tmp_path_factory.mktemp("pages_run") / "out"
+    assert on_pages(pages, out) == 0
+    return out
+
+
+def test_pages_give_the_image_models_and_where_they_look(pages_run):
+    tables = {*TABLES, *OF_PAGES} - {"tableS3", "table1"}
+    expected = {f"{name}.{kind}" for name in tables for kind in ("md", "csv")} | {"figure3.png"}
+    assert expected <= {path.name for path in pages_run.iterdir()}
+    assert not (pages_run / "tableS3.md").exists()  # LightGBM had no signal
+    table = pd.read_csv(pages_run / "table2.csv", index_col="model")
+    assert "±" in table.loc["SSL + ResNet-18", "AUC"]
+    assert table.loc["SSL + ResNet-18", "AUC published"] == "0.669 ± 0.048"
+    assert table.loc["ResNet-18", "AUC"] == "not run"
+    regions = pd.read_csv(pages_run / "gradcam.csv", index_col="region")
+    assert regions["published"].str[:8].tolist() == ["13 of 36", "16 of 36", "7 of 36 "]
+    kept = json.loads((pages_run / "results.json").read_text())["grad_cam"]
+    assert kept["model"] == "SSL + ResNet-18"
+    assert sum(row["count"] for row in kept["regions"]) <= kept["n_records"] == 2
+    assert "at least 0.667" in (pages_run / "gradcam.md").read_text()
+    assert len(pd.read_csv(pages_run / "gradcam_leads.csv")) == 12
+    with Image.open(pages_run / "figure3.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_table_s1_has_the_parameters_that_were_used(pages_run):
+    table = pd.read_csv(pages_run / "tableS1.csv", index_col="parameter", dtype=str)["ours"]
+    assert table["max_epochs"] == "1"
+    assert table["width"] == "8"
+    assert table["temperature"] == "0.1"
+    assert table["augment: mirror"] == "0.0"
+    assert "928 files, 491" in (pages_run / "tableS1.md").read_text()
+
+
+def test_another_label_leaves_the_papers_figures_out(pages, tmp_path):
+    out = tmp_path / "out"
+    assert on_pages(pages, out, "--label", "normal") == 0
+    report = (out / "report.md").read_text()
+    for figure in ("0.669", "78.5", "13 of 36", "346", "Printed"):
+        assert figure not in report
+    assert "answer another question" in report
+    table = pd.read_csv(out / "table2.csv", index_col="model")
+    assert not [name for name in table.columns if "published" in name]
+    assert {"ResNet-18", "LightGBM"}.isdisjoint(table.index)
+    results = json.loads((out / "results.json").read_text())
+    assert not results["published"]
+    assert "published_count" not in results["grad_cam"]["regions"][0]
+
+
+def test_grad_cam_is_of_the_network_that_was_evaluated(pages, tmp_path):
+    """Fitted again under another seed it would be another network, and is refused."""
+    cohort = ck.read_manifest(pages, image="image", label="responder", group="patient")
+    network = {"width": 8, "max_epochs": 2}
+    models = study.pipelines(size=(32, 32), resnet=network, simclr={"max_epochs": 1})
+    models = {"SSL + ResNet-18": models["SSL + ResNet-18"]}
+    result = ck.evaluate(models, cohort, seeds=1, reference_rows=False, random_state=3)
+    fitted, test = refit("SSL + ResNet-18", *models.values(), cohort, result, 3)
+    assert test.tolist() == result.predictions["row"].tolist()
+    with pytest.raises(RuntimeError, match="another network"):
+        refit("SSL + ResNet-18", *models.values(), cohort, result, 4)
