@@ -133,3 +133,10 @@ def stated(cohort):
         for modality, value in cohort.info["best_auc"].items()
     )
     return f"SIMULATED patients, {name}: {counts}; best reachable AUC ({best})."
+
+
+def measured_rows(result):
+    """Sentence on the reference rows that read the ECG, for want of a column in the table."""
+    rows = result.info.get("measured") or {}
+    parts = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in rows.items())
+    return [f"Measured from the ECG: {parts}."] if parts else []

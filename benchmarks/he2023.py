@@ -13,8 +13,9 @@ import pandas as pd
 
 import crtkit as ck
 from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import Output, journal_path, load_cohort, stated
+from benchmarks._study import Output, journal_path, load_cohort, measured_rows, stated
 from benchmarks.mori2025 import leave_out_unusable
+from crtkit.guidelines.reference import measure_missing
 from crtkit.neural import read_card
 from crtkit.signals import LEADS_12, Resampler, segment_beats
 from crtkit.signals.stft import spectrogram
@@ -61,6 +62,7 @@ def run(options):
     """
     start = time.perf_counter()
     cohort, flow = leave_out_unusable(load_cohort(options, "he2023"))
+    cohort, _ = measure_missing(cohort)  # on whole records: of a beat no median is left
     weights, settings = pretrained(options)
     if options.epochs or options.quick:
         settings["network"] = {"max_epochs": options.epochs or 1}
@@ -233,6 +235,7 @@ def table2(output, result, seeds, missing, label):
         *([f"Published: response to CRT; ours: {label}."] if label != "responder" else []),
         *([f"Guideline left out: the cohort has no {', '.join(missing)}."] if missing else []),
         *(f"Left out, {k}: {v}." for k, v in result.info.get("left_out", {}).items()),
+        *measured_rows(result),
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     output.table("table2", "Table 2. Performance", table, " ".join(notes))

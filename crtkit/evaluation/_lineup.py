@@ -32,7 +32,7 @@ def all_models(
     """Models and reference rows, why some are left out, and the tables that reference rows read.
 
     What a row reads and the cohort's table lacks is measured on its signals, once, in every cohort
-    alike; ``measured`` has these columns by row.
+    alike; ``measured`` has by row the columns that were, here or by ``measure_cohort`` before.
     """
     if not isinstance(with_references, (bool, dict)):
         raise TypeError(
@@ -60,7 +60,8 @@ def all_models(
                 if problem:
                     del rows[name]
                     left_out[name] = f"external cohort {on!r}: {problem}{why}"
-        used = {name: [c for c in reads(row) if c in added] for name, row in rows.items()}
+        known = home.info.get("measured", {})
+        used = {name: [c for c in reads(row) if c in known] for name, row in rows.items()}
         measured = {name: columns for name, columns in used.items() if columns}
     _refuse_taken(named, rows)
     named = {**named, **rows}
@@ -68,7 +69,8 @@ def all_models(
         check_sampling_rate(name, model, cohort.info.get("sampling_rate"))
     # The rows read numbers only: without the signals a table is small enough for any worker.
     tables = {
-        on: part.X.drop(columns="signal") if measured else part.X for on, part in cohorts.items()
+        on: part.X.drop(columns="signal", errors="ignore") if measured else part.X
+        for on, part in cohorts.items()
     }
     return Lineup(named, list(rows), left_out, tables, measured)
 

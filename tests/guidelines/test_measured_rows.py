@@ -266,3 +266,13 @@ def test_measured_columns_survive_a_real_cohort(data_dir):
     assert tuple(cohort.info["lead_names"]) == LEADS_12
     fitted = rows["QRS >= 150 ms"].fit(full.X, full.y)
     assert roc_auc_score(full.y, fitted.decision_function(full.X)) > 0.65
+
+
+def test_what_was_measured_before_is_stated_too(alone, measured):
+    # A study may cut its records to beats, of which no median beat is left, and measures before.
+    beats = measured.X.assign(signal=[cell[:, :500] for cell in measured.X["signal"]])
+    cohort = Cohort(beats, measured.y, measured.groups, measured.info)
+    coin = DummyClassifier(strategy="stratified", random_state=0)
+    result = evaluate({"coin": coin}, cohort, seeds=1, threads_per_fit=1, progress=False)
+    assert result.info["reference_rows"] == ECG_ROWS
+    assert result.info["measured"]["LBBB"] == ["lbbb"]
