@@ -157,6 +157,12 @@ class ECGFM(nn.Module):
         nn.init.xavier_uniform_(self.proj.weight)
         nn.init.zeros_(self.proj.bias)
 
+    def drop_pretraining(self) -> None:
+        """Remove what only pretraining uses: mask embedding, quantizer and its projections."""
+        if self.config.quantizer is not None:
+            self.config = replace(self.config, quantizer=None)
+            del self.mask_emb, self.quantizer, self.project_q, self.final_proj
+
     def forward(
         self, x: Tensor, padding_mask: Tensor | None = None, stages: bool = False
     ) -> dict[str, Tensor]:

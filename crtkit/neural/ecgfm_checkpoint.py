@@ -23,6 +23,8 @@ _OLD_WEIGHT_NORM = {
     "weight_g": "parametrizations.weight.original0",
     "weight_v": "parametrizations.weight.original1",
 }
+# Parts that a pretraining file may hold and that this network, which does not pretrain, never has.
+_DROPPED = ("target_glu.", "input_quantizer.", "project_inp.")
 _MAX_CONVOLUTIONS = 64
 
 
@@ -139,14 +141,19 @@ def load_safetensors(path: str | os.PathLike[str]):
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
     if metadata.get("crtkit") != "ecgfm":
         raise ValueError(f"{path} does not say that it holds an ECG-FM network of crtkit.")
-    sizes = json.loads(metadata["sizes"])
-    sizes["conv_layers"] = tuple(tuple(layer) for layer in sizes["conv_layers"])
-    sizes["quantizer"] = tuple(sizes["quantizer"]) if sizes["quantizer"] else None
-    module = ECGFM(ECGFMConfig(**sizes))
+    try:
+        sizes, card = json.loads(metadata["sizes"]), json.loads(metadata["card"])
+        sizes["conv_layers"] = tuple(tuple(layer) for layer in sizes["conv_layers"])
+        sizes["quantizer"] = tuple(sizes["quantizer"]) if sizes["quantizer"] else None
+        module = ECGFM(ECGFMConfig(**sizes))
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} does not give the sizes and card of a network: {error}"
+        ) from error
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     _compare(path, wanted, {key: tuple(value.shape) for key, value in state.items()})
     module.load_state_dict(state, strict=True)
-    return module.eval(), json.loads(metadata["card"])
+    return module.eval(), card
 
 
 def _safetensors(name):
@@ -183,14 +190,20 @@ def _read(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} is no ECG-FM checkpoint: 'model' and 'cfg' expected, got {found}."
         )
-    if not all(isinstance(value, Tensor) for value in model.values()):
-        raise ValueError(f"{path}: 'model' holds values that are no tensors.")
+    if not isinstance(cfg["model"], dict):
+        raise ValueError(f"{path}: the configuration of the model is {type(cfg['model'])}.")
+    for key, value in model.items():
+        dense = isinstance(value, Tensor) and value.layout == torch.strided
+        if not isinstance(key, str) or not dense or not value.is_floating_point():
+            raise ValueError(f"{path}: 'model' holds {key!r}, no dense tensor of real numbers.")
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{path}: {key!r} holds NaN or infinity; the file is damaged.")
     return content
 
 
 def _plain_keys(path: Path, model: dict[str, Tensor], config) -> tuple[dict[str, Tensor], str]:
     """State dict in the pretraining layout without what only pretraining uses, and its kind."""
-    named = _KINDS.get(config.get("_name", ""))
+    named = _KINDS.get(str(config.get("_name")))
     found = "finetuned" if "proj.weight" in model else "pretrained"
     if named is None:
         raise ValueError(
@@ -206,6 +219,8 @@ def _plain_keys(path: Path, model: dict[str, Tensor], config) -> tuple[dict[str,
         plain = key.removeprefix("encoder.") if found == "finetuned" else key
         head, _, tail = plain.rpartition(".")
         plain = f"{head}.{_OLD_WEIGHT_NORM[tail]}" if tail in _OLD_WEIGHT_NORM else plain
+        if plain.startswith(_DROPPED):
+            continue
         if plain in state:
             raise ValueError(f"{path} holds {plain!r} twice, under two names.")
         state[plain] = value
@@ -220,9 +235,11 @@ def _sizes(path: Path, state: dict[str, Tensor], config):
         ffn_dim = state["encoder.layers.0.fc1.weight"].shape[0]
         position = state["conv_pos.pos_conv.0.parametrizations.weight.original1"].shape
         convs = [tuple(state[key].shape) for key in _conv_keys(state)]
+        if len(position) != 3 or 0 in position or any(len(shape) != 3 for shape in convs):
+            raise ValueError("a convolution does not have three axes")
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} lacks the tensors of an ECG-FM network: {error}.") from error
-    layers = {int(key.split(".")[2]) for key in state if key.startswith("encoder.layers.")}
+    layers = {key.split(".")[2] for key in state if key.startswith("encoder.layers.")}
     if config.get("layer_norm_first") or config.get("extractor_mode", "default") != "default":
         raise ValueError(
             f"{path} is configured as pre-norm or with another feature extractor "
@@ -241,25 +258,43 @@ def _sizes(path: Path, state: dict[str, Tensor], config):
         n_leads=convs[0][1],
         dim=dim,
         ffn_dim=ffn_dim,
-        n_heads=int(config.get("encoder_attention_heads", 12)),
+        n_heads=_count(path, config, "encoder_attention_heads", 12, of=dim),
         n_layers=len(layers),
         pos_kernel=position[2],
         pos_groups=dim // position[1],
-        dropout=float(config.get("dropout", 0.0)),
-        attention_dropout=float(config.get("attention_dropout", 0.0)),
-        activation_dropout=float(config.get("activation_dropout", 0.0)),
-        input_dropout=float(config.get("dropout_input", 0.0)),
-        head_dropout=float(config.get("final_dropout", 0.0)),
+        dropout=_rate(path, config, "dropout"),
+        attention_dropout=_rate(path, config, "attention_dropout"),
+        activation_dropout=_rate(path, config, "activation_dropout"),
+        input_dropout=_rate(path, config, "dropout_input"),
+        head_dropout=_rate(path, config, "final_dropout"),
         n_labels=state["proj.weight"].shape[0] if "proj.weight" in state else 0,
     )
     if "quantizer.vars" in state:
-        n_groups = int(config.get("latent_groups", 2))
-        _, n_codes, entry_dim = state["quantizer.vars"].shape
+        codes = state["quantizer.vars"].shape
+        if len(codes) != 3:
+            raise ValueError(f"{path}: 'quantizer.vars' has shape {tuple(codes)}, not three axes.")
+        _, n_codes, entry_dim = codes
+        n_groups = _count(path, config, "latent_groups", 2, of=n_codes)
         final_dim = state["final_proj.weight"].shape[0] if "final_proj.weight" in state else 256
         sizes = replace(
             sizes, quantizer=(n_groups, n_codes // n_groups, entry_dim), final_dim=final_dim
         )
     return sizes
+
+
+def _count(path: Path, config, name: str, default: int, of: int) -> int:
+    """Read a whole number of the configuration that divides a size of the network."""
+    value = config.get(name, default)
+    if type(value) is not int or value < 1 or of % value:
+        raise ValueError(f"{path}: {name} is {value!r}, no whole number that divides {of}.")
+    return value
+
+
+def _rate(path: Path, config, name: str) -> float:
+    value = config.get(name, 0.0)
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise ValueError(f"{path}: {name} is {value!r}, no number from 0 to 1.")
+    return float(value)
 
 
 def _conv_keys(state: dict[str, Tensor]) -> list[str]:

@@ -1,5 +1,6 @@
 """ECG-FM as a classifier: a projection in front, a head behind, and fourteen ways to train it."""
 
+import warnings
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -125,7 +126,8 @@ class ECGFMClassifier(
         How the windows' logits become one answer.
     fs : float, default=500
         Sampling rate of the records in Hz. The public weights expect 500: put a
-        :class:`crtkit.Resampler` in front of records of another rate.
+        :class:`crtkit.Resampler` in front of records of another rate. With them, another ``fs``, or
+        records too short for their five seconds (100 Hz given as 500), is warned of.
     lr : float, default=1e-4
         Learning rate of Adam for the transformer. lvsd2026 names 1e-3 to 5e-7, and 5e-7 for
         full fine-tuning of the base size.
@@ -316,6 +318,8 @@ class ECGFMClassifier(
                 f"got {n_samples} (records of {shape_in[-1]} samples, window={self.window} s at "
                 f"{self.fs} Hz)."
             )
+        if self.checkpoint is not None and self.weights_loaded_["kind"] != "safetensors":
+            self._warn_of_rate(shape_in[-1])
         backbone.replace_head(n_outputs)
         network = ECGFMNetwork(
             backbone,
@@ -333,6 +337,21 @@ class ECGFMClassifier(
         self.n_trainable_ = sum(p.numel() for p in network.parameters() if p.requires_grad)
         return network
 
+    def _warn_of_rate(self, n_samples):
+        """Say where records cannot be what the public weights were trained on."""
+        if self.fs != 500:
+            found = f"fs={self.fs:g}. Put crtkit.Resampler(fs_in={self.fs:g}, fs_out=500) in front."
+        elif n_samples < 5 * self.fs:
+            found = f"records of {n_samples / self.fs:g} s. Is fs=500 their sampling rate?"
+        else:
+            return
+        warnings.warn(
+            "The public ECG-FM weights were trained on 5 s at 500 Hz, but ECGFMClassifier got "
+            f"{found}",
+            UserWarning,
+            stacklevel=6,
+        )
+
     def _load_backbone(self):
         self.weights_loaded_ = None
         if self.checkpoint is None:
@@ -343,6 +362,7 @@ class ECGFMClassifier(
             kind = "safetensors"
         else:
             module, _, kind = load_checkpoint(path)
+        module.drop_pretraining()  # nothing here would train it
         self.weights_loaded_ = {"kind": kind, "file": path.name, "sha256": file_hash(path)}
         return module
 

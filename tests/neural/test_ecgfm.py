@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from safetensors.torch import save_file
 
 from crtkit.neural.ecgfm import (
     ECGFM,
@@ -240,6 +241,10 @@ def _configure(**values):
     return lambda content: content["cfg"]["model"].update(values)
 
 
+def _put(key, value):
+    return lambda content: content["model"].update({key: value})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -251,11 +256,41 @@ def _configure(**values):
         (_configure(conv_feature_layers="[(32, 2, 2)] * 3"), "the tensors"),
         (lambda c: c.pop("cfg"), "no ECG-FM checkpoint"),
         (lambda c: c["model"].clear(), "lacks the tensors|its keys are pretrained"),
+        (lambda c: c["cfg"].update(model=None), "configuration of the model"),
+        (_configure(_name=["a"]), "is of the model"),
+        (_configure(encoder_attention_heads=0), "encoder_attention_heads is 0"),
+        (_configure(encoder_attention_heads=-4), "encoder_attention_heads is -4"),
+        (_configure(encoder_attention_heads=None), "encoder_attention_heads is None"),
+        (_configure(encoder_attention_heads=7), "7, no whole number that divides 48"),
+        (_configure(dropout=None), "dropout is None"),
+        (_configure(dropout_input=float("nan")), "dropout_input is nan"),
+        (_put(3, torch.zeros(1)), "'model' holds 3"),
+        (_put("encoder.layer_norm.bias", torch.zeros(32, dtype=torch.complex64)), "real numbers"),
+        (_put("encoder.layer_norm.bias", torch.zeros(32).to_sparse()), "dense"),
+        (_put("encoder.layer_norm.bias", torch.full((32,), float("nan"))), "NaN or infinity"),
+        (
+            _put(
+                "encoder.conv_pos.pos_conv.0.parametrizations.weight.original1",
+                torch.zeros(48, 0, 8),
+            ),
+            "three axes",
+        ),
+        (_put("encoder.feature_extractor.conv_layers.0.0.weight", torch.zeros(32)), "three axes"),
+        (_put("encoder.encoder.layers.x.fc1.weight", torch.zeros(48)), "layers.x.fc1"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         load_checkpoint(_changed(tmp_path, change))
+
+
+def test_parts_that_other_pretraining_adds_are_dropped(tmp_path):
+    content = torch.load(DATA / "pretrained.pt", weights_only=True)
+    content["model"]["target_glu.0.weight"] = torch.zeros(3, 3)
+    torch.save(content, tmp_path / "more.pt")
+    module, _, _ = load_checkpoint(tmp_path / "more.pt")
+    want = load_checkpoint(DATA / "pretrained.pt")[0].state_dict()
+    assert all(torch.equal(value, want[key]) for key, value in module.state_dict().items())
 
 
 def test_pickled_code_does_not_run(tmp_path):
@@ -293,6 +328,26 @@ def test_safetensors_round_trip(tmp_path, finetuned, inputs):
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:500])
     with pytest.raises(ValueError, match="cut.safetensors"):
         load_safetensors(tmp_path / "cut.safetensors")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {"crtkit": "ecgfm"},
+        {"crtkit": "ecgfm", "sizes": "{}", "card": "{}"},
+        {"crtkit": "ecgfm", "sizes": "{", "card": "{}"},
+        {
+            "crtkit": "ecgfm",
+            "sizes": '{"conv_layers": [], "quantizer": null, "a": 1}',
+            "card": "{}",
+        },
+    ],
+)
+def test_other_safetensors_files_are_refused(tmp_path, metadata):
+    save_file({"a": torch.zeros(2)}, str(tmp_path / "other.safetensors"), metadata=metadata)
+    with pytest.raises(ValueError, match="other.safetensors"):
+        load_safetensors(tmp_path / "other.safetensors")
 
 
 def test_a_new_head_keeps_the_backbone(inputs):

@@ -1,6 +1,7 @@
 """ECGFMClassifier: the checks, what is frozen and what is trained, windows, checkpoints."""
 
 import pickle
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,9 +136,40 @@ def test_fine_tunes_a_public_file(name, make_signals):
     assert model.module_.backbone.config.n_labels == 2
     published = load_checkpoint(path)[0].state_dict()
     trained = model.module_.backbone.state_dict()
+    only_pretraining = ("mask_emb", "quantizer.", "project_q.", "final_proj.")
     for key, value in published.items():
-        if not key.startswith("proj."):
+        if key.startswith(only_pretraining):
+            assert key not in trained
+        elif not key.startswith("proj."):
             assert torch.equal(trained[key], value), key
+
+
+@pytest.mark.parametrize("name", ["pretrained", "finetuned"])
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+def test_the_count_of_trained_parameters_is_what_the_optimiser_gets(name, n_layers, make_signals):
+    X, y = make_signals(8, 4, 320), np.tile([0, 1], 4)
+    model = ECGFMClassifier(
+        checkpoint=DATA / f"{name}.pt", trainable_layers=n_layers, max_epochs=1, random_state=0
+    ).fit(X, y)
+    groups = model._param_groups(model.module_)
+    assert model.n_trainable_ == sum(p.numel() for group in groups for p in group["params"])
+    if n_layers == 0:  # a projection from 4 leads to 12, and a head of 48 to 2, with biases
+        assert model.n_trainable_ == 4 * 12 + 12 + 48 * 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("fs", "n_samples", "message"),
+    [(100, 1000, r"Resampler\(fs_in=100, fs_out=500\)"), (500, 1000, "records of 2 s.*fs=500 the")],
+)
+def test_a_wrong_rate_is_warned_of_with_public_weights(fs, n_samples, message, make_signals):
+    X, y = make_signals(4, 12, n_samples), [0, 1, 0, 1]
+    model = ECGFMClassifier(checkpoint=DATA / "pretrained.pt", fs=fs, max_epochs=1, random_state=0)
+    with pytest.warns(UserWarning, match=message):
+        model.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(fs=500).fit(make_signals(4, 12, 2500), y)
+        ECGFMClassifier(**TINY, fs=100, max_epochs=1).fit(X, y)
 
 
 def test_a_safetensors_file_starts_a_model(tmp_path, data):
