@@ -147,6 +147,43 @@ def test_a_difference_picture_is_grey_where_a_beat_is_usual():
     assert np.corrcoef(middle[1].ravel(), middle[3].ravel())[0, 1] > 0.8
 
 
+def test_halves_never_answer_for_their_own_subjects(monkeypatch):
+    rng = np.random.default_rng(0)
+    records = np.repeat(["100", "101", "102", "103", "104", "105"], 30)
+    y = rng.choice(list("NV"), 180, p=[0.7, 0.3])
+    X = pd.DataFrame({"signal": list(np.zeros((180, 1, 8))), "record": records})
+    X["rr_before_s"], X["rr_after_s"] = rng.uniform(0.6, 1.2, (2, 180))
+    X["rr_ratio"] = 1.0
+    beats = _mitbih.Beats(ck.Cohort(X, y, records, {}), Namespace(window=96, size=8, seed=0))
+    seen_by_network, heads = [], []
+
+    class Network:
+        def __init__(self, rows):
+            self.classes_ = np.unique(y[rows])
+            seen_by_network.append(set(records[rows]))
+
+        def predict_proba(self, pictures):
+            return np.full((len(pictures), len(self.classes_)), 1 / len(self.classes_))
+
+    monkeypatch.setattr(beats, "network", lambda rows, pictures: Network(rows))
+    train = np.arange(180)
+    folds, said = beats.halves(train, np.zeros((180, 8, 8, 3), dtype=np.uint8))
+    assert np.allclose(np.exp(said).sum(axis=1), 1, atol=1e-3)
+    for (_, left), seen in zip(folds, seen_by_network):
+        assert not seen & set(records[left])
+    inner = beats.head
+
+    def head(rows, said, weight):
+        heads.append(set(records[rows]))
+        return inner(rows, said, weight)
+
+    monkeypatch.setattr(beats, "head", head)
+    answers = beats.exchanged(train, folds, said, np.ones(180))
+    assert set(answers) <= {"N", "V"}
+    for (seen, _), learned in zip(folds, heads):
+        assert not learned & set(records[seen])
+
+
 @pytest.mark.slow
 def test_pretraining_runs_and_its_weights_start_he2023(tmp_path):
     if not os.environ.get("CRTKIT_DATA"):
