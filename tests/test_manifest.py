@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crtkit import Select, _manifest, read_manifest
+from crtkit import Select, _cells, read_manifest
 from crtkit._leads import LEADS_12
 
 
@@ -54,7 +54,7 @@ def test_parquet_equals_csv(manifest):
 
 def test_large_signals_go_to_a_file(manifest, monkeypatch, tmp_path_factory):
     small = read_manifest(manifest, signal="file", **ROLES)
-    monkeypatch.setattr(_manifest, "SPILL_BYTES", 100_000)
+    monkeypatch.setattr(_cells, "SPILL_BYTES", 100_000)
     folder = tmp_path_factory.mktemp("cache")
     for cache_dir in (None, folder):
         spilled = read_manifest(manifest, signal="file", cache_dir=cache_dir, **ROLES)
@@ -181,7 +181,7 @@ def test_a_category_without_rows_is_refused(manifest):
 
 
 def test_damaged_files_are_named_together_and_leave_nothing(manifest, monkeypatch, tmp_path):
-    monkeypatch.setattr(_manifest, "SPILL_BYTES", 100_000)
+    monkeypatch.setattr(_cells, "SPILL_BYTES", 100_000)
     for i in (2, 5):
         (manifest.parent / f"r{i}.dat").write_bytes(b"\0\0")
     cache = tmp_path / "cache"

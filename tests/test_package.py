@@ -15,6 +15,7 @@ PACKAGE = Path(crtkit.__file__).parent
 LAYERS = [
     {
         "_binary",
+        "_cells",
         "_leads",
         "_rows",
         "_splits",

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from crtkit._cells import temporary_folder
 from crtkit._leads import LEADS_12
-from crtkit._manifest import temporary_folder
 from crtkit.cohort import Cohort
 
 CLASSES = ("normal", "abnormal_heartbeat", "myocardial_infarction", "history_of_mi")

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from crtkit._cells import store_arrays, temporary_folder
 from crtkit._leads import LEADS_12
-from crtkit._manifest import store_arrays, temporary_folder
 from crtkit.cohort import Cohort
 from crtkit.datasets import _lvsd, _response, _spect
 from crtkit.datasets._ecg import check_number, draw_entropy, simulate_ecg, stream

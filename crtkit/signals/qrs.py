@@ -23,7 +23,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     fs : float, default=500
-        Sampling rate in hertz, at least 100. Spikes of a pacemaker are looked for from 250 Hz on.
+        Sampling rate in hertz, at least 100. Below 250 Hz the complex is rounded off and some 5 to
+        20 ms too long; spikes of a pacemaker are looked for from 250 Hz on.
     lead_names : sequence of str, default=None
         Names of the leads. None takes I, II, … V6 for twelve leads; any other number of leads
         is then unnamed, and only what needs no names is measured. Not used for 2-D input, which

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit._manifest import store_arrays
+from crtkit._cells import store_arrays
 from crtkit._rows import Rows
 from crtkit.cohort import Cohort
 from crtkit.datasets.mitbih import AAMI_CLASSES

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crtkit import _manifest
+from crtkit import _cells
 from crtkit._leads import LEADS_12
 from crtkit.cohort import Select
 from crtkit.datasets import make_cohort
@@ -288,7 +288,7 @@ def test_the_hearts_of_a_patient_s_records_are_one():
 
 def test_large_cohorts_go_to_a_file_of_the_same_values(tmp_path, monkeypatch):
     small = make_cohort("he2023", 5, random_state=2)
-    monkeypatch.setattr(_manifest, "SPILL_BYTES", 2 * 12 * 5000 * 4)
+    monkeypatch.setattr(_cells, "SPILL_BYTES", 2 * 12 * 5000 * 4)
     large = make_cohort("he2023", 5, random_state=2, cache_dir=tmp_path)
     assert all(isinstance(cell, str) and ".npy#" in cell for cell in large.X["signal"])
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
@@ -301,9 +301,9 @@ def test_large_cohorts_go_to_a_file_of_the_same_values(tmp_path, monkeypatch):
 
 def test_the_temporary_file_goes_with_its_process():
     code = """
-        from crtkit import _manifest
+        from crtkit import _cells
         from crtkit.datasets import make_cohort
-        _manifest.SPILL_BYTES = 1000
+        _cells.SPILL_BYTES = 1000
         print(make_cohort("he2023", 4, random_state=0).X["signal"].iloc[0].rpartition("#")[0])
     """
     run = subprocess.run(

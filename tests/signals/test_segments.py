@@ -180,7 +180,7 @@ def test_cells_in_files_and_large_cohorts_spill(tmp_path, monkeypatch):
     expected = Select("signal").fit_transform(segment_beats(cohort).X)
     cells = spill(list(cohort.X["signal"]), tmp_path / "records.npy")
     stored = Cohort(cohort.X.assign(signal=cells), cohort.y, cohort.groups, cohort.info)
-    monkeypatch.setattr("crtkit._manifest.SPILL_BYTES", 10_000)
+    monkeypatch.setattr("crtkit._cells.SPILL_BYTES", 10_000)
     beats = segment_beats(stored, cache_dir=tmp_path / "cache")
     rows = Select("signal").fit_transform(beats.X)
     np.testing.assert_array_equal(np.asarray(rows), expected)
