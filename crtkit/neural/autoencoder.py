@@ -21,7 +21,7 @@ TRAINED = ("lr", "weight_decay", "schedule", "device", "precision", "random_stat
 
 
 class Autoencoder(torch.nn.Module):
-    """Linear layers around a code; its forward pass gives the residuals of the encoded input.
+    """Linear layers around a code; its forward pass gives the residuals of standardised input.
 
     Parameters
     ----------
@@ -64,10 +64,9 @@ class Autoencoder(torch.nn.Module):
         """Code -> encoded input, in its own units."""
         return self.decoder(code) * self.scale + self.mean
 
-    def forward(self, x):
-        """Residuals, standardised."""
-        x = self.standardise(x)
-        return self.decoder(self.encoder(x)) - x
+    def forward(self, z):
+        """Residuals of what :meth:`standardise` gives: training standardises once, not a step."""
+        return self.decoder(self.encoder(z)) - z
 
 
 class MeanSquare(torch.nn.Module):
@@ -76,6 +75,17 @@ class MeanSquare(torch.nn.Module):
     def forward(self, residual, target):
         """``target`` is not used: residuals already know it."""
         return residual.square().mean(dim=1)
+
+
+class Maps(RecordDataset):
+    """Maps in memory; all of them in one batch are handed out as they are, a mean has no order."""
+
+    def batch(self, positions):
+        """As of `RecordDataset`, without a copy of the whole."""
+        if len(positions) < len(self):
+            return super().batch(positions)
+        target, weight = torch.from_numpy(self.target), torch.from_numpy(self.weight)
+        return torch.from_numpy(self.X), (target, weight)
 
 
 def _layers(sizes, activation):
@@ -246,13 +256,14 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         X = np.concatenate([block for _, block in iter_blocks(X, BLOCK)])
         encoded = self._encode(X)
         mean = encoded.mean(axis=0)
-        scale = float(np.sqrt(np.square(encoded - mean).mean()))
-        self._start = mean, scale if scale > 0 else 1.0, hidden
+        scale = float(np.sqrt(np.square(encoded - mean).mean())) or 1.0
+        wide = np.float64 if self.precision == "float64" else np.float32
+        maps = Maps(((encoded - mean) / scale).astype(wide))
+        self._start = mean, scale, hidden
         seed = draw_seed(check_random_state(self.random_state))
-        self._fit_net(RecordDataset(X), None, n_outputs=None, seed=seed)
-        scale = self._start[1]
+        self._fit_net(maps, None, n_outputs=None, seed=seed)
         del self._start
-        residual = self._apply(X).astype(np.float64)
+        residual = self._apply(maps).astype(np.float64)
         self.n_iter_ = len(self.history_)
         self.reconstruction_error_ = float(np.square(residual * scale).mean())
         return self
