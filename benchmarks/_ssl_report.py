@@ -9,7 +9,8 @@ COMPARISON_NOTE = (
     "splits. SD ratio: below 1 SimCLR is the steadier; the bootstrap draws splits, both arms "
     "together, and with so few of them is too narrow if anything. Brown–Forsythe takes all fits as "
     "independent, which fits on one split are not. The exact test exchanges the arms within "
-    "splits; beside it the smallest p it can give."
+    "splits; beside it the smallest p it can give. The seed's SD is that within splits alone; its "
+    "interval and F test suppose normal errors, Holm's correction is over the rows."
 )
 
 
@@ -40,7 +41,7 @@ def shown_cells(table, fits):
         }
         for fraction in table.index.get_level_values(0).unique()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("labels")
+    return _dashed(pd.DataFrame.from_dict(rows, orient="index").rename_axis("labels"))
 
 
 def shown_comparison(table):
@@ -54,8 +55,11 @@ def shown_comparison(table):
             "its bootstrap interval": f"{row['sd_low']:.2f} to {row['sd_high']:.2f}",
             "Brown–Forsythe p": f"{row['brown_forsythe_p']:.2f}",
             "exact p (smallest)": f"{row['swap_p']:.2f} ({row['smallest_swap_p']:.4f})",
+            "ratio of the seed's SD": f"{row['seed_ratio']:.2f}",
+            "interval of that": f"{row['seed_ratio_low']:.2f} to {row['seed_ratio_high']:.2f}",
+            "F test p (Holm)": f"{row['seed_p']:.2f} ({row['seed_p_holm']:.2f})",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("labels")
+    return _dashed(pd.DataFrame.from_dict(rows, orient="index").rename_axis("labels"))
 
 
 def shown_components(table):
@@ -72,7 +76,12 @@ def shown_components(table):
         }
         for (fraction, arm), row in table.iterrows()
     ]
-    return pd.DataFrame(rows).set_index("labels")
+    return _dashed(pd.DataFrame(rows).set_index("labels"))
+
+
+def _dashed(table):
+    """A dash for what one split or one seed does not define."""
+    return table.map(lambda text: "–" if "nan" in str(text) else text)
 
 
 def answers(table, against):
@@ -88,9 +97,20 @@ def answers(table, against):
             f"with SimCLR, {scratch['mean']:.3f} ± {scratch['sd']:.3f} from scratch. The mean is "
             f"{mean} (difference {row['difference']:+.3f}, {row['ci_low']:+.3f} to "
             f"{row['ci_high']:+.3f}); the SD is {_spread(row)} (ratio {row['sd_ratio']:.2f}, "
-            f"{row['sd_low']:.2f} to {row['sd_high']:.2f})."
+            f"{row['sd_low']:.2f} to {row['sd_high']:.2f}), that of the seed within splits "
+            f"{_seed_spread(row)} (ratio {row['seed_ratio']:.2f}, {row['seed_ratio_low']:.2f} to "
+            f"{row['seed_ratio_high']:.2f}; p = {row['seed_p']:.2f}, {row['seed_p_holm']:.2f} "
+            "after Holm)."
         )
     return lines
+
+
+def _seed_spread(row):
+    """Whether the SD of seeds within splits differs, before and after Holm's correction."""
+    if not row["seed_p"] < 0.05:
+        return "not shown to differ"
+    way = "larger" if row["seed_ratio"] > 1 else "smaller"
+    return way if row["seed_p_holm"] < 0.05 else f"{way}, but not after correction"
 
 
 def _spread(row):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f as f_distribution, levene
+from statsmodels.stats.multitest import multipletests
 
 from crtkit.evaluation import nadeau_bengio_interval
 
@@ -49,7 +50,9 @@ def comparison(fits, test_train_ratio, random_state=0):
         ``sd_ratio, sd_low, sd_high``: SD of SimCLR over SD of scratch, all fits, with the bootstrap
         interval that draws splits; ``brown_forsythe_p``, which takes fits as independent though
         they share splits; ``swap_p``, exact under exchange of the arms within splits, and
-        ``smallest_swap_p``, the smallest that so few splits can give.
+        ``smallest_swap_p``, the smallest that so few splits can give; ``seed_ratio, seed_ratio_low,
+        seed_ratio_high, seed_p``: the SD of seeds within splits alone, by the F test (normal
+        errors), and ``seed_p_holm`` over the shares of the labels.
     """
     rows = {}
     for fraction, part in fits.groupby("fraction", sort=False):
@@ -67,8 +70,31 @@ def comparison(fits, test_train_ratio, random_state=0):
             "brown_forsythe_p": p,
             "swap_p": swap_p,
             "smallest_swap_p": smallest,
+            **_seed_ratio(scratch, pretrained),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("fraction")
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("fraction")
+    table["seed_p_holm"] = np.nan
+    known = table["seed_p"].notna()
+    if known.any():
+        adjusted = multipletests(table.loc[known, "seed_p"], method="holm")[1]
+        table.loc[known, "seed_p_holm"] = adjusted
+    return table
+
+
+def _seed_ratio(scratch, pretrained):
+    """Ratio of the SDs of seeds within splits, with the interval and p of the F test."""
+    names = ("seed_ratio", "seed_ratio_low", "seed_ratio_high", "seed_p")
+    n_splits, n_repeats = scratch.shape
+    free = n_splits * (n_repeats - 1)
+    if not free:
+        return dict.fromkeys(names, np.nan)
+    base, ours = (x.var(axis=1, ddof=1).mean() for x in (scratch, pretrained))
+    if base == 0 or ours == 0:
+        return dict.fromkeys(names, np.nan)
+    ratio = ours / base
+    low, high = (math.sqrt(ratio / f_distribution.ppf(q, free, free)) for q in (0.975, 0.025))
+    p = 2 * min(f_distribution.cdf(ratio, free, free), f_distribution.sf(ratio, free, free))
+    return dict(zip(names, (math.sqrt(ratio), low, high, p)))
 
 
 def components(fits):

@@ -134,7 +134,8 @@ def asks_response(cohort, options):
 
     Data sets say in ``info`` what their label is; of a manifest it is the column's name.
     """
-    return "respon" in str(cohort.info.get("label") or options.label or "responder").lower()
+    label = str(cohort.info.get("label") or options.label or "responder").lower()
+    return "respon" in label and not label.startswith(("non", "not", "no "))
 
 
 def runnable(options, cohort):

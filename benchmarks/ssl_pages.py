@@ -113,7 +113,14 @@ def run(options):
         batch_size=BATCH,
         random_state=options.random_state,
     )
-    n_splits = options.seeds or (2 if options.quick else SPLITS)
+    n_splits = options.seeds
+    if n_splits is None:
+        n_splits = 2 if options.quick else SPLITS
+    if n_splits < 1 or options.repeats < 1:
+        raise ValueError(
+            f"ssl_pages expects --seeds and --repeats of at least 1, got {n_splits} and "
+            f"{options.repeats}."
+        )
     cohort = load_pages(options)
     pages = decoded(cohort, options)
     splits = draw_splits(cohort, n_splits, options.random_state)

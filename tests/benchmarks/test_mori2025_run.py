@@ -1,6 +1,7 @@
 """The study's command: every file it promises, from simulated patients and from a manifest."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -166,6 +167,23 @@ def test_the_output_folder_is_checked_before_anything_is_fitted(tmp_path, capsys
     (tmp_path / "file").write_text("")
     assert main(["mori2025", "--quick", "--out", str(tmp_path / "file" / "x")]) == 2
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("info", "option", "asks"),
+    [
+        ({}, None, True),
+        ({}, "CRT response", True),
+        ({}, "nonresponder", False),
+        ({}, "not responding", False),
+        ({}, "sinus rhythm", False),
+        ({"label": "responder"}, None, True),
+        ({"label": "not normal"}, None, False),
+    ],
+)
+def test_published_figures_belong_beside_response_only(info, option, asks):
+    cohort, options = SimpleNamespace(info=info), SimpleNamespace(label=option)
+    assert mori2025.asks_response(cohort, options) is asks
 
 
 # -- pages
