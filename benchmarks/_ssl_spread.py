@@ -171,8 +171,9 @@ def sd_interval(scratch, pretrained, random_state=0, level=0.95):
     """
     rng = np.random.default_rng(random_state)
     drawn = rng.integers(0, len(scratch), (DRAWS, len(scratch)))
+    spread = [values[drawn].std(axis=(1, 2), ddof=1) for values in (scratch, pretrained)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = np.array([_sd_ratio(scratch[i], pretrained[i]) for i in drawn])
+        ratios = spread[1] / spread[0]
     ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
     if not len(ratios):
         return np.nan, np.nan

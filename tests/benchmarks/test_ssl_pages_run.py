@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.stats import f_oneway, levene
+from scipy.stats import f_oneway, kstest, levene
 
 from benchmarks import ssl_pages
 from benchmarks.__main__ import main
@@ -80,8 +81,21 @@ def test_comparison_of_mean_and_spread():
     assert row["sd_ratio"] == pytest.approx(wide[ARMS[1]].std() / wide[ARMS[0]].std())
     assert row["sd_low"] < 0.5 < row["sd_high"] < 1
     assert row["brown_forsythe_p"] == pytest.approx(levene(*wide.values()).pvalue)
+    assert row["seed_ratio"] == pytest.approx(0.5, rel=0.2)
+    assert row["seed_ratio_low"] < 0.5 < row["seed_ratio_high"] < 1
+    assert row["seed_p"] == row["seed_p_holm"] < 0.001
     table = cells(fits)
     assert table.loc[(0.1, "SimCLR"), "sd"] == pytest.approx(wide["SimCLR"].std(ddof=1))
+
+
+def test_the_f_test_of_seeds_has_uniform_p_where_they_are_alike():
+    p = []
+    for seed in range(150):
+        fits = crossed(0.05, 0.02, n_splits=5, n_repeats=2, seed=seed)
+        mine = fits["arm"] == "SimCLR"
+        fits.loc[mine, "roc_auc"] *= 2  # half as large by design
+        p.append(comparison(fits, 0.25).loc[0.1, "seed_p"])
+    assert kstest(p, "uniform").pvalue > 0.01
 
 
 def test_the_exact_test_keeps_its_level_and_says_what_it_can_reach():
@@ -209,6 +223,7 @@ def test_a_killed_run_goes_on_to_the_same_results(run, manifest, tmp_path, monke
     finished = [cell for cell in calls[:9] if cell.fraction is not None]
     assert finished
     assert not set(finished) & set(calls[10:])  # what was journalled is not fitted again
+    assert "nan" not in (out / "components.md").read_text()  # one split has no components
 
 
 def test_a_page_on_both_sides_is_refused(manifest, tmp_path, capsys):
@@ -220,6 +235,12 @@ def test_a_page_on_both_sides_is_refused(manifest, tmp_path, capsys):
     assert main(arguments(tmp_path / "copies.csv", tmp_path / "out")) == 2
     assert "were in the pool" in capsys.readouterr().err
     assert issubclass(PoolLeakError, ValueError)
+
+
+@pytest.mark.parametrize("name", ["--seeds", "--repeats"])
+def test_at_least_one_split_and_one_seed(manifest, tmp_path, capsys, name):
+    assert main(arguments(manifest, tmp_path / "out", name, "0")) == 2
+    assert "at least 1" in capsys.readouterr().err
 
 
 def test_four_classes_need_the_folder(tmp_path, capsys):
@@ -239,3 +260,37 @@ def test_pages_are_asked_for(tmp_path, capsys, make_signals):
     data = ["--data", str(tmp_path / "c.csv"), "--fs", "500"]
     assert main(["ssl_pages", *data, "--out", str(tmp_path / "out")]) == 2
     assert "--image" in capsys.readouterr().err
+
+
+# -- the committed run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def committed():
+    path = ROOT / "benchmarks" / "results" / "ecg_images_mendeley_ssl" / "results.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_committed_tables_follow_from_the_committed_fits(committed):
+    fits = pd.DataFrame(committed["fits"])
+    keys = ["fraction", "arm"]
+    stored = pd.DataFrame(committed["auc"]).set_index(keys).drop(columns="index", errors="ignore")
+    pd.testing.assert_frame_equal(stored, cells(fits), check_exact=False, check_dtype=False)
+    stored = pd.DataFrame(committed["components"]).set_index(keys)
+    pd.testing.assert_frame_equal(stored, components(fits), check_exact=False)
+    against = pd.DataFrame(committed["comparison"]).set_index("fraction")
+    again = comparison(fits, 0.25)
+    same = ("difference", "sd_ratio", "brown_forsythe_p", "swap_p", "seed_ratio", "seed_p_holm")
+    for column in same:
+        pd.testing.assert_series_equal(against[column], again[column], check_exact=False)
+
+
+def test_the_docs_say_what_was_found(committed):
+    page = " ".join(
+        (ROOT / "docs" / "studies" / "mori2025.rst").read_text(encoding="utf-8").split()
+    )
+    for line in committed["answer"]:
+        assert line in page
+    assert "928 files, 491 of them distinct" in page
