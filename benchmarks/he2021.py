@@ -63,7 +63,7 @@ def run(options):
     figure2(output, X, best, pair)
     figure3(output, X, cohort.y, best, pair, published)
     result = ck.evaluate(
-        study.pipelines(autoencoder=changes),
+        runnable(study.pipelines(autoencoder=changes), cohort),
         cohort,
         seeds=seeds,
         cv=FOLDS,
@@ -107,12 +107,27 @@ def load(options):
             n_patients=60 if options.quick else None,
             random_state=options.random_state,
         )
-    return ck.read_manifest(
+    cohort = ck.read_manifest(
         options.data,
         label=options.label or "responder",
         group=options.group,
         map=options.map,
     )
+    return with_arrays(cohort)
+
+
+def with_arrays(cohort):
+    """Cohort whose maps are arrays where the manifest names one ``.npy`` file a patient."""
+    cells = cohort.X["map"]
+    files = cells.map(lambda cell: isinstance(cell, str) and "#" not in cell)
+    if not files.any():
+        return cohort
+    maps = [
+        np.load(cell, allow_pickle=False) if is_file else cell
+        for cell, is_file in zip(cells, files)
+    ]
+    X = cohort.X.assign(map=pd.Series(maps, index=cells.index, dtype=object))
+    return ck.Cohort(X, cohort.y, cohort.groups, cohort.info)
 
 
 def with_figures(cohort):
@@ -125,6 +140,12 @@ def with_figures(cohort):
     figures = PhaseStatistics(statistics=list(missing.values())).fit_transform(maps)
     X = cohort.X.assign(**dict(zip(missing, figures.T)))
     return ck.Cohort(X, cohort.y, cohort.groups, cohort.info)
+
+
+def runnable(models, cohort):
+    """The pipelines that the cohort has columns for: QRS duration may be unknown."""
+    known = "qrs_duration_ms" in cohort.X
+    return {name: model for name, model in models.items() if known or "QRS" not in name}
 
 
 def clinical(cohort):

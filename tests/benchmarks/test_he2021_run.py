@@ -9,8 +9,9 @@ import statsmodels.api as sm
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import he2021
-from benchmarks.__main__ import main
+from benchmarks.__main__ import main, parser
 from benchmarks._study import Output
+from crtkit.cohort import Select
 from crtkit.datasets import make_cohort
 from crtkit.studies import he2021 as study
 
@@ -123,6 +124,30 @@ def test_a_cohort_without_figures_gets_those_of_its_maps():
     np.testing.assert_allclose(X["psd_deg"], cohort.X["psd_deg"], atol=0.06)
     np.testing.assert_allclose(X["pbw_deg"], cohort.X["pbw_deg"], atol=0.06)
     assert he2021.with_figures(cohort) is cohort
+
+
+def test_a_manifest_of_one_map_file_a_patient_without_qrs(tmp_path):
+    """What a reader of the guide would bring: files, LVEF, gender, the answer."""
+    cohort = make_cohort("he2021", 12, random_state=0)
+    maps = np.stack(cohort.X["map"])
+    for i, one in enumerate(maps):
+        np.save(tmp_path / f"{i}.npy", one)
+    table = cohort.X[["lvef", "male"]].assign(
+        map=[f"{i}.npy" for i in range(12)], responder=cohort.y, patient=np.arange(12)
+    )
+    table.to_csv(tmp_path / "cohort.csv", index=False)
+    options = parser().parse_args(["he2021", "--data", str(tmp_path / "cohort.csv")])
+    read = he2021.with_figures(he2021.load(options))
+    np.testing.assert_array_equal(Select("map").fit_transform(read.X), maps)
+    np.testing.assert_allclose(read.X["psd_deg"], cohort.X["psd_deg"], atol=0.06)
+    models = he2021.runnable(study.pipelines(), read)
+    assert len(models) == 4
+    assert not any("QRS" in name for name in models)
+    for model in models.values():
+        model.set_params(
+            **{p: 2 for p in model.get_params() if p.endswith("__max_iter") and "auto" in p}
+        )
+        assert model.fit(read.X, read.y).predict(read.X).shape == (12,)
 
 
 def test_missing_clinical_columns_are_named():
