@@ -4,7 +4,7 @@ Rule
 ----
 The cohort of mori2025 as ``make_cohort`` simulates it, signals only. Measured against true QRS
 duration and PR interval (Bland and Altman: bias, SD, limits of agreement), by morphology; LBBB,
-RBBB and pacing against the morphology that was simulated. Then 600 patients of each study with an
+RBBB and pacing against the morphology that was simulated. Then 300 patients of each study with an
 ECG: the AUC of QRS duration, LBBB, QRS area and a guideline's ECG part **as measured from the
 signal**, beside the true values and the best AUC that can be reached from the signal. Tables,
 pictures and ``results.json`` go to the folder; the guide on QRS measurements shows them.
@@ -147,13 +147,13 @@ def all_rules(n_patients, seed=0):
     return pd.concat(parts, names=["cohort"])
 
 
-def run(n_patients=None, n_each=600, seed=0):
+def run(n_patients=None, n_each=300, seed=0):
     """Every table of this benchmark, and the measurements behind them.
 
     Parameters
     ----------
     n_patients : int, default=None
-    n_each : int, default=600
+    n_each : int, default=300
         Patients of each study in the table of rules.
     seed : int, default=0
 
@@ -267,7 +267,7 @@ def main(arguments=None):
         description="QRS measurements on simulated cohorts.",
     )
     parser.add_argument("--patients", type=int, help="by default the paper's 285")
-    parser.add_argument("--each", type=int, default=600, help="patients a study for the rules")
+    parser.add_argument("--each", type=int, default=300, help="patients a study for the rules")
     parser.add_argument("--out", type=Path, help="folder; without it only printed")
     options = parser.parse_args(arguments)
     result, table = run(options.patients, options.each)
