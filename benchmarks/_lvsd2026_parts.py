@@ -283,13 +283,19 @@ def tests(output, scores, references):
         "value (PPV where it calls nobody) are left out."
     )
     output.table("tests", "Repeated-measures ANOVA and Friedman", shown, note)
+    shown_as = {
+        "published (corrected)": "From the printed Table 2, SS-FF corrected (real patients)",
+        "ours": "Models of this run",
+    }
     printed = {"published (corrected)": tables["Table 2, SS-FF corrected"], "ours": mine}
     for suffix, (name, table) in zip(("", "_published"), reversed(printed.items())):
         pairs = wilcoxon_holm(table).reset_index()
         columns = ["a", "b", "median_difference", "p_value", "p_holm", "p_holm_smallest", "n"]
         title = f"Figure 3, {name}. Wilcoxon, Holm's correction"
         output.table(f"figure3{suffix}", title, pairs[columns].set_index("a"))
-        output.figure(f"figure3{suffix}", title, _matrix(pairs, list(table.columns)))
+        output.figure(
+            f"figure3{suffix}", title, _matrix(pairs, list(table.columns), shown_as[name])
+        )
     return shown
 
 
@@ -297,7 +303,7 @@ def _p(value):
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _matrix(pairs, names):
+def _matrix(pairs, names, title):
     """Figure 3: corrected p-values of every pair."""
     import matplotlib.pyplot as plt
 
@@ -316,6 +322,7 @@ def _matrix(pairs, names):
                 ax.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.set_title(title, fontsize=9)
     figure.colorbar(image, ax=ax, fraction=0.04, label="p, Holm")
     figure.tight_layout(rect=(0, 0.03, 1, 1))
     return figure
