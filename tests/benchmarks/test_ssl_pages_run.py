@@ -90,7 +90,7 @@ def test_comparison_of_mean_and_spread():
 
 def test_the_f_test_of_seeds_has_uniform_p_where_they_are_alike():
     p = []
-    for seed in range(150):
+    for seed in range(80):
         fits = crossed(0.05, 0.02, n_splits=5, n_repeats=2, seed=seed)
         mine = fits["arm"] == "SimCLR"
         fits.loc[mine, "roc_auc"] *= 2  # half as large by design
