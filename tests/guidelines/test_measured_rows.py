@@ -111,8 +111,8 @@ def test_a_column_of_the_table_wins(mori, alone):
     replaced = measure_cohort(cohort, replace=True)
     assert abs(replaced.X["qrs_duration_ms"] - mori.X["qrs_duration_ms"]).median() < 8
     # A column that the user names is never measured in its stead.
-    _, left_out = reference_rows(alone, columns={"lbbb": "blok"})
-    assert left_out["LBBB"].startswith("the cohort has no column blok")
+    _, left_out = reference_rows(alone, columns={"lbbb": "bbb"})
+    assert left_out["LBBB"].startswith("the cohort has no column bbb")
 
 
 def test_evaluate_measures_once_and_says_so(mori, alone, measured, tmp_path):
@@ -276,3 +276,11 @@ def test_what_was_measured_before_is_stated_too(alone, measured):
     result = evaluate({"coin": coin}, cohort, seeds=1, threads_per_fit=1, progress=False)
     assert result.info["reference_rows"] == ECG_ROWS
     assert result.info["measured"]["LBBB"] == ["lbbb"]
+
+
+def test_a_measuring_row_is_a_model_like_any_other(alone):
+    # Groups are routed through its steps, and its answers are those of the row that evaluate makes.
+    row = reference_rows(alone)[0]["QRS area >= 98 uVs"]
+    result = evaluate({"mine": row}, alone, seeds=1, threads_per_fit=1, progress=False)
+    scores = result.predictions.set_index("model")["score"]
+    np.testing.assert_array_equal(scores["mine"], scores["QRS area >= 98 uVs"])
