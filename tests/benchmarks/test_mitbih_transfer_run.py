@@ -103,8 +103,18 @@ def test_the_page_says_what_the_results_say():
 def test_the_page_gives_the_committed_scores_on_ds2():
     results = json.loads((RESULTS.parent / "mitbih_aami" / "results.json").read_text())
     text = " ".join(PAGE.read_text(encoding="utf-8").split())
-    scores = pd.DataFrame(results["scores"]).set_index("model")
-    judged = [name for name in scores.index if name.endswith("+ RR, between subjects")]
+    scores = pd.DataFrame(results["scores"]).set_index("model").round(3)
+    judged, picture = scores.loc["Difference + RR, between subjects"], "Picture, between subjects"
     for name in ("accuracy", "macro sensitivity"):
-        value = scores.loc[judged[0], name]
-        assert re.search(rf"{name} {value:.3f}\b", text), (name, value)
+        assert f"{name} {judged[name]:.3f}" in text
+    without, inner = scores.loc["Difference + RR, without 202"], scores.iloc[-2]
+    assert f"record 202 {without['accuracy']:.3f} and {without['macro sensitivity']:.3f}" in text
+    assert inner.name == "Difference + RR, halves of the training subjects"
+    assert f"{inner['accuracy']:.3f} and macro sensitivity {inner['macro sensitivity']:.3f}" in text
+    assert f"S {judged['S sensitivity']:.3f}, V {judged['V sensitivity']:.3f}" in text
+    split, unseen = scores.iloc[-1], scores.loc[picture]
+    assert split.name.startswith("RANDOM SPLIT")
+    assert f"{split['accuracy']:.3f} on such a split has {unseen['accuracy']:.3f}" in text
+    for name, goal in results["goals"].items():
+        answer = "reached" if judged[name] >= goal else "**not** reached"
+        assert re.search(rf"{goal:.2f}(?: is)? {re.escape(answer)}", text), name
