@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -214,3 +215,23 @@ def test_a_checkpoint_gives_the_rows_of_its_starting_point(request):
     model.fit(part.X, part.y, groups=part.groups)
     assert model.estimator_[-1].weights_loaded_["kind"] == "pretrained"
     assert set(model.predict(inside.X.iloc[test])) <= {0, 1}
+
+
+RESULTS = Path(lvsd2026.__file__).parent / "results" / "lvsd2026_simulated"
+PAGE = Path(lvsd2026.__file__).parents[1] / "docs" / "studies" / "lvsd2026.rst"
+
+
+def test_the_page_says_what_the_committed_run_gave():
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    results = json.loads((RESULTS / "results.json").read_text())
+    assert not results["environment"]["git_commit"].endswith("-dirty")
+    scores = pd.DataFrame(results["scores"]).set_index(["model", "set"])
+    average = scores.xs("average", level="set")["roc_auc"].astype(float)
+    for model in (*study.BASELINES, study.CHEAP, "ECG-FM (scratch)", "Clinical logistic model"):
+        assert f"{model} {average[model]:.3f}" in page, model
+    assert f"--epochs {results['epochs']}" in page
+    changes = pd.read_csv(RESULTS / "ablations.csv").set_index("model").filter(like="change on")
+    rows = [name for name in changes.index if name.endswith(parts.VARIANTS[:2])]
+    cells = changes.loc[rows].stack().str.extract(r"\(([+-][\d.]+) to ([+-][\d.]+)\)").astype(float)
+    without_zero = int(((cells[0] > 0) | (cells[1] < 0)).sum())
+    assert f"{without_zero} of {len(cells)} intervals" in page
