@@ -71,7 +71,9 @@ def explain_positives(output, cohort, models, result, options, published):
     )
     none = int((share.region == "none").sum())
     empty = f" {none} maps were 0 on all leads and are left out." if none else ""
-    note = f"{what} {share.rule}{empty}"
+    outside = np.nanmean(share.outside) if np.isfinite(share.outside).any() else np.nan
+    lost = f" On average {outside:.0%} of a map lies on no lead, and counts for no region."
+    note = f"{what} {share.rule}{empty}{lost if np.isfinite(outside) else ''}"
     if published:
         note += " The paper judged 36 responders by eye, without a rule; its network is another."
     output.table("gradcam", "Grad-CAM by region", shown_regions(share.table, published), note)
@@ -96,6 +98,7 @@ def explain_positives(output, cohort, models, result, options, published):
         "layout": layout_name,
         "rule": share.rule,
         "n_records": len(rows),
+        "mean_share_on_no_lead": float(outside),
         "regions": table,
         "leads": leads.rename_axis("lead"),
     }

@@ -309,7 +309,8 @@ def _at(equal, model, metric):
     if model not in equal.index or pd.isna(equal.loc[model, metric]):
         return MISSING
     row = equal.loc[model]
-    return f"{row[metric] * 100:.1f} ± {row[metric + '_sd'] * 100:.1f}"
+    sd = row[metric + "_sd"]
+    return f"{row[metric] * 100:.1f} ± {MISSING if pd.isna(sd) else f'{sd * 100:.1f}'}"
 
 
 def _interval(summary, model):

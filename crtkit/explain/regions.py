@@ -79,6 +79,9 @@ class LeadShare:
         Of each page; "none" where the map is 0 on all leads, which ``table`` leaves out of ``n``.
     rule : str
         How pages were assigned.
+    outside : ndarray of float64, shape (n_records,)
+        Share of the whole map that lies on no lead: margins, gaps, what the shares leave out. A
+        region says little of a page where it is large. NaN where the map is 0 everywhere.
     """
 
     table: pd.DataFrame
@@ -86,6 +89,7 @@ class LeadShare:
     area: pd.Series
     region: np.ndarray
     rule: str
+    outside: np.ndarray
 
     @property
     def relative(self):
@@ -154,6 +158,10 @@ def lead_share(maps, layout="3x4+II", *, threshold=2 / 3, rhythm=True, confidenc
     total = mass.sum(1, keepdims=True)
     shares = np.divide(mass, total, out=np.full_like(mass, np.nan), where=total > 0)
     shares = pd.DataFrame(shares, columns=pd.Index(leads, name="lead"))
+    everything = maps.sum((1, 2))
+    inside = np.divide(
+        total[:, 0], everything, out=np.full(len(maps), np.nan), where=everything > 0
+    )
     limb = shares[list(LIMB)].sum(axis=1) / area[list(LIMB)].sum()
     precordial = shares[list(PRECORDIAL)].sum(axis=1) / area[list(PRECORDIAL)].sum()
     part = (limb / (limb + precordial)).to_numpy()
@@ -167,7 +175,9 @@ def lead_share(maps, layout="3x4+II", *, threshold=2 / 3, rhythm=True, confidenc
         f"leads hold per area lies there, else both. Rhythm strips are {'' if rhythm else 'not '}"
         f"counted. Wilson intervals at {confidence:.0%}."
     )
-    return LeadShare(_table(region, confidence), shares, area / area.sum(), region, rule)
+    return LeadShare(
+        _table(region, confidence), shares, area / area.sum(), region, rule, 1 - inside
+    )
 
 
 def _table(region, confidence):

@@ -256,6 +256,8 @@ def test_another_label_leaves_the_papers_figures_out(pages, tmp_path):
     for figure in ("0.669", "78.5", "13 of 36", "346", "Printed"):
         assert figure not in report
     assert "answer another question" in report
+    assert "nan" not in (out / "table2.md").read_text()
+    assert "lies on no lead" in report
     table = pd.read_csv(out / "table2.csv", index_col="model")
     assert not [name for name in table.columns if "published" in name]
     assert {"ResNet-18", "LightGBM"}.isdisjoint(table.index)

@@ -184,6 +184,19 @@ def test_regions_follow_the_rule():
     assert np.isnan(share.shares.iloc[4]).all()
 
 
+def test_what_lies_on_no_lead_is_told():
+    masks = lead_masks("3x4", (60, 80))
+    on = sum(masks.values())
+    maps = np.stack([on, on + (1 - on) * on.sum() / (1 - on).sum(), 1 - on > 0.999, 0 * on])
+    outside = lead_share(maps, "3x4").outside
+    expected = (1 - on)[on > 0].sum()  # cells that the boxes cover in part
+    assert outside[0] == pytest.approx((on * (1 - on)).sum() / on.sum())
+    assert outside[0] < 0.2 < expected
+    assert outside[2] == pytest.approx(1, abs=2e-3)
+    assert outside[0] < outside[1] < outside[2]
+    assert np.isnan(outside[3])
+
+
 def test_a_rhythm_strip_counts_when_asked():
     with_strip, without = (lead_masks("3x4+II", (80, 90), rhythm=r)["II"] for r in (True, False))
     assert with_strip.sum() > 3 * without.sum()
