@@ -1,6 +1,8 @@
 """The study's command: every file it promises, on simulated patients and on a manifest."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -163,3 +165,24 @@ def test_published_figures_are_those_of_the_tables():
     assert len(study.PUBLISHED) == 16 + 3 + 4
     assert study.PUBLISHED_INCREMENTAL.loc[("PSD", "AE #30"), "added_chi2"] == 8.06
     assert set(study.VARIABLES) <= set(study.PUBLISHED_TABLE1.index)
+
+
+def test_the_guide_s_tables_are_in_the_repository():
+    """docs/studies/he2021.rst reads them, so its figures are those of the last run."""
+    folder = Path(__file__).parents[2]
+    page = folder / "docs" / "studies" / "he2021.rst"
+    named = re.findall(r":file: (\S+)", page.read_text(encoding="utf-8"))
+    assert len(named) == 2
+    areas, tests = (pd.read_csv(page.parent / path, index_col=0) for path in named)
+    assert set(study.pipelines()) <= set(areas.index)
+    results = json.loads((folder / "benchmarks/results/he2021_simulated/results.json").read_text())
+    assert not results["quick"]
+    assert results["seeds"] > 1
+    assert {row["model"] for row in results["tables"]["table3"]} == set(areas.index)
+    optimism = areas["AUC in-sample"].str.strip().replace("–", np.nan).astype(float) - areas[
+        "AUC out of fold"
+    ].str.split().str[0].astype(float)
+    # "The more features a screen lets through, the further the two columns are apart."
+    assert optimism["AE + LVEF + gender"] > optimism["one AE feature + LVEF + gender"]
+    assert optimism["AE + LVEF + gender"] > optimism["LVEF + gender + QRS duration"]
+    assert set(tests.index) == {"mori2025", "he2023", "he2021"}
