@@ -14,7 +14,7 @@ import pandas as pd
 import crtkit as ck
 from benchmarks._results import environment, markdown_table, write_json
 from benchmarks._study import Output, journal_path, load_cohort, measured_rows, stated
-from benchmarks.mori2025 import leave_out_unusable
+from benchmarks.mori2025 import asks_response, leave_out_unusable
 from crtkit.guidelines.reference import measure_missing
 from crtkit.neural import read_card
 from crtkit.signals import LEADS_12, Resampler, segment_beats
@@ -89,13 +89,15 @@ def run(options):
         journal=journal_path(options),
     )
     output = Output(options.out, "he2023", stated(cohort))
+    published = asks_response(cohort, options)
     if not missing or "outcome" in cohort.info:
-        table1(output, cohort)
-    text = table2(output, result, seeds, missing, cohort.info.get("label", "responder"))
+        table1(output, cohort, published)
+    text = table2(output, result, seeds, missing, published)
     transfer(output, result, cohort)
     figure2(output, cohort, prepared)
     output.text("What this run was", described(options, weights, settings, flow))
-    output.text("What to know about the printed figures", study.REMARKS)
+    if published:
+        output.text("What to know about the printed figures", study.REMARKS)
     output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
     report = output.report()
     write_json(
@@ -179,15 +181,16 @@ def prepare(cohort, unit):
     return prepared if unit == "record" else segment_beats(prepared, beats="detected")
 
 
-def table1(output, cohort):
-    """Table 1: baseline characteristics, the published beside them; counts by t-test as printed."""
+def table1(output, cohort, published):
+    """Table 1: baseline characteristics; if `published`, the printed ones beside them."""
     names = [name for name in study.TABLE1_ROWS if name in cohort.X]
     first = ~pd.Series(cohort.groups).duplicated().to_numpy()
     y = cohort.y[first]
-    no, yes = np.unique(y).tolist()
+    name = "response" if published else cohort.info.get("label", "the positive class")
+    titles = ("Non-response" if published else f"not {name}", name[:1].upper() + name[1:])
     labels = {
-        no: f"Non-response (n = {(y == no).sum()})",
-        yes: f"Response (n = {(y == yes).sum()})",
+        label: f"{title} (n = {(y == label).sum()})"
+        for label, title in zip(np.unique(y).tolist(), titles)
     }
     ours = baseline_table(
         cohort.X.loc[first, names].reset_index(drop=True),
@@ -197,29 +200,29 @@ def table1(output, cohort):
         labels=labels,
         numbers=False,
     )
-    printed = study.PUBLISHED_TABLE1.reindex([study.TABLE1_ROWS[name] for name in ours.index])
-    for column in ("overall", "responder", "nonresponder", "p"):
-        ours[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
-    note = (
-        "Mean ± SD or n (%). Student's t, also for counts, as the paper's p-values are. "
-        "Published: 46 responders, 25 non-responders."
-    )
+    note = "Mean ± SD or n (%). Student's t, also for counts, as the paper's p-values are."
+    if published:
+        printed = study.PUBLISHED_TABLE1.reindex([study.TABLE1_ROWS[name] for name in ours.index])
+        for column in ("overall", "responder", "nonresponder", "p"):
+            ours[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
+        note += " Published: 46 responders, 25 non-responders."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
 
 
-def table2(output, result, seeds, missing, label):
-    """Table 2: every published figure beside ours; reference rows below."""
+def table2(output, result, seeds, missing, published):
+    """Table 2: reference rows below; if `published`, every printed figure beside ours."""
     folds = result.per_fold().groupby(level="model", sort=False)
     mean, sd = folds.mean(), folds.std(ddof=1)
     summary = result.summary()["roc_auc"]
     printed = {_name(*key): row for key, row in study.PUBLISHED.iterrows()}
     rows = {}
-    for model in dict.fromkeys([*printed, *result.models]):
+    for model in dict.fromkeys([*printed, *result.models] if published else result.models):
         row = {}
         for metric, title in METRICS.items():
-            row[f"{title} published"] = (
-                _published(printed[model], metric) if model in printed else MISSING
-            )
+            if published:
+                row[f"{title} published"] = (
+                    _published(printed[model], metric) if model in printed else MISSING
+                )
             row[title] = _mean_sd(mean, sd, model, metric)
         row["AUC"] = _mean_sd(mean, sd, model, "roc_auc")
         row["AUC, 95 % interval by patient"] = (
@@ -231,8 +234,7 @@ def table2(output, result, seeds, missing, label):
     notes = [
         f"Mean ± SD over {FOLDS} folds by patient"
         + (f", {seeds} times." if seeds > 1 else ".")
-        + " Rows without published figures are ours, and clinical rules.",
-        *([f"Published: response to CRT; ours: {label}."] if label != "responder" else []),
+        + " Rows without published figures are ours, and clinical rules." * published,
         *([f"Guideline left out: the cohort has no {', '.join(missing)}."] if missing else []),
         *(f"Left out, {k}: {v}." for k, v in result.info.get("left_out", {}).items()),
         *measured_rows(result),

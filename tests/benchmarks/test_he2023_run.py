@@ -7,11 +7,14 @@ from argparse import Namespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score, recall_score
+from sklearn.pipeline import make_pipeline
 
 import crtkit as ck
 from benchmarks import _mitbih, he2023, mitbih_pretraining
 from benchmarks.__main__ import main
+from benchmarks._study import Output
 from crtkit.neural import read_card, save_weights
 
 TABLES = ("table1", "table2", "transfer")
@@ -59,6 +62,20 @@ def test_every_published_figure_stands_beside_ours(run):
     table1 = pd.read_csv(run / "table1.csv", index_col="variable")
     assert table1.loc["scar", "published: overall"] == "26.3 ± 2.1"
     assert len(table1) == len(he2023.study.PUBLISHED_TABLE1) - 1  # less the row of numbers
+
+
+def test_the_papers_figures_stay_away_from_another_question(tmp_path):
+    cohort = ck.datasets.make_cohort("he2023", random_state=0)
+    rule = make_pipeline(ck.Select(["qrs_duration_ms"]), LogisticRegression())
+    result = ck.evaluate({"SVM": rule}, cohort, cv=3, seeds=1, reference_rows=False)
+    for published in (True, False):
+        output = Output(tmp_path, "he2023", "simulated")
+        he2023.table2(output, result, 1, [], published)
+        he2023.table1(output, cohort, published)
+        table = pd.read_csv(tmp_path / "table2.csv", index_col="model")
+        assert ("ResNet-50, pretrained" in table.index) == published
+        names = [*table, *pd.read_csv(tmp_path / "table1.csv")]
+        assert any("published" in name for name in names) == published
 
 
 def test_transfer_is_answered_with_an_interval(run):
