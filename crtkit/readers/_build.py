@@ -48,24 +48,47 @@ def build(
     Raises
     ------
     ValueError
-        No leads, leads of several lengths, or a sampling rate that is none.
+        No leads, leads of several lengths, samples that no float32 holds, or a sampling rate that
+        is none.
     """
     if not leads:
         raise ValueError(f"{path.name} holds no leads.")
-    if not (np.isfinite(fs) and 10 <= fs <= 100_000):
-        raise ValueError(f"{path.name} gives no sampling rate that could be one: {fs:g} Hz.")
+    check_rate(fs, path)
     lengths = {name: len(lead) for name, lead in leads.items()}
     if len(set(lengths.values())) > 1 or not min(lengths.values()):
         raise ValueError(f"{path.name} has leads of unequal length, or empty ones: {lengths}.")
     derived = [name for name in _LIMB if name not in leads] if {"I", "II"} <= leads.keys() else []
-    for name in derived:
-        one, two = _LIMB[name]
-        leads[name] = one * leads["I"] + two * leads["II"]
+    with np.errstate(invalid="ignore"):  # infinite samples are refused below
+        for name in derived:
+            one, two = _LIMB[name]
+            leads[name] = one * leads["I"] + two * leads["II"]
     names = [name for name in LEADS_12 if name in leads]
     names += [name for name in leads if name not in names]
-    signal = np.stack([leads[name] for name in names]).astype(np.float32)
+    signal = in_single(np.stack([leads[name] for name in names]), path)
     header = {**header, "derived_leads": derived} if derived else header
     return ECG(signal, float(fs), tuple(names), header, kind)
+
+
+def check_rate(fs: float, path: Any) -> None:
+    """Refuse a sampling rate that no ECG has."""
+    if not (np.isfinite(fs) and 10 <= fs <= 100_000):
+        raise ValueError(f"{path.name} gives no sampling rate that could be one: {fs:g} Hz.")
+
+
+def in_single(signal: np.ndarray, path: Any) -> np.ndarray:
+    """Samples as float32; infinite ones are refused, NaN is a missing sample."""
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(signal, dtype=np.float32)
+    if np.isinf(single).any():
+        raise ValueError(f"{path.name} holds samples that are infinite, or too large for float32.")
+    return single
+
+
+def check_gain(gain: float, where: str) -> float:
+    """What one step of the converter is worth; zero, negative and infinite ones are refused."""
+    if not (np.isfinite(gain) and gain > 0):
+        raise ValueError(f"{where}: a step of the samples is worth {gain:g}; above 0 is expected.")
+    return gain
 
 
 def add_lead(leads: dict[str, np.ndarray], name: str, values: np.ndarray, path: Any) -> None:
@@ -91,9 +114,9 @@ def scale_of(unit: str, path: Any) -> float:
 
 
 def patient(age: float, sex: str) -> dict[str, Any]:
-    """Age (years) and sex, where they are known."""
+    """Age (years) and sex, where they are known; an age that nobody has is not."""
     found: dict[str, Any] = {}
-    if np.isfinite(age):
+    if 0 <= age <= 130:
         found["age"] = age
     full = {"m": "Male", "male": "Male", "f": "Female", "female": "Female"}.get(sex.strip().lower())
     if full:

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from crtkit.readers._build import add_lead, build, patient, scale_of, whole_rate
+from crtkit.readers._build import add_lead, build, check_gain, patient, scale_of, whole_rate
 from crtkit.readers.ecg import ECG
 
 _PREFIX = "MDC_ECG_LEAD_"
@@ -50,7 +50,8 @@ def read_aecg(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     sets = [found for s in series if (found := s.find(".//sequenceSet")) is not None]
     if not sets:
         raise ValueError(f"{path.name} has no rhythm series with samples.")
-    fs, leads = float("nan"), {}
+    fs = float("nan")
+    leads: dict[str, np.ndarray] = {}
     for sequence in sets[0].iter("sequence"):
         code = _code(sequence)
         if code.startswith("TIME_"):
@@ -98,6 +99,9 @@ def _samples(sequence: Element, where: str, path: Path) -> np.ndarray:
         origin, scale = (float(_value(value.find(n), "value")) for n in ("origin", "scale"))  # type: ignore[union-attr]
     except (AttributeError, ValueError) as error:
         raise ValueError(f"{where} is no list of numbers with an origin and a scale.") from error
+    if not np.isfinite(origin):
+        raise ValueError(f"{where} has no origin that is a number.")
+    check_gain(scale, where)
     units = [_value(value.find(n), "unit") for n in ("origin", "scale")]  # type: ignore[union-attr]
     return origin * scale_of(units[0], path) + samples * scale * scale_of(units[1], path)
 

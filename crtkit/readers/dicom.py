@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crtkit._leads import LEADS_12
-from crtkit.readers._build import add_lead, build, lead_name, patient, scale_of
+from crtkit.readers._build import add_lead, build, check_gain, lead_name, patient, scale_of
 from crtkit.readers.ecg import ECG
 
 # Codes of SCP-ECG ("5.6.3-9-…") and of MDC ("2:…") number the leads alike.
@@ -51,7 +51,7 @@ def read_dicom(path: Path, *, identifiers: bool = False) -> ECG:
     ImportError
         pydicom is not installed.
     ValueError
-        No DICOM file, no waveform in it, or one that is damaged or has no unit.
+        No DICOM file, no waveform in it, or one that is damaged, deflated, or has no unit.
     """
     try:
         import pydicom
@@ -60,6 +60,10 @@ def read_dicom(path: Path, *, identifiers: bool = False) -> ECG:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
+            meta = pydicom.filereader.read_file_meta_info(path)
+            # A megabyte of these can unpack to a gigabyte before anything is known of it.
+            if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
+                raise ValueError("it is deflated; write it uncompressed first.")
             return _read(pydicom.dcmread(path), path, identifiers)
     except Exception as error:  # pydicom raises whatever its parser stumbles over
         why = error if isinstance(error, ValueError) else repr(error)
@@ -82,6 +86,7 @@ def _read(file: Any, path: Path, identifiers: bool) -> ECG:
         units = channel.get("ChannelSensitivityUnitsSequence")
         if not units:
             raise ValueError(f"lead {name} has no unit.")
+        check_gain(float(channel.get("ChannelSensitivity", "nan")), f"lead {name}")
         values = values * scale_of(str(units[0].get("CodeValue", "")), path)
         if padding is not None:
             values[stored == padding] = np.nan

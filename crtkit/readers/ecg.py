@@ -83,12 +83,12 @@ def read_ecg(path: str | os.PathLike[str], identifiers: bool = False) -> ECG:
         Signal in millivolt, float32. Leads III, aVR, aVL and aVF are computed from I and II where
         the file leaves them out, and named in ``header["derived_leads"]``; a calibration pulse
         behind the signal is cut off. ``header["printed"]`` has what the device measured, under the
-        names of :data:`crtkit.signals.MEASUREMENTS`.
+        names of :data:`crtkit.signals.MEASUREMENTS`; WFDB records have none.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        There is no such file, or a WFDB record lacks its header or its signals.
     ImportError
         The package that reads the format is not installed.
     ValueError
@@ -113,8 +113,6 @@ def read_ecg(path: str | os.PathLike[str], identifiers: bool = False) -> ECG:
         return read_wfdb(header, identifiers=identifiers)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, nor does a WFDB header {header.name}.")
-    if path.suffix in (".mat", ".dat"):
-        raise FileNotFoundError(f"{path.name} needs its WFDB header {header.name} beside it.")
     return _read_by_content(path, identifiers)
 
 
@@ -132,6 +130,9 @@ def _read_by_content(path: Path, identifiers: bool) -> ECG:
     # In any encoding, a byte order mark or a blank line before it.
     if head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<"):
         return _read_xml(path, identifiers)
+    if path.suffix in (".mat", ".dat"):
+        header = path.with_suffix(".hea")
+        raise FileNotFoundError(f"{path.name} needs its WFDB header {header.name} beside it.")
     raise ValueError(
         f"{path.name}: the format {path.suffix or 'without a suffix'} is not read. {_READ}"
     )

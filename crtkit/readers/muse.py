@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from crtkit.readers._build import add_lead, build, patient, scale_of
+from crtkit.readers._build import add_lead, build, check_gain, patient, scale_of
 from crtkit.readers._xml import decode, number, numbers_of, text
 from crtkit.readers.ecg import ECG
 
@@ -89,10 +89,8 @@ def _samples(lead: Element, path: Path) -> np.ndarray:
     if len(raw) != 2 * n:
         raise ValueError(f"{where}: {n:g} samples are announced, {len(raw) / 2:g} are there.")
     checksum = text(lead, "LeadDataCRC32")
-    if checksum.isdigit() and int(checksum) not in (0, zlib.crc32(raw)):
+    if checksum.isdecimal() and int(checksum) not in (0, zlib.crc32(raw)):
         raise ValueError(f"{where}: the checksum does not fit, the samples are damaged.")
-    gain = number(lead, "LeadAmplitudeUnitsPerBit")
-    if not (np.isfinite(gain) and gain > 0):
-        raise ValueError(f"{where}: LeadAmplitudeUnitsPerBit is missing.")
+    gain = check_gain(number(lead, "LeadAmplitudeUnitsPerBit"), where)
     scale = gain * scale_of(text(lead, "LeadAmplitudeUnits"), path)
     return np.frombuffer(raw, dtype="<i2") * scale

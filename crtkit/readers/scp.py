@@ -18,6 +18,8 @@ _OTHER_LEADS.update({16: "X", 17: "Y", 18: "Z"})
 _STANDARD_TABLE = 19999
 _NOT_COMPUTED = (29999, 29998, 19999)
 _HEAD = 16
+_LARGEST = 30_000_000
+_NEEDED = (1, 2, 3, 6, 7)
 
 
 def read_scp(path: Path, *, identifiers: bool = False) -> ECG:
@@ -39,6 +41,8 @@ def read_scp(path: Path, *, identifiers: bool = False) -> ECG:
         The file is damaged (its checksum does not fit), or uses a Huffman table of its own,
         bimodal compression, or the subtraction of a reference beat, which are not read.
     """
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path.name} is larger than {_LARGEST / 1e6:g} MB; no SCP-ECG file is.")
     data = path.read_bytes()
     try:
         return _read(data, path, identifiers)
@@ -69,7 +73,8 @@ def _read(data: bytes, path: Path, identifiers: bool) -> ECG:
     for (name, n_samples), size in zip(names, sizes):
         block = sections[6][at : at + size]
         if table is None:
-            values = np.frombuffer(block, dtype="<i2")[:n_samples].astype(np.int64)
+            whole = block[: len(block) // 2 * 2]
+            values = np.frombuffer(whole, dtype="<i2")[:n_samples].astype(np.int64)
         else:
             values = unpack(block, n_samples)
         if len(values) < n_samples:
@@ -98,8 +103,10 @@ def _sections(data: bytes, path: Path) -> dict[int, bytes]:
     out = {}
     for at in range(6 + _HEAD, 6 + size - 9, 10):
         number, length, index = struct.unpack_from("<HII", data, at)
-        if not length:
+        if not length or number not in _NEEDED:
             continue
+        if number in out:
+            raise ValueError(f"{path.name} points to section {number} twice.")
         start = index - 1
         section = data[start : start + length]
         if len(section) < length or length < _HEAD:
@@ -117,6 +124,8 @@ def _leads(section: bytes, path: Path) -> list[tuple[str, int]]:
     leads = []
     for i in range(section[0]):
         first, last, code = struct.unpack_from("<IIB", section, 2 + 9 * i)
+        if last < first:
+            raise ValueError(f"{path.name}: a lead ends at sample {last}, before it begins.")
         name = LEAD_NUMBERS.get(code) or _OTHER_LEADS.get(code, f"lead {code}")
         leads.append((name, last - first + 1))
     return leads

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from crtkit.readers._build import add_lead, build, patient
+from crtkit.readers._build import add_lead, build, check_gain, check_rate, patient
 from crtkit.readers._xml import decode, number, numbers_of, text
 from crtkit.readers.ecg import ECG
 
@@ -27,6 +27,8 @@ _PERSON = {
 }
 _STANDARD = "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6"
 _CODE_BITS = 10
+# A lead; half an hour at 500 Hz. A kilobyte of codes can unpack to half a megabyte.
+_LONGEST = 1_000_000
 
 
 def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
@@ -65,12 +67,22 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     if not np.isfinite(resolution):
         resolution = number(signal, "resolution")
     duration = _number(wave.get("durationperchannel"), float("nan"))
-    if not (np.isfinite(resolution) and np.isfinite(fs) and duration > 0):
+    if not (np.isfinite(resolution) and np.isfinite(fs) and 0 < duration < np.inf):
         raise ValueError(f"{path.name} lacks its sampling rate, resolution or duration.")
+    if not names:
+        raise ValueError(f"{path.name} names no leads.")
+    check_rate(fs, path)
+    check_gain(resolution, path.name)
+    n_samples = round(min(duration * fs / 1000.0, _LONGEST + 1))
+    if n_samples > _LONGEST:
+        raise ValueError(
+            f"{path.name} announces {duration / 1000:g} s at {fs:g} Hz; a resting ECG has under "
+            f"{_LONGEST} samples."
+        )
     raw = decode(wave.text, f"{path.name}: parsedwaveforms")
     method = wave.get("compression") or wave.get("compressmethod") or ""
     if method.upper() == "XLI":
-        samples = decompress(raw, round(duration * fs / 1000.0), path)
+        samples = decompress(raw, n_samples, path)
         samples = _limb_leads_of(samples, names)
     elif method.lower() in ("", "uncompressed", "none"):
         samples = _plain(raw, len(names), path)
@@ -157,7 +169,8 @@ def decompress(raw: bytes, n_samples: int, path: Path) -> list[np.ndarray]:
     ValueError
         A block is cut short, or fewer samples come out of it.
     """
-    leads, at = [], 0
+    leads: list[np.ndarray] = []
+    at = 0
     while at < len(raw):
         where = f"{path.name}, block {len(leads) + 1} of the waveforms"
         if at + 8 > len(raw):

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from crtkit.readers._build import MILLIVOLT, build, check_rate, in_single, lead_name, patient
 from crtkit.readers.ecg import ECG
 
-_TO_MILLIVOLT = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3}
+# Of samples to bytes of the signal files; FLAC may shrink a flat line a hundredfold.
+_MOST_A_BYTE = 1000
 # The PhysioNet Challenge's comment lines; whatever else a comment holds may identify somebody.
 _COMMENTS = {"age": "age", "sex": "sex", "dx": "diagnoses"}
 
@@ -23,18 +25,23 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
     header : Path
         The ``.hea`` file.
     identifiers : bool
-        Keep the record's name, date, time and every comment.
+        Keep the record's name, date, time and every comment, as they are.
 
     Returns
     -------
     ECG
+        Leads in the order of the file; in the usual one, and twelve, where I and II are there.
+        Of the comments, the age, the sex and the codes of diagnoses.
 
     Raises
     ------
+    FileNotFoundError
+        The header names a signal file that is not there.
     ImportError
         The wfdb package is not installed.
     ValueError
-        The record is damaged, its units are not volts, or a lead has no name.
+        The record is damaged, announces more samples than its files can hold, its units are not
+        volts, its sampling rate is none, or a lead has no name.
     """
     try:
         import wfdb
@@ -42,6 +49,7 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
         raise ImportError("WFDB records need wfdb: pip install 'crtkit[readers]'.") from error
     name = header.with_suffix("")
     try:
+        _check_size(wfdb.rdheader(str(name)), header)
         record = wfdb.rdrecord(str(name), return_res=64)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{header} names a signal file that is missing: {error}") from error
@@ -50,15 +58,30 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
     if record.p_signal is None or not record.sig_len:
         raise ValueError(f"{header} holds no samples.")
     units = [str(unit).strip().lower() for unit in record.units]
-    unknown = sorted({unit for unit in units if unit not in _TO_MILLIVOLT})
+    unknown = sorted({unit for unit in units if unit not in MILLIVOLT})
     if unknown:
         raise ValueError(f"{header} is in {unknown}; mV, uV or V is expected.")
     if any(not lead for lead in record.sig_name):
         raise ValueError(f"{header} has a lead without a name: {record.sig_name}.")
-    gains = np.array([_TO_MILLIVOLT[unit] for unit in units])
-    signal = np.ascontiguousarray((record.p_signal * gains).T, dtype=np.float32)
+    check_rate(float(record.fs), header)
+    gains = np.array([MILLIVOLT[unit] for unit in units])
+    signal = in_single((record.p_signal * gains).T, header)
     fields = _fields(record, identifiers)
+    leads = {lead_name(lead): samples for lead, samples in zip(record.sig_name, signal)}
+    if {"I", "II"} <= leads.keys() and len(leads) == len(signal):
+        return build(leads, float(record.fs), fields, "wfdb", header)
     return ECG(signal, float(record.fs), tuple(record.sig_name), fields, "wfdb")
+
+
+def _check_size(announced, header: Path) -> None:
+    """Refuse a header whose samples its files cannot hold, before memory is taken for them."""
+    files = [header.parent / name for name in {*(announced.file_name or ())} if name != "~"]
+    if not files or not all(file.is_file() for file in files):
+        return  # a record of segments, or the package says which file is missing
+    size = sum(file.stat().st_size for file in files)
+    n_samples = (announced.sig_len or 0) * (announced.n_sig or 0)
+    if n_samples > _MOST_A_BYTE * size:
+        raise ValueError(f"{n_samples} samples are announced, the signal files have {size} bytes")
 
 
 def parse_comments(comments: Iterable[str]) -> dict[str, Any]:
@@ -81,8 +104,12 @@ def parse_comments(comments: Iterable[str]) -> dict[str, Any]:
 
 def _fields(record, identifiers: bool) -> dict[str, Any]:
     fields = parse_comments(record.comments or ())
-    if identifiers:
-        fields["record_name"] = record.record_name
-        fields["comments"] = list(record.comments or ())
-        fields["date"], fields["time"] = record.base_date, record.base_time
+    if not identifiers:
+        # Free text behind these keys may name somebody: only what is a number or a sex is kept.
+        codes = [code for code in fields.get("diagnoses", ()) if code.isdecimal()]
+        fields = patient(fields.get("age", np.nan), fields.get("sex", ""))
+        return {**fields, "diagnoses": codes} if codes else fields
+    fields["record_name"] = record.record_name
+    fields["comments"] = list(record.comments or ())
+    fields["date"], fields["time"] = record.base_date, record.base_time
     return fields

@@ -1,5 +1,8 @@
 """GE MUSE, Philips Sierra, HL7 aECG and SCP-ECG: made files, hostile files, and real ones."""
 
+import base64
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -109,11 +112,78 @@ def test_large_steps_survive_compression(read):
         ("scp", {"own_table": True}, "its own Huffman table"),
         ("scp", {"subtracted": True}, "a reference beat subtracted"),
         ("scp", {"n": 10**9}, "1000000000 samples are not there"),
+        ("scp", {"n": 0}, "ends at sample 0, before it begins"),
+        ("sierra", {"duration": "inf"}, "lacks its sampling rate, resolution or duration"),
+        ("sierra", {"duration": "1e308"}, "a resting ECG has under"),
+        ("aecg", {"digits": "1 inf 2"}, r"ecg\.aecg holds samples that are infinite"),
+        ("aecg", {"digits": "1 1e300 2"}, "too large for float32"),
     ],
 )
 def test_damaged_files_are_named(kind, changes, words, read):
     with pytest.raises(ValueError, match=words):
         read(kind, **changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "words"),
+    [
+        ("aecg", b'<scale value="5"', b'<scale value="0"', "is worth 0; above 0"),
+        ("aecg", b'<origin value="0"', b'<origin value="inf"', "no origin that is a number"),
+        ("sierra", b"<resolution>5", b"<resolution>-5", "is worth -5; above 0"),
+        ("sierra", b"<samplingrate>500", b"<samplingrate>0", "no sampling rate that could be one"),
+        ("sierra", b'"I II III aVR aVL aVF V1 V2 V3 V4 V5 V6"', b'""', "names no leads"),
+        ("muse", b"UnitsPerBit>5", b"UnitsPerBit>1e300", "too large for float32"),
+        ("muse", b"<WaveFormData>", b"<WaveFormData>\xfc", "lead I is no Base64"),
+    ],
+)
+def test_impossible_values_are_named(kind, old, new, words, make, tmp_path):
+    content = make(kind)
+    assert old in content
+    path = tmp_path / "ecg.xml"
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(ValueError, match=rf"ecg\.xml.*{words}"):
+        read_ecg(path)
+
+
+def test_small_files_do_not_take_the_memory(make, tmp_path):
+    # Sixty kilobytes of LZW codes that stand for 14 MB, and a duration that asks for all of it.
+    codes = [65, *range(256, 1024), *[1023] * 50_000]
+    bits = "".join(f"{code:010b}" for code in codes)
+    block = int(bits + "0" * (-len(bits) % 8), 2).to_bytes((len(bits) + 7) // 8, "big")
+    raw = base64.b64encode(struct.pack("<IHh", len(block), 1, 0) + block)
+    content = make("sierra", duration="2e12")
+    path = tmp_path / "ecg.xml"
+    path.write_bytes(content[: content.index(b"2e12") + 6] + raw + END_OF_SIERRA)
+    with pytest.raises(ValueError, match=r"announces 2e\+09 s at 500 Hz"):
+        read_ecg(path)
+    with path.open("wb") as file:
+        file.write(b"<RestingECG>")
+        file.truncate(30_000_001)
+    with pytest.raises(ValueError, match="an ECG in XML has under 30"):
+        read_ecg(path)
+    with path.open("wb") as file:
+        file.write(bytes(16) + b"SCPECG")
+        file.truncate(30_000_001)
+    with pytest.raises(ValueError, match="no SCP-ECG file is"):
+        read_ecg(path)
+
+
+END_OF_SIERRA = b"</parsedwaveforms></waveforms></restingecgdata>"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("suffix", [".dat", ".mat"])
+def test_a_suffix_of_another_format_does_not_matter(kind, suffix, make, tmp_path):
+    path = tmp_path / f"ecg{suffix}"
+    path.write_bytes(make(kind))
+    assert read_ecg(path).format == kind
+
+
+def test_nobody_is_older_than_130(make, tmp_path):
+    path = tmp_path / "ecg.xml"
+    for age in (b"-3", b"999", b"1e300"):
+        path.write_bytes(make("muse").replace(b"Age>63<", b"Age>" + age + b"<"))
+        assert "age" not in read_ecg(path).header
 
 
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE RestingECG [<!ENTITY a "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">
@@ -200,7 +270,8 @@ def test_dicom_of_a_made_file(counts, tmp_path):
     np.testing.assert_allclose(ecg.signal, want, atol=1e-6)
     assert ecg.header["printed"] == {"qrs_duration_ms": 160, "heart_rate_bpm": 75}
     assert (ecg.header["age"], ecg.header["sex"]) == (63, "Female")
-    assert "4711" not in str(ecg.header)
+    for word in ("4711", "Doe", "1950", "2020", "Dr. Who", "1.2.3"):
+        assert word not in str(ecg.header) + repr(ecg) + str(ecg.lead_names)
     assert read_ecg(path, identifiers=True).header["patient_id"] == "4711"
     for change, words in (
         (lambda file: delattr(file, "WaveformSequence"), "there is no waveform"),
@@ -212,6 +283,18 @@ def test_dicom_of_a_made_file(counts, tmp_path):
                 "ChannelSensitivityUnitsSequence",
             ),
             "lead I has no unit",
+        ),
+        (
+            lambda file: delattr(
+                file.WaveformSequence[1].ChannelDefinitionSequence[0], "ChannelSensitivity"
+            ),
+            "lead I: a step of the samples is worth nan",
+        ),
+        (
+            lambda file: setattr(
+                file.file_meta, "TransferSyntaxUID", pydicom.uid.DeflatedExplicitVRLittleEndian
+            ),
+            "it is deflated",
         ),
     ):
         file = make_dicom(pydicom, counts)
@@ -259,6 +342,9 @@ def make_dicom(pydicom, counts):
     file.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     file.SOPClassUID = file.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.9.1.1"
     file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    file.PatientName, file.PatientBirthDate = "Doe^John", "19500102"
+    file.AcquisitionDateTime, file.StudyInstanceUID = "20200102", "1.2.3.4"
+    file.PatientComments = "Seen by Dr. Who"
     file.PatientID, file.PatientAge, file.PatientSex = "4711", "063Y", "F"
     rhythm = counts.copy()
     rhythm[2, 5] = -32768

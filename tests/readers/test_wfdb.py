@@ -57,3 +57,37 @@ def test_duplicate_leads_are_refused(make_wfdb):
     folder = make_wfdb(1, lead_names=["I", "II", "i"])
     with pytest.raises(ValueError, match="occurs twice"):
         read_ecg(folder / "r0").standard_leads()
+
+
+def test_free_text_behind_known_keys_stays_behind(make_wfdb):
+    comments = ["Age: 64", "Sex: Male, John Smith", "Dx: seen by Dr. Who,426783006", "Id: 4711"]
+    folder = make_wfdb(1, comments=comments)
+    assert read_ecg(folder / "r0").header == {"age": 64.0, "diagnoses": ["426783006"]}
+    full = read_ecg(folder / "r0", identifiers=True).header
+    assert full["sex"] == "Male, John Smith"
+    assert full["comments"] == comments
+
+
+def test_limb_leads_come_from_one_and_two(make_wfdb):
+    folder = make_wfdb(1, lead_names=["V1", "II", "I"])
+    ecg = read_ecg(folder / "r0")
+    assert ecg.lead_names == ("I", "II", "III", "aVR", "aVL", "aVF", "V1")
+    assert ecg.header["derived_leads"] == ["III", "aVR", "aVL", "aVF"]
+    np.testing.assert_allclose(ecg.signal[2], ecg.signal[1] - ecg.signal[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("12 500 1000", "12 500 9999999999", "samples are announced, the signal files have 24000"),
+        ("12 500 1000", "12 0 1000", r"r0\.hea gives no sampling rate that could be one"),
+        ("1000(0)/mV", "1e-300(0)/mV", "too large for float32"),
+    ],
+)
+def test_headers_that_promise_what_cannot_be(make_wfdb, old, new, words):
+    header = make_wfdb(1) / "r0.hea"
+    text = header.read_text()
+    assert old in text
+    header.write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=words):
+        read_ecg(header)
