@@ -140,7 +140,7 @@ def _to_shape(ecg, rate: float, resample: bool, duration: float | None) -> np.nd
         ratio = Fraction(rate / ecg.fs).limit_denominator(1000)
         signal = resample_poly(signal, ratio.numerator, ratio.denominator, axis=1)
     if duration is not None:
-        n_samples = round(duration * rate)
+        n_samples = max(round(duration * rate), 1)
         if signal.shape[1] < n_samples:
             raise _TooShortError(
                 f"{signal.shape[1] / rate:g} s long, {duration:g} s are needed "

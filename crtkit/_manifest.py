@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +85,9 @@ def read_manifest(
     FileNotFoundError
         The manifest, or files it names, are missing: all are counted, the first ten named.
     ValueError
-        A column is missing; a label or patient is empty; a record occurs twice; a patient has two
-        labels; a class has no rows; signals differ in rate or length, lack a lead or hold NaN.
+        ``fs`` or ``duration`` is not above 0; a column is missing; a label or patient is empty; a
+        record occurs twice; a patient has two labels; a class has no rows; signals differ in rate
+        or length, lack a lead or hold NaN.
 
     Examples
     --------
@@ -102,6 +104,8 @@ columns ['qrs_duration_ms'])
 
     _choice("mixed_labels", mixed_labels, ("raise", "keep"))
     _choice("short", short, ("raise", "drop"))
+    _positive("fs", fs, "hertz")
+    _positive("duration", duration, "seconds")
     files = {k: v for k, v in {"image": image, "signal": signal, "map": map}.items() if v}
     table, folder, default_name = _read_table(manifest, root, [group, *files.values()])
     _check_columns(table, {"label": label, "group": group, **files}, covariates)
@@ -148,6 +152,12 @@ columns ['qrs_duration_ms'])
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"read_manifest expects {name} to be one of {allowed}, got {value!r}.")
+
+
+def _positive(name: str, value: Any, unit: str) -> None:
+    number = isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < np.inf
+    if value is not None and not number:
+        raise ValueError(f"read_manifest expects {name} in {unit}, above 0, got {value!r}.")
 
 
 def _read_table(manifest, root, as_text) -> tuple[pd.DataFrame, Path | None, str]:

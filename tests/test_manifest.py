@@ -219,3 +219,10 @@ def test_relative_files_of_a_table_need_a_root(make_table):
     table = make_table().assign(file=[f"r{i}" for i in range(12)])
     with pytest.raises(ValueError, match="pass root="):
         read_manifest(table, image="file", **ROLES)
+
+
+@pytest.mark.parametrize("name", ["fs", "duration"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "500", True])
+def test_rates_and_durations_are_above_zero(manifest, name, value):
+    with pytest.raises(ValueError, match=rf"read_manifest expects {name} in \w+, above 0, got"):
+        read_manifest(manifest, signal="file", **{name: value}, **ROLES)
