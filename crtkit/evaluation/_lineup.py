@@ -49,18 +49,18 @@ def all_models(
 
         wanted = with_references if isinstance(with_references, dict) else {}
         home, _ = measure_missing(cohort, wanted.get("columns"), n_jobs=n_jobs)
-        added = [column for column in home.X if column not in cohort.X]
+        # Also what was measured before this call: another hospital's table measured differently.
+        known = [column for column in home.info.get("measured", {}) if column in home.X]
         rows, reasons = reference_rows(home, **{"pos_label": positive, **wanted})
         left_out.update({name: why for name, why in reasons.items() if name not in named})
         cohorts["test"] = home
         for on, other in external.items():
-            cohorts[on], why = _measured_alike(other, added, n_jobs)
+            cohorts[on], why = _measured_alike(other, known, n_jobs)
             for name, row in list(rows.items()):
                 problem = _unanswered(row, home, cohorts[on])
                 if problem:
                     del rows[name]
                     left_out[name] = f"external cohort {on!r}: {problem}{why}"
-        known = home.info.get("measured", {})
         used = {name: [c for c in reads(row) if c in known] for name, row in rows.items()}
         measured = {name: columns for name, columns in used.items() if columns}
     _refuse_taken(named, rows)
@@ -79,6 +79,7 @@ def _measured_alike(other: Cohort, columns: list[str], n_jobs: int | None) -> tu
     """An external cohort with the columns that were measured in the cohort, and why not."""
     from crtkit.guidelines import measure_cohort
 
+    columns = [name for name in columns if name not in other.info.get("measured", {})]
     try:
         return measure_cohort(other, columns, replace=True, n_jobs=n_jobs), ""
     except ValueError as error:

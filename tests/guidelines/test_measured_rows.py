@@ -162,6 +162,29 @@ def test_evaluate_measures_other_hospitals_alike(mori, alone):
     assert "does not say its sampling_rate" in result.info["left_out"]["LBBB"]
 
 
+def test_other_hospitals_are_measured_like_a_cohort_measured_before(measured):
+    model = DummyClassifier(strategy="stratified", random_state=0)
+    other = make_cohort("mori2025", 24, random_state=9)
+    groups = np.arange(len(other)) + 10_000
+    table = other.X.assign(qrs_duration_ms=other.X["qrs_duration_ms"] + 100)
+    truth = other.X["qrs_duration_ms"]
+    for X in (table, other.X[["signal"]]):
+        far = Cohort(X, other.y, groups, other.info)
+        for hospital in (far, measure_cohort(far, replace=True)):
+            result = evaluate(
+                {"coin": model},
+                measured,
+                seeds=1,
+                external={"B": hospital},
+                threads_per_fit=1,
+                progress=False,
+            )
+            assert result.info["reference_rows"] == ECG_ROWS
+            scores = result.predictions[result.predictions["set"] == "B"].set_index("model")
+            margin = scores.loc["QRS >= 150 ms", "score"].to_numpy() + 150 - truth
+            assert abs(np.median(margin)) < 8
+
+
 def test_measured_rows_do_not_depend_on_the_other_records(alone, measured):
     # Leak-free: a record's score is the same whoever is beside it.
     half = measure_cohort(alone.take(np.arange(0, 24, 2)))
