@@ -28,6 +28,7 @@ def listed(items: list[str]) -> str:
 
 
 def exists(cell: str) -> bool:
+    """Whether the file behind a cell is there."""
     path = cell.rpartition("#")[0] if ".npy#" in cell else cell
     # WFDB records are named without a suffix, by their header.
     return os.path.isfile(path) or os.path.isfile(f"{path}.hea")
