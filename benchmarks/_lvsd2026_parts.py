@@ -284,18 +284,21 @@ def tests(output, scores, references):
     )
     output.table("tests", "Repeated-measures ANOVA and Friedman", shown, note)
     shown_as = {
-        "published (corrected)": "From the printed Table 2, SS-FF corrected (real patients)",
+        "published (corrected)": "From the printed Table 2, SS-FF corrected",
         "ours": "Models of this run",
     }
     printed = {"published (corrected)": tables["Table 2, SS-FF corrected"], "ours": mine}
     for suffix, (name, table) in zip(("", "_published"), reversed(printed.items())):
         pairs = wilcoxon_holm(table).reset_index()
+        figure = _matrix(pairs, list(table.columns), shown_as[name])
         columns = ["a", "b", "median_difference", "p_value", "p_holm", "p_holm_smallest", "n"]
+        pairs = pairs[columns].set_index("a")
+        for column in columns[3:6]:
+            pairs[column] = pairs[column].map(_p)
         title = f"Figure 3, {name}. Wilcoxon, Holm's correction"
-        output.table(f"figure3{suffix}", title, pairs[columns].set_index("a"))
-        output.figure(
-            f"figure3{suffix}", title, _matrix(pairs, list(table.columns), shown_as[name])
-        )
+        patients = None if name == "ours" else "The paper's patients: real, of three hospitals."
+        output.table(f"figure3{suffix}", title, pairs, patients=patients)
+        output.figure(f"figure3{suffix}", title, figure, patients=patients)
     return shown
 
 

@@ -83,21 +83,22 @@ class Output:
         self.parts = [f"# {title}\n\n{stated}\n"]
         self.tables = {}
 
-    def table(self, name, title, table, note=""):
-        """Write one table, and add it to the report."""
+    def table(self, name, title, table, note="", patients=None):
+        """Write one table, and add it to the report; `patients` where they are others."""
         write_text(self.folder / f"{name}.csv", table.to_csv())
         text = markdown_table(table)
-        body = f"{self.stated}\n\n{text}\n" + (f"\n{note}\n" if note else "")
+        body = f"{patients or self.stated}\n\n{text}\n" + (f"\n{note}\n" if note else "")
         write_text(self.folder / f"{name}.md", f"**{title}.** {body}")
         self.parts.append(f"## {title}\n\n{text}\n" + (f"\n{note}\n" if note else ""))
         self.tables[name] = table
         return text
 
-    def figure(self, name, title, figure):
-        """Save one figure, with what the patients are below it."""
+    def figure(self, name, title, figure, patients=None):
+        """Save one figure, with `patients`, or whose they are, below it."""
         import matplotlib.pyplot as plt
 
-        figure.text(0.5, 0.005, self.stated, ha="center", va="bottom", fontsize=7, color="0.35")
+        stated = patients or self.stated
+        figure.text(0.5, 0.005, stated, ha="center", va="bottom", fontsize=7, color="0.35")
         part = self.folder / f".{name}.part.png"
         figure.savefig(part, dpi=150, bbox_inches="tight")
         part.replace(self.folder / f"{name}.png")

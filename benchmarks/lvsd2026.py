@@ -80,7 +80,7 @@ def run(options):
             "seeds": seeds,
             "random_state": options.random_state,
             "size": options.size,
-            "epochs": 1 if options.quick else options.epochs,
+            "epochs": _epochs(options),
             "settings": result.info,
             "environment": environment(options.device),
             "seconds": round(time.perf_counter() - start, 1),
@@ -141,15 +141,22 @@ def _load(options):
     )
 
 
+def _epochs(options):
+    """Epochs of the baselines and of ECG-FM."""
+    epochs = 1 if options.quick else options.epochs
+    chosen = study.SIZES[options.size]
+    return {part: epochs or chosen[part]["max_epochs"] for part in ("baseline", "ecgfm")}
+
+
 def _sizes(options):
     """What was smaller than in the paper, in words."""
     chosen = study.SIZES[options.size]
-    epochs = 1 if options.quick else options.epochs
+    epochs = _epochs(options)
     return [
-        f"baselines: {epochs or chosen['baseline']['max_epochs']} epochs at {chosen['fs']} Hz "
+        f"baselines: {epochs['baseline']} epochs at {chosen['fs']} Hz "
         f"(the paper: 100 at 500 Hz), learning rate {chosen['baseline']['lr']:g}",
         f"ECG-FM from scratch: size {chosen['ecgfm']['size']}, "
-        f"{epochs or chosen['ecgfm']['max_epochs']} epochs (the paper: base, 60)",
+        f"{epochs['ecgfm']} epochs (the paper: base, 60)",
         *(f"{name}: {settings}" for name, settings in chosen["networks"].items()),
         f"{study.CHEAP}: 9,996 kernels at {chosen['fs']} Hz; no network, and not in the paper",
     ]
@@ -157,13 +164,12 @@ def _sizes(options):
 
 def _models(options):
     """Models of the paper, MiniRocket, and what the ablations change in two of them."""
-    epochs = 1 if options.quick else options.epochs
-    training = {} if epochs is None else {"max_epochs": epochs}
+    epochs = _epochs(options)
     settings = {
         "size": options.size,
         "device": options.device,
-        "baseline": training,
-        "ecgfm": training,
+        "baseline": {"max_epochs": epochs["baseline"]},
+        "ecgfm": {"max_epochs": epochs["ecgfm"]},
         "checkpoint": options.checkpoint,
         "finetuned_checkpoint": options.finetuned_checkpoint,
     }
