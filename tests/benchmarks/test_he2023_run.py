@@ -3,6 +3,7 @@
 import json
 import os
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,26 @@ def test_the_papers_figures_stay_away_from_another_question(tmp_path):
         assert ("ResNet-50, pretrained" in table.index) == published
         names = [*table, *pd.read_csv(tmp_path / "table1.csv")]
         assert any("published" in name for name in names) == published
+
+
+def test_the_page_says_what_the_committed_runs_gave():
+    root = Path(he2023.__file__).parents[1]
+    page = " ".join((root / "docs" / "studies" / "he2023.rst").read_text(encoding="utf-8").split())
+    results = root / "benchmarks" / "results"
+    simulated = pd.read_csv(results / "he2023_simulated" / "transfer.csv")
+    assert set(simulated["transfer"]) == {"not shown"}
+    real = pd.read_csv(results / "physionet2021_he2023_conduction" / "transfer.csv")
+    real = real.set_index(["model", "metric"])
+    net = real.loc[("ResNet-18", "AUC")]
+    low, high = net["95 % interval"].replace("+", "").split(" to ")
+    assert f"{net['pretrained']:.3f} against {net['general']:.3f} from scratch" in page
+    assert f"({float(net['difference']):+.3f}, {low} to {high})" in page
+    assert set(real.xs("AUC", level="metric")["transfer"]) == {"not shown"}
+    assert (real.xs("Accuracy", level="metric")["transfer"] == "harms").sum() == 2
+    table = pd.read_csv(results / "physionet2021_he2023_conduction" / "table2.csv", index_col=0)
+    area = table["AUC"].str.split().str[0].astype(float)
+    assert f"has an AUC of {area['QRS >= 150 ms']:.3f}" in page
+    assert (area.filter(like="ResNet") < area["QRS >= 150 ms"]).all()
 
 
 def test_transfer_is_answered_with_an_interval(run):
