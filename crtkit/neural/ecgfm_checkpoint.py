@@ -145,14 +145,19 @@ def load_safetensors(path: str | os.PathLike[str]):
         sizes, card = json.loads(metadata["sizes"]), json.loads(metadata["card"])
         sizes["conv_layers"] = tuple(tuple(layer) for layer in sizes["conv_layers"])
         sizes["quantizer"] = tuple(sizes["quantizer"]) if sizes["quantizer"] else None
-        module = ECGFM(ECGFMConfig(**sizes))
+        if sizes["n_layers"] > len(state):
+            raise ValueError(f"n_layers is {sizes['n_layers']}, of {len(state)} tensors")
+        # Without memory: sizes are only believed once the tensors have them.
+        with torch.device("meta"):
+            module = ECGFM(ECGFMConfig(**sizes))
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise ValueError(
             f"{path} does not give the sizes and card of a network: {error}"
         ) from error
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     _compare(path, wanted, {key: tuple(value.shape) for key, value in state.items()})
-    module.load_state_dict(state, strict=True)
+    state = {key: value.to(torch.float32, copy=True) for key, value in state.items()}
+    module.load_state_dict(state, strict=True, assign=True)
     return module.eval(), card
 
 
@@ -192,10 +197,16 @@ def _read(path: Path) -> dict[str, Any]:
         )
     if not isinstance(cfg["model"], dict):
         raise ValueError(f"{path}: the configuration of the model is {type(cfg['model'])}.")
+    n_left = path.stat().st_size
     for key, value in model.items():
         dense = isinstance(value, Tensor) and value.layout == torch.strided
+        dense = dense and value.device.type == "cpu"
         if not isinstance(key, str) or not dense or not value.is_floating_point():
             raise ValueError(f"{path}: 'model' holds {key!r}, no dense tensor of real numbers.")
+        # Strides of zero, or one storage named often, make a small file fill the memory.
+        n_left -= value.numel() * value.element_size()
+        if n_left < 0:
+            raise ValueError(f"{path}: the tensors up to {key!r} are larger than the file.")
         if not bool(value.isfinite().all()):
             raise ValueError(f"{path}: {key!r} holds NaN or infinity; the file is damaged.")
     return content
@@ -237,8 +248,11 @@ def _sizes(path: Path, state: dict[str, Tensor], config):
         convs = [tuple(state[key].shape) for key in _conv_keys(state)]
         if len(position) != 3 or 0 in position or any(len(shape) != 3 for shape in convs):
             raise ValueError("a convolution does not have three axes")
-    except (KeyError, ValueError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise ValueError(f"{path} lacks the tensors of an ECG-FM network: {error}.") from error
+    for key in ("proj.weight", "final_proj.weight"):
+        if key in state and state[key].ndim != 2:
+            raise ValueError(f"{path}: {key!r} has shape {tuple(state[key].shape)}, not two axes.")
     layers = {key.split(".")[2] for key in state if key.startswith("encoder.layers.")}
     if config.get("layer_norm_first") or config.get("extractor_mode", "default") != "default":
         raise ValueError(
@@ -329,7 +343,7 @@ def _walk(node: ast.expr) -> list[Any]:
     if isinstance(node, ast.List):
         return [ast.literal_eval(item) for item in node.elts]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _walk(node.left) + _walk(node.right)
+        return _bounded(_walk(node.left) + _walk(node.right))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         left, right = node.left, node.right
         if isinstance(left, ast.Constant):
@@ -337,8 +351,15 @@ def _walk(node: ast.expr) -> list[Any]:
         if isinstance(right, ast.Constant) and type(right.value) is int:
             if not 0 < right.value <= _MAX_CONVOLUTIONS:
                 raise ValueError(f"{right.value} repetitions")
-            return _walk(left) * right.value
+            return _bounded(_walk(left) * right.value)
     raise ValueError("only lists, + and * with a number are read")
+
+
+def _bounded(layers: list[Any]) -> list[Any]:
+    # At every step: repetitions of repetitions fill the memory before the end is reached.
+    if len(layers) > _MAX_CONVOLUTIONS:
+        raise ValueError(f"more than {_MAX_CONVOLUTIONS} convolutions")
+    return layers
 
 
 def _compare(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +199,8 @@ def test_convolution_lists(text, want):
         "__import__('os').system('true')",
         "[(256, 2, 2)] * 10**9",
         "[(256, 2, 2)] * 100000000",
+        "[(256, 2, 2)]" + " * 64" * 40,  # would fill any memory before its length is asked
+        " + ".join(["[(256, 2, 2)] * 64"] * 2),
         "[(256, 2)]",
         "[(256, 2, -2)]",
         "[(True, 2, 2)]",
@@ -277,6 +279,11 @@ def _put(key, value):
         ),
         (_put("encoder.feature_extractor.conv_layers.0.0.weight", torch.zeros(32)), "three axes"),
         (_put("encoder.encoder.layers.x.fc1.weight", torch.zeros(48)), "layers.x.fc1"),
+        (_put("a", torch.zeros(1).expand(1 << 20, 1 << 20)), "'a' are larger than the file"),
+        (lambda c: c["model"].update(dict.fromkeys("abcdefgh", torch.zeros(1 << 18))), "larger"),
+        (_put("a", torch.zeros(3, device="meta")), "'model' holds 'a'"),
+        (_put("encoder.encoder.layers.0.fc1.weight", torch.zeros(())), "lacks the tensors"),
+        (_put("proj.weight", torch.zeros(())), "not two axes"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(tmp_path, change, message):
@@ -348,6 +355,16 @@ def test_other_safetensors_files_are_refused(tmp_path, metadata):
     save_file({"a": torch.zeros(2)}, str(tmp_path / "other.safetensors"), metadata=metadata)
     with pytest.raises(ValueError, match="other.safetensors"):
         load_safetensors(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("change", [{"ffn_dim": 1 << 40}, {"n_layers": 1 << 40}])
+def test_sizes_of_a_safetensors_file_take_no_memory_unseen(tmp_path, change):
+    sizes = json.dumps({**asdict(SIZES["tiny"]), **change})
+    path = tmp_path / "large.safetensors"
+    metadata = {"crtkit": "ecgfm", "sizes": sizes, "card": "{}"}
+    save_file({"a": torch.zeros(2)}, str(path), metadata=metadata)
+    with pytest.raises(ValueError, match="large.safetensors"):
+        load_safetensors(path)
 
 
 def test_a_new_head_keeps_the_backbone(inputs):
