@@ -144,7 +144,7 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
         Returns
         -------
-        ndarray of shape (n_records, n_kernels_)
+        ndarray of shape (n_records, ``n_kernels_``)
             float32, in [0, 1].
         """
         check_is_fitted(self)
