@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
+import joblib
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
@@ -144,8 +145,10 @@ def run(options):
     }
     journal = Journal(path, identity, {cell.model: cell.model for cell in grid})
     data = (pages, cohort.y, cohort.groups)
+    # An encoder of other code or versions is another encoder: a journal refuses those, so do we.
+    encoders = options.out / "encoders" / joblib.hash(identity)[:16]
     try:
-        rows = fit_all(grid, data, splits, settings, options, journal, n_threads)
+        rows = fit_all(grid, data, splits, settings, options, journal, encoders, n_threads)
     finally:
         journal.close()
     write(options, cohort, settings, splits, pd.DataFrame(rows), n_threads, start)
@@ -195,12 +198,12 @@ def labelled(y, groups, train, fraction, seed):
     return train[drawn[patient_of]]
 
 
-def fit_all(grid, data, splits, settings, options, journal, n_threads):
+def fit_all(grid, data, splits, settings, options, journal, encoders, n_threads):
     """Rows of all fits: those of the journal, and the others as they are finished.
 
     A split is finished before the next begins, so that an interrupted run can be ended with fewer
-    of them. Pretraining goes first and leaves a checkpoint in the output folder, from which the
-    fits on every share of the labels start.
+    of them. Pretraining goes first and leaves a checkpoint in ``encoders``, from which the fits on
+    every share of the labels start.
     """
     left = [c for c in grid if (c.model, c.split, c.repeat) not in journal.cells]
     queues = []
@@ -209,11 +212,10 @@ def fit_all(grid, data, splits, settings, options, journal, n_threads):
         above = [c for c in left if c.split == split and c.arm == "SimCLR"]
         pretraining = dict.fromkeys(Cell(c.arm, c.split, c.repeat) for c in above)
         queues += [[*pretraining, *scratch], above]
-    folder = str(options.out / "encoders")
     progress = Progress([cell for queue in queues for cell in queue], splits, settings)
     for queue in queues:
         calls = (
-            delayed(fit_cell)(cell, *data, *splits[cell.split], settings, folder, n_threads)
+            delayed(fit_cell)(cell, *data, *splits[cell.split], settings, str(encoders), n_threads)
             for cell in queue
         )
         for cell, row in Parallel(options.n_jobs, return_as="generator_unordered")(calls):

@@ -181,7 +181,8 @@ def run(manifest, tmp_path_factory):
 
 def test_every_file_is_there(run):
     assert {path.name for path in run.iterdir()} == FILES
-    assert len(list((run / "encoders").iterdir())) == 4  # 2 splits x 2 seeds, not one a fraction
+    (folder,) = (run / "encoders").iterdir()
+    assert len(list(folder.iterdir())) == 4  # 2 splits x 2 seeds, not one a fraction
     report = (run / "report.md").read_text()
     assert "Real data, cohort: 24 records of 20 patients" in report
     assert "exact test" in report
@@ -224,6 +225,18 @@ def test_a_killed_run_goes_on_to_the_same_results(run, manifest, tmp_path, monke
     assert finished
     assert not set(finished) & set(calls[10:])  # what was journalled is not fitted again
     assert "nan" not in (out / "components.md").read_text()  # one split has no components
+
+
+def test_encoders_of_other_code_are_not_taken_up(manifest, tmp_path, monkeypatch):
+    folders = []
+    monkeypatch.setattr(
+        ssl_pages, "fit_all", lambda *args: folders.append(args[-2]) or [{}] * len(args[0])
+    )
+    monkeypatch.setattr(ssl_pages, "write", lambda *args: None)
+    for source in ("one", "one", "another"):
+        monkeypatch.setattr(ssl_pages, "versions", lambda source=source: {"source": source})
+        assert main(arguments(manifest, tmp_path / "out")) == 0
+    assert folders[0] == folders[1] != folders[2]
 
 
 def test_a_page_on_both_sides_is_refused(manifest, tmp_path, capsys):
