@@ -160,7 +160,11 @@ class Beats:
         return model.fit(inputs, self.y[rows], logisticregression__sample_weight=weight)
 
     def exchanged(self, train, folds, said, weight):
-        """Answers for the training subjects: each half's from the other half alone."""
+        """Answers for the training subjects, each half's from network and head of the other.
+
+        That head was fitted on what the first half's network said, so labels of the half reach its
+        own answers through the weights of the head: enough to choose by, not a clean estimate.
+        """
         answers = np.empty(len(train), dtype=self.y.dtype)
         inputs = np.hstack([said, self.rhythm[train]])
         for seen, left in folds:
@@ -177,7 +181,7 @@ def save(net, path, *, options, beats, train, test, what, figures):
     net : ResNetClassifier
     path : Path
     options : Namespace
-        ``setup, depth, width, size, seed``.
+        ``setup, depth, width, size, epochs, cap, seed``.
     beats : Beats
     train, test : ndarray of int
         Rows trained on, and rows never seen.
@@ -196,6 +200,8 @@ def save(net, path, *, options, beats, train, test, what, figures):
         "width": options.width,
         "size": options.size,
         "stft": {**he2023.STFT, **beats.stft},
+        "epochs": options.epochs,
+        "cap": options.cap,
         "seed": options.seed,
         "scores": {k: None if np.isnan(v) else round(v, 4) for k, v in figures.items()},
     }

@@ -94,12 +94,15 @@ def pretrain(options):
     """Path of a network pretrained on DS1; made where there is none."""
     path = options.weights or options.out / "resnet18.safetensors"
     if options.weights or (options.resume and path.is_file()):
-        seen = set(read_card(path).get("training_records", DS2))
+        card = read_card(path)
+        seen = set(card.get("training_records", DS2))
         if seen & (set(DS2) - {"202"}):
             raise ValueError(
                 f"{path.name} was trained on {sorted(seen & set(DS2))} of DS2, or does not say: "
                 "give weights of benchmarks.mitbih_pretraining --setup aami."
             )
+        if not options.weights:
+            refuse_other_settings(card, options)
         return path
     records = ck.datasets.load_mitbih(options.data, subset="DS1")
     cohort = segment_beats(records, classes=CLASSES["aami"], cache_dir=options.cache)
@@ -112,6 +115,21 @@ def pretrain(options):
     what = "DS1 alone, 22 records, for benchmarks.mitbih_transfer"
     save(net, path, options=options, beats=beats, train=train, test=[], what=what, figures={})
     return path
+
+
+def refuse_other_settings(card, options):
+    """An interrupted run goes on only with the pretraining that its options ask for."""
+    names = ("depth", "width", "size", "epochs", "cap", "seed")
+    kept = {name: card.get(name) for name in names}
+    kept["window"] = card.get("stft", {}).get("window_length")
+    other = [
+        f"{k} {v}, not {getattr(options, k)}" for k, v in kept.items() if v != getattr(options, k)
+    ]
+    if other:
+        raise ValueError(
+            f"the network in {options.out} was pretrained with {'; '.join(other)}: give --resume "
+            "the options that the run began with, or leave it out to pretrain anew."
+        )
 
 
 def held_out(options):

@@ -54,6 +54,17 @@ def test_weights_that_saw_the_tested_subjects_are_refused(tmp_path, capsys):
     assert "of DS2" in capsys.readouterr().err
 
 
+def test_a_run_is_not_resumed_with_another_pretraining():
+    options = benchmark.parser().parse_args(["--cap", "5", "--epochs", "1"])
+    names = ("depth", "width", "size", "epochs", "cap", "seed")
+    card = {name: getattr(options, name) for name in names}
+    card["stft"] = {"window_length": options.window}
+    benchmark.refuse_other_settings(card, options)
+    for wrong in ({"epochs": 5}, {"cap": 150}, {"seed": 1}, {"stft": {"window_length": 512}}):
+        with pytest.raises(ValueError, match="--resume"):
+            benchmark.refuse_other_settings({**card, **wrong}, options)
+
+
 @pytest.mark.slow
 def test_a_small_run_is_resumed_to_the_same_figures(tmp_path):
     if not os.environ.get("CRTKIT_DATA"):
