@@ -8,7 +8,8 @@ Set-ups
 scored, with and without record 202, whose subject is also in DS1 (201).
 ``paper``: all 48 records and five classes; a fifth of the 47 subjects is held out.
 Beside each, once, a random split of beats with as many of them to train on: beats of one subject
-lie on both sides, and the figure says how much that flatters.
+lie on both sides, which flatters, as do the natural mix of classes and the records of both parts
+that such a network learns from.
 
 Models
 ------
@@ -161,7 +162,7 @@ def run(options):
 
 
 def warning(beats, train, options, classes):
-    """The same beats split at random: what a split that ignores subjects would have claimed."""
+    """All beats split at random: what a split that ignores subjects would have claimed."""
     order = np.random.default_rng(options.seed).permutation(len(beats.y))
     size = min(len(train), len(order) // 2)
     chosen, left = order[:size], order[size : 2 * size]
@@ -187,8 +188,9 @@ def write(options, beats, cohort, train, test, rows, matrices, net, start):
         "scores",
         "Scores",
         table,
-        "Sensitivity and PPV by class. Halves of the training subjects: each half's beats by what "
-        "learned from the other alone, weighted to all beats of their class and record; choices "
+        "Sensitivity and PPV by class. Halves of the training subjects: each half's beats by "
+        "network and regression of the other (the regression's inputs there came from a network "
+        "that knew the first half), weighted to all beats of their class and record; choices "
         "were made by that. The row of the random split is no result: beats of one subject lie on "
         "both sides.",
     )
