@@ -66,7 +66,9 @@ def run(options):
     parts.ablations(output, scores, result, sets)
     parts.bands(output, result, {"internal": inside, **external}, sets)
     tests = parts.tests(output, scores, result.info["reference_rows"])
-    explained = parts.explain(output, models, inside, split, quick=options.quick)
+    explained = parts.explain(
+        output, models, inside, split, random_state=options.random_state, quick=options.quick
+    )
     output.text("Sizes of this run", _sizes(options))
     output.text("What to know about the printed figures", study.REMARKS)
     output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
@@ -132,9 +134,28 @@ def divide(cohort):
     return inside, split, {n: cohort.take(np.flatnonzero(name == n)) for n in sorted(others)}
 
 
+def outcome_apart(cohort):
+    """Cohort whose LVEF, which decides the label, is no column that a model or rule can read.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        May have a column ``lvef``.
+
+    Returns
+    -------
+    Cohort
+        With that column in ``info["outcome"]``, as simulated cohorts have it.
+    """
+    if "lvef" not in cohort.X:
+        return cohort
+    X, outcome = cohort.X.drop(columns="lvef"), cohort.X[["lvef"]]
+    return ck.Cohort(X, cohort.y, cohort.groups, {**cohort.info, "outcome": outcome})
+
+
 def _load(options):
     if options.data is not None:
-        return load_cohort(options, "lvsd2026")
+        return outcome_apart(load_cohort(options, "lvsd2026"))
     pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
     return ck.datasets.make_cohort(
         "lvsd2026", n_patients=round(pairs * 892 / 2031), random_state=options.random_state

@@ -116,6 +116,43 @@ def test_sets_are_kept_apart():
     assert not set(inside.groups[train]) & set(inside.groups[test])
 
 
+def test_the_figure_that_decides_the_label_is_no_column():
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=40, random_state=0)
+    lvef = cohort.info["outcome"]["lvef"]
+    table = ck.Cohort(cohort.X.assign(lvef=lvef), cohort.y, cohort.groups, {"name": "own"})
+    apart = lvsd2026.outcome_apart(table)
+    assert "lvef" not in apart.X
+    inside = lvsd2026.divide(apart)[0]
+    found = inside.info["outcome"].loc[inside.X.index, "lvef"]
+    assert ((found < 40) == (inside.y == 1)).all()
+    assert lvsd2026.outcome_apart(apart) is apart
+
+
+def test_the_explained_network_is_that_of_the_table(tmp_path, monkeypatch):
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=40, random_state=0)
+    inside, split, _ = lvsd2026.divide(cohort)
+    name = "ECG-FM (scratch)"
+    small = {"max_epochs": 1, "batch_size": 32}
+    models = {name: study.pipelines(minirocket=False, ecgfm=small)[name]}
+    result = ck.evaluate(
+        models, inside, seeds=1, cv=[split], by="record", random_state=3, reference_rows=False
+    )
+    seen = {}
+
+    class Stop(Exception):
+        pass
+
+    def attribute(model, X, **options):
+        seen["score"] = model.predict_proba(inside.take(split[1]).X)[:, 1]
+        raise Stop
+
+    monkeypatch.setattr(ck.explain, "attribute", attribute)
+    with pytest.raises(Stop):
+        parts.explain(Output(tmp_path, "t", "s"), models, inside, split, random_state=3)
+    answers = result.predictions.sort_values("row")
+    np.testing.assert_allclose(seen["score"], answers["score"], atol=1e-5)
+
+
 def test_a_cohort_without_sets_is_refused():
     cohort = ck.Cohort(pd.DataFrame({"a": [1, 2]}), [0, 1], [0, 1])
     with pytest.raises(ValueError, match="needs a column 'set'"):
