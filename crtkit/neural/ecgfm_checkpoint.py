@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import re
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -179,13 +180,17 @@ def _read(path: Path) -> dict[str, Any]:
             "where their authors offer them; give the file's path."
         )
     try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > path.stat().st_size:  # torch.save never compresses
+            raise ValueError(f"its records unpack to {unpacked} bytes, more than the file has")
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} holds more than tensors and plain values, or is damaged; it was not loaded. "
             f"No pickled object is built from outside. ({str(error).splitlines()[0]})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # damaged opcodes raise whatever the unpickler trips over
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is no readable PyTorch checkpoint: {message}") from error
     model = content.get("model") if isinstance(content, dict) else None

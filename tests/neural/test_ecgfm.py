@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -319,6 +320,27 @@ def test_damaged_and_missing_files_are_named(tmp_path):
             load_checkpoint(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="downloaded by hand"):
         load_checkpoint(tmp_path / "nothing.pt")
+
+
+def test_compressed_records_are_not_unpacked(tmp_path):
+    path = tmp_path / "packed.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("packed/data.pkl", bytes(1 << 22))
+        archive.writestr("packed/version", "3")
+    with pytest.raises(ValueError, match="packed.pt .* unpack to 4194305 bytes"):
+        load_checkpoint(path)
+
+
+# A stack that is empty, an object that was never stored, an identifier that is no storage.
+@pytest.mark.parametrize("opcodes", [b"\x80\x020.", b"\x80\x02h\x07.", b"\x80\x02}}Q."])
+def test_damaged_opcodes_are_named(tmp_path, opcodes):
+    path = tmp_path / "opcodes.pt"
+    with zipfile.ZipFile(DATA / "finetuned.pt") as whole, zipfile.ZipFile(path, "w") as damaged:
+        for name in whole.namelist():
+            content = opcodes if name.endswith("data.pkl") else whole.read(name)
+            damaged.writestr(name, content)
+    with pytest.raises(ValueError, match="opcodes.pt"):
+        load_checkpoint(path)
 
 
 def test_safetensors_round_trip(tmp_path, finetuned, inputs):
