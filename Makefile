@@ -22,7 +22,8 @@ test-pandas3: $(STAMP)
 	  -c $(PANDAS3)/constraints.txt "pandas>=3.0,<3.1" numpy scipy scikit-learn joblib \
 	  lazy-loader tqdm threadpoolctl pyarrow wfdb pytest hypothesis
 	PYTHONPATH=. $(PANDAS3)/bin/python -m pytest -p no:cacheprovider tests/test_cohort.py \
-	  tests/test_manifest.py tests/test_rows.py tests/readers tests/datasets/test_physionet.py
+	  tests/test_manifest.py tests/test_rows.py tests/readers/test_wfdb.py \
+	  tests/datasets/test_physionet.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

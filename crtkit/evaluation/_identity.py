@@ -30,6 +30,7 @@ _LIBRARIES = (
     "torchvision",
     "skorch",
     "sktime",
+    "numba",
 )
 
 
