@@ -21,8 +21,8 @@ test-pandas3: $(STAMP)
 	$(PANDAS3)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  -c $(PANDAS3)/constraints.txt "pandas>=3.0,<3.1" numpy scipy scikit-learn joblib \
 	  lazy-loader tqdm threadpoolctl pyarrow wfdb pytest hypothesis
-	PYTHONPATH=. $(PANDAS3)/bin/python -m pytest -p no:cacheprovider tests/test_cohort.py \
-	  tests/test_manifest.py tests/test_rows.py tests/readers/test_wfdb.py \
+	PYTHONPATH=. $(PANDAS3)/bin/python -m pytest -p no:cacheprovider tests/cohort/test_cohort.py \
+	  tests/cohort/test_manifest.py tests/cohort/test_rows.py tests/readers/test_wfdb.py \
 	  tests/datasets/test_physionet.py
 
 lint: $(STAMP)

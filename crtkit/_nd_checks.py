@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from crtkit._rows import Rows
+from crtkit.cohort.rows import Rows
 
 METHODS = ("transform", "predict", "predict_proba", "decision_function")
 

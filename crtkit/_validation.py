@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from crtkit._rows import Rows
+from crtkit.cohort.rows import Rows
 
 FLOAT_DTYPES = (np.float64, np.float32)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, make_scorer
 
-from crtkit._binary import (
+from crtkit._labels import (
     check_labels,
     check_ranked,
     check_weights,

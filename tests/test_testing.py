@@ -8,8 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from crtkit import LeadStatistics
 from crtkit._nd_checks import CHECKS
-from crtkit._rows import Rows
 from crtkit._validation import as_leads, check_records
+from crtkit.cohort.rows import Rows
 from crtkit.testing import SHAPES, make_records, nd_checks, parametrize_with_nd_checks
 
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed._timing import against_goal, interleaved
-from crtkit.neural.ecgfm import ECGFM, SIZES
+from crtkit.neural.ecgfm.network import ECGFM, SIZES
 
 
 def run(quick=False):

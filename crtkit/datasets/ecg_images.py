@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from crtkit._cells import temporary_folder
 from crtkit._leads import LEADS_12
 from crtkit.cohort import Cohort
+from crtkit.cohort.cells import temporary_folder
 
 CLASSES = ("normal", "abnormal_heartbeat", "myocardial_infarction", "history_of_mi")
 N_DISTINCT = 491  # of the 928 files that were published, the others being copies

@@ -13,17 +13,9 @@ import numpy as np
 import pandas as pd
 
 from crtkit.cohort import Cohort
+from crtkit.signals.beats import AAMI_CLASSES
 
 BASE_URL = "https://physionet.org/files/mitdb/1.0.0/"
-
-#: The beat symbols that occur, and the class ANSI/AAMI EC57 gives each.
-AAMI_CLASSES = {
-    **dict.fromkeys(("N", "L", "R", "e", "j"), "N"),
-    **dict.fromkeys(("A", "a", "J", "S"), "S"),
-    **dict.fromkeys(("V", "E"), "V"),
-    "F": "F",
-    **dict.fromkeys(("/", "f", "Q"), "Q"),
-}
 
 # Rhythm and quality changes, comments, artefacts, blocked P waves, flutter waves and its limits.
 OTHER_SYMBOLS = frozenset('+~"|x![]')

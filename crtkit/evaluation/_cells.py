@@ -15,7 +15,7 @@ import sklearn
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from crtkit._rows import spill
+from crtkit.cohort.rows import spill
 from crtkit.evaluation._models import prepare, reseeds
 from crtkit.evaluation._threads import pinned_threads
 from crtkit.evaluation.splits import RepeatedStratifiedPatientSplit

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from crtkit._binary import check_ranked
+from crtkit._labels import check_ranked
 
 __all__ = ["Calibration", "calibration_figures", "loess"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crtkit._binary import check_ranked
+from crtkit._labels import check_ranked
 
 __all__ = ["DEFAULT_THRESHOLDS", "net_benefit"]
 

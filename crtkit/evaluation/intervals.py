@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.utils import check_random_state
 
 from crtkit import metrics
-from crtkit._binary import check_labels, resolve_pos_label
+from crtkit._labels import check_labels, resolve_pos_label
 
 __all__ = ["BootstrapInterval", "bootstrap_interval", "nadeau_bengio_interval"]
 

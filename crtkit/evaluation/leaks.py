@@ -125,8 +125,8 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
 
 def _fingerprints(images, size):
     """Fingerprints of images or of paths."""
-    from crtkit._rows import Rows
-    from crtkit.neural._pool import PagePaths, as_paths, fingerprints
+    from crtkit.cohort.rows import Rows
+    from crtkit.images.pool import PagePaths, as_paths, fingerprints
 
     paths = as_paths(images)
     if paths is not None:

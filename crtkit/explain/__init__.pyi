@@ -1,6 +1,6 @@
-from ._layers import layers_without_rule as layers_without_rule
 from .attribution import Attribution as Attribution, attribute as attribute
 from .gradcam import grad_cam as grad_cam, overlay as overlay
+from .layers import layers_without_rule as layers_without_rule
 from .regions import LeadShare as LeadShare, lead_masks as lead_masks, lead_share as lead_share
 from .waves import (
     plot_attribution as plot_attribution,

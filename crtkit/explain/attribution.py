@@ -16,10 +16,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from crtkit.explain._layers import distinct_activations, layers_without_rule
-from crtkit.neural._base import TorchClassifier, draw_seed
-from crtkit.neural._engine import forked_rng
-from crtkit.neural.ecgfm import ECGFM
+from crtkit.explain.layers import distinct_activations, layers_without_rule
+from crtkit.neural.base import TorchClassifier, draw_seed
+from crtkit.neural.ecgfm.network import ECGFM
+from crtkit.neural.engine import forked_rng
 
 METHODS = ("deeplift", "integrated_gradients", "gradient_shap", "occlusion")
 BASELINES = ("zero", "mean", "records")

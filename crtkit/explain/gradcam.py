@@ -7,7 +7,7 @@ import torch
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit.neural._batches import Batches, RecordDataset
+from crtkit.neural.batches import Batches, RecordDataset
 from crtkit.neural.resnet import ResNetClassifier
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")

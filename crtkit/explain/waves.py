@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from crtkit.signals import LEADS_12, SPLICE_LAYOUTS
-from crtkit.signals.delineate import qrs_bounds
-from crtkit.signals.median_beats import median_beat
+from crtkit.signals.qrs.delineate import qrs_bounds
+from crtkit.signals.qrs.median_beats import median_beat
 
 #: Seconds that count as P wave before the QRS onset, and as T wave behind its end.
 P_SECONDS, T_SECONDS = 0.24, 0.36

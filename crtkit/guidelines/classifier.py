@@ -9,8 +9,15 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from crtkit.guidelines._rules import RULES, as_numbers, check_pos_label, check_unit, meets, resolve
-from crtkit.signals.measure import MEASUREMENTS
+from crtkit.guidelines.criteria import (
+    RULES,
+    as_numbers,
+    check_pos_label,
+    check_unit,
+    meets,
+    resolve,
+)
+from crtkit.signals.qrs.measure import MEASUREMENTS
 
 
 def rules():

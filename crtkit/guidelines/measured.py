@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 
 from crtkit.cohort import Cohort, Select
-from crtkit.signals.measure import MEASUREMENTS
-from crtkit.signals.qrs import QRSMeasurements
+from crtkit.signals.qrs.estimator import QRSMeasurements
+from crtkit.signals.qrs.measure import MEASUREMENTS
 
 #: What the reference rows measure where the table has no such column.
 MEASURABLE = ("qrs_duration_ms", "lbbb", "qrs_area_uVs")

@@ -9,8 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from crtkit.cohort import Select
-from crtkit.guidelines._rules import check_pos_label, resolve, usable_columns
 from crtkit.guidelines.classifier import GuidelineClassifier
+from crtkit.guidelines.criteria import check_pos_label, resolve, usable_columns
 from crtkit.guidelines.measured import MEASURABLE, measure_cohort, measuring, why_not_measured
 
 CLINICAL_MODEL = "Clinical logistic model"

@@ -1,12 +1,3 @@
-from ._layout import (
-    EDAN_SE3 as EDAN_SE3,
-    PageGeometry as PageGeometry,
-    PageLayout as PageLayout,
-    Strip as Strip,
-    page_geometry as page_geometry,
-    page_layout as page_layout,
-)
-from ._sheet import LeadTrace as LeadTrace, PageTruth as PageTruth
 from .files import (
     UnreadableImageError as UnreadableImageError,
     UnreadableImageWarning as UnreadableImageWarning,
@@ -20,5 +11,14 @@ from .identity import (
     find_grid as find_grid,
 )
 from .loader import JPEGLoader as JPEGLoader
-from .render import ECGRenderer as ECGRenderer, render_page as render_page
+from .render.layout import (
+    EDAN_SE3 as EDAN_SE3,
+    PageGeometry as PageGeometry,
+    PageLayout as PageLayout,
+    Strip as Strip,
+    page_geometry as page_geometry,
+    page_layout as page_layout,
+)
+from .render.renderer import ECGRenderer as ECGRenderer, render_page as render_page
+from .render.sheet import LeadTrace as LeadTrace, PageTruth as PageTruth
 from .spectrogram import SpectrogramImager as SpectrogramImager

@@ -14,7 +14,7 @@ import PIL
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
-from crtkit.images._decode import MAX_PIXELS, check_size, read_page
+from crtkit.images.decode import MAX_PIXELS, check_size, read_page
 
 _NAMED = 10  # bad files that a message names; its ``errors`` has them all
 PARAMETERS = {

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._validation import iter_blocks
-from crtkit.images._decode import check_pages
+from crtkit.images.decode import check_pages
 
 COLOURS = {"white": 255, "black": 0}
 _BLOCK = 8

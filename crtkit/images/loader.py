@@ -7,9 +7,9 @@ from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit._rows import Rows
 from crtkit._validation import iter_blocks
-from crtkit.images._decode import MAX_PIXELS, check_pages, check_size, erase_page, resize_page
+from crtkit.cohort.rows import Rows
+from crtkit.images.decode import MAX_PIXELS, check_pages, check_size, erase_page, resize_page
 from crtkit.images.files import PARAMETERS, check_cache, load_many
 
 _BLOCK = 16

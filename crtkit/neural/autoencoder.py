@@ -11,9 +11,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from crtkit._validation import iter_blocks
-from crtkit.neural._base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
-from crtkit.neural._batches import RecordDataset
-from crtkit.neural._engine import DTYPES, TrainingOptions, train_network
+from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
+from crtkit.neural.batches import RecordDataset
+from crtkit.neural.engine import DTYPES, TrainingOptions, train_network
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "elu": torch.nn.ELU}
 BLOCK = 256

@@ -12,10 +12,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit.neural._base import TorchClassifier, draw_seed
-from crtkit.neural._batches import RecordDataset
-from crtkit.neural._engine import DTYPES, TrainingOptions, train_network, wrap_module
 from crtkit.neural.augment import ImageAugment
+from crtkit.neural.base import TorchClassifier, draw_seed
+from crtkit.neural.batches import RecordDataset
+from crtkit.neural.engine import DTYPES, TrainingOptions, train_network, wrap_module
 from crtkit.neural.weights import (
     file_hash,
     fit_weights,
@@ -320,7 +320,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         self.backbone_.fit(X if len(train) == len(X) else X[train], None)
 
     def _make_module(self, n_outputs, shape_in):
-        from crtkit.neural._resnet import ResNet
+        from crtkit.neural.resnet_network import ResNet
 
         module = ResNet(self.depth, self.width, n_outputs, self.dropout)
         module.to(DTYPES[self.precision])  # before loading, which would round a float64 start
@@ -356,7 +356,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         return {**report, **fit_weights(module, state, head="fc.", what=path.name)}
 
     def _to_input(self, batch):
-        from crtkit.neural._resnet import images_to_input
+        from crtkit.neural.resnet_network import images_to_input
 
         return images_to_input(batch, DTYPES[self.precision], self.input_shape)
 

@@ -8,8 +8,8 @@ from numbers import Integral
 import torch
 from sklearn.utils._param_validation import Interval
 
-from crtkit.neural._base import TorchClassifier
-from crtkit.neural._signals import SIGNAL_PARAMETERS, SequenceMixin, positive_sizes
+from crtkit.neural.base import TorchClassifier
+from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SequenceMixin, positive_sizes
 
 
 class ResNet1dClassifier(SequenceMixin, TorchClassifier):

@@ -14,13 +14,13 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
-from crtkit.neural._base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
-from crtkit.neural._batches import RecordDataset
-from crtkit.neural._engine import DTYPES, TrainingOptions
-from crtkit.neural._ntxent import NTXent, nt_xent_loss
-from crtkit.neural._pool import PagePaths, as_paths, fingerprints
-from crtkit.neural._pretrain import pretrain
+from crtkit.images.pool import PagePaths, as_paths, fingerprints
 from crtkit.neural.augment import PageAugment, two_views
+from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
+from crtkit.neural.batches import RecordDataset
+from crtkit.neural.engine import DTYPES, TrainingOptions
+from crtkit.neural.ntxent import NTXent, nt_xent_loss
+from crtkit.neural.pretraining import pretrain
 from crtkit.neural.weights import file_hash, fit_weights, imagenet_file, read_weights
 
 __all__ = ["ProjectionHead", "SimCLR", "nt_xent_loss"]
@@ -365,7 +365,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         return NTXent(self.temperature)
 
     def _make_module(self, n_outputs, shape_in):
-        from crtkit.neural._resnet import ResNet
+        from crtkit.neural.resnet_network import ResNet
 
         module = ResNet(self.depth, self.width)
         module.fc = ProjectionHead(module.n_features, n_outputs)
@@ -380,7 +380,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         return module
 
     def _to_input(self, batch):
-        from crtkit.neural._resnet import images_to_input
+        from crtkit.neural.resnet_network import images_to_input
 
         return images_to_input(batch, DTYPES[self.precision], self.input_shape)
 

@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit._rows import Rows
 from crtkit._validation import check_records, iter_blocks
+from crtkit.cohort.rows import Rows
 
 BLOCK = 64
 CHUNK_SAMPLES = 100_000

@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from crtkit._leads import LEADS_12
-from crtkit._rows import Rows
 from crtkit._validation import as_leads
+from crtkit.cohort.rows import Rows
 
 #: Default limits; a lead is flagged where its measure lies above.
 QUALITY_LIMITS = {

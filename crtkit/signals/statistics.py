@@ -6,8 +6,8 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._leads import LEADS_12
-from crtkit._rows import Rows
 from crtkit._validation import FLOAT_DTYPES, as_leads, check_records, iter_blocks
+from crtkit.cohort.rows import Rows
 
 STATISTICS = ("mean", "std", "min", "max", "median")
 """Names that ``statistics`` may hold."""

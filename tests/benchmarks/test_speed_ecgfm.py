@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.speed.ecgfm import literal, throughput
-from crtkit.neural.ecgfm import ECGFM, SIZES
+from crtkit.neural.ecgfm.network import ECGFM, SIZES
 
 
 def test_the_literal_reading_gives_the_same_output():

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from crtkit import Cohort, GuidelineClassifier, Select, evaluate
-from crtkit.datasets._lvsd import ASSUMED
+from crtkit.datasets.simulation.lvsd2026 import ASSUMED
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, nadeau_bengio_interval
 from crtkit.statistics import corrected_resampled_ttest
 

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from crtkit import Cohort, LeadStatistics, Select, evaluate
-from crtkit._rows import spill
+from crtkit.cohort.rows import spill
 
 
 def private():

@@ -14,7 +14,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from crtkit import Cohort, GuidelineClassifier, QRSMeasurements, Select, evaluate
-from crtkit._rows import spill
+from crtkit.cohort.rows import spill
 from crtkit.datasets import load_physionet, make_cohort, simulate_ecg
 from crtkit.guidelines import measure_cohort, reference_rows
 from crtkit.signals import LEADS_12

@@ -11,7 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit import IdentityEraser, JPEGLoader
-from crtkit._rows import Rows
+from crtkit.cohort.rows import Rows
 from crtkit.images import erase_identity, find_grid, render_page
 from crtkit.testing import parametrize_with_nd_checks
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit import IdentityEraser, JPEGLoader, Select
-from crtkit._rows import Rows
+from crtkit.cohort.rows import Rows
 from crtkit.images import (
     UnreadableImageError,
     UnreadableImageWarning,

@@ -11,9 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit import ECGRenderer
-from crtkit._rows import Rows
+from crtkit.cohort.rows import Rows
 from crtkit.images import page_layout, render_page
-from crtkit.images._raster import Ink
+from crtkit.images.render.raster import Ink
 from crtkit.testing import parametrize_with_nd_checks
 
 PLAIN = {"grid": False, "calibration": False, "labels": False}

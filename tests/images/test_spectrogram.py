@@ -5,7 +5,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit._rows import Rows, spill
+from crtkit.cohort.rows import Rows, spill
 from crtkit.images import SpectrogramImager
 from crtkit.images.spectrogram import colour_table, tile_edges
 from crtkit.signals import STFTTransformer

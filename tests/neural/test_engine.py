@@ -17,11 +17,11 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit._rows import Rows
 from crtkit._splits import group_holdout
-from crtkit.neural._base import TorchClassifier, TorchEstimator
-from crtkit.neural._batches import Batches, RecordDataset
-from crtkit.neural._engine import (
+from crtkit.cohort.rows import Rows
+from crtkit.neural.base import TorchClassifier, TorchEstimator
+from crtkit.neural.batches import Batches, RecordDataset
+from crtkit.neural.engine import (
     TrainingOptions,
     forked_rng,
     make_optimizer,

@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit import Select
 from crtkit.neural import ImageAugment, ResNetClassifier
-from crtkit.neural._resnet import ResNet, images_to_input
+from crtkit.neural.resnet_network import ResNet, images_to_input
 from crtkit.testing import parametrize_with_nd_checks
 
 STAGES = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")

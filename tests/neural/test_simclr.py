@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit.evaluation import PoolLeakError, check_pool
 from crtkit.neural import ResNetClassifier, SimCLR, nt_xent_loss
-from crtkit.neural._pretrain import Checkpoint
+from crtkit.neural.pretraining import Checkpoint
 from crtkit.testing import parametrize_with_nd_checks
 
 DATA = Path(__file__).parents[1] / "data" / "ntxent"

@@ -9,7 +9,7 @@ import torch
 import torchvision
 
 from crtkit.neural import ResNetClassifier, read_weights, save_weights
-from crtkit.neural._resnet import ResNet
+from crtkit.neural.resnet_network import ResNet
 from crtkit.neural.weights import file_hash, fit_weights, imagenet_file, state_hash
 
 

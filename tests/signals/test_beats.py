@@ -1,216 +1,236 @@
-import json
-import sys
-from pathlib import Path
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
-from scipy.optimize import linear_sum_assignment
-from scipy.signal import resample_poly
 
+from crtkit import Cohort, Select
+from crtkit.cohort.rows import spill
 from crtkit.datasets import load_mitbih
-from crtkit.signals import detect_r_peaks, match_beats, score_r_peaks
-from crtkit.signals._shannon import SETTINGS, select_beats, shannon_envelope
+from crtkit.signals import segment_beats
 
-DATA = Path(__file__).parents[1] / "data" / "ecg_clean"
-
-
-def make_ecg(peaks, fs, n_samples, amplitude=1.0, noise=0.01, seed=0):
-    """P, QRS and T waves around given samples, and white noise."""
-    time = np.arange(n_samples)
-    x = np.random.default_rng(seed).normal(0, noise, n_samples)
-    for peak, height in zip(peaks, np.broadcast_to(amplitude, len(peaks))):
-        for shift, width, size in ((-0.16, 0.02, 0.12), (0, 0.011, 1.0), (0.28, 0.05, 0.3)):
-            x += height * size * np.exp(-0.5 * ((time - peak - shift * fs) / (width * fs)) ** 2)
-    return x
+FS = 360
 
 
-def irregular_peaks(rng, fs, n_beats, low=0.55, high=1.1):
-    return np.cumsum(np.round(rng.uniform(low, high, n_beats) * fs).astype(int))
+def make_cohort(n_records=3, n_leads=1, n_samples=20 * FS, every=300, annotated=True, fs=FS):
+    """Each record counts its samples, so that a cut piece says where it came from."""
+    rows = []
+    for i in range(n_records):
+        beats = np.arange(150 + 10 * i, n_samples, every)
+        ramp = np.arange(n_samples) + 1.0
+        row = {"signal": np.stack([ramp * (lead + 1) for lead in range(n_leads)]), "age": 50 + i}
+        if annotated:
+            row |= {"beats": beats, "symbols": np.resize(list("NLVAF/"), len(beats))}
+        rows.append(row)
+    y = np.resize([0, 1], n_records)
+    groups = [f"p{i}" for i in range(n_records)]
+    return Cohort(pd.DataFrame(rows), y, groups, {"sampling_rate": fs, "name": "ramps"})
 
 
-@pytest.mark.parametrize("fs", [100, 250, 360, 500, 1000])
-@pytest.mark.parametrize("amplitude", [1.0, -1.0, 0.05])
-def test_finds_every_beat_at_any_rate_polarity_and_gain(fs, amplitude):
-    peaks = irregular_peaks(np.random.default_rng(1), fs, 30)
-    x = make_ecg(peaks, fs, peaks[-1] + fs, amplitude, noise=0.01 * abs(amplitude))
-    found = detect_r_peaks(x, fs)
-    assert len(found) == 30
-    assert np.abs(found - peaks).max() <= max(1, 0.01 * fs)
+def make_ecg_cohort(n_leads=1, n_records=2):
+    time = np.arange(10 * 500) / 500
+    wave = np.exp(-0.5 * ((time % 0.8 - 0.4) / 0.012) ** 2)
+    signal = np.zeros((n_leads, len(time)))
+    signal[1 if n_leads == 12 else 0] = wave
+    X = pd.DataFrame({"signal": [signal] * n_records, "qrs": [120.0, 150.0][:n_records]})
+    return Cohort(X, np.arange(n_records) % 2, ["a", "b"][:n_records], {"sampling_rate": 500})
 
 
-@given(st.integers(0, 2**31), st.integers(1, 400))
-@settings(max_examples=25, deadline=None)
-def test_shifting_the_signal_shifts_the_peaks(seed, shift):
-    fs = 360
-    peaks = irregular_peaks(np.random.default_rng(seed), fs, 25) + 400
-    x = make_ecg(peaks, fs, peaks[-1] + 2 * fs, seed=seed)
-    before, after = detect_r_peaks(x, fs), detect_r_peaks(x[shift:], fs)
-    np.testing.assert_array_equal(before - shift, after)
+def test_a_beat_is_the_stated_piece_of_its_record():
+    cohort = make_cohort(n_leads=2)
+    beats = segment_beats(cohort, rr=1.2, highpass=None)
+    signals = Select("signal").fit_transform(beats.X)
+    assert signals.shape == (len(beats), 2, 512)
+    assert signals.dtype == np.float32
+    for signal, sample in zip(signals, beats.X["sample"]):
+        expected = np.zeros(512)
+        expected[256 - 180 : 256 + 180] = np.arange(sample - 180, sample + 180) + 1
+        np.testing.assert_array_equal(signal[0], expected)
+        np.testing.assert_array_equal(signal[1], 2 * expected)
 
 
-@given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.floats(-10, 10))
-@settings(max_examples=15, deadline=None)
-def test_gain_and_offset_change_nothing(seed, gain, offset):
-    fs = 250
-    peaks = irregular_peaks(np.random.default_rng(seed), fs, 20)
-    x = make_ecg(peaks, fs, peaks[-1] + fs, seed=seed)
-    np.testing.assert_array_equal(detect_r_peaks(x, fs), detect_r_peaks(gain * (x + offset), fs))
-
-
-@pytest.mark.parametrize("method", ["shannon", "sleepecg"])
-@pytest.mark.parametrize("lead", ["II", "V5"])
-def test_agrees_with_three_programs(method, lead):
-    if method == "sleepecg":
-        pytest.importorskip("sleepecg")
-    expected = json.loads((DATA / "expected.json").read_text())
-    with np.load(DATA / "signals.npz") as file:
-        x = file["raw_uV"][expected["leads"].index(lead)] / 1000
-    found = detect_r_peaks(x, expected["fs"], method)
-    for peaks in expected["r_peaks"][lead].values():
-        assert len(found) == len(peaks)
-        assert np.abs(found - peaks).max() <= 5  # 10 ms
-    onset, offset = (
-        np.array(expected[f"true_qrs_{end}_s"]) * expected["fs"] for end in ("onset", "offset")
-    )
-    assert ((onset <= found) & (found <= offset)).all()
-
-
-def test_small_beats_and_tall_t_waves():
-    fs = 360
-    peaks = np.arange(300, 40 * fs, 320)
-    heights = np.where(np.arange(len(peaks)) % 7 == 3, 0.3, 1.0)
-    x = make_ecg(peaks, fs, 41 * fs, heights)
-    time = np.arange(len(x))
-    for peak in peaks:  # T waves half as tall as R, but slow
-        x += 0.25 * np.exp(-0.5 * ((time - peak - 0.28 * fs) / (0.05 * fs)) ** 2)
-    score = score_r_peaks(detect_r_peaks(x, fs), peaks, fs)
-    assert (score["fp"], score["fn"]) == (0, 0)
-
-
-def test_one_artefact_hides_no_beats():
-    fs = 360
-    peaks = np.arange(300, 60 * fs, 300)
-    x = make_ecg(peaks, fs, 61 * fs)
-    x[30 * fs : 30 * fs + 20] += 40.0
-    score = score_r_peaks(detect_r_peaks(x, fs), peaks, fs)
-    assert score["fn"] <= 1
-    assert score["fp"] <= 2
-
-
-def test_a_pause_is_not_filled():
-    fs = 360
-    peaks = np.delete(np.arange(300, 40 * fs, 300), [20, 21, 22])
-    x = make_ecg(peaks, fs, 41 * fs)
-    score = score_r_peaks(detect_r_peaks(x, fs), peaks, fs)
-    assert (score["fp"], score["fn"]) == (0, 0)
-
-
-def test_two_seconds_are_enough():
-    fs = 500
-    peaks = np.array([250, 650])
-    np.testing.assert_allclose(detect_r_peaks(make_ecg(peaks, fs, 1000), fs), peaks, atol=3)
-
-
-@pytest.mark.parametrize(
-    ("x", "fs", "words"),
-    [
-        (np.zeros((2, 1000)), 500, r"one lead \(n_samples,\), got shape \(2, 1000\)"),
-        (np.zeros(1000), 500, "flat lead"),
-        (np.full(1000, 0.3), 500, "flat lead"),
-        (np.r_[np.ones(400), np.nan, np.zeros(400)], 500, "1 missing or infinite"),
-        (np.arange(100.0), 500, "at least 0.5 s"),
-        (np.arange(100.0), 40, "fs >= 50"),
-        (np.arange(1000.0), np.nan, "fs >= 50"),
-    ],
-)
-def test_bad_input_is_named(x, fs, words):
-    with pytest.raises(ValueError, match=words):
-        detect_r_peaks(x, fs)
-
-
-def test_methods_are_named(monkeypatch):
-    x = np.random.default_rng(0).normal(size=2000)
-    with pytest.raises(ValueError, match="'shannon' or 'sleepecg'"):
-        detect_r_peaks(x, 500, "pantompkins")
-    monkeypatch.setitem(sys.modules, "sleepecg", None)
-    with pytest.raises(ImportError, match=r"crtkit\[rpeaks\]"):
-        detect_r_peaks(x, 500, "sleepecg")
-
-
-def test_envelope_is_shannon_energy_of_the_slope():
-    fs = 360
-    slope = np.full(20 * fs, 1e-9)
-    slope[::fs] = 1.0
-    envelope = shannon_envelope(slope, fs)
-    square = 1 / SETTINGS.gain**2
-    first, second = (round(width * fs) | 1 for width in SETTINGS.smooth)
-    middle = envelope[10 * fs]
-    # Two moving averages of one impulse: a trapezium with its plateau at the impulse.
-    assert middle == pytest.approx(-square * np.log(square) / max(first, second), rel=1e-3)
-
-
-def test_refractory_period_keeps_the_higher_peak():
-    time = np.array([1.0, 1.1, 2.0, 3.0, 3.2])
-    height = np.array([0.6, 0.9, 1.0, 0.9, 0.5])
-    beats = select_beats(time, height, np.ones(5))
-    np.testing.assert_array_equal(beats, [1, 2, 3])
+def test_long_windows_are_cut_and_the_peak_keeps_its_place():
+    cohort = make_cohort()
+    beats = segment_beats(cohort, rr=3.0, before=0.25, n_samples=400, highpass=None)
+    signals = Select("signal").fit_transform(beats.X)
+    np.testing.assert_array_equal(signals[:, 0, 100], beats.X["sample"] + 1)
+    assert (signals[:, 0, 0] > 0).all()
+    assert (signals[:, 0, -1] > 0).all()
 
 
 @given(
-    st.lists(st.integers(0, 400), min_size=0, max_size=12, unique=True),
-    st.lists(st.integers(0, 400), min_size=0, max_size=12, unique=True),
-    st.integers(1, 60),
+    st.lists(st.integers(0, 1999), min_size=2, max_size=25, unique=True),
+    st.floats(0.3, 2.5),
+    st.floats(0.05, 0.95),
 )
-@settings(max_examples=150, deadline=None)
-def test_matching_finds_as_many_pairs_as_there_are(detected, reference, tolerance):
-    detected, reference = np.sort(detected), np.sort(reference)
-    pairs = match_beats(detected, reference, tolerance)
-    assert len(set(pairs[:, 0])) == len(set(pairs[:, 1])) == len(pairs)
-    if not len(detected) or not len(reference):
-        assert len(pairs) == 0
-        return
-    apart = np.abs(np.subtract.outer(detected, reference))
-    assert (apart[pairs[:, 0], pairs[:, 1]] <= tolerance).all()
-    rows, columns = linear_sum_assignment(apart > tolerance)
-    assert len(pairs) == (apart[rows, columns] <= tolerance).sum()
+@settings(max_examples=60, deadline=None)
+def test_beats_never_cross_a_records_end(samples, rr, before):
+    samples = np.sort(samples)
+    ramp = np.arange(2000.0) + 1
+    X = pd.DataFrame({"signal": [ramp], "beats": [samples], "symbols": [["N"] * len(samples)]})
+    cohort = Cohort(X, [0], ["p"], {"sampling_rate": 100})
+    longest = rr * np.diff(samples).max() + 1
+    inside = (samples >= before * longest) & (samples + (1 - before) * longest < 2000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            beats = segment_beats(cohort, rr, before=before, n_samples=300, highpass=None)
+        except ValueError:
+            assert not inside.any()  # a beat that far from the ends is always kept
+            return
+    assert set(samples[inside]) <= set(beats.X["sample"])
+    flow = beats.info["flow"]
+    assert flow["beats"] == len(beats) == flow["beats found"] + flow["beats across an end"]
+    for signal, sample in zip(beats.X["signal"], beats.X["sample"]):
+        shown = signal[0][signal[0] != 0]
+        assert (np.diff(shown) == 1).all()  # one unbroken piece of the record
+        assert signal[0][round(before * 300)] == sample + 1
 
 
-def test_score_counts_and_leaves_out_flutter():
-    score = score_r_peaks([100, 300, 520, 900], [100, 310, 700, 905], fs=100, tolerance=0.15)
-    assert (score["tp"], score["fp"], score["fn"]) == (3, 1, 1)
-    assert score["sensitivity"] == score["ppv"] == 0.75
-    assert score["error_ms"] == 50
-    out = score_r_peaks([100, 300, 520, 900], [100, 310, 700, 905], 100, exclude=[[500, 800]])
-    assert (out["n_beats"], out["tp"], out["fp"], out["fn"]) == (3, 3, 0, 0)
-    assert np.isnan(score_r_peaks([], [], 100)["sensitivity"])
+def test_labels_groups_and_counts():
+    cohort = make_cohort()
+    beats = segment_beats(cohort)
+    expected = {"N": "N", "L": "N", "V": "V", "A": "S", "F": "F", "/": "Q"}
+    assert [expected[symbol] for symbol in beats.X["symbol"]] == beats.y.tolist()
+    np.testing.assert_array_equal(beats.groups, cohort.groups[beats.X["record_row"]])
+    np.testing.assert_array_equal(beats.X["age"], 50 + beats.X["record_row"])
+    flow = beats.info["flow"]
+    assert flow["records"] == 3
+    assert flow["beats found"] + flow["beats across an end"] == flow["beats"] == len(beats)
+    some = segment_beats(cohort, classes=("N", "V"))
+    assert set(some.y) == {"N", "V"}
+    flow = some.info["flow"]
+    left_out = flow["beats across an end"] + flow["beats of other classes"]
+    assert flow["beats found"] + left_out == flow["beats"]
+    assert flow["beats of other classes"] < 0
 
 
-def test_one_real_record(data_dir):
-    cohort = load_mitbih(data_dir / "mitdb", subset=["101"], lead="first")
-    x, beats = cohort.X["signal"].iloc[0][0], cohort.X["beats"].iloc[0]
-    score = score_r_peaks(detect_r_peaks(x, 360), beats, 360)
-    assert score["sensitivity"] > 0.995
-    assert score["ppv"] > 0.995
-    assert score["error_ms"] <= 10
-    upsampled = resample_poly(x[: 360 * 300], 25, 18)  # five minutes at 500 Hz
-    early = beats[beats < 360 * 300] * 500 / 360
-    again = score_r_peaks(detect_r_peaks(upsampled, 500), early, 500)
-    assert again["sensitivity"] > 0.99
-    assert again["ppv"] > 0.99
+def test_rr_intervals_tell_a_premature_beat():
+    peaks = np.arange(300, 7000, 300)
+    peaks[10] -= 120
+    ramp = np.arange(7200) + 1.0
+    X = pd.DataFrame({"signal": [ramp], "beats": [peaks], "symbols": [["N"] * len(peaks)]})
+    beats = segment_beats(Cohort(X, [0], ["p"], {"sampling_rate": 300}), highpass=None)
+    early = beats.X[beats.X["sample"] == peaks[10]].iloc[0]
+    assert early["rr_before_s"] == pytest.approx(0.6)
+    assert early["rr_after_s"] == pytest.approx(1.4)
+    assert early["rr_ratio"] == pytest.approx(0.6)
+    assert not beats.X[["rr_before_s", "rr_after_s", "rr_ratio"]].isna().any(axis=None)
+    lengths = {int((signal != 0).sum()) for signal in beats.X["signal"]}
+    assert len(lengths) <= 2  # the window is the rhythm's, not the premature interval's
+
+
+@pytest.mark.parametrize("n_leads", [1, 12])
+def test_detected_beats_keep_their_records_label(n_leads):
+    beats = segment_beats(make_ecg_cohort(n_leads))
+    assert beats.X["signal"].iloc[0].shape == (n_leads, 512)
+    np.testing.assert_array_equal(beats.y, beats.X["record_row"] % 2)
+    np.testing.assert_array_equal(np.diff(beats.X["sample"][beats.y == 0]), 400)
+    assert beats.X["qrs"].tolist() == np.where(beats.y == 0, 120.0, 150.0).tolist()
+    assert "symbol" not in beats.X
+
+
+def test_high_pass_comes_before_the_cut():
+    cohort = make_ecg_cohort()
+    cohort.X["signal"] = [cell + 5.0 for cell in cohort.X["signal"]]
+    raw = np.stack(list(segment_beats(cohort, highpass=None).X["signal"]))
+    clean = np.stack(list(segment_beats(cohort).X["signal"]))
+    assert np.median(raw) == pytest.approx(5.0, abs=0.1)
+    assert np.abs(np.median(clean)) < 0.2
+
+
+def test_records_without_beats_are_named_and_counted():
+    cohort = make_ecg_cohort()
+    flat, gap = cohort.X["signal"].iloc[0] * 0, cohort.X["signal"].iloc[0].copy()
+    gap[0, 100:120] = np.nan
+    short = cohort.X["signal"].iloc[0][:, :600]
+    cells = [cohort.X["signal"].iloc[0], flat, gap, short[:, :100], short[:, :300]]
+    X = pd.DataFrame({"signal": pd.Series(cells, dtype=object)})
+    with pytest.warns(UserWarning, match=r"flat lead: 1 \(rows 1\)"):
+        beats = segment_beats(Cohort(X, [0] * 5, list("abcde"), {"sampling_rate": 500}))
+    flow = beats.info["flow"]
+    assert flow["records left out: flat lead"] == -1
+    assert flow["records left out: missing samples"] == -1
+    assert flow["records left out: too short"] == -1
+    assert flow["records left out: fewer than two beats"] == -1
+    assert set(beats.groups) == {"a"}
+    with (
+        pytest.warns(UserWarning, match="missing samples"),
+        pytest.raises(ValueError, match="no beat in 1 record"),
+    ):
+        segment_beats(Cohort(X.iloc[[2]], [0], ["c"], {"sampling_rate": 500}))
+
+
+def test_annotated_beats_of_a_flat_record_are_counted():
+    cohort = make_cohort(n_leads=2)
+    X = cohort.X.copy()
+    X.at[1, "signal"] = np.full_like(X.at[1, "signal"], 3.0)
+    half = X.at[2, "signal"].copy()
+    half[1] = 0.0  # one lead is left
+    X.at[2, "signal"] = half
+    with pytest.warns(UserWarning, match=r"flat lead: 1 \(rows 1\)"):
+        beats = segment_beats(Cohort(X, cohort.y, cohort.groups, cohort.info))
+    assert beats.info["flow"]["records left out: flat lead"] == -1
+    assert set(beats.groups) == {"p0", "p2"}
+
+
+def test_cells_in_files_and_large_cohorts_spill(tmp_path, monkeypatch):
+    cohort = make_cohort(n_leads=2)
+    expected = Select("signal").fit_transform(segment_beats(cohort).X)
+    cells = spill(list(cohort.X["signal"]), tmp_path / "records.npy")
+    stored = Cohort(cohort.X.assign(signal=cells), cohort.y, cohort.groups, cohort.info)
+    monkeypatch.setattr("crtkit.cohort.cells.SPILL_BYTES", 10_000)
+    beats = segment_beats(stored, cache_dir=tmp_path / "cache")
+    rows = Select("signal").fit_transform(beats.X)
+    np.testing.assert_array_equal(np.asarray(rows), expected)
+    segment_beats(stored, rr=0.8, cache_dir=tmp_path / "cache")
+    np.testing.assert_array_equal(np.asarray(rows), expected)  # another choice, another file
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_bad_input_is_named():
+    cohort = make_cohort()
+    with pytest.raises(ValueError, match="fs=500, but the cohort says 360 Hz"):
+        segment_beats(cohort, fs=500)
+    with pytest.raises(ValueError, match="sampling_rate"):
+        segment_beats(Cohort(cohort.X, cohort.y, cohort.groups))
+    with pytest.raises(ValueError, match=r"column\(s\) \['ecg'\]"):
+        segment_beats(cohort, column="ecg")
+    with pytest.raises(ValueError, match=r"\['beats', 'symbols'\]"):
+        segment_beats(make_cohort(annotated=False), beats="annotated")
+    with pytest.raises(ValueError, match="0 < before < 1"):
+        segment_beats(cohort, before=1.5)
+    with pytest.raises(ValueError, match="lead=3"):
+        segment_beats(make_ecg_cohort(), lead=3)
+    with pytest.raises(ValueError, match="'annotated', 'detected'"):
+        segment_beats(cohort, beats="all")
+    odd = cohort.X.copy()
+    odd.at[1, "symbols"] = np.array(["B"] * len(odd.at[1, "beats"]))
+    with pytest.raises(ValueError, match=r"Record 1 has annotation symbol\(s\) \['B'\]"):
+        segment_beats(Cohort(odd, cohort.y, cohort.groups, cohort.info))
+    few = cohort.X.copy()
+    few.at[1, "symbols"] = few.at[1, "symbols"][:-1]
+    n_beats = len(few.at[1, "beats"])
+    with pytest.raises(ValueError, match=f"Record 1 has {n_beats} annotated beats but"):
+        segment_beats(Cohort(few, cohort.y, cohort.groups, cohort.info))
+    for order in (slice(None, None, -1), [0, 0, *range(2, n_beats)]):
+        turned = cohort.X.copy()
+        turned.at[1, "beats"] = turned.at[1, "beats"][order]
+        with pytest.raises(ValueError, match="Record 1 has annotated beats that do not increase"):
+            segment_beats(Cohort(turned, cohort.y, cohort.groups, cohort.info))
+    late = cohort.X.copy()
+    late.at[2, "beats"] = late.at[2, "beats"] + 7200
+    with pytest.raises(ValueError, match="Record 2 is annotated beyond"):
+        segment_beats(Cohort(late, cohort.y, cohort.groups, cohort.info))
 
 
 @pytest.mark.slow
-def test_all_of_mitbih(data_dir):
-    cohort = load_mitbih(data_dir / "mitdb", lead="first")
-    counts = np.zeros(3, dtype=int)
-    errors = []
-    for _, row in cohort.X.iterrows():
-        found = detect_r_peaks(row["signal"][0], 360)
-        score = score_r_peaks(found, row["beats"], 360, exclude=row["flutter"])
-        counts += [score["tp"], score["fp"], score["fn"]]
-        errors.append(score["error_ms"])
-    tp, fp, fn = counts
-    assert tp / (tp + fn) >= 0.997
-    assert tp / (tp + fp) >= 0.996
-    assert np.median(errors) <= 10
+def test_the_whole_database(data_dir):
+    beats = segment_beats(load_mitbih(data_dir / "mitdb"))
+    flow = beats.info["flow"]
+    assert flow["beats found"] == 109_494
+    assert 109_300 < len(beats) == flow["beats"]
+    assert beats.n_patients == 47
+    rows = Select("signal").fit_transform(beats.X)
+    assert rows.shape == (len(beats), 1, 512)

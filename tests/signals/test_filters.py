@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit._rows import Rows, spill
+from crtkit.cohort.rows import Rows, spill
 from crtkit.signals import LeadFilter, Resampler, design_filter, filter_leads
 
 DATA = Path(__file__).parents[1] / "data" / "ecg_clean"

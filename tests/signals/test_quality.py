@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crtkit._rows import Rows, spill
+from crtkit.cohort.rows import Rows, spill
 from crtkit.signals import LEADS_12, quality_counts, signal_quality, usable_records
 
 DATA = Path(__file__).parents[1] / "data" / "ecg_clean"

@@ -4,7 +4,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.signal import resample
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit._rows import Rows, spill
+from crtkit.cohort.rows import Rows, spill
 from crtkit.signals import Resampler, resample_leads
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit._rows import Rows, spill
+from crtkit.cohort.rows import Rows, spill
 from crtkit.signals import LEADS_12, LeadFilter, LeadSplicer
 
 # references: study lvsd2026, Figure 1 (written out here, not read from the module under test)

@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from crtkit import LeadStatistics
-from crtkit._rows import Rows
+from crtkit.cohort.rows import Rows
 from crtkit.signals import LEADS_12, lead_statistics
 from crtkit.testing import parametrize_with_nd_checks
 

@@ -8,7 +8,7 @@ from scipy.signal import spectrogram as scipy_spectrogram
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit._rows import Rows, spill
+from crtkit.cohort.rows import Rows, spill
 from crtkit.signals import STFTTransformer, count_frames, spectrogram
 from crtkit.signals.stft import stft
 

@@ -1,0 +1,178 @@
+"""The first step of every study pipeline: one column of a cohort, as the next step takes it."""
+
+from __future__ import annotations
+
+import os
+from numbers import Number
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from crtkit.cohort.cohort import Cohort
+from crtkit.cohort.rows import Rows
+
+
+class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+    """Take one modality, or covariates, out of the columns of a cohort: a pipeline's first step.
+
+    Parameters
+    ----------
+    column : str or list of str
+        One name gives that modality; a list gives numeric covariates. Arrays that have no columns
+        pass through unchanged, so that users who have arrays may leave ``Select`` in or out.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Their names, where they are all strings.
+
+    Notes
+    -----
+    What comes out depends on the cells:
+
+    ==============================  ===============================================
+    cells                           output
+    ==============================  ===============================================
+    arrays of one shape             ndarray of shape (n_records, ...)
+    ``file.npy#row``                :class:`~crtkit.cohort.rows.Rows`, read block by block
+    other text or paths             object ndarray of str, shape (n_records,)
+    numbers (one name, or a list)   float64 ndarray of shape (n_records, n_columns)
+    ==============================  ===============================================
+
+    ``fit`` takes ``groups`` and ignores them: with metadata routing on, a Pipeline then always
+    accepts groups and hands them to whichever later step asks for them.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, cells are empty, of mixed kinds, or arrays of several shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from crtkit import Select
+    >>> X = pd.DataFrame({"signal": [np.zeros((12, 5000), "f4")] * 3, "age": [61, 70, 55]})
+    >>> Select("signal").fit_transform(X).shape
+    (3, 12, 5000)
+    >>> Select(["age"]).fit_transform(X).shape
+    (3, 1)
+    """
+
+    __metadata_request__fit = {"groups": True}
+
+    def __init__(self, column):
+        self.column = column
+
+    def set_output(self, *, transform=None):
+        """Do nothing: the output may have more than two axes."""
+        return self
+
+    def fit(self, X, y=None, groups=None):
+        """Check that the columns are there.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_records, n_columns) or array-like
+        y : ignored
+        groups : ignored
+
+        Returns
+        -------
+        Select
+        """
+        self._columns(X, reset=True)
+        return self
+
+    def transform(self, X):
+        """Give the column's content in the order of the rows.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_records, n_columns) or array-like
+
+        Returns
+        -------
+        ndarray or Rows
+        """
+        check_is_fitted(self)
+        return self._columns(X, reset=False)
+
+    def get_feature_names_out(self, input_features=None):
+        """Name(s) of the selected column(s)."""
+        check_is_fitted(self)
+        return np.asarray(self._names(), dtype=object)
+
+    def _names(self):
+        return [self.column] if isinstance(self.column, str) else list(self.column)
+
+    def _columns(self, X, reset):
+        if isinstance(X, Cohort):
+            raise ValueError("Select expects the cohort's table: pass cohort.X, not the Cohort.")
+        if not hasattr(X, "columns"):
+            return validate_data(self, X, reset=reset, allow_nd=True)
+        missing = [name for name in self._names() if name not in X.columns]
+        if missing:
+            raise ValueError(
+                f"Select({self.column!r}) expects the column(s) {missing}, "
+                f"but the table has {list(X.columns)}."
+            )
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if not len(X):
+            raise ValueError("Found array with 0 sample(s): the table has no rows.")
+        if isinstance(self.column, str) and X[self.column].dtype.kind not in "biuf":
+            cells = X[self.column].astype(object).where(X[self.column].notna(), None).to_numpy()
+            if not all(cell is None or isinstance(cell, Number) for cell in cells):
+                return _stack(cells, self.column)
+        try:
+            return X[self._names()].to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"Select({self.column!r}) expects numeric covariates: {error}. "
+                "Select a modality by its single name."
+            ) from error
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        return tags
+
+
+def _stack(cells, name):
+    """One array, lazy rows or paths from the cells of a column."""
+    kinds = [_kind(cell) for cell in cells]
+    if None in kinds:
+        rows = [i for i, kind in enumerate(kinds) if kind is None]
+        raise ValueError(
+            f"Column {name!r} has {len(rows)} empty cell(s), first at row {rows[0]}. "
+            "Leave those records out, or fill the cells in."
+        )
+    if len(set(kinds)) != 1:
+        other = next(i for i, kind in enumerate(kinds) if kind != kinds[0])
+        raise ValueError(
+            f"Column {name!r} mixes cells: row 0 is {kinds[0]}, row {other} is {kinds[other]}. "
+            "A column holds arrays, 'file.npy#row' or paths, one of them."
+        )
+    if kinds[0] == "a row of a .npy file":
+        return Rows.from_cells(cells)
+    if kinds[0] == "a path":
+        return np.array([os.fspath(cell) for cell in cells], dtype=object)
+    shapes = [np.shape(cell) for cell in cells]
+    if len(set(shapes)) != 1:
+        other = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+        raise ValueError(
+            f"Column {name!r} holds arrays of several shapes: {shapes[0]} at row 0, "
+            f"{shapes[other]} at row {other}. Crop or pad the records to one shape."
+        )
+    return np.stack([np.asarray(cell) for cell in cells])
+
+
+def _kind(cell):
+    if isinstance(cell, (str, os.PathLike)):
+        return "a row of a .npy file" if ".npy#" in str(cell) else "a path"
+    if cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA:
+        return None
+    return "an array"

@@ -1,0 +1,104 @@
+"""Pages of a cohort's signals, as JPEG files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from crtkit.cohort import Cohort, Select
+from crtkit.cohort.rows import Rows
+
+
+def render_cohort(
+    cohort: Cohort,
+    folder: str | os.PathLike[str],
+    *,
+    column: str = "signal",
+    quality: int = 90,
+    header: str | Sequence[str] | None = None,
+    **style,
+) -> Cohort:
+    """Print the signals of a cohort on pages, and add the column ``image`` with their paths.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        With signals of 12 leads or 1, in mV, and ``info["sampling_rate"]``.
+    folder : path-like
+        Where ``page_00000.jpg``, ... are written; made where it does not exist, and files of these
+        names are replaced.
+    column : str
+        Which column holds the signals.
+    quality : int
+        Of the JPEG files, 1 to 95.
+    header : str, sequence of str or None
+        Text above the grid: one for all pages, or one a record.
+    **style
+        ``layout``, ``px_per_mm``, ``speed``, ``gain``, ``grid``, ``calibration``, ``labels``: as
+        in :func:`crtkit.images.render_page`.
+
+    Returns
+    -------
+    Cohort
+        The same records and columns, and ``image``; ``info["pages"]`` says how they were made.
+
+    Raises
+    ------
+    ValueError
+        No such column, no sampling rate, headers of another number, or signals that the layout
+        cannot print.
+
+    Notes
+    -----
+    The same cohort gives the same bytes, with the same version of Pillow. Names of files say
+    nothing about the patient.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from crtkit.datasets import make_cohort, render_cohort
+    >>> cohort = make_cohort("mori2025", n_patients=4, random_state=0)
+    >>> pages = render_cohort(cohort, tempfile.mkdtemp(), px_per_mm=3)
+    >>> [path[-14:] for path in pages.X["image"]][:2]
+    ['page_00000.jpg', 'page_00001.jpg']
+    """
+    from crtkit.images import render_page
+
+    fs = cohort.info.get("sampling_rate")
+    if not fs:
+        raise ValueError("render_cohort needs the sampling rate: cohort.info['sampling_rate'].")
+    if not isinstance(quality, (int, np.integer)) or not 1 <= quality <= 95:
+        raise ValueError(f"render_cohort expects quality from 1 to 95, got {quality!r}.")
+    signals = Select(column).fit_transform(cohort.X)
+    if not isinstance(signals, Rows) and signals.dtype.kind not in "fiu":
+        raise ValueError(
+            f"render_cohort expects signals in column {column!r}, got such as {signals[0]!r}. Read "
+            "them with read_manifest(signal=...)."
+        )
+    headers = [header] * len(cohort) if header is None or isinstance(header, str) else list(header)
+    if len(headers) != len(cohort):
+        raise ValueError(
+            f"render_cohort expects one header or {len(cohort)}, one a record, got {len(headers)}."
+        )
+    folder = Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for i, text in enumerate(headers):
+        page, truth = render_page(signals[i], fs, header=text, **style)
+        path = folder / f"page_{i:05d}.jpg"
+        dpi = round(truth.px_per_mm * 25.4)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        Image.fromarray(page).save(part, "JPEG", quality=int(quality), dpi=(dpi, dpi))
+        os.replace(part, path)
+        paths.append(str(path))
+    made = {
+        "quality": int(quality),
+        "layout": truth.geometry.layout.name,
+        "px_per_mm": float(truth.px_per_mm),
+    }
+    info = {**cohort.info, "pages": made}
+    return Cohort(cohort.X.assign(image=paths), cohort.y, cohort.groups, info)

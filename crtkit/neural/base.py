@@ -1,0 +1,348 @@
+"""The base beneath every network of crtkit. Private: its hooks are for classes of this package.
+
+A new classifier states its module and how a batch enters it, and is done::
+
+    class FooClassifier(TorchClassifier):
+        _kind, _ndim = "signals", (2, 3)                      # words and axes of X
+        _parameter_constraints = {
+            **TorchClassifier._parameter_constraints,
+            "n_filters": [Interval(Integral, 1, None, closed="left")],
+        }
+
+        def __init__(self, *, n_filters=8, **every TRAINING_PARAMETERS name, spelled out**):
+            ...                                               # only stores
+
+        def _make_module(self, n_outputs, shape_in):          # runs under the seeded generator
+            n_leads = 1 if len(shape_in) == 1 else shape_in[0]
+            return FooModule(n_leads, self.n_filters, n_outputs)       # ends in logits
+
+        def _to_input(self, batch):                           # on the device, dtype as stored
+            return batch[:, None] if batch.ndim == 2 else batch
+
+``FooModule`` and everything it holds is a class at module level: no lambda, no local class, or the
+fitted estimator cannot be pickled. ``fit``, ``predict_proba`` and ``predict`` come from the base.
+More hooks, each with a default: ``_param_groups(module)`` (layer-wise learning rates),
+``_train_batch_augment(batch)`` (training batches only, on the device, random numbers from torch's
+current generator), ``_make_criterion()`` (one loss a record), ``_before_training(X, y, rng)``
+(pretraining inside the fold), ``_train(module, train, valid)`` (another way to train).
+
+What is no classifier (an encoder, an autoencoder) inherits :class:`TorchEstimator` and writes its
+own ``fit``::
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        X = self._start_fit(X)
+        seed = draw_seed(check_random_state(self.random_state))
+        self._fit_net(RecordDataset(X), None, n_outputs=None, seed=seed)
+        return self
+
+    def transform(self, X):
+        check_is_fitted(self)
+        return self._apply(self._check_X(X, reset=False), function)    # function(module, x)
+"""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_is_fitted,
+)
+
+from crtkit._splits import group_holdout
+from crtkit._validation import FLOAT_DTYPES, check_records
+from crtkit.neural.batches import Batches, RecordDataset
+from crtkit.neural.engine import (
+    DTYPES,
+    TrainingOptions,
+    autocast,
+    forked_rng,
+    resolve_device,
+    train_network,
+)
+
+TRAINING_PARAMETERS = {
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "schedule": [StrOptions({"cosine", "onecycle"}), None],
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    # BatchNorm cannot train on a batch of one.
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
+    "accumulate": [Interval(Integral, 1, None, closed="left")],
+    "device": [str],
+    "precision": [StrOptions({"float32", "bf16", "float64"})],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+def _check_class_weight(class_weight, name):
+    values = class_weight.values() if isinstance(class_weight, dict) else ()
+    if not all(isinstance(value, Real) and 0 < value < np.inf for value in values):
+        raise ValueError(
+            f"{name} expects class_weight above 0 and finite, got {class_weight}. To leave a class "
+            "out, leave its records out."
+        )
+
+
+def draw_seed(rng):
+    """A seed for torch from numpy's RandomState."""
+    return int(rng.randint(np.iinfo(np.int32).max))
+
+
+class TorchEstimator(BaseEstimator):
+    """Data in batches, devices, precision, seeds and pickling for estimators with a network."""
+
+    _kind = "images"
+    _ndim = (2, 4)
+    _parameter_constraints: dict = TRAINING_PARAMETERS
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "net_" in state:  # a GPU model that was loaded where there is none is on the CPU now
+            self.device_ = str(self.net_.device)
+
+    @property
+    def module_(self):
+        """The trained torch module."""
+        check_is_fitted(self)
+        return self.net_.module_
+
+    def _make_criterion(self):
+        return torch.nn.CrossEntropyLoss(reduction="none")
+
+    def _to_input(self, batch):
+        return batch
+
+    def _train_batch_augment(self, batch):
+        return batch
+
+    def _param_groups(self, module):
+        return [{"params": [p for p in module.parameters() if p.requires_grad]}]
+
+    def _start_fit(self, X):
+        """Forget an earlier fit, validate X and settle the device."""
+        for name in [a for a in vars(self) if a.endswith("_") and not a.startswith("_")]:
+            delattr(self, name)
+        X = self._check_X(X, reset=True)
+        self.device_ = str(resolve_device(self.device))
+        return X
+
+    def _check_X(self, X, *, reset):
+        """Records as an array or Rows; uint8 stays uint8, everything else becomes floating."""
+        uint8 = getattr(X, "dtype", None) == np.uint8
+        dtype = None if uint8 else FLOAT_DTYPES
+        X = check_records(self, X, kind=self._kind, reset=reset, ndim=self._ndim, dtype=dtype)
+        stored = "uint8" if uint8 else "float"
+        if reset:
+            self.dtype_in_ = stored
+        elif stored != self.dtype_in_:
+            raise ValueError(
+                f"{type(self).__name__} was fitted on {self.dtype_in_} {self._kind} but now got "
+                f"{stored} ones, which are scaled differently. Convert them to the same dtype."
+            )
+        return X
+
+    def _fit_net(self, train, valid, n_outputs, seed):
+        """Build the module and train it as ``net_``, under a torch generator of its own."""
+        with forked_rng(seed, torch.device(self.device_)):
+            module = self._make_module(n_outputs, self.shape_in_)
+            self.net_ = self._train(module, train, valid)
+        self.history_ = self.net_.history_rows_
+
+    def _train(self, module, train, valid):
+        return train_network(
+            self._place(module),
+            self._make_criterion(),
+            train,
+            valid,
+            TrainingOptions.of(self),
+            prepare=self._prepare,
+            groups=self._param_groups(module),
+            device=self.device_,
+            name=type(self).__name__,
+        )
+
+    def _place(self, module):
+        module.to(self.device_, DTYPES[self.precision])
+        return module.to(memory_format=torch.channels_last)
+
+    def _prepare(self, batch, training=False):
+        """Batch as read -> input of the module: on the device, scaled, channels last."""
+        x = self._to_input(batch.to(self.device_, non_blocking=True))
+        x = x.to(DTYPES[self.precision])
+        if training:
+            x = self._train_batch_augment(x)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+    def _apply(self, X, function=None, module=None):
+        """``function(module, x)`` over X (or a RecordDataset) in batches, in eval mode -> ndarray.
+
+        The default function is the forward pass, the default module that of ``net_``. The dtype is
+        float32, or float64 with ``precision="float64"``.
+        """
+        module = self.net_.module_ if module is None else module
+        module.eval()
+        dataset = X if isinstance(X, RecordDataset) else RecordDataset(X)
+        out = []
+        with torch.inference_mode(), autocast(self.device_, self.precision):
+            for batch, _ in Batches(dataset, self.batch_size or len(dataset)):
+                x = self._prepare(batch)
+                out.append(module(x) if function is None else function(module, x))
+        return torch.cat(out).to(DTYPES[self.precision]).cpu().numpy()
+
+
+class TorchClassifier(ClassifierMixin, TorchEstimator):
+    """Labels, weights, groups and the inner split on top of :class:`TorchEstimator`."""
+
+    __metadata_request__fit = {"groups": True}
+
+    _parameter_constraints: dict = {
+        **TorchEstimator._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "early_stopping": ["boolean"],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Train on records.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, ...)
+            As the class says.
+        y : array-like of shape (n_records,)
+            Classes, of any type of label.
+        sample_weight : array-like of shape (n_records,), optional
+            Weight of each record in the loss; a record of weight zero is left out.
+        groups : array-like of shape (n_records,), optional
+            Patients. Only ``early_stopping`` uses them: no patient is on both sides of its split.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            One class only, wrong lengths, NaN, sparse, class weights that are not positive, an
+            absent device.
+        FloatingPointError
+            The loss became infinite or NaN; the message says at which step.
+        """
+        X = self._start_fit(X)
+        y, weight, groups = self._check_targets(X, y, sample_weight, groups)
+        kept = np.flatnonzero(weight)
+        rng = check_random_state(self.random_state)
+        seed = draw_seed(rng)
+        train, valid = kept, None
+        if self.early_stopping:
+            train, valid = self._hold_out(y, groups, kept, seed)
+            valid = RecordDataset(X, y, weight, valid)
+        self._before_training(X, train, rng)
+        train = RecordDataset(X, y, weight, train)
+        self._fit_net(train, valid, n_outputs=len(self.classes_), seed=seed)
+        if valid is not None:
+            self.best_epoch_ = 1 + int(np.argmin([row["valid_loss"] for row in self.history_]))
+        return self
+
+    def predict_proba(self, X):
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, ...)
+            Of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n_records, n_classes)
+            float64; columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        logits = self._apply(self._check_X(X, reset=False))
+        return softmax(logits.astype(np.float64), axis=1)
+
+    def predict(self, X):
+        """Most probable class.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, ...)
+            Of the shape that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n_records,)
+        """
+        proba = self.predict_proba(X)
+        return self.classes_[np.argmax(proba, axis=1)]
+
+    def _before_training(self, X, train, rng):
+        """For what must happen first, on the records X[train]; nothing here."""
+
+    def _hold_out(self, y, groups, kept, seed):
+        """Split the records ``kept`` by patient into a training and a validation part."""
+        try:
+            parts = group_holdout(
+                self.classes_[y[kept]],
+                None if groups is None else groups[kept],
+                size=self.validation_fraction,
+                random_state=seed,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{type(self).__name__} with early_stopping=True cannot hold out "
+                f"{self.validation_fraction:.0%} of the patients: {error}"
+            ) from error
+        return [kept[part] for part in parts]
+
+    def _check_targets(self, X, y, sample_weight, groups):
+        """Classes as integers, weights with class_weight in them, groups; one of each a record."""
+        name = type(self).__name__
+        if y is None:
+            raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        groups = None if groups is None else np.asarray(groups)
+        check_consistent_length(X, y, groups)
+        weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+        kept = weight > 0
+        self.classes_, codes = np.unique(y[kept], return_inverse=True)
+        if len(self.classes_) < 2:
+            found = "one class" if kept.any() else "no record"
+            raise ValueError(
+                f"{name} needs at least 2 classes among the records of positive sample_weight, "
+                f"but found {found}: {self.classes_.tolist()}."
+            )
+        target = np.zeros(len(y), dtype=np.int64)
+        target[kept] = codes
+        if self.class_weight is not None:
+            _check_class_weight(self.class_weight, name)
+            weight = weight.copy()
+            weight[kept] *= compute_sample_weight(self.class_weight, y[kept])
+        # Only their ratios count, and float32 ends at 1e-38.
+        weight = weight / weight.max()
+        if self.early_stopping and groups is None:
+            warnings.warn(
+                f"{name} got early_stopping=True but no groups: records of one patient may stand "
+                "on both sides of the inner split. Pass fit(X, y, groups=patient_ids).",
+                UserWarning,
+                stacklevel=4,
+            )
+        return target, weight, groups

@@ -1,0 +1,7 @@
+from .checkpoint import (
+    load_checkpoint as load_checkpoint,
+    load_safetensors as load_safetensors,
+    save_safetensors as save_safetensors,
+)
+from .classifier import ECGFMClassifier as ECGFMClassifier
+from .network import ECGFM as ECGFM, SIZES as SIZES, ECGFMConfig as ECGFMConfig

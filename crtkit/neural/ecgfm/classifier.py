@@ -1,0 +1,395 @@
+"""ECG-FM as a classifier: a projection in front, a head behind, and fourteen ways to train it."""
+
+import warnings
+from numbers import Integral, Real
+from pathlib import Path
+
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from crtkit.neural.base import TorchClassifier
+from crtkit.neural.ecgfm.checkpoint import load_checkpoint, load_safetensors
+from crtkit.neural.ecgfm.network import ECGFM, SIZES, ECGFMConfig
+from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SignalMixin
+from crtkit.neural.weights import file_hash
+
+# What "frozen extractor" freezes: everything in front of the first transformer layer.
+EXTRACTOR = ("feature_extractor", "layer_norm", "post_extract_proj", "conv_pos")
+
+
+class ECGFMNetwork(nn.Module):
+    """A lead projection, ECG-FM on windows of the record, and the windows' logits pooled.
+
+    Parameters
+    ----------
+    backbone : ECGFM
+        With a head.
+    n_leads : int
+        Channels of the records.
+    project : bool
+        Whether a pointwise convolution brings them to the backbone's leads.
+    normalize : bool
+        Whether each lead becomes a z-score over the record first.
+    window : int or None
+        Samples a window; None takes the whole record.
+    pooling : {"mean", "max"}
+        How the logits of windows become one answer.
+    """
+
+    def __init__(self, backbone, n_leads, *, project, normalize, window, pooling):
+        super().__init__()
+        n_in = backbone.config.n_leads
+        self.projection = nn.Conv1d(n_leads, n_in, kernel_size=1) if project else nn.Identity()
+        self.backbone = backbone
+        self.normalize, self.window, self.pooling = normalize, window, pooling
+        self.frozen = ()
+
+    def freeze(self, n_layers, extractor):
+        """Leave the last ``n_layers`` transformer layers trainable, and the extractor if asked."""
+        layers = self.backbone.encoder.layers
+        frozen = list(layers[: len(layers) - n_layers])
+        if not extractor:
+            frozen += [getattr(self.backbone, name) for name in EXTRACTOR]
+            frozen.append(self.backbone.encoder.layer_norm)
+        for module in frozen:
+            module.requires_grad_(False)
+        self.frozen = tuple(frozen)
+        return self.train(self.training)
+
+    def train(self, mode=True):
+        """Frozen parts stay in eval mode: their dropout would be noise that nothing can answer."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+    def _windows(self, x):
+        """Records as windows one after another, and how many a record has."""
+        n_samples = x.shape[-1]
+        if self.normalize:
+            centred = x - x.mean(-1, keepdim=True)
+            sd = centred.square().mean(-1, keepdim=True).sqrt()
+            # A constant lead becomes zeros, which is how the model was shown missing leads.
+            x = centred / torch.where(sd > 0, sd, torch.ones_like(sd))
+        x = self.projection(x)
+        if self.window is None or n_samples < 2 * self.window:
+            return x if self.window is None else x[..., : self.window], 1
+        n = n_samples // self.window
+        x = x[..., : n * self.window].unflatten(-1, (n, self.window))
+        return x.transpose(1, 2).flatten(0, 1), n
+
+    def embed(self, x):
+        """(n_records, n_leads, n_samples) -> (n_records, dim), mean over windows."""
+        x, n = self._windows(x)
+        return self.backbone(x)["pooled"].unflatten(0, (-1, n)).mean(1)
+
+    def forward(self, x):
+        """(n_records, n_leads, n_samples) -> logits (n_records, n_outputs)."""
+        x, n = self._windows(x)
+        logits = self.backbone(x)["logits"].unflatten(0, (-1, n))
+        return logits.mean(1) if self.pooling == "mean" else logits.amax(1)
+
+
+class ECGFMClassifier(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SignalMixin, TorchClassifier
+):
+    """Fine-tune the ECG foundation model ECG-FM [1]_ on signals, or train it from scratch.
+
+    Parameters
+    ----------
+    checkpoint : path-like or None, default=None
+        A public checkpoint (``.pt``, pretraining or fine-tuned) or a ``.safetensors`` file of
+        :func:`crtkit.neural.ecgfm.save_safetensors`. None trains from scratch. The head always
+        starts anew. In lvsd2026 [2]_ "single-step" starts from the pretraining file, "sequential"
+        from one already fine-tuned on PhysioNet 2021 labels.
+    size : {"base", "tiny"} or ECGFMConfig, default="base"
+        Of the network from scratch; a checkpoint brings its own.
+    trainable_layers : int, default=12
+        Of the transformer, counted from its end. 12 (or as many as there are) is full fine-tuning,
+        0 additive: only projection and head train. The paper's partial models train 2, 4, 6, 8, 10.
+    train_extractor : bool or {"auto"}, default="auto"
+        Whether what lies in front of the first layer trains (convolutions, position encoding,
+        norms); "auto" trains it in full fine-tuning and from scratch only. The paper does not say
+        what its partial models did.
+    projection : bool or {"auto"}, default="auto"
+        A pointwise convolution from the record's leads to the network's twelve; "auto" leaves it
+        out where the record has twelve.
+    normalize : bool, default=True
+        z-score of each lead over the record, which the public weights were trained on; False
+        feeds millivolt, as lvsd2026 did.
+    window : float or None, default=5.0
+        Seconds a window; the record's remainder is dropped, and a record that is shorter is one
+        window. None takes the whole record, as lvsd2026 did with its 10 s.
+    pooling : {"mean", "max"}, default="mean"
+        How the windows' logits become one answer.
+    fs : float, default=500
+        Sampling rate of the records in Hz. The public weights expect 500: put a
+        :class:`crtkit.Resampler` in front of records of another rate. With them, another ``fs``, or
+        records too short for their five seconds (100 Hz given as 500), is warned of.
+    lr : float, default=1e-4
+        Learning rate of Adam for the transformer. lvsd2026 names 1e-3 to 5e-7, and 5e-7 for
+        full fine-tuning of the base size.
+    lr_extractor, lr_projection, lr_head : float or None, default=None
+        Of the other parts; None is ``lr``.
+    weight_decay : float, default=0.0
+    schedule : {"cosine", "onecycle"} or None, default=None
+        Course of the learning rates over all steps.
+    augment : {"light"}, callable or None, default=None
+        Augmentation of training batches. ``"light"`` is `neural.SignalAugment()`; a callable takes
+        a floating batch (n_records, n_leads, n_samples) and returns one like it.
+    max_epochs : int, default=60
+        The paper's.
+    batch_size : int, default=32
+        At least 2.
+    accumulate : int, default=1
+        Batches a step; the released script of lvsd2026 has 256 records a step.
+    class_weight : dict, {"balanced"} or None, default=None
+    early_stopping : bool, default=False
+        Hold out part of the patients, and keep the epoch of their lowest loss; pass ``groups``.
+    patience : int, default=10
+    validation_fraction : float, default=0.2
+    device : str, default="cpu"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
+    precision : {"float32", "bf16", "float64"}, default="float32"
+    random_state : int, RandomState or None, default=None
+    verbose : int, default=0
+        1 shows progress and the time left.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    module_ : ECGFMNetwork
+    history_ : list of dict
+        One an epoch.
+    weights_loaded_ : dict or None
+        ``kind`` ("pretrained", "finetuned", "safetensors"), ``file``, ``sha256``; None from
+        scratch.
+    n_trainable_ : int
+        Parameters that were trained.
+    shape_in_ : tuple of int
+        (n_leads, n_samples), or (n_samples,) of one lead.
+
+    Notes
+    -----
+    The released script of lvsd2026 loads a checkpoint whose configuration runs the convolutional
+    extractor without a gradient: its two projection convolutions (4 to 4 to 12 channels, nothing
+    between them) then receive none either, and stay at their random start for all epochs although
+    they count as trained. By its size that checkpoint is the one fine-tuned on 26 PhysioNet labels,
+    the paper's sequential starting point. Here the gradient always passes, and one convolution
+    projects.
+
+    References
+    ----------
+    .. [1] McKeen K, et al. ECG-FM: an open electrocardiogram foundation model. arXiv:2408.05178.
+    .. [2] Kim et al. Scientific Reports 2025, s41598-025-34911-6 (fine-tuning for LVSD in LBBB).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.neural import ECGFMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 8)
+    >>> t = np.arange(500) / 100
+    >>> X = rng.normal(size=(16, 4, 500)) + 3 * np.sin(2 * np.pi * (1 + 4 * y)[:, None, None] * t)
+    >>> model = ECGFMClassifier(
+    ...     size="tiny", fs=100, lr=1e-3, max_epochs=10, batch_size=8, random_state=0)
+    >>> float(model.fit(X, y).score(X, y))
+    1.0
+    >>> model.transform(X).shape
+    (16, 48)
+    """
+
+    _parameter_constraints = {
+        **SIGNAL_PARAMETERS,
+        "checkpoint": [str, Path, None],
+        "size": [StrOptions(set(SIZES)), ECGFMConfig],
+        "trainable_layers": [Interval(Integral, 0, None, closed="left")],
+        "train_extractor": ["boolean", StrOptions({"auto"})],
+        "projection": ["boolean", StrOptions({"auto"})],
+        "normalize": ["boolean"],
+        "window": [Interval(Real, 0, None, closed="neither"), None],
+        "pooling": [StrOptions({"mean", "max"})],
+        "fs": [Interval(Real, 0, None, closed="neither")],
+        **{
+            name: [Interval(Real, 0, None, closed="neither"), None]
+            for name in ("lr_extractor", "lr_projection", "lr_head")
+        },
+    }
+
+    def __init__(
+        self,
+        *,
+        checkpoint=None,
+        size="base",
+        trainable_layers=12,
+        train_extractor="auto",
+        projection="auto",
+        normalize=True,
+        window=5.0,
+        pooling="mean",
+        fs=500,
+        lr=1e-4,
+        lr_extractor=None,
+        lr_projection=None,
+        lr_head=None,
+        weight_decay=0.0,
+        schedule=None,
+        augment=None,
+        max_epochs=60,
+        batch_size=32,
+        accumulate=1,
+        class_weight=None,
+        early_stopping=False,
+        patience=10,
+        validation_fraction=0.2,
+        device="cpu",
+        precision="float32",
+        random_state=None,
+        verbose=0,
+    ):
+        self.checkpoint = checkpoint
+        self.size = size
+        self.trainable_layers = trainable_layers
+        self.train_extractor = train_extractor
+        self.projection = projection
+        self.normalize = normalize
+        self.window = window
+        self.pooling = pooling
+        self.fs = fs
+        self.lr = lr
+        self.lr_extractor = lr_extractor
+        self.lr_projection = lr_projection
+        self.lr_head = lr_head
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.augment = augment
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def transform(self, X):
+        """Embeddings: the tokens' mean, and the mean of that over windows.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+
+        Returns
+        -------
+        ndarray of shape (n_records, dim)
+        """
+        check_is_fitted(self)
+        return self._apply(self._check_X(X, reset=False), _embed)
+
+    @property
+    def _n_features_out(self):
+        return self.module_.backbone.config.dim
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _make_module(self, n_outputs, shape_in):
+        backbone = self._load_backbone()
+        n_leads = self._n_leads(shape_in)
+        n_in, n_layers = backbone.config.n_leads, backbone.config.n_layers
+        project = n_leads != n_in if self.projection == "auto" else bool(self.projection)
+        if not project and n_leads != n_in:
+            raise ValueError(
+                f"ECGFMClassifier(projection=False) expects {n_in} leads, got {n_leads}. Use "
+                "projection='auto'."
+            )
+        window = None if self.window is None else round(self.window * self.fs)
+        n_samples = shape_in[-1] if window is None else min(window, shape_in[-1])
+        if n_samples < backbone.config.min_samples:
+            raise ValueError(
+                f"ECGFMClassifier needs at least {backbone.config.min_samples} samples a window, "
+                f"got {n_samples} (records of {shape_in[-1]} samples, window={self.window} s at "
+                f"{self.fs} Hz)."
+            )
+        if self.checkpoint is not None and self.weights_loaded_["kind"] != "safetensors":
+            self._warn_of_rate(shape_in[-1])
+        backbone.replace_head(n_outputs)
+        network = ECGFMNetwork(
+            backbone,
+            n_leads,
+            project=project,
+            normalize=self.normalize,
+            window=window,
+            pooling=self.pooling,
+        )
+        n_trained = min(int(self.trainable_layers), n_layers)
+        extractor = self.train_extractor
+        if isinstance(extractor, str):
+            extractor = n_trained == n_layers
+        network.freeze(n_trained, extractor)
+        self.n_trainable_ = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        return network
+
+    def _warn_of_rate(self, n_samples):
+        """Say where records cannot be what the public weights were trained on."""
+        if self.fs != 500:
+            found = f"fs={self.fs:g}. Put crtkit.Resampler(fs_in={self.fs:g}, fs_out=500) in front."
+        elif n_samples < 5 * self.fs:
+            found = f"records of {n_samples / self.fs:g} s. Is fs=500 their sampling rate?"
+        else:
+            return
+        warnings.warn(
+            "The public ECG-FM weights were trained on 5 s at 500 Hz, but ECGFMClassifier got "
+            f"{found}",
+            UserWarning,
+            stacklevel=6,
+        )
+
+    def _load_backbone(self):
+        self.weights_loaded_ = None
+        if self.checkpoint is None:
+            return ECGFM(SIZES[self.size] if isinstance(self.size, str) else self.size)
+        path = Path(self.checkpoint)
+        if path.suffix == ".safetensors":
+            module, _ = load_safetensors(path)
+            kind = "safetensors"
+        else:
+            module, _, kind = load_checkpoint(path)
+        module.drop_pretraining()  # nothing here would train it
+        self.weights_loaded_ = {"kind": kind, "file": path.name, "sha256": file_hash(path)}
+        return module
+
+    def _param_groups(self, module):
+        backbone = module.backbone
+        before = [getattr(backbone, name) for name in EXTRACTOR] + [backbone.encoder.layer_norm]
+        parts = [
+            (backbone.encoder.layers, self.lr),
+            (nn.ModuleList(before), self.lr_extractor),
+            (module.projection, self.lr_projection),
+            (backbone.proj, self.lr_head),
+        ]
+        groups = []
+        for part, lr in parts:
+            parameters = [p for p in part.parameters() if p.requires_grad]
+            if parameters:
+                groups.append({"params": parameters, "lr": self.lr if lr is None else lr})
+        return groups
+
+    def _check_X(self, X, *, reset):
+        X = super()._check_X(X, reset=reset)
+        if self.dtype_in_ == "uint8":
+            raise ValueError("ECGFMClassifier expects signals in floating millivolt, got uint8.")
+        return X
+
+
+def _embed(module, x):
+    """The embedding of a batch, as a function that pickles."""
+    return module.embed(x)

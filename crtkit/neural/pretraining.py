@@ -1,0 +1,126 @@
+"""Pretraining that can be interrupted: the engine's net, and a checkpoint after every epoch."""
+
+import os
+from pathlib import Path
+
+import torch
+from skorch.callbacks import Callback
+
+from crtkit.images.pool import PagePaths
+from crtkit.neural.engine import HISTORY, Net, Progress
+
+
+class PretrainNet(Net):
+    """A net that goes on where its checkpoint ends.
+
+    Parameters
+    ----------
+    checkpoint : Path or None
+        Written after every epoch; read at the start where it exists.
+    """
+
+    def __init__(self, *args, checkpoint=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.checkpoint = checkpoint
+
+    def get_iterator(self, dataset, training=False):
+        """Batches; the state of optimizer, schedule and generators is put back behind them."""
+        batches = super().get_iterator(dataset, training)
+        batches.prefetch |= isinstance(dataset.X, PagePaths)
+        state = self.restored_
+        if state is not None:
+            self.module_.load_state_dict(state["module"])
+            # Building a schedule changes the optimizer's learning rate, so the optimizer is last.
+            if self.schedule_ is not None:
+                self.schedule_.load_state_dict(state["schedule"])
+            self.optimizer_.load_state_dict(state["optimizer"])
+            torch.set_rng_state(state["rng"])
+            if state["rng_device"] is not None:
+                torch.cuda.set_rng_state(state["rng_device"], self.device)
+        return batches
+
+    def train_on(self, dataset):
+        """Train for the epochs that are left."""
+        self.initialize()
+        self.restored_ = read_checkpoint(self.checkpoint)
+        for row in self.restored_["history"] if self.restored_ else []:
+            self.history.new_epoch()
+            for key, value in row.items():
+                self.history.record(key, value)
+        self.notify("on_train_begin", X=dataset, y=None)
+        self.fit_loop(dataset, None, epochs=self.max_epochs - len(self.history))
+        self.notify("on_train_end", X=dataset, y=None)
+        self.restored_ = None
+        return self
+
+
+class Checkpoint(Callback):
+    """Write everything that the next epoch depends on."""
+
+    def on_epoch_end(self, net, **kwargs):
+        cuda = torch.device(net.device).type == "cuda"
+        state = {
+            "module": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "schedule": None if net.schedule_ is None else net.schedule_.state_dict(),
+            "rng": torch.get_rng_state(),
+            "rng_device": torch.cuda.get_rng_state(net.device) if cuda else None,
+            "history": [
+                {"epoch": row["epoch"], **{k: float(row[k]) for k in HISTORY if k in row}}
+                for row in net.history
+            ],
+        }
+        part = net.checkpoint.with_name(f"{net.checkpoint.name}.{os.getpid()}.part")
+        torch.save(state, part)
+        os.replace(part, net.checkpoint)
+
+
+def read_checkpoint(path):
+    """State in a checkpoint, or None where there is no checkpoint."""
+    if path is None or not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds, none of which names the file
+        raise ValueError(
+            f"The checkpoint {path} cannot be read: {error}. Delete it to start again."
+        ) from error
+
+
+def pretrain(module, criterion, train, options, *, folder, key, **kwargs):
+    """As :func:`~crtkit.neural.engine.train_network`, with checkpoints.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    criterion : torch.nn.Module
+    train : RecordDataset
+    options : TrainingOptions
+    folder : path-like or None
+        Of checkpoints; made where it does not exist.
+    key : str
+        Names the checkpoint: the same key, the same pretraining.
+    **kwargs
+        ``prepare``, ``groups``, ``device`` and ``name`` of the net.
+
+    Returns
+    -------
+    Net
+    """
+    checkpoint, callbacks = None, []
+    if folder is not None:
+        os.makedirs(folder, exist_ok=True)
+        checkpoint = Path(folder) / f"{kwargs['name'].lower()}-{key[:16]}.pt"
+        callbacks.append(("checkpoint", Checkpoint()))
+    progress = Progress(kwargs["name"])
+    if options.verbose:
+        callbacks.append(("progress", progress))
+    net = PretrainNet(
+        module, criterion, options=options, checkpoint=checkpoint, callbacks=callbacks, **kwargs
+    )
+    try:
+        net.train_on(train)
+    finally:
+        progress.close()
+    net.checkpoint = None
+    return net.finish()

@@ -1,0 +1,278 @@
+"""QRS duration, LBBB and QRS area as features: the rule every model must beat."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from crtkit._validation import as_leads, check_records, iter_blocks
+from crtkit.signals.qrs.measure import MEASUREMENTS, check_lead_names, measure_qrs
+
+BLOCK = 32
+
+
+class QRSMeasurements(TransformerMixin, BaseEstimator):
+    """Measure the QRS complex of every record on its median beat, over all leads.
+
+    Nothing is learned: ``fit`` remembers the shape of a record and checks the lead names.
+
+    Parameters
+    ----------
+    fs : float, default=500
+        Sampling rate in hertz, at least 100. Below 250 Hz the complex is rounded off and some 5 to
+        20 ms too long; spikes of a pacemaker are looked for from 250 Hz on.
+    lead_names : sequence of str, default=None
+        Names of the leads. None takes I, II, … V6 for twelve leads; any other number of leads
+        is then unnamed, and only what needs no names is measured. Not used for 2-D input, which
+        is one nameless lead.
+    male : bool, default=None
+        Sex of all patients, for the QRS duration that strict LBBB asks for: 140 ms for True and
+        for None, 130 ms for False.
+    lbbb : {"conventional", "strict"}, default="conventional"
+        Which criteria the column ``lbbb`` holds, the one that guideline rules read.
+    measurements : sequence of str, default=None
+        Names of the columns wanted, in order; None takes all of :data:`MEASUREMENTS`.
+    n_jobs : int, default=None
+        Workers of joblib.
+
+    Attributes
+    ----------
+    shape_in_ : tuple of int
+        Shape of one record: (n_leads, n_samples) or (n_samples,).
+    n_features_in_ : int
+        Number of leads; of samples for 2-D input.
+    feature_names_in_ : ndarray of str
+        Columns, when X was a DataFrame with string column names.
+
+    See Also
+    --------
+    crtkit.signals.measure_qrs : one record, with the reason of every NaN.
+    crtkit.signals.median_beat, crtkit.signals.qrs_bounds : the steps.
+    crtkit.GuidelineClassifier : rules on these columns; it follows in a pipeline as it is.
+    crtkit.guidelines.measure_cohort : add columns to the table of a cohort.
+
+    Notes
+    -----
+    Columns by the leads they need. NaN stands where one cannot be measured; :meth:`reasons` says
+    why. A limb lead that is missing is computed from any two others.
+
+    Any leads, named or not:
+
+    - ``heart_rate_bpm``: from the mean interval of all beats; two beats at least.
+    - ``qrs_duration_ms``: global, over the leads there are; fewer leads see a shorter QRS.
+    - ``qrs_onset_ms, qrs_offset_ms``: of the first beat used, from the start of the record.
+    - ``pr_ms``: P onset to QRS onset; NaN without a P wave.
+    - ``qt_ms, qtc_ms``: QTc by Fridericia.
+    - ``paced``: a spike before at least half of the beats used.
+    - ``n_beats, n_beats_used``: found; averaged, with ectopic beats left out.
+    - ``noise_uv``: left in the median beat, median over leads.
+    - ``qrs_confidence``: 0 to 1, agreement of the leads on onset and offset.
+    - ``quality``: 0 to 1, share of beats used x their correlation x agreement.
+
+    Any two limb leads: ``qrs_axis_deg``, from net QRS areas in I and aVF.
+
+    I, II and V1 to V6 (any limb leads that give I and II):
+
+    - ``qrs_area_uVs, qrs_area_x_uVs, …_y_…, …_z_…``: Kors; zero before the complex.
+    - ``qrs_azimuth_deg, qrs_elevation_deg``: of the area; from left (0) to the back (90), and down.
+    - ``qrst_angle_deg``: between the areas of QRS and T.
+
+    Certain leads:
+
+    - ``rpeak_time_v5_ms, rpeak_time_v6_ms``: QRS onset to the last summit of R; V5, V6.
+    - ``lbbb_conventional``: V1, V2 and three of I, aVL, V5, V6; ``lbbb_strict``: V1, V2 and four of
+      these six; ``rbbb``: V1 and I or V6; ``ivcd``: both; ``notched_leads``: number of leads with a
+      mid-QRS notch or slur. See :func:`crtkit.signals.bundle_branch_block`. 0 where paced, and 0
+      without any named lead that decides if the QRS is too short.
+    - ``lbbb``: one of the two, by the parameter ``lbbb``.
+    - ``arm_leads_swapped``: I and V6. Where it is 1 it is sure; behind a deviant axis, or a
+      terminal S in I, a swap is missed.
+    - ``r_<lead>_mv, s_<lead>_mv``: tallest positive and deepest later negative wave;
+      ``notch_<lead>, slur_<lead>``: 0 or 1; that lead.
+
+    Where arm leads are swapped, limb leads are measured as they are recorded. Amplitudes, areas
+    and notches are of the signal's gain; durations and angles do not depend on it.
+
+    References
+    ----------
+    See :func:`crtkit.signals.bundle_branch_block`, :func:`crtkit.signals.kors_vcg` and
+    :func:`crtkit.signals.qrs_area`.
+
+    Examples
+    --------
+    >>> from crtkit import QRSMeasurements
+    >>> from crtkit.datasets import simulate_ecg
+    >>> signal, truth = simulate_ecg("lbbb", 164, random_state=0)
+    >>> model = QRSMeasurements(fs=500).set_output(transform="pandas")
+    >>> table = model.fit_transform(signal[None])
+    >>> bool(abs(table["qrs_duration_ms"][0] - 164) < 8), float(table["lbbb"][0])
+    (True, 1.0)
+    """
+
+    _parameter_constraints = {
+        "fs": [Interval(Real, 100, None, closed="left")],
+        "lead_names": ["array-like", None],
+        "male": ["boolean", None],
+        "lbbb": [StrOptions({"conventional", "strict"})],
+        "measurements": ["array-like", None],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        fs=500,
+        lead_names=None,
+        male=None,
+        lbbb="conventional",
+        measurements=None,
+        n_jobs=None,
+    ):
+        self.fs = fs
+        self.lead_names = lead_names
+        self.male = male
+        self.lbbb = lbbb
+        self.measurements = measurements
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Remember the shape of a record.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+            Millivolt, unfiltered; NaN is missing.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Unknown measurements, lead names that do not fit, infinity, wrong axes.
+        """
+        check_records(self, X, kind="signals", reset=True, finite="allow-nan")
+        unknown = [name for name in self._columns() if name not in MEASUREMENTS]
+        if unknown:
+            raise ValueError(
+                f"QRSMeasurements does not know the measurements {unknown}; "
+                "crtkit.signals.MEASUREMENTS lists those there are."
+            )
+        self._names()
+        return self
+
+    def transform(self, X):
+        """Measure records.
+
+        Parameters
+        ----------
+        X : array-like or Rows of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+            Signals with the fitted number of leads; their length may differ.
+
+        Returns
+        -------
+        ndarray of shape (n_records, n_measurements), or DataFrame
+            As ``set_output`` asks.
+        """
+        columns = self._columns()
+        found = self.measure(X)
+        return np.array([[record[name] for name in columns] for record in found]).reshape(
+            len(found), len(columns)
+        )
+
+    def reasons(self, X):
+        """Why measurements of records are NaN.
+
+        Parameters
+        ----------
+        X : array-like or Rows
+            As in :meth:`transform`.
+
+        Returns
+        -------
+        list of dict of str to str, one a record
+            Measurement to reason.
+        """
+        columns = set(self._columns())
+        return [
+            {name: why for name, why in record["reasons"].items() if name in columns}
+            for record in self.measure(X)
+        ]
+
+    def measure(self, X):
+        """Measurements of records with the reasons of what is NaN, in one pass.
+
+        Parameters
+        ----------
+        X : array-like or Rows
+            As in :meth:`transform`.
+
+        Returns
+        -------
+        list of dict, one a record
+            As :func:`crtkit.signals.measure_qrs` gives them, whichever columns are wanted.
+        """
+        check_is_fitted(self)
+        X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")
+        options = {"lead_names": self._names(), "male": self.male, "lbbb": self.lbbb}
+        blocks = Parallel(n_jobs=self.n_jobs)(
+            delayed(_measure_block)(as_leads(block), self.fs, options)
+            for _, block in iter_blocks(X, BLOCK, finite="allow-nan")
+        )
+        return [record for block in blocks for record in block]
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the measurements.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Only checked, for 2-D input: must equal ``feature_names_in_`` where that exists.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        check_is_fitted(self)
+        if input_features is not None:
+            fitted = getattr(self, "feature_names_in_", None)
+            if fitted is not None and not np.array_equal(
+                fitted, np.asarray(input_features, object)
+            ):
+                raise ValueError("input_features is not equal to feature_names_in_")
+            # A step before, such as Select, may name one column of signals of many leads.
+            if len(self.shape_in_) == 1 and len(input_features) != self.n_features_in_:
+                raise ValueError(
+                    "input_features should have length equal to number of features "
+                    f"({self.n_features_in_}), got {len(input_features)}"
+                )
+        return np.asarray(self._columns(), dtype=object)
+
+    def _columns(self):
+        return list(MEASUREMENTS if self.measurements is None else self.measurements)
+
+    def _names(self):
+        if len(self.shape_in_) == 1:
+            return None
+        return check_lead_names(self.lead_names, self.shape_in_[0])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _measure_block(block, fs, options):
+    # One thread, so that the bits depend neither on the machine nor on the caller's setting; more
+    # would only get in each other's way on arrays this small.
+    with threadpool_limits(1):
+        return [measure_qrs(record, fs, **options) for record in block]

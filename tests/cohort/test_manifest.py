@@ -1,0 +1,229 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from crtkit import Select, read_manifest
+from crtkit._leads import LEADS_12
+from crtkit.cohort import cells
+
+
+@pytest.fixture
+def manifest(make_table, make_wfdb):
+    """A CSV beside twelve WFDB records."""
+    table = make_table()
+    folder = make_wfdb(len(table))
+    table["file"] = [f"r{i}" for i in range(len(table))]
+    table.to_csv(folder / "cohort.csv", index=False)
+    return folder / "cohort.csv"
+
+
+ROLES = {"label": "response", "group": "patient"}
+
+
+def test_reads_signals_beside_the_manifest(manifest):
+    wfdb = pytest.importorskip("wfdb")
+    cohort = read_manifest(manifest, signal="file", **ROLES)
+    assert list(cohort.X.columns) == ["age", "signal"]
+    assert cohort.info["sampling_rate"] == 500
+    assert cohort.info["source"] == "real"
+    assert cohort.info["flow"] == {"in the manifest": 12, "read": 12}
+    signals = Select("signal").fit_transform(cohort.X)
+    assert signals.shape == (12, 12, 1000)
+    assert signals.dtype == np.float32
+    record = wfdb.rdrecord(str(manifest.parent / "r3"))
+    np.testing.assert_allclose(signals[3].T, record.p_signal, atol=1e-6)
+
+
+def test_leads_come_in_the_standard_order(make_table, make_wfdb):
+    table = make_table()
+    folder = make_wfdb(len(table), lead_names=LEADS_12[::-1])
+    table["file"] = [f"r{i}.hea" for i in range(len(table))]
+    wfdb = pytest.importorskip("wfdb")
+    cohort = read_manifest(table, signal="file", root=folder, **ROLES)
+    record = wfdb.rdrecord(str(folder / "r0"))
+    np.testing.assert_allclose(cohort.X["signal"][0][0], record.p_signal[:, -1], atol=1e-6)
+
+
+def test_parquet_equals_csv(manifest):
+    pytest.importorskip("pyarrow")
+    table = pd.read_csv(manifest)
+    table.to_parquet(manifest.with_suffix(".parquet"))
+    a = read_manifest(manifest, signal="file", **ROLES)
+    b = read_manifest(manifest.with_suffix(".parquet"), signal="file", **ROLES)
+    assert a.fingerprint() == b.fingerprint()
+
+
+def test_large_signals_go_to_a_file(manifest, monkeypatch, tmp_path_factory):
+    small = read_manifest(manifest, signal="file", **ROLES)
+    monkeypatch.setattr(cells, "SPILL_BYTES", 100_000)
+    folder = tmp_path_factory.mktemp("cache")
+    for cache_dir in (None, folder):
+        spilled = read_manifest(manifest, signal="file", cache_dir=cache_dir, **ROLES)
+        assert ".npy#" in spilled.X["signal"][0]
+        assert spilled.fingerprint() == small.fingerprint()
+    half = read_manifest(manifest, signal="file", cache_dir=folder, duration=1.0, **ROLES)
+    assert len(list(folder.glob("cohort-*-signals.npy"))) == 2
+    assert Select("signal").fit_transform(half.X).shape[2] == 500
+    # The second reading left the first cohort's file alone.
+    assert spilled.fingerprint() == small.fingerprint()
+
+
+def test_rows_of_a_file_stay_lazy(make_table, tmp_path):
+    table = make_table()
+    np.save(tmp_path / "all.npy", np.zeros((12, 12, 100), np.float32))
+    table["cell"] = [f"all.npy#{i}" for i in range(12)]
+    options = {"signal": "cell", "root": tmp_path, **ROLES}
+    cohort = read_manifest(table, fs=500, **options)
+    assert cohort.X["signal"][5].endswith("all.npy#5")
+    assert cohort.info["sampling_rate"] == 500
+    assert cohort.info["lead_names"] == list(LEADS_12)
+    for wrong in ({}, {"fs": 500, "duration": 0.1}):
+        with pytest.raises(ValueError, match="carry no sampling rate and are not cropped"):
+            read_manifest(table, **options, **wrong)
+    with pytest.raises(ValueError, match="12 rows, but a cell asks for row 99"):
+        read_manifest(table.replace("all.npy#3", "all.npy#99"), fs=500, **options)
+    np.save(tmp_path / "all.npy", np.zeros((12, 12), np.int16))
+    with pytest.raises(ValueError, match="floating, in millivolt"):
+        read_manifest(table, fs=500, **options)
+
+
+def test_identifiers_are_not_read_as_numbers(tmp_path):
+    (tmp_path / "c.csv").write_text("id,y\n001,a\n1,b\n002,a\n2,b\n")
+    cohort = read_manifest(tmp_path / "c.csv", label="y", group="id")
+    assert cohort.groups.tolist() == ["001", "1", "002", "2"]
+
+
+def test_crops_resamples_and_counts_what_is_left_out(make_table, make_wfdb):
+    table = make_table()
+    folder = make_wfdb(6, seconds=2.0, prefix="long")
+    make_wfdb(4, seconds=2.0, fs=1000, prefix="fast")
+    make_wfdb(2, seconds=0.5, prefix="short")
+    table["file"] = [*(f"long{i}" for i in range(6)), *(f"fast{i}" for i in range(4))] + [
+        "short0",
+        "short1",
+    ]
+    options = {"signal": "file", "root": folder, **ROLES}
+    with pytest.raises(
+        ValueError, match="(?s)4 problem.*sampled at 1000 Hz, the first record at 500"
+    ):
+        read_manifest(table, **options, duration=1.0, short="drop")
+    with pytest.raises(ValueError, match=r"short0: 0\.5 s long, 1 s are needed"):
+        read_manifest(table, **options, duration=1.0, fs=500)
+    cohort = read_manifest(table, **options, duration=1.0, fs=500, short="drop")
+    assert Select("signal").fit_transform(cohort.X).shape == (10, 12, 500)
+    flow = {"in the manifest": 12, "signal shorter than 1 s": -2, "read": 10}
+    assert cohort.info["flow"] == flow
+    with pytest.raises(ValueError, match="2 lengths, 250 to 1000 samples: pass duration"):
+        read_manifest(table, **options, fs=500)
+
+
+def test_every_missing_file_is_counted(manifest):
+    for i in range(11):
+        (manifest.parent / f"r{i}.hea").unlink()
+    with pytest.raises(FileNotFoundError, match=r"^11 file\(s\)") as error:
+        read_manifest(manifest, signal="file", **ROLES)
+    assert "… and 1 more" in str(error.value)
+    assert str(error.value).count("\n") == 11
+
+
+def _changed(column, row, value):
+    def change(table):
+        table[column] = table[column].astype(object)
+        table.loc[row, column] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (None, {"label": "responder"}, r"lacks label='responder'; its columns are"),
+        (None, {"covariates": ["lvef"]}, "lacks covariates='lvef'"),
+        (None, {"mixed_labels": "drop"}, "mixed_labels to be one of"),
+        (None, {"classes": ["no", "yes", "maybe"]}, r"class\(es\) \['maybe'\] have no rows"),
+        (_changed("file", 1, "r0"), {}, "occur more than once"),
+        (_changed("file", 1, "./r0"), {}, "occur more than once"),
+        (_changed("file", 1, "r0.hea"), {}, "occur more than once"),
+        (_changed("file", 1, "r0.dat"), {}, "occur more than once"),
+        (_changed("patient", 1, "p0 "), {}, "begin or end with a space, for example"),
+        (None, {"covariates": ["response"]}, "named for two things"),
+        (None, {"group": "response"}, "named for two things"),
+        (lambda t: pd.concat([t, t["response"]], axis=1), {}, "more than once"),
+        (_changed("response", 0, "yes"), {}, r"carry several labels, for example \['p0'\]"),
+        (_changed("response", 3, None), {}, "1 row.s. have no label.*row 3"),
+        (_changed("patient", 2, None), {}, "1 row.s. have no patient.*row 2"),
+        (_changed("file", 4, None), {}, "name no file in column 'file', first at row 4"),
+        (lambda t: t.assign(response="no"), {}, "holds one class"),
+        (lambda t: t.iloc[:0], {}, "has no rows"),
+        (lambda t: t.rename(columns={"age": "signal"}), {}, "carry a modality's name"),
+    ],
+)
+def test_refuses(manifest, change, options, message):
+    table = pd.read_csv(manifest)
+    if change is not None:
+        table = change(table)
+    options = {"signal": "file", "root": manifest.parent, **ROLES} | options
+    with pytest.raises(ValueError, match=message):
+        read_manifest(table, **options)
+
+
+def test_mixed_labels_can_be_kept(manifest):
+    table = _changed("response", 0, "yes")(pd.read_csv(manifest))
+    cohort = read_manifest(table, mixed_labels="keep", **ROLES)
+    assert set(cohort.y[cohort.groups == "p0"]) == {"no", "yes"}
+
+
+def test_a_category_without_rows_is_refused(manifest):
+    table = pd.read_csv(manifest)
+    table["response"] = pd.Categorical(table["response"], categories=["no", "yes", "unknown"])
+    with pytest.raises(ValueError, match="unknown"):
+        read_manifest(table, **ROLES)
+
+
+def test_damaged_files_are_named_together_and_leave_nothing(manifest, monkeypatch, tmp_path):
+    monkeypatch.setattr(cells, "SPILL_BYTES", 100_000)
+    for i in (2, 5):
+        (manifest.parent / f"r{i}.dat").write_bytes(b"\0\0")
+    cache = tmp_path / "cache"
+    with pytest.raises(ValueError, match="2 problem") as error:
+        read_manifest(manifest, signal="file", cache_dir=cache, **ROLES)
+    assert "r2" in str(error.value)
+    assert "r5" in str(error.value)
+    assert not list(cache.glob("*"))
+
+
+def test_a_missing_lead_is_named(make_table, make_wfdb):
+    folder = make_wfdb(12, lead_names=LEADS_12[:11])
+    table = make_table().assign(file=[f"r{i}" for i in range(12)])
+    with pytest.raises(ValueError, match=r"lead\(s\) \['V6'\] are missing"):
+        read_manifest(table, signal="file", root=folder, **ROLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("cohort.xlsx", b"", "is .csv or .parquet"),
+        ("cohort.csv", b"", "cannot be read"),
+        ("cohort.parquet", b"PAR1 not really", "cannot be read"),
+    ],
+)
+def test_unreadable_manifests(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_manifest(tmp_path / name, **ROLES)
+    with pytest.raises(FileNotFoundError, match="is not a file"):
+        read_manifest(tmp_path / "nothing.csv", **ROLES)
+
+
+def test_relative_files_of_a_table_need_a_root(make_table):
+    table = make_table().assign(file=[f"r{i}" for i in range(12)])
+    with pytest.raises(ValueError, match="pass root="):
+        read_manifest(table, image="file", **ROLES)
+
+
+@pytest.mark.parametrize("name", ["fs", "duration"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "500", True])
+def test_rates_and_durations_are_above_zero(manifest, name, value):
+    with pytest.raises(ValueError, match=rf"read_manifest expects {name} in \w+, above 0, got"):
+        read_manifest(manifest, signal="file", **{name: value}, **ROLES)

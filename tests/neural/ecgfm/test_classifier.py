@@ -1,0 +1,225 @@
+"""ECGFMClassifier: the checks, what is frozen and what is trained, windows, checkpoints."""
+
+import pickle
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from crtkit.neural import ECGFMClassifier
+from crtkit.neural.ecgfm import SIZES, ECGFMConfig, load_checkpoint, save_safetensors
+from crtkit.testing import parametrize_with_nd_checks
+
+DATA = Path(__file__).parents[2] / "data" / "ecg_fm"
+# One sample a token, because the checks send records of two to ten samples.
+TOY = ECGFMConfig(
+    conv_layers=((8, 1, 1),),
+    dim=8,
+    ffn_dim=16,
+    n_heads=2,
+    n_layers=2,
+    pos_kernel=3,
+    pos_groups=1,
+    activation_dropout=0.0,
+)
+TINY = {"size": "tiny", "lr": 1e-3, "batch_size": 8, "random_state": 0}
+ACCURACY = "the first layer normalises each channel over time, and two samples leave only a sign"
+EXPECTED = {"check_classifiers_train": ACCURACY}
+
+
+@parametrize_with_checks(
+    [
+        ECGFMClassifier(
+            size=TOY,
+            normalize=False,
+            precision="float64",
+            lr=1e-2,
+            max_epochs=5,
+            random_state=0,
+        )
+    ],
+    expected_failed_checks=lambda estimator: EXPECTED,
+)
+def test_common_checks(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_nd_checks(
+    [(ECGFMClassifier(**{**TINY, "fs": 10}, max_epochs=2, precision="float64"), "signals")]
+)
+def test_nd_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def data(make_signals):
+    X = make_signals(12, 4, 320)
+    return X, np.arange(12) % 2
+
+
+def _state(model, X, y):
+    """Parameters before and after training, by name."""
+    model = model.set_params(max_epochs=1, lr=1e-12)
+    before = model.fit(X, y).module_.state_dict()
+    after = model.set_params(lr=1e-2, max_epochs=2).fit(X, y).module_.state_dict()
+    return before, after
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+def test_frozen_parts_stay_and_the_others_move(data, n_layers):
+    X, y = data
+    model = ECGFMClassifier(**TINY, trainable_layers=n_layers)
+    before, after = _state(model, X, y)
+    backbone = "backbone.encoder.layers"
+    for name in before:
+        changed = not torch.allclose(before[name], after[name], atol=1e-6, rtol=0)
+        trained = name.startswith(("projection", "backbone.proj."))
+        trained |= name.startswith(tuple(f"{backbone}.{i}." for i in range(2 - n_layers, 2)))
+        trained |= n_layers == 2
+        if not trained:
+            # Frozen is bitwise: the two fits share a seed and differ in the learning rate only.
+            assert torch.equal(before[name], after[name]), name
+        elif "k_proj.bias" not in name:  # softmax takes no notice of what all keys share
+            assert changed, name
+
+
+def test_the_projection_learns_through_a_frozen_network(data):
+    X, y = data
+    model = ECGFMClassifier(**TINY, trainable_layers=0)
+    before, after = _state(model, X, y)
+    assert (before["projection.weight"] - after["projection.weight"]).abs().max() > 1e-3
+
+
+def test_rates_by_part(data):
+    model = ECGFMClassifier(**TINY, lr_head=0.5, lr_projection=0.25, lr_extractor=0.125)
+    module = model._make_module(2, (4, 320))
+    assert [group["lr"] for group in model._param_groups(module)] == [1e-3, 0.125, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_windows_are_pooled_logits(data, pooling):
+    X, y = data
+    model = ECGFMClassifier(**TINY, fs=100, window=1.6, max_epochs=1, pooling=pooling)
+    module = model.fit(X, y).module_
+    x = torch.from_numpy(X)
+    x = (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True, correction=0)
+    with torch.no_grad():
+        halves = [module.backbone(module.projection(part))["logits"] for part in x.split(160, -1)]
+        want = torch.stack(halves)
+        want = want.mean(0) if pooling == "mean" else want.amax(0)
+        torch.testing.assert_close(module(torch.from_numpy(X)), want, atol=1e-5, rtol=1e-5)
+
+
+def test_a_constant_lead_is_a_missing_lead(data):
+    X, y = data
+    model = ECGFMClassifier(**TINY, max_epochs=1).fit(X, y)
+    constant, zero = X.copy(), X.copy()
+    constant[:, 1], zero[:, 1] = 3.0, 0.0
+    np.testing.assert_array_equal(model.predict_proba(constant), model.predict_proba(zero))
+    assert np.isfinite(model.predict_proba(np.zeros_like(X))).all()
+
+
+@pytest.mark.parametrize("name", ["pretrained", "finetuned"])
+def test_fine_tunes_a_public_file(name, make_signals):
+    X, y = make_signals(8, 12, 320), np.tile(["no", "yes"], 4)
+    path = DATA / f"{name}.pt"
+    model = ECGFMClassifier(checkpoint=path, trainable_layers=0, max_epochs=2, random_state=0)
+    model.fit(X, y)
+    assert model.weights_loaded_["kind"] == name
+    assert model.weights_loaded_["file"] == path.name
+    assert isinstance(model.module_.projection, torch.nn.Identity)
+    assert model.module_.backbone.config.n_labels == 2
+    published = load_checkpoint(path)[0].state_dict()
+    trained = model.module_.backbone.state_dict()
+    only_pretraining = ("mask_emb", "quantizer.", "project_q.", "final_proj.")
+    for key, value in published.items():
+        if key.startswith(only_pretraining):
+            assert key not in trained
+        elif not key.startswith("proj."):
+            assert torch.equal(trained[key], value), key
+
+
+@pytest.mark.parametrize("name", ["pretrained", "finetuned"])
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+def test_the_count_of_trained_parameters_is_what_the_optimiser_gets(name, n_layers, make_signals):
+    X, y = make_signals(8, 4, 320), np.tile([0, 1], 4)
+    model = ECGFMClassifier(
+        checkpoint=DATA / f"{name}.pt", trainable_layers=n_layers, max_epochs=1, random_state=0
+    ).fit(X, y)
+    groups = model._param_groups(model.module_)
+    assert model.n_trainable_ == sum(p.numel() for group in groups for p in group["params"])
+    if n_layers == 0:  # a projection from 4 leads to 12, and a head of 48 to 2, with biases
+        assert model.n_trainable_ == 4 * 12 + 12 + 48 * 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("fs", "n_samples", "message"),
+    [(100, 1000, r"Resampler\(fs_in=100, fs_out=500\)"), (500, 1000, "records of 2 s.*fs=500 the")],
+)
+def test_a_wrong_rate_is_warned_of_with_public_weights(fs, n_samples, message, make_signals):
+    X, y = make_signals(4, 12, n_samples), [0, 1, 0, 1]
+    model = ECGFMClassifier(checkpoint=DATA / "pretrained.pt", fs=fs, max_epochs=1, random_state=0)
+    with pytest.warns(UserWarning, match=message):
+        model.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(fs=500).fit(make_signals(4, 12, 2500), y)
+        ECGFMClassifier(**TINY, fs=100, max_epochs=1).fit(X, y)
+
+
+def test_a_safetensors_file_starts_a_model(tmp_path, data):
+    X, y = data
+    module = load_checkpoint(DATA / "finetuned.pt")[0]
+    save_safetensors(module, tmp_path / "mine.safetensors", {})
+    model = ECGFMClassifier(checkpoint=tmp_path / "mine.safetensors", max_epochs=1, random_state=0)
+    assert model.fit(X, y).weights_loaded_["kind"] == "safetensors"
+    assert model.module_.projection.weight.shape == (12, 4, 1)
+
+
+def test_search_over_what_is_trained(data):
+    X, y = data
+    model = ECGFMClassifier(**TINY, max_epochs=2)
+    search = GridSearchCV(model, {"trainable_layers": [0, 1, 2]}, cv=GroupKFold(2))
+    search.fit(X, y, groups=np.arange(12) // 2)
+    counts = [
+        model.set_params(trainable_layers=n, max_epochs=1).fit(X, y).n_trainable_ for n in (0, 1, 2)
+    ]
+    assert counts == sorted(set(counts))
+    again = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(again.predict_proba(X), search.predict_proba(X))
+
+
+def test_learns_a_rhythm():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 16)
+    t = np.arange(500) / 100
+    X = rng.normal(size=(32, 4, 500)) + 2 * np.sin(2 * np.pi * (1 + 4 * y)[:, None, None] * t)
+    model = ECGFMClassifier(**TINY, fs=100, max_epochs=15).fit(X[::2], y[::2])
+    assert model.score(X[1::2], y[1::2]) >= 0.9
+    assert model.transform(X).shape == (32, SIZES["tiny"].dim)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shape", "message"),
+    [
+        ({}, (4, 12, 15), "at least 16 samples a window, got 15"),
+        ({"window": 0.02}, (4, 12, 320), "at least 16 samples a window, got 10"),
+        ({"projection": False}, (4, 4, 320), "expects 12 leads, got 4"),
+        ({"checkpoint": "absent.pt"}, (4, 12, 320), "absent.pt does not exist"),
+        ({"size": "huge"}, (4, 12, 320), "'size' parameter"),
+    ],
+)
+def test_bad_input(parameters, shape, message):
+    X = np.random.default_rng(0).normal(size=shape)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        ECGFMClassifier(**{**TINY, "max_epochs": 1, **parameters}).fit(X, [0, 1, 0, 1])
+
+
+def test_sizes_must_divide():
+    with pytest.raises(ValueError, match="multiple of n_heads"):
+        ECGFMClassifier(size=replace(TOY, n_heads=3), max_epochs=1).fit(np.eye(4), [0, 1, 0, 1])
