@@ -13,6 +13,11 @@ from types import ModuleType
 from typing import Any
 
 
+def is_path(value: Any) -> bool:
+    """Whether a cell holds a path: text or an ``os.PathLike``, not bytes, not an array."""
+    return isinstance(value, (str, os.PathLike))
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Path of a temporary file beside ``path``, moved onto it when the block ends without error.

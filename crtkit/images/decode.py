@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from sklearn.base import clone
 
+from crtkit._io import is_path
 from crtkit._validation import check_records
 
 # A closed list: Pillow would otherwise try every plugin it has, some of which start programs.
@@ -142,7 +143,7 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
         raise ValueError(f"damaged, cannot be decoded: {error}") from error
     if erase is not None:
         try:
-            page = Image.fromarray(erase_page(np.asarray(page), erase))
+            page = erase_image(page, erase)
         except Exception as error:
             error.add_note(f"while erasing {os.fspath(path)}")
             raise
@@ -160,7 +161,7 @@ class _Refused(Exception):
 
 
 def _check_file(path):
-    if not isinstance(path, (str, os.PathLike)):
+    if not is_path(path):
         raise ValueError(f"not a path but {type(path).__name__}")
     try:
         status = os.stat(path)
@@ -219,8 +220,26 @@ def _rgb(image):
     return image.convert("RGB")
 
 
-def erase_page(page, erase):
-    """Apply an eraser (transformer of pages, or function of one page) to one page."""
+def erase_image(image, erase):
+    """Apply an eraser (transformer of pages, or function of one page) to one RGB image.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        May be changed in place.
+    erase : object
+        An eraser with a method ``erase_image``, as :class:`~crtkit.images.IdentityEraser` has,
+        works on the image itself. Of any other transformer a clone is fitted, since pages may
+        have different sizes.
+
+    Returns
+    -------
+    PIL.Image.Image
+    """
+    if hasattr(erase, "erase_image"):
+        erase.erase_image(image)
+        return image
+    page = np.asarray(image)
     if hasattr(erase, "fit_transform"):
         out = np.asarray(clone(erase).fit_transform(page[None]))[0]
     else:
@@ -229,4 +248,4 @@ def erase_page(page, erase):
         raise ValueError(
             f"erase must give a uint8 page (height, width, 3), gave {out.dtype} {out.shape}"
         )
-    return out
+    return Image.fromarray(out)

@@ -1,7 +1,6 @@
 """Files to pages of one size, every bad file named once."""
 
 import os
-import threading
 import warnings
 from functools import partial
 from importlib.metadata import version
@@ -14,6 +13,7 @@ import PIL
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
+from crtkit._io import atomic_path, is_path
 from crtkit.images.decode import MAX_PIXELS, check_size, read_page
 
 _NAMED = 10  # bad files that a message names; its ``errors`` has them all
@@ -219,10 +219,10 @@ def check_images(paths, *, erase=None, max_pixels=MAX_PIXELS, n_jobs=None):
     """
     read = partial(read_page, size=(1, 1), erase=erase, max_pixels=max_pixels)
     unique = {_key(path): path for path in _listed(paths, "check_images")}
-    found = Parallel(n_jobs=n_jobs, prefer="threads")(
+    results = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_try)(read, path) for path in unique.values()
     )
-    return {key: reason for key, (_, reason, _) in zip(unique, found) if reason}
+    return {key: reason for key, (_, reason, _) in zip(unique, results) if reason}
 
 
 def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
@@ -240,12 +240,12 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
     else:
         read = partial(read_page, **how)
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    found = parallel(delayed(_try)(read, path) for path in originals.values())
+    results = parallel(delayed(_try)(read, path) for path in originals.values())
     places = {key: [] for key in originals}
     for i, key in enumerate(keys):
         places[key].append(i)
     pages, errors, small = None, {}, []
-    for key, (page, reason, enlarged) in zip(originals, found):
+    for key, (page, reason, enlarged) in zip(originals, results):
         if pages is None and page is not None:
             pages = np.full((len(keys), *page.shape), 255, dtype=np.uint8)
         if page is not None and page.shape != pages.shape[1:]:
@@ -293,7 +293,7 @@ def _how(size, erase, aspect, reduced, max_pixels):
 
 
 def _key(path):
-    return os.fspath(path) if isinstance(path, (str, os.PathLike)) else repr(path)
+    return os.fspath(path) if is_path(path) else repr(path)
 
 
 def _try(read, path):
@@ -343,8 +343,6 @@ def _read_cached(path, folder, **how):
         pass  # not there yet, or damaged: decode
     page, enlarged = read_page(path, **how)
     if not enlarged:  # small files are read quickly, and their warning would be lost
-        part = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
-        with open(part, "wb") as out:
-            np.save(out, page, allow_pickle=False)
-        os.replace(part, file)
+        with atomic_path(file) as part:
+            np.save(part, page, allow_pickle=False)
     return page, enlarged

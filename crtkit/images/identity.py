@@ -136,16 +136,54 @@ def erase_identity(page, regions="margins", fill="white"):
     """
     page = _one_page(page, "erase_identity")
     out = page.copy()
+    for left, top, right, bottom in identity_boxes(page, regions):
+        out[top:bottom, left:right] = COLOURS[fill]
+    return out
+
+
+def identity_boxes(page, regions="margins"):
+    """Find the parts of a page that :func:`erase_identity` fills.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    regions : "margins" or list of (left, top, right, bottom)
+
+    Returns
+    -------
+    list of tuple of int
+        Left, top, right, bottom in pixels.
+
+    Raises
+    ------
+    ValueError
+        As :func:`erase_identity`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.images.identity import identity_boxes
+    >>> identity_boxes(np.zeros((10, 20, 3), np.uint8), [(0, 0, 0.5, 0.2)])
+    [(0, 0, 10, 2)]
+    """
     height, width = page.shape[:2]
-    value = COLOURS[fill]
     if isinstance(regions, str):
         left, top, right, bottom = _grid_with_margins(page)
-        out[:top], out[bottom:], out[:, :left], out[:, right:] = value, value, value, value
-        return out
-    for left, top, right, bottom in _check_boxes(regions):
-        rows = slice(int(np.floor(top * height)), int(np.ceil(bottom * height)))
-        out[rows, int(np.floor(left * width)) : int(np.ceil(right * width))] = value
-    return out
+        return [
+            (0, 0, width, top),
+            (0, bottom, width, height),
+            (0, top, left, bottom),
+            (right, top, width, bottom),
+        ]
+    return [
+        (
+            int(np.floor(left * width)),
+            int(np.floor(top * height)),
+            int(np.ceil(right * width)),
+            int(np.ceil(bottom * height)),
+        )
+        for left, top, right, bottom in _check_boxes(regions)
+    ]
 
 
 class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
@@ -253,26 +291,52 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         X = check_pages(self, X, reset=False)
         if X.ndim == 2:
             return X
-        out = np.full(X.shape, COLOURS[self.fill], dtype=np.uint8)
+        out = np.empty(X.shape, dtype=np.uint8)
         unknown = {}
         for where, block in iter_blocks(X, _BLOCK, dtype="numeric"):
+            out[where] = block
             for i, page in enumerate(block, start=where.start):
                 try:
-                    out[i] = erase_identity(page, self.regions, self.fill)
+                    boxes = identity_boxes(page, self.regions)
                 except ValueError as error:
                     unknown[i] = str(error)
+                    boxes = [(0, 0, page.shape[1], page.shape[0])]
+                for left, top, right, bottom in boxes:
+                    out[i, top:bottom, left:right] = COLOURS[self.fill]
         if unknown:
-            listed = ", ".join(map(str, list(unknown)[:10])) + (
-                ", ..." if len(unknown) > 10 else ""
-            )
-            message = (
-                f"IdentityEraser cannot tell identity from traces on {len(unknown)} of {len(X)} "
-                f"pages (rows {listed}): {next(iter(unknown.values()))}"
-            )
-            if self.on_unknown == "raise":
-                raise ValueError(f"{message}, or blank such pages with on_unknown='blank'.")
-            warnings.warn(f"{message}. They were erased altogether.", stacklevel=2)
+            self._report_unknown(unknown, len(X))
         return out
+
+    def erase_image(self, image):
+        """Erase on a decoded image in place, which spares :class:`JPEGLoader` two copies a page.
+
+        Parameters
+        ----------
+        image : PIL.Image.Image
+            In mode "RGB".
+
+        Raises
+        ------
+        ValueError
+            As :meth:`transform`.
+        """
+        try:
+            boxes = identity_boxes(np.asarray(image), self.regions)
+        except ValueError as error:
+            self._report_unknown({0: str(error)}, 1)
+            boxes = [(0, 0, *image.size)]
+        for box in boxes:
+            image.paste((COLOURS[self.fill],) * 3, box)
+
+    def _report_unknown(self, unknown, n_pages):
+        listed = ", ".join(map(str, list(unknown)[:10])) + (", ..." if len(unknown) > 10 else "")
+        message = (
+            f"IdentityEraser cannot tell identity from traces on {len(unknown)} of {n_pages} "
+            f"pages (rows {listed}): {next(iter(unknown.values()))}"
+        )
+        if self.on_unknown == "raise":
+            raise ValueError(f"{message}, or blank such pages with on_unknown='blank'.")
+        warnings.warn(f"{message}. They were erased altogether.", stacklevel=3)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,15 +1,14 @@
 """Paths to pages, as an estimator."""
 
-import os
-
 import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
+from crtkit._io import is_path
 from crtkit._validation import iter_blocks
 from crtkit.cohort.rows import Rows
-from crtkit.images.decode import MAX_PIXELS, check_pages, check_size, erase_page, resize_page
+from crtkit.images.decode import MAX_PIXELS, check_pages, check_size, erase_image, resize_page
 from crtkit.images.files import PARAMETERS, check_cache, load_many
 
 _BLOCK = 16
@@ -27,7 +26,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Resized with antialiasing; None keeps the files' own size, which must then be one.
     erase : transformer of pages, callable or None, default=None
         Applied to each whole page in full resolution, before it is resized, such as
-        :class:`~crtkit.IdentityEraser`. A clone is used for every page.
+        :class:`~crtkit.IdentityEraser`. Of other transformers a clone is fitted to every page.
     aspect : {"stretch", "pad"}, default="stretch"
         Whether pages are stretched to ``size``, or keep their proportions on a white ground.
     reduced : bool, default=True
@@ -179,8 +178,9 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         for where, block in iter_blocks(X, _BLOCK, dtype="numeric"):
             for i, page in enumerate(block, start=where.start):
                 page = page if page.ndim == 3 else np.repeat(page[:, :, None], 3, axis=2)
-                page = page if self.erase is None else erase_page(page, self.erase)
                 image = Image.fromarray(page)
+                if self.erase is not None:
+                    image = erase_image(image, self.erase)
                 pages[i] = np.asarray(resize_page(image, (height, width), self.aspect))
         return pages
 
@@ -204,7 +204,7 @@ def _paths(X, name):
         raise ValueError(f"Found array with 0 sample(s): {name} needs at least one path or page.")
     if cells.dtype.kind not in "OU" or not cells.size:
         return None
-    if not any(isinstance(cell, (str, os.PathLike)) for cell in cells.flat):
+    if not any(is_path(cell) for cell in cells.flat):
         if cells.ndim == 1 and all(np.ndim(cell) == 0 for cell in cells):
             raise ValueError(
                 f"{name} expects paths or pages, got none among {len(cells)} cells such as "

@@ -187,3 +187,11 @@ def test_nd(estimator, check):
 @parametrize_with_checks([IdentityEraser()])
 def test_sklearn_checks(estimator, check):
     check(estimator)
+
+
+def test_erasing_a_decoded_image_equals_erasing_the_page():
+    page, _ = render_page(signal(), 500, header=HEADER)
+    for eraser in (IdentityEraser(), IdentityEraser(regions=[(0, 0, 0.4, 0.2)], fill="black")):
+        image = Image.fromarray(page)
+        eraser.erase_image(image)
+        np.testing.assert_array_equal(np.asarray(image), eraser.fit_transform(page[None])[0])
