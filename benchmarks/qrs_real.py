@@ -59,7 +59,7 @@ def mitbih_windows(folder=None, every=EVERY):
     Returns
     -------
     DataFrame
-        ``record, subject, kind, duration_ms``, one row a window and kind.
+        ``record, subject, kind, duration_ms``; a row for each window and kind.
     """
     cohort = load_mitbih(folder, lead="both")
     fs = cohort.info["sampling_rate"]
@@ -138,7 +138,7 @@ def vendor_table(folder):
 
 
 def physionet_measurements(folder):
-    """Measurements of every record beside its codes, one row a record."""
+    """Measurements of every record beside its codes."""
     folder = Path(folder)
     labels = pd.read_csv(folder / "labels.csv", dtype=str).set_index("record")
     rows = {}

@@ -20,13 +20,13 @@ from crtkit.guidelines.criteria import (
 from crtkit.signals.qrs.measure import MEASUREMENTS
 
 
-def rules():
+def rules() -> pd.DataFrame:
     """Thresholds of every named rule.
 
     Returns
     -------
     DataFrame
-        One row a condition; columns ``rule, alternative, column, operator, threshold, unit,
+        A row for each condition; columns ``rule, alternative, column, operator, threshold, unit,
         source``. Conditions of one alternative must all be met, and one alternative is enough.
 
     Examples
@@ -136,7 +136,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         self.columns = columns
         self.pos_label = pos_label
 
-    def fit(self, X, y):
+    def fit(self, X, y) -> "GuidelineClassifier":
         """Take the labels, and check that the rule can be read.
 
         Parameters
@@ -178,7 +178,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         self.n_missing_ = {c: int(np.isnan(v).sum()) for c, v in values.items()}
         return self
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Labels: ``pos_label``, or else ``classes_[1]``, where the rule is met.
 
         Parameters
@@ -193,7 +193,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         met = self._met(self._read(X))
         return self.classes_[(met == (self._sign() > 0)).astype(int)]
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Distance beyond the threshold, in its unit, or 1 and -1; positive for ``classes_[1]``.
 
         Parameters
@@ -216,7 +216,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         tiny = np.finfo(np.float64).tiny
         return self._sign() * np.where(met, np.maximum(margin, tiny), np.minimum(margin, -tiny))
 
-    def conditions(self, X):
+    def conditions(self, X) -> pd.DataFrame:
         """Which condition each record meets.
 
         Parameters
@@ -237,11 +237,11 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         }
         return pd.DataFrame(table, index=getattr(X, "index", None))
 
-    def _sign(self):
+    def _sign(self) -> float:
         """1 where "met" is the larger label, -1 where it is the smaller one."""
         return 1.0 if self.pos_label in (None, self.classes_[1]) else -1.0
 
-    def _met(self, values):
+    def _met(self, values) -> np.ndarray:
         """True where one alternative is met in full."""
         alternatives = dict.fromkeys(c.alternative for c in self.conditions_)
         return np.any(
@@ -252,7 +252,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
             axis=0,
         )
 
-    def _read(self, X, reset=False):
+    def _read(self, X, reset=False) -> dict[str, np.ndarray]:
         """Columns of the rule as float arrays."""
         if isinstance(X, np.ndarray) and X.shape[1:] == (len(MEASUREMENTS),):
             X = pd.DataFrame(X, columns=list(MEASUREMENTS))
@@ -264,8 +264,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         if missing:
             raise ValueError(
                 f"GuidelineClassifier(rule={self.rule!r}) reads the columns "
-                f"{list(names.values())}, X has no {missing}. Say with columns={{...}} which "
-                "columns these are; a None there says that every patient meets the condition."
+                f"{list(names.values())}, X has no {missing}. Map them with "
+                "columns={...}; None as a value declares the condition met by every patient."
             )
         frame = validate_data(self, X[list(names.values())], reset=reset, skip_check_array=True)
         if not len(frame):
@@ -276,7 +276,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
             check_unit(values[column], names[column], condition.unit, whole_cohort=reset)
         return values
 
-    def _by_position(self, X, warn):
+    def _by_position(self, X, warn) -> dict[str, np.ndarray]:
         """Columns of an array in the rule's order; those that it lacks are missing values."""
         n = len(self.columns_)
         if warn and X.shape[1] != n:
@@ -296,5 +296,5 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def _has_names(X):
+def _has_names(X) -> bool:
     return isinstance(X, pd.DataFrame) and all(isinstance(c, str) for c in X.columns)

@@ -19,7 +19,7 @@ class Condition(NamedTuple):
     unit: str = ""
     alternative: int = 1
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.column} {self.operator} {self.threshold:g} {self.unit}".rstrip()
 
 
@@ -80,7 +80,7 @@ _OTHER_UNIT = {"%": (1.0, "a fraction"), "ms": (10.0, "seconds"), "deg": (6.3, "
 _OTHER_UNIT["uVs"] = (1.0, "millivolt-seconds")
 
 
-def resolve(rule, columns):
+def resolve(rule, columns) -> tuple[Condition, ...]:
     """Conditions of a rule, without those that ``columns`` declares met."""
     if isinstance(rule, str):
         if rule not in RULES:
@@ -111,13 +111,13 @@ def resolve(rule, columns):
     return left
 
 
-def meets(condition, values):
+def meets(condition, values) -> np.ndarray:
     """Whether each value meets the condition; NaN does not."""
     compare = OPERATORS[condition.operator]
     return compare(values[condition.column], condition.threshold)
 
 
-def as_numbers(column):
+def as_numbers(column) -> np.ndarray:
     """A column as float64, missing cells as NaN."""
     try:
         numbers = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
@@ -130,7 +130,7 @@ def as_numbers(column):
     return numbers
 
 
-def check_unit(values, name, unit, whole_cohort):
+def check_unit(values, name, unit, whole_cohort) -> None:
     """Refuse values that cannot be in the rule's unit."""
     known = values[~np.isnan(values)]
     if unit == "flag" and not np.isin(known, (0, 1)).all():
@@ -147,7 +147,7 @@ def check_unit(values, name, unit, whole_cohort):
             )
 
 
-def check_pos_label(pos_label, classes):
+def check_pos_label(pos_label, classes) -> None:
     """Refuse a positive label that no record has."""
     if pos_label is not None and pos_label not in classes.tolist():
         raise ValueError(
@@ -155,7 +155,7 @@ def check_pos_label(pos_label, classes):
         )
 
 
-def usable_columns(X, columns, exclude):
+def usable_columns(X, columns, exclude) -> tuple[list[str], dict[str, str]]:
     """Columns of the clinical model that vary, and what speaks against the others."""
     usable, reasons = [], {}
     for column in CLINICAL_COLUMNS:
@@ -171,7 +171,7 @@ def usable_columns(X, columns, exclude):
     return usable, reasons
 
 
-def _says_nothing(column):
+def _says_nothing(column) -> str:
     """Why no model can learn from a column; empty where it varies."""
     try:
         values = as_numbers(column)

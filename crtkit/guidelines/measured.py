@@ -15,7 +15,9 @@ MEASURABLE = ("qrs_duration_ms", "lbbb", "qrs_area_uVs")
 _SHORTEST_S = 2.0
 
 
-def measure_cohort(cohort, measurements=MEASURABLE, *, signal="signal", replace=False, n_jobs=None):
+def measure_cohort(
+    cohort, measurements=MEASURABLE, *, signal="signal", replace=False, n_jobs=None
+) -> Cohort:
     """Add measurements of the ECG to the table of a cohort.
 
     Nothing is learned and every record is measured alone, so that a split made afterwards leaks
@@ -73,7 +75,7 @@ def measure_cohort(cohort, measurements=MEASURABLE, *, signal="signal", replace=
     if unknown:
         raise ValueError(
             f"measure_cohort does not know the measurements {unknown}; crtkit.signals.MEASUREMENTS "
-            "lists those there are."
+            "lists the known ones."
         )
     wanted = [name for name in measurements if replace or name not in cohort.X]
     if not wanted:
@@ -83,11 +85,12 @@ def measure_cohort(cohort, measurements=MEASURABLE, *, signal="signal", replace=
         raise ValueError(f"measure_cohort cannot measure {', '.join(wanted)}: {problem}.")
     signals = Select(signal).fit_transform(cohort.X)
     model = measuring(cohort, wanted, n_jobs=n_jobs).fit(signals)
-    found = model.measure(signals)
+    records = model.measure(signals)
     X = cohort.X.drop(columns=[name for name in wanted if name in cohort.X])
-    X = X.assign(**{name: np.array([record[name] for record in found]) for name in wanted})
+    X = X.assign(**{name: np.array([record[name] for record in records]) for name in wanted})
     missing = {
-        name: Counter(r["reasons"][name] for r in found if name in r["reasons"]) for name in wanted
+        name: Counter(r["reasons"][name] for r in records if name in r["reasons"])
+        for name in wanted
     }
     notes = {
         name: {
@@ -100,7 +103,7 @@ def measure_cohort(cohort, measurements=MEASURABLE, *, signal="signal", replace=
     return Cohort(X, cohort.y, cohort.groups, info)
 
 
-def measuring(cohort, measurements, n_jobs=None):
+def measuring(cohort, measurements, n_jobs=None) -> QRSMeasurements:
     """Transformer that measures the signals of a cohort."""
     return QRSMeasurements(
         fs=cohort.info["sampling_rate"],
@@ -110,7 +113,7 @@ def measuring(cohort, measurements, n_jobs=None):
     )
 
 
-def why_not_measured(cohort, signal="signal"):
+def why_not_measured(cohort, signal="signal") -> str:
     """Why the signals of a cohort cannot be measured; empty where they can."""
     if signal not in cohort.X:
         return f"the cohort has no column {signal}"

@@ -8,18 +8,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from crtkit.cohort import Select
+from crtkit.cohort import Cohort, Select
 from crtkit.guidelines.classifier import GuidelineClassifier
 from crtkit.guidelines.criteria import check_pos_label, resolve, usable_columns
 from crtkit.guidelines.measured import MEASURABLE, measure_cohort, measuring, why_not_measured
 
 CLINICAL_MODEL = "Clinical logistic model"
-# Columns of guidelines that no ECG tells, at least not here.
+# Columns of guidelines that are not measured on an ECG here.
 _NOT_IN_ECG = ("lvef", "nyha", "af", "male")
 
 
-def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=(), pos_label=None):
-    """Models that any new one has to beat, as far as the cohort has their columns or its ECGs.
+def reference_rows(
+    cohort, *, guideline="ESC2021-I", columns=None, exclude=(), pos_label=None
+) -> tuple[dict, dict[str, str]]:
+    """Models that any new one has to beat, as far as the cohort has columns or ECGs for them.
 
     QRS duration, LBBB and QRS area are taken from the table where it has them and otherwise
     measured on the column ``signal`` (:func:`measure_cohort`), if there is one.
@@ -122,7 +124,7 @@ def reference_rows(cohort, *, guideline="ESC2021-I", columns=None, exclude=(), p
     return rows, left_out
 
 
-def measure_missing(cohort, columns=None, n_jobs=None):
+def measure_missing(cohort, columns=None, n_jobs=None) -> tuple[Cohort, str]:
     """Cohort with what rules read and the table lacks, measured; why not, where it cannot be."""
     columns = columns or {}
     names = [n for n in MEASURABLE if columns.get(n, n) == n and n not in cohort.X]
@@ -135,7 +137,7 @@ def measure_missing(cohort, columns=None, n_jobs=None):
         return cohort, str(error)
 
 
-def reads(row):
+def reads(row) -> list[str]:
     """Columns of the table, measured or not, that a reference row reads."""
     for step in reversed([step for _, step in getattr(row, "steps", [("", row)])]):
         if isinstance(step, GuidelineClassifier):
@@ -146,7 +148,7 @@ def reads(row):
     return []
 
 
-def _named_rules(guideline, columns, cohort):
+def _named_rules(guideline, columns, cohort) -> dict:
     """Rules by the name of their row, in the order of the table."""
     named = {
         "QRS >= 150 ms": "QRS150",
@@ -165,7 +167,7 @@ def _named_rules(guideline, columns, cohort):
     return named
 
 
-def _ecg_part(guideline, columns, X):
+def _ecg_part(guideline, columns, X) -> tuple | None:
     """A guideline's conditions without those that an ECG cannot tell; None where none is missing.
 
     An alternative for patients of one sex is left out where the table has no sex.
@@ -181,7 +183,7 @@ def _ecg_part(guideline, columns, X):
     return tuple(part) or None
 
 
-def _name(condition, columns):
+def _name(condition, columns) -> str | None:
     return columns.get(condition.column, condition.column)
 
 
@@ -198,18 +200,18 @@ def _measured_first(row, needs, on_signal, cohort):
     return make_pipeline(first.set_output(transform="pandas"), row)
 
 
-def _mostly_missing(name, cohort):
+def _mostly_missing(name, cohort) -> str:
     """Why a measured column is no basis of a row; empty where it is, or is the table's."""
-    found = cohort.info.get("measured", {}).get(name)
-    if not found or 2 * found["n_missing"] <= len(cohort.y):
+    notes = cohort.info.get("measured", {}).get(name)
+    if not notes or 2 * notes["n_missing"] <= len(cohort.y):
         return ""
     return (
-        f"{name} could not be measured in {found['n_missing']} of {len(cohort.y)} records "
-        f"({found['reason']})"
+        f"{name} could not be measured in {notes['n_missing']} of {len(cohort.y)} records "
+        f"({notes['reason']})"
     )
 
 
-def _why_not(rule, exclude, problem, *, cohort, columns, pos_label):
+def _why_not(rule, exclude, problem, *, cohort, columns, pos_label) -> str | None:
     """Why a rule cannot be a row of this cohort; None if it can."""
     names = [_name(c, columns) for c in resolve(rule, {})]
     asked = [name for name in dict.fromkeys(names) if name is not None]

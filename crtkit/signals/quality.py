@@ -1,4 +1,6 @@
-"""Signal quality by lead: what an eye would have left out, measured and counted."""
+"""Signal quality by lead: what a reader would exclude by eye, measured and counted."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,7 +30,7 @@ DRIFT_WINDOW_S = 1.0
 BLOCK = 64
 
 
-def signal_quality(signals, fs, *, lead_names=None, limits=None):
+def signal_quality(signals, fs, *, lead_names=None, limits=None) -> pd.DataFrame:
     """Measure and flag missing, flat, clipped, noisy and drifting leads.
 
     Parameters
@@ -39,15 +41,15 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None):
     fs : float
         Sampling rate in Hz, at least 80 (noise is what lies above 30 Hz).
     lead_names : sequence of str, optional
-        Default: the twelve standard leads if there are twelve, else ``lead0``, ``lead1``, ...
+        Default: the standard names for twelve leads, else ``lead0``, ``lead1``, ...
     limits : dict, optional
         Replaces some of :data:`QUALITY_LIMITS`. A lead is flagged where a measure is above its
         limit.
 
     Returns
     -------
-    DataFrame, one row a record and lead, indexed by (record, lead)
-        Measures:
+    DataFrame
+        A row for each record and lead, indexed by (record, lead). Measures:
 
         - ``missing_fraction``: share of NaN.
         - ``flat_fraction``: share of 2 s windows in which the signal stays within 0.02 mV.
@@ -110,15 +112,15 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None):
     return table
 
 
-def usable_records(quality, *, max_bad_leads=0):
-    """Mask of the records with at most ``max_bad_leads`` flagged leads.
+def usable_records(quality, *, max_bad_leads=0) -> np.ndarray:
+    """Select the records with at most ``max_bad_leads`` flagged leads.
 
     Parameters
     ----------
     quality : DataFrame
         From :func:`signal_quality`.
     max_bad_leads : int
-        Leads a record may lose.
+        Flagged leads that a record may have.
 
     Returns
     -------
@@ -136,8 +138,8 @@ def usable_records(quality, *, max_bad_leads=0):
     return (bad <= max_bad_leads).to_numpy()
 
 
-def quality_counts(quality, *, max_bad_leads=0):
-    """Count records for a flow diagram: how many, how many left out and why.
+def quality_counts(quality, *, max_bad_leads=0) -> pd.Series:
+    """Count records for a flow diagram: how many, how many excluded, and why.
 
     Parameters
     ----------
@@ -171,7 +173,7 @@ def quality_counts(quality, *, max_bad_leads=0):
     return pd.Series(counts, name="n_records")
 
 
-def _merge_limits(limits):
+def _merge_limits(limits) -> dict[str, float]:
     unknown = set(limits or ()) - set(QUALITY_LIMITS)
     if unknown:
         raise ValueError(
@@ -180,7 +182,7 @@ def _merge_limits(limits):
     return {**QUALITY_LIMITS, **(limits or {})}
 
 
-def _lead_names(lead_names, n_leads):
+def _lead_names(lead_names, n_leads) -> Sequence[str]:
     if lead_names is None:
         return LEADS_12 if n_leads == 12 else [f"lead{i}" for i in range(n_leads)]
     if len(lead_names) != n_leads:
@@ -188,7 +190,7 @@ def _lead_names(lead_names, n_leads):
     return list(lead_names)
 
 
-def _measure(x, fs):
+def _measure(x, fs) -> dict[str, np.ndarray]:
     missing = np.isnan(x)
     if np.isinf(x).any():
         raise ValueError("signal_quality got infinite values; mark what is missing with NaN.")
@@ -208,7 +210,7 @@ def _measure(x, fs):
     }
 
 
-def _median_of_present(windows):
+def _median_of_present(windows) -> np.ndarray:
     missing = np.isnan(windows)
     if not missing.any():
         return np.median(windows, axis=-1)
@@ -218,19 +220,19 @@ def _median_of_present(windows):
     return out
 
 
-def _windows(x, fs, seconds):
+def _windows(x, fs, seconds) -> np.ndarray:
     """Whole windows only; a record shorter than one is one window."""
     size = min(max(int(round(seconds * fs)), 2), x.shape[-1])
     n = x.shape[-1] // size
     return x[..., : n * size].reshape(*x.shape[:-1], n, size)
 
 
-def _highpass(x, fs):
+def _highpass(x, fs) -> np.ndarray:
     sos = butter(2, NOISE_HIGHPASS_HZ, "highpass", fs=fs, output="sos")
     return sosfiltfilt(sos, x, axis=-1, padlen=min(int(0.5 * fs), x.shape[-1] - 1))
 
 
-def _clipped_fraction(x):
+def _clipped_fraction(x) -> np.ndarray:
     top, bottom = x.max(-1), x.min(-1)
     middle, span = np.median(x, axis=-1), top - bottom
     out = np.zeros(x.shape[:-1])
@@ -245,7 +247,7 @@ def _clipped_fraction(x):
     return out
 
 
-def _fill_gaps(x):
+def _fill_gaps(x) -> np.ndarray:
     flat = x.reshape(-1, x.shape[-1]).copy()
     positions = np.arange(flat.shape[-1])
     for lead in flat:

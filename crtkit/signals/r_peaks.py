@@ -8,7 +8,7 @@ MIN_SECONDS = 0.5
 MIN_FS = 50.0
 
 
-def detect_r_peaks(x, fs, method="shannon"):
+def detect_r_peaks(x, fs, method="shannon") -> np.ndarray:
     """Find the R peaks of one lead.
 
     ``"shannon"`` follows he2023's description: a Chebyshev type I band-pass (order 4, 5-20 Hz,
@@ -82,7 +82,7 @@ def detect_r_peaks(x, fs, method="shannon"):
     return np.asarray(detect_heartbeats(x, fs), dtype=np.intp)
 
 
-def match_beats(detected, reference, tolerance):
+def match_beats(detected, reference, tolerance) -> np.ndarray:
     """Pair detected beats with reference beats, one to one.
 
     Parameters
@@ -124,7 +124,7 @@ def match_beats(detected, reference, tolerance):
     return np.array(pairs, dtype=np.intp).reshape(-1, 2)
 
 
-def score_r_peaks(detected, reference, fs, *, tolerance=0.15, exclude=None):
+def score_r_peaks(detected, reference, fs, *, tolerance=0.15, exclude=None) -> dict[str, float]:
     """Count how well R peaks were found.
 
     Parameters

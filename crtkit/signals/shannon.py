@@ -63,7 +63,7 @@ SETTINGS = ShannonSettings()
 RR_NEIGHBOURS = 9
 
 
-def detect_shannon(x, fs, settings=SETTINGS):
+def detect_shannon(x, fs, settings=SETTINGS) -> np.ndarray:
     """Samples of the R peaks of one finite lead that is not flat; see ``detect_r_peaks``."""
     band = band_pass(x, fs, settings)
     slope = np.abs(np.diff(band, prepend=band[0]))
@@ -78,7 +78,7 @@ def detect_shannon(x, fs, settings=SETTINGS):
     return refine_peaks(band, peaks[beats], fs, settings)
 
 
-def band_pass(x, fs, settings=SETTINGS):
+def band_pass(x, fs, settings=SETTINGS) -> np.ndarray:
     """Band of the QRS complex, without a shift in time."""
     low, high = settings.band
     band = (low, min(high, 0.45 * fs))
@@ -88,7 +88,7 @@ def band_pass(x, fs, settings=SETTINGS):
     return np.ascontiguousarray(sosfiltfilt(sos, x, padlen=padlen))
 
 
-def shannon_envelope(slope, fs, settings=SETTINGS):
+def shannon_envelope(slope, fs, settings=SETTINGS) -> np.ndarray:
     """Smoothed Shannon energy of the slope, relative to what is usual around it.
 
     ``-a^2 ln a^2`` grows up to ``a = exp(-1/2)`` and falls beyond; slopes above are held there,
@@ -108,7 +108,7 @@ def shannon_envelope(slope, fs, settings=SETTINGS):
     return energy
 
 
-def local_level(values, fs, settings=SETTINGS):
+def local_level(values, fs, settings=SETTINGS) -> tuple[np.ndarray, np.ndarray]:
     """Block centres and the running median of the blocks' maxima: one artefact moves nothing."""
     size = min(_samples(settings.block, fs), len(values))
     n_blocks = len(values) // size
@@ -116,14 +116,14 @@ def local_level(values, fs, settings=SETTINGS):
     return (np.arange(n_blocks) + 0.5) * size, running_median(maxima, settings.n_blocks)
 
 
-def running_median(values, size):
+def running_median(values, size) -> np.ndarray:
     """Median of the ``size`` values around each, mirrored at the ends; of all where fewer."""
     if len(values) < size:
         return np.full(len(values), np.median(values))
     return median_filter(values, size, mode="mirror")
 
 
-def select_beats(time, height, slope, settings=SETTINGS):
+def select_beats(time, height, slope, settings=SETTINGS) -> np.ndarray:
     """Positions, among the envelope's peaks, of those that are beats.
 
     Parameters
@@ -153,7 +153,7 @@ def select_beats(time, height, slope, settings=SETTINGS):
     return beats
 
 
-def refine_peaks(band, peaks, fs, settings=SETTINGS):
+def refine_peaks(band, peaks, fs, settings=SETTINGS) -> np.ndarray:
     """Move each peak to the largest deflection of the band-passed signal near it."""
     reach = _samples(settings.reach, fs)
     around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(band) - 1)
@@ -161,7 +161,7 @@ def refine_peaks(band, peaks, fs, settings=SETTINGS):
     return np.unique(around[np.arange(len(peaks)), best])
 
 
-def _thin_out(time, height, candidates, settings):
+def _thin_out(time, height, candidates, settings) -> np.ndarray:
     """Of candidates closer than the refractory period, the higher one."""
     kept: list[int] = []
     last_time, last_height = -np.inf, 0.0
@@ -178,7 +178,7 @@ def _thin_out(time, height, candidates, settings):
     return np.array(kept, dtype=np.intp)
 
 
-def _drop_waves(time, slope, beats, settings):
+def _drop_waves(time, slope, beats, settings) -> np.ndarray:
     """Leave out beats that are the T wave of the one before or the P wave of the next."""
     kept: list[int] = []
     last_time, last_slope = -np.inf, 0.0
@@ -194,7 +194,7 @@ def _drop_waves(time, slope, beats, settings):
     return np.array(kept, dtype=np.intp)
 
 
-def _search_back(time, height, slope, beats, settings):
+def _search_back(time, height, slope, beats, settings) -> np.ndarray:
     """The highest peak, above a lower threshold, of each interval that is too long."""
     intervals = np.diff(time[beats])
     usual = running_median(intervals, RR_NEIGHBOURS)
@@ -214,14 +214,14 @@ def _search_back(time, height, slope, beats, settings):
     return inside[rest][order][highest]
 
 
-def _largest_near(values, peaks, reach):
+def _largest_near(values, peaks, reach) -> np.ndarray:
     around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(values) - 1)
     return values[around].max(axis=1)
 
 
-def _at(positions, centres, levels):
+def _at(positions, centres, levels) -> np.ndarray:
     return np.interp(positions, centres, levels)
 
 
-def _samples(seconds, fs):
+def _samples(seconds, fs) -> int:
     return max(int(round(seconds * fs)), 1)

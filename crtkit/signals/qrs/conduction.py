@@ -56,7 +56,7 @@ class LeadWaves:
     slurs: tuple = ()
 
 
-def lead_waves(lead, fs, onset, offset, *, noise=0.0, smallest=0.03, notch_depth=0.02):
+def lead_waves(lead, fs, onset, offset, *, noise=0.0, smallest=0.03, notch_depth=0.02) -> LeadWaves:
     """Decompose the complex of one lead into waves, notches and slurs.
 
     A wave is a stretch of one sign whose summit exceeds ``smallest`` (the last one also exceeds
@@ -131,7 +131,7 @@ def lead_waves(lead, fs, onset, offset, *, noise=0.0, smallest=0.03, notch_depth
     return LeadWaves(**fields)
 
 
-def _runs(part, smallest):
+def _runs(part, smallest) -> list[tuple]:
     """Stretches of one sign: (start, stop, sample of the summit, sign)."""
     edges = np.flatnonzero(np.diff(np.signbit(part))) + 1
     bounds = [0, *edges.tolist(), len(part)]
@@ -148,7 +148,7 @@ def _runs(part, smallest):
     return runs
 
 
-def _name(part, runs, height):
+def _name(part, runs, height) -> str:
     if len(runs) == 1 and runs[0][3] < 0:
         return "QS"
     name, seen = "", 0
@@ -161,7 +161,7 @@ def _name(part, runs, height):
     return name
 
 
-def _final_fall(part, start, stop, peak):
+def _final_fall(part, start, stop, peak) -> int:
     """Last summit of a wave that reaches two thirds of its height: where it falls for good."""
     wave = part[start:stop]
     padded = np.concatenate([[-np.inf], wave, [-np.inf]])
@@ -171,13 +171,13 @@ def _final_fall(part, start, stop, peak):
 
 
 @lru_cache(maxsize=32)
-def _kernels(fs):
+def _kernels(fs) -> tuple[np.ndarray, np.ndarray]:
     """Savitzky-Golay parabolas over 14 ms: value and slope a sample."""
     n = max(5, 2 * round(0.006 * fs) + 1)
     return savgol_coeffs(n, 2), savgol_coeffs(n, 2, deriv=1)
 
 
-def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero):
+def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero) -> dict:
     level, derivative = _kernels(fs)
     low, high = max(first - len(level), 0), min(last + 1 + len(level), len(lead))
     rough = lead[low:high]
@@ -208,26 +208,26 @@ def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero):
     }
 
 
-def _valleys(wave, limit):
+def _valleys(wave, limit) -> list[tuple[int, float]]:
     """Valleys between two summits, both higher by more than ``limit``: (sample, depth)."""
     inner = wave[1:-1]
     valleys = 1 + np.flatnonzero((inner <= wave[:-2]) & (inner < wave[2:]))
-    found: list = []
+    notches: list[tuple[int, float]] = []
     for i in valleys:
         depth = min(wave[: i + 1].max(), wave[i:].max()) - wave[i]
         if depth > limit:
             # Ripples of one valley count once: between valleys must rise a summit of its own.
-            if found:
-                j, deepest = found[-1]
+            if notches:
+                j, deepest = notches[-1]
                 if wave[j : i + 1].max() - max(wave[j], wave[i]) <= limit:
                     if depth > deepest:
-                        found[-1] = (int(i), float(depth))
+                        notches[-1] = (int(i), float(depth))
                     continue
-            found.append((int(i), float(depth)))
-    return found
+            notches.append((int(i), float(depth)))
+    return notches
 
 
-def _slurs(limb, rate, offset, noise):
+def _slurs(limb, rate, offset, noise) -> list[int]:
     """Samples of a limb at which it all but stops without turning, steep before and after."""
     speed = rate if offset == 0 else -rate
     if len(speed) < 5:
@@ -235,20 +235,20 @@ def _slurs(limb, rate, offset, noise):
     inner = speed[1:-1]
     slow = 1 + np.flatnonzero((inner <= speed[:-2]) & (inner < speed[2:]))
     steepest, height = speed.max(), limb.max()
-    found: list = []
+    slurs: list[int] = []
     for i in slow:
         beside = min(speed[:i].max(), speed[i + 1 :].max())
         if (
             -0.1 * beside < speed[i] < 0.35 * beside
             and beside > max(0.2 * steepest, 0.6 * noise)
             and 0.15 * height < limb[i] < 0.95 * height
-            and not (found and i - found[-1] < len(speed) // 8 + 2)
+            and not (slurs and i - slurs[-1] < len(speed) // 8 + 2)
         ):
-            found.append(int(i))
-    return [offset + i for i in found]
+            slurs.append(int(i))
+    return [offset + i for i in slurs]
 
 
-def bundle_branch_block(waves, duration, *, male=None, paced=False):
+def bundle_branch_block(waves, duration, *, male=None, paced=False) -> dict[str, float]:
     """Bundle branch block by the criteria of duration and shape.
 
     - ``lbbb_conventional`` (Surawicz 2009; the criteria lvsd2026 names): QRS over 120 ms; V1 and V2
@@ -324,19 +324,19 @@ def bundle_branch_block(waves, duration, *, male=None, paced=False):
     return flags
 
 
-def _when(wide, rule, *args):
+def _when(wide, rule, *args) -> float:
     return rule(*args) if wide else 0.0
 
 
-def _there(waves, *names):
+def _there(waves, *names) -> list[LeadWaves]:
     return [waves[name] for name in names if name in waves]
 
 
-def _ends_in_s(waves):
+def _ends_in_s(waves) -> bool:
     return all(w.s > w.r and w.last < 0 for w in _there(waves, "V1", "V2"))
 
 
-def _is_conventional_lbbb(waves):
+def _is_conventional_lbbb(waves) -> float:
     lateral = _there(waves, *LATERAL)
     if not {"V1", "V2"} <= waves.keys() or len(lateral) < 3:
         return _NAN
@@ -350,13 +350,13 @@ def _is_conventional_lbbb(waves):
     )
 
 
-def _is_strict_lbbb(waves, mid):
+def _is_strict_lbbb(waves, mid) -> float:
     if not {"V1", "V2"} <= waves.keys() or len(mid) < 4:
         return _NAN
     return float(_ends_in_s(waves) and sum(mid) >= 2)
 
 
-def _is_rbbb(waves, duration):
+def _is_rbbb(waves, duration) -> float:
     if "V1" not in waves or not {"I", "V6"} & waves.keys():
         return _NAN
     late = max(50.0, 0.5 * duration)

@@ -52,7 +52,7 @@ class QRSBounds:
     reason: str = ""
 
 
-def coarse_bounds(beat, fs, centre):
+def coarse_bounds(beat, fs, centre) -> tuple[int, int, int]:
     """Complex by the speed of the vector: first sample, sample of greatest magnitude, last sample.
 
     Parameters
@@ -101,7 +101,7 @@ def coarse_bounds(beat, fs, centre):
     return onset, onset + int(np.argmax(size)), offset
 
 
-def _change(velocity, side, fs):
+def _change(velocity, side, fs) -> np.ndarray:
     """How much faster the vector is than in the 40 ms that lie 8 ms further out.
 
     Speed alone would take the steep ST segment of a wide complex for the complex.
@@ -117,7 +117,7 @@ def _change(velocity, side, fs):
     return np.sqrt(np.square(velocity - outside).sum(axis=0))
 
 
-def _walk(slow, fast, large, at, fs):
+def _walk(slow, fast, large, at, fs) -> int:
     """First sample from ``at`` on after which the complex is over.
 
     A wide complex may have a summit on which nothing moves for 60 ms: slowness does not end it
@@ -135,14 +135,14 @@ def _walk(slow, fast, large, at, fs):
         at = later
 
 
-def _first_quiet(quiet, start, length):
+def _first_quiet(quiet, start, length) -> int:
     """First sample from start on that opens a run of ``length`` quiet samples; else the last."""
     runs = np.convolve(quiet[start:], np.ones(length), "valid") > length - 0.5
-    found = np.flatnonzero(runs)
-    return start + int(found[0]) if len(found) else len(quiet) - 1
+    first = np.flatnonzero(runs)
+    return start + int(first[0]) if len(first) else len(quiet) - 1
 
 
-def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
+def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None) -> QRSBounds:
     """Global QRS onset and offset of a beat.
 
     Each lead is compared, at every instant, with its own surroundings *outside* the complex,
@@ -224,7 +224,7 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None):
 
 
 @lru_cache(maxsize=32)
-def _kernels(fs):
+def _kernels(fs) -> list[np.ndarray]:
     """Kernels of x(t) less what lies to its right, as level and as line; of the line's slope."""
     gap = max(1, round(_GAP_S * fs))
     kernels = []
@@ -242,7 +242,7 @@ def _kernels(fs):
     return kernels
 
 
-def _difference(leads, fs, steepest):
+def _difference(leads, fs, steepest) -> tuple[np.ndarray, np.ndarray]:
     """How far each lead is from its surroundings to the right, and from a limb's, at each instant.
 
     The second is 0 but where the line is steeper than a seventh of the lead's steepest slope: what
@@ -254,7 +254,7 @@ def _difference(leads, fs, steepest):
     return np.minimum(level, np.abs(line)), np.where(np.abs(slope) < least, 0.0, level)
 
 
-def _noise(leads, residual, fs):
+def _noise(leads, residual, fs) -> np.ndarray:
     """Standard deviation of :func:`_difference` in noise alone."""
     level = _kernels(fs)[0]
     if residual is None or not np.isfinite(residual).any(axis=1).all():
@@ -268,7 +268,7 @@ def _noise(leads, residual, fs):
     return measured if there.all() else np.where(there, measured, white)
 
 
-def _edge(differences, noise, coarse, fs, threshold, little):
+def _edge(differences, noise, coarse, fs, threshold, little) -> tuple[float, np.ndarray]:
     """Last instant, walking right from a coarse edge, at which leads differ; global and by lead."""
     limit = np.maximum(threshold, _NOISE_FACTOR * noise)
     ratio, slope = (difference / limit[:, None] for difference in differences)
@@ -301,7 +301,7 @@ def _edge(differences, noise, coarse, fs, threshold, little):
     return edge, by_lead
 
 
-def _last_active(together, quiet, unrest, little):
+def _last_active(together, quiet, unrest, little) -> int:
     """Last sample before a run of quiet ones, or before a low from which only little rises again.
 
     The second is a complex that touches the P wave or the T wave; what rises high after a low, such
@@ -322,13 +322,13 @@ def _last_active(together, quiet, unrest, little):
         start = top
 
 
-def _fraction(ratio, inside):
+def _fraction(ratio, inside) -> float:
     """Part of a sample after ``inside`` at which the ratio passes one."""
     here, there = ratio[inside], ratio[min(inside + 1, len(ratio) - 1)]
     return float(np.clip((here - 1.0) / (here - there), 0.0, 1.0)) if here > there else 0.0
 
 
-def _beyond(ratio, inside, target, fs):
+def _beyond(ratio, inside, target, fs) -> float:
     """Samples from the crossing to where the ratio would be ``target``, falling exponentially."""
     if target >= 1.0:
         return 0.0

@@ -9,7 +9,7 @@ from scipy.signal import butter, sosfiltfilt
 _REFRACTORY_S = 0.24
 
 
-def locate_qrs(signals, fs):
+def locate_qrs(signals, fs) -> np.ndarray:
     """Find QRS complexes on all leads together.
 
     The slope of the signal between 5 and 25 Hz is squared, weighted by how far complexes stand
@@ -63,11 +63,11 @@ def locate_qrs(signals, fs):
 
 
 @lru_cache(maxsize=32)
-def _band(rate):
+def _band(rate) -> np.ndarray:
     return butter(2, [5.0, min(25.0, 0.4 * rate)], "bandpass", fs=rate, output="sos")
 
 
-def _peaks(strength, rate):
+def _peaks(strength, rate) -> np.ndarray:
     """Maxima of the smoothed slope that are complexes, T waves left out."""
     window = round(2.0 * rate)
     padded = np.pad(strength, (0, -len(strength) % window), mode="reflect")

@@ -1,5 +1,6 @@
 """QRS duration, LBBB and QRS area as features: the rule every model must beat."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import numpy as np
@@ -33,9 +34,9 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         Sex of all patients, for the QRS duration that strict LBBB asks for: 140 ms for True and
         for None, 130 ms for False.
     lbbb : {"conventional", "strict"}, default="conventional"
-        Which criteria the column ``lbbb`` holds, the one that guideline rules read.
+        Criteria behind the column ``lbbb``, which the guideline rules read.
     measurements : sequence of str, default=None
-        Names of the columns wanted, in order; None takes all of :data:`MEASUREMENTS`.
+        Names of the columns to return, in order; None takes all of :data:`MEASUREMENTS`.
     n_jobs : int, default=None
         Workers of joblib.
 
@@ -140,7 +141,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> "QRSMeasurements":
         """Remember the shape of a record.
 
         Parameters
@@ -163,13 +164,12 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         unknown = [name for name in self._columns() if name not in MEASUREMENTS]
         if unknown:
             raise ValueError(
-                f"QRSMeasurements does not know the measurements {unknown}; "
-                "crtkit.signals.MEASUREMENTS lists those there are."
+                f"QRSMeasurements expects names from crtkit.signals.MEASUREMENTS, got {unknown}."
             )
         self._names()
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Measure records.
 
         Parameters
@@ -183,12 +183,12 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
             As ``set_output`` asks.
         """
         columns = self._columns()
-        found = self.measure(X)
-        return np.array([[record[name] for name in columns] for record in found]).reshape(
-            len(found), len(columns)
+        records = self.measure(X)
+        return np.array([[record[name] for name in columns] for record in records]).reshape(
+            len(records), len(columns)
         )
 
-    def reasons(self, X):
+    def reasons(self, X) -> list[dict[str, str]]:
         """Why measurements of records are NaN.
 
         Parameters
@@ -198,8 +198,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        list of dict of str to str, one a record
-            Measurement to reason.
+        list of dict of str to str
+            For each record, the reason by measurement.
         """
         columns = set(self._columns())
         return [
@@ -207,7 +207,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
             for record in self.measure(X)
         ]
 
-    def measure(self, X):
+    def measure(self, X) -> list[dict]:
         """Measurements of records with the reasons of what is NaN, in one pass.
 
         Parameters
@@ -217,8 +217,9 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        list of dict, one a record
-            As :func:`crtkit.signals.measure_qrs` gives them, whichever columns are wanted.
+        list of dict
+            For each record, what :func:`crtkit.signals.measure_qrs` returns, whichever columns
+            were chosen.
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")
@@ -229,7 +230,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         )
         return [record for block in blocks for record in block]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the measurements.
 
         Parameters
@@ -256,10 +257,10 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
                 )
         return np.asarray(self._columns(), dtype=object)
 
-    def _columns(self):
+    def _columns(self) -> list[str]:
         return list(MEASUREMENTS if self.measurements is None else self.measurements)
 
-    def _names(self):
+    def _names(self) -> Sequence[str] | None:
         if len(self.shape_in_) == 1:
             return None
         return check_lead_names(self.lead_names, self.shape_in_[0])
@@ -271,7 +272,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _measure_block(block, fs, options):
+def _measure_block(block, fs, options) -> list[dict]:
     # One thread, so that the bits depend neither on the machine nor on the caller's setting; more
     # would only get in each other's way on arrays this small.
     with threadpool_limits(1):

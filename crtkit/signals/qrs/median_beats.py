@@ -56,12 +56,14 @@ class MedianBeat:
     reason: str = ""
 
     @property
-    def n_used(self):
+    def n_used(self) -> int:
         """Number of beats in the median."""
         return int(self.used.sum())
 
 
-def median_beat(signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlation=0.9):
+def median_beat(
+    signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlation=0.9
+) -> MedianBeat:
     """Average the dominant beat of a record.
 
     Complexes are found on all leads together (:func:`locate_qrs`); the beat that most others
@@ -145,7 +147,7 @@ def median_beat(signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlati
     )
 
 
-def _nothing(signals, fs, spikes, reason):
+def _nothing(signals, fs, spikes, reason) -> MedianBeat:
     empty = np.empty((len(signals), 0))
     nothing = np.empty(0, dtype=int)
     return MedianBeat(
@@ -153,7 +155,7 @@ def _nothing(signals, fs, spikes, reason):
     )
 
 
-def _fill(signals):
+def _fill(signals) -> tuple[np.ndarray, np.ndarray | None]:
     """Signals with gaps bridged, and where the gaps were (None if there were none)."""
     missing = ~np.isfinite(signals)
     if not missing.any():
@@ -165,7 +167,7 @@ def _fill(signals):
     return filled, missing
 
 
-def _align(clean, missing, peaks, half, speed, fs):
+def _align(clean, missing, peaks, half, speed, fs) -> tuple[np.ndarray, np.ndarray]:
     """Positions of equal phase in every beat, and the correlation of each with the template."""
     few = np.unique(np.linspace(0, len(peaks) - 1, min(len(peaks), _MAX_CLUSTERED)).astype(int))
     segments = _cut(clean, missing, peaks, half, half)
@@ -192,7 +194,7 @@ def _align(clean, missing, peaks, half, speed, fs):
     return np.clip(peaks + lags[0], half, clean.shape[1] - half), correlation[0]
 
 
-def _top_speed(clean, peaks, reach, fs):
+def _top_speed(clean, peaks, reach, fs) -> np.ndarray:
     """Greatest speed of the vector in each beat."""
     step = max(1, round(0.008 * fs))
     segments = np.nan_to_num(_cut(clean, None, peaks, reach, reach))
@@ -200,7 +202,7 @@ def _top_speed(clean, peaks, reach, fs):
     return np.sqrt(np.square(moved).sum(axis=1).max(axis=1))
 
 
-def _are_complexes(times, correlation, speed):
+def _are_complexes(times, correlation, speed) -> np.ndarray:
     """Whether each beat is a complex: T waves follow one, are unlike it, and slow."""
     alike = correlation >= 0.9 * _typical(correlation)
     before = np.searchsorted(times[alike], times - 0.1) - 1
@@ -210,7 +212,7 @@ def _are_complexes(times, correlation, speed):
     return ~(follows & slow & (correlation <= 0.5))
 
 
-def _are_other_waves(clean, missing, positions, correlation, speed, fs):
+def _are_other_waves(clean, missing, positions, correlation, speed, fs) -> np.ndarray:
     """Whether each beat is too slow for a complex, or looks like what follows the other beats.
 
     T waves of a paced rhythm may be as wide as its complexes, nearly as fast, and, shifted,
@@ -238,12 +240,12 @@ def _are_other_waves(clean, missing, positions, correlation, speed, fs):
     return others
 
 
-def _typical(values):
+def _typical(values) -> float:
     """Value of a beat of the dominant kind: the median of the better half."""
     return np.median(np.sort(values)[len(values) // 2 :])
 
 
-def _spectra(segments):
+def _spectra(segments) -> tuple[np.ndarray, np.ndarray]:
     """Spectra of tapered beats, frequency last, and energy by lead; 0 where one is missing."""
     n = segments.shape[-1]
     edge = max(1, n // 16)
@@ -257,11 +259,11 @@ def _spectra(segments):
     return rfft(level, _fft_size(n)), np.einsum("blt,blt->bl", level, level)
 
 
-def _fft_size(n):
+def _fft_size(n) -> int:
     return next_fast_len(n + n // 4, real=True)
 
 
-def _correlate(a, energy_a, b, energy_b, half):
+def _correlate(a, energy_a, b, energy_b, half) -> tuple[np.ndarray, np.ndarray]:
     """Greatest correlation of each beat of a with each of b over leads both have, and its lag."""
     product = np.ascontiguousarray(a.transpose(2, 0, 1)).conj() @ b.transpose(2, 1, 0)
     cross = irfft(np.moveaxis(product, 0, -1), _fft_size(2 * half))
@@ -275,7 +277,7 @@ def _correlate(a, energy_a, b, energy_b, half):
     return np.where(norm > 0, top / np.where(norm > 0, norm, 1.0), 0.0), best - furthest
 
 
-def _cut(record, missing, positions, before, after):
+def _cut(record, missing, positions, before, after) -> np.ndarray:
     """Windows of a record, (n_beats, n_leads, before + after); NaN outside it and where missing."""
     n = record.shape[1]
     if missing is None and positions.min() >= before and positions.max() + after <= n:
@@ -291,7 +293,7 @@ def _cut(record, missing, positions, before, after):
     return np.ascontiguousarray(out.transpose(1, 0, 2))
 
 
-def _middle(segments):
+def _middle(segments) -> np.ndarray:
     """Mean of the middle half of beats at each sample, NaN left out; NaN where no beat has a value.
 
     Of up to four beats it is the median. Of more, the median would jump where beats that differ
@@ -308,7 +310,7 @@ def _middle(segments):
     return np.where(count > 0, total / np.maximum(inside.sum(axis=0), 1), np.nan)
 
 
-def _alternating(segments):
+def _alternating(segments) -> np.ndarray:
     """Mean of beats with alternating signs: noise of the strength that an average keeps."""
     n = len(segments) // 2
     difference = 0.5 * (segments[0 : 2 * n : 2] - segments[1 : 2 * n : 2])
@@ -318,7 +320,7 @@ def _alternating(segments):
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _flatten(clean, missing, onsets, fs):
+def _flatten(clean, missing, onsets, fs) -> np.ndarray:
     """Record less the polygon through the levels just before each onset."""
     first, last = onsets - round(0.036 * fs), onsets - round(0.012 * fs)
     index = np.clip(first[:, None] + np.arange(last[0] - first[0]), 0, clean.shape[1] - 1)

@@ -10,7 +10,7 @@ _LONGEST_MS = 40.0
 _MARGIN = 2
 
 
-def find_pacing_spikes(signals, fs, *, min_amplitude=0.2, min_ratio=12.0):
+def find_pacing_spikes(signals, fs, *, min_amplitude=0.2, min_ratio=12.0) -> np.ndarray:
     """Find pacing spikes: bursts above 100 Hz that rise out of a quiet trace.
 
     A burst counts where at least two leads (one, if there is one) exceed ``min_amplitude``, and
@@ -68,7 +68,7 @@ def find_pacing_spikes(signals, fs, *, min_amplitude=0.2, min_ratio=12.0):
     return np.array(spikes, dtype=int).reshape(-1, 2)
 
 
-def remove_spikes(signals, spikes):
+def remove_spikes(signals, spikes) -> np.ndarray:
     """Bridge spikes.
 
     The bridge leaves the level before the spike slowly and arrives at the level after it: a
@@ -105,7 +105,7 @@ def remove_spikes(signals, spikes):
     return signals
 
 
-def paced_beats(spikes, onsets, fs):
+def paced_beats(spikes, onsets, fs) -> np.ndarray:
     """Spike of each beat that has one shortly before its QRS onset.
 
     Parameters
@@ -136,7 +136,7 @@ def paced_beats(spikes, onsets, fs):
     return np.where(near.any(axis=1), near.argmax(axis=1), -1)
 
 
-def after_potential_end(beat, fs, spike_end, qrs_offset):
+def after_potential_end(beat, fs, spike_end, qrs_offset) -> float:
     """Where the after-potential of a stimulus ends and the complex begins.
 
     A recorder's filter, and the electrode, leave a bump of some 20 ms behind a spike. It is told
@@ -181,7 +181,7 @@ def after_potential_end(beat, fs, spike_end, qrs_offset):
     return float(start + low) if is_bump and low < len(part) - 1 else np.nan
 
 
-def _fourth_difference(signals, d):
+def _fourth_difference(signals, d) -> np.ndarray:
     out = np.zeros_like(signals)
     outer = signals[:, : -4 * d] + signals[:, 4 * d :]
     inner = signals[:, d : -3 * d] + signals[:, 3 * d : -d]
@@ -189,7 +189,7 @@ def _fourth_difference(signals, d):
     return out
 
 
-def _extent(burst, level, group, longest):
+def _extent(burst, level, group, longest) -> tuple[int, int] | None:
     """First and last sample in which a burst is not over; None if it lasts too long."""
     if group[-1] - group[0] > longest:
         return None
@@ -208,7 +208,7 @@ def _extent(burst, level, group, longest):
     return max(low + start, 0), min(low + stop + 1, n)
 
 
-def _from_quiet(signals, group, spike, fs, agree, min_amplitude):
+def _from_quiet(signals, group, spike, fs, agree, min_amplitude) -> bool:
     # Measured from the first loud sample, not from the burst's first trace: the steep complex of a
     # child would otherwise pass with the quiet before its QRS onset.
     gap, length = max(_MARGIN, round(0.004 * fs)), round(0.014 * fs)

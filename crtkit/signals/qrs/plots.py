@@ -1,11 +1,16 @@
 """Pictures of the median beat and of the vector loop."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from crtkit._leads import LEADS_12
 from crtkit.signals.qrs.conduction import lead_waves
 from crtkit.signals.qrs.delineate import qrs_bounds
 from crtkit.signals.qrs.vcg import complete_limb_leads, kors_vcg, wave_area
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _INK, _MARK, _NOTCH, _QUIET = "#1b2a41", "#c1121f", "#e09f3e", "#b8c0cc"
 
@@ -20,7 +25,7 @@ def _pyplot():
     return plt
 
 
-def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None):
+def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None) -> "Figure":
     """Draw the median beat of every lead, with QRS onset and offset, notches and slurs.
 
     Parameters
@@ -31,7 +36,7 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     simulated : bool, default=False
         Say in the title that the record is simulated.
     axes : array of Axes, optional
-        One a lead; by default a new figure of 3 x 4.
+        One for each lead; by default a new figure of 3 x 4.
 
     Returns
     -------
@@ -84,8 +89,8 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
         for edge in edges:
             axis.axvline(edge, color=_MARK, lw=0.8)
         waves = lead_waves(lead, fs, bounds.onset, bounds.offset, noise=sigma)
-        for found, marker in ((waves.notches, "v"), (waves.slurs, "d")):
-            at = np.array(found) + edges[0]
+        for times_ms, marker in ((waves.notches, "v"), (waves.slurs, "d")):
+            at = np.array(times_ms) + edges[0]
             axis.plot(at, np.interp(at, times, lead), marker, color=_NOTCH, mec=_INK, mew=0.5, ms=6)
     figure = axes[0].figure
     figure.supxlabel("ms from the fiducial", fontsize=9)
@@ -99,7 +104,7 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     return figure
 
 
-def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None):
+def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None) -> "Figure":
     """Draw the QRS loop of the Kors vectorcardiogram in three planes, with its area vector.
 
     Parameters

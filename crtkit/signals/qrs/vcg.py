@@ -21,7 +21,7 @@ _LIMB = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 _LIMB_NAMES = LEADS_12[:6]
 
 
-def complete_limb_leads(signals, lead_names):
+def complete_limb_leads(signals, lead_names) -> np.ndarray:
     """Limb leads from those that are there: any two give all six.
 
     Parameters
@@ -53,7 +53,7 @@ def complete_limb_leads(signals, lead_names):
     return out
 
 
-def kors_vcg(signals, lead_names=LEADS_12):
+def kors_vcg(signals, lead_names=LEADS_12) -> np.ndarray:
     """Vectorcardiogram by Kors' regression.
 
     Parameters
@@ -97,7 +97,7 @@ def kors_vcg(signals, lead_names=LEADS_12):
     return KORS @ signals[..., order, :]
 
 
-def wave_area(signals, fs, start, stop):
+def wave_area(signals, fs, start, stop) -> np.ndarray:
     """Integral of signals between two instants, which may lie between samples.
 
     Parameters
@@ -130,7 +130,7 @@ def wave_area(signals, fs, start, stop):
     return np.trapezoid(values, times / fs, axis=-1) * 1000.0
 
 
-def qrs_area(vcg, fs, onset, offset):
+def qrs_area(vcg, fs, onset, offset) -> float:
     """QRS area: the length of the vector of the three areas.
 
     Parameters
@@ -163,7 +163,7 @@ def qrs_area(vcg, fs, onset, offset):
     return float(np.linalg.norm(wave_area(vcg, fs, onset, offset)))
 
 
-def vector_angle(a, b):
+def vector_angle(a, b) -> float:
     """Angle between two vectors in degrees, 0 to 180; NaN where one has no length.
 
     Parameters
@@ -187,7 +187,7 @@ def vector_angle(a, b):
     return float(np.degrees(np.arccos(np.clip(a @ b / size, -1.0, 1.0))))
 
 
-def frontal_axis(area_i, area_avf):
+def frontal_axis(area_i, area_avf) -> float:
     """Frontal QRS axis in degrees, -180 to 180, from net areas (or amplitudes) in I and aVF.
 
     aVF is an augmented lead, recorded at ``sqrt(3) / 2`` of the scale of lead I, and is put back

@@ -8,7 +8,7 @@ _SMOOTH_S = 0.02
 _SMALLEST = 0.015
 
 
-def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf):
+def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf) -> tuple[float, str]:
     """Onset of the P wave, by the tangent of its rise.
 
     The size of the vector over all leads is smoothed; the P wave is its greatest summit 40 to 320
@@ -71,7 +71,7 @@ def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf):
     return first + peak - foot, ""
 
 
-def t_end(beat, fs, qrs_onset, qrs_offset, *, residual=None, rr=np.inf):
+def t_end(beat, fs, qrs_onset, qrs_offset, *, residual=None, rr=np.inf) -> tuple[float, str]:
     """End of the T wave, by the tangent of its fall.
 
     The tangent of a Gaussian flank meets the baseline two standard deviations from the summit,
@@ -123,14 +123,14 @@ def t_end(beat, fs, qrs_onset, qrs_offset, *, residual=None, rr=np.inf):
     return first + end, ""
 
 
-def _size(beat, fs):
+def _size(beat, fs) -> np.ndarray:
     live = beat[np.isfinite(beat).all(axis=1)]
     size = np.sqrt(np.square(live).sum(axis=0))
     n = max(3, round(_SMOOTH_S * fs))
     return uniform_filter1d(uniform_filter1d(size, n), n)
 
 
-def _from_line(window, low):
+def _from_line(window, low) -> np.ndarray:
     """Leads less the line from sample ``low`` to the last one."""
     near = slice(max(low - 2, 0), low + 3)
     start = window[:, near].mean(axis=1, keepdims=True)
@@ -139,20 +139,20 @@ def _from_line(window, low):
     return window - start - (stop - start) * (np.arange(n) - low) / max(n - 1 - low, 1)
 
 
-def _unrest(residual, fs):
+def _unrest(residual, fs) -> float:
     """Two and a half times the length of the noise vector in a window."""
     if not np.isfinite(residual).all(axis=1).any():
         return 0.0
     return 2.5 * float(np.sqrt(np.square(_size(residual, fs)).mean()))
 
 
-def _summit(part):
+def _summit(part) -> int | None:
     """Highest local maximum; None where there is none."""
     peaks = 1 + np.flatnonzero((part[1:-1] >= part[:-2]) & (part[1:-1] > part[2:]))
     return int(peaks[np.argmax(part[peaks])]) if len(peaks) else None
 
 
-def _tangent(fall):
+def _tangent(fall) -> tuple[float, float]:
     """Steepest instant of a fall, and where its tangent meets the lowest level after it."""
     slope = np.diff(fall)
     steepest = int(np.argmin(slope))
