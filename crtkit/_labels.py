@@ -1,35 +1,353 @@
-"""Two-class labels, scores and weights: checked once for every metric."""
+"""Labels, patients and weights: read and checked once, for every function that takes them.
+
+Two decisions have their one home here. Which class is positive: the one that is named, or else the
+later of two in their order, and an ordered categorical says its own order. Which cells are no
+answer: None, NaN and NA, an empty text, and the text "nan" that a conversion leaves behind.
+"""
 
 from __future__ import annotations
 
+import unicodedata
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+
+# What a conversion to text makes of a missing cell. "NA" and "None" are words that people use
+# (initials, a level); these are not.
+_MISSING_TEXTS = frozenset({"", "nan", "<na>", "nat"})
 
 
-def weight_at_cuts(truth, score, weight):
-    """Weight of positives and of negatives at each distinct score, highest first."""
-    _, cut = np.unique(score, return_inverse=True)
-    size = cut.max(initial=-1) + 1
-    positive = np.bincount(cut, weight * truth, minlength=size)[::-1]
-    negative = np.bincount(cut, weight * ~truth, minlength=size)[::-1]
-    return positive, negative
+def is_missing(values: Any) -> np.ndarray:
+    """Mask of the cells that hold no answer: None, NaN, NA, blank text and the text "nan".
 
+    Parameters
+    ----------
+    values : array-like of shape (n_records,)
 
-def check_labels(name, values):
-    """Labels as a 1-D array, text as objects; none missing."""
+    Returns
+    -------
+    ndarray of bool, shape (n_records,)
+
+    Examples
+    --------
+    >>> from crtkit._labels import is_missing
+    >>> is_missing(["yes", "NA", "", None, "nan"]).tolist()
+    [False, False, True, True, True]
+    """
+    values = values if hasattr(values, "dtype") else _as_array(values)
+    if getattr(values.dtype, "kind", "O") in "biu":
+        return np.zeros(len(values), dtype=bool)
     values = np.asarray(values)
-    if values.ndim != 1:
-        raise ValueError(f"{name} must be one label a record, got shape {values.shape}.")
-    if values.dtype.kind in "US":
-        return values.astype(object)
-    if values.dtype.kind == "O":
-        missing = sum(v is None or v != v for v in values.tolist())
-    else:
-        missing = int((values != values).sum())
-    if missing:
-        raise ValueError(f"{name} has {missing} missing label(s): leave those records out.")
+    missing = np.asarray(pd.isna(values), dtype=bool)
+    if values.dtype.kind not in "OUST":
+        return missing
+    texts = [isinstance(v, str) and v.strip().casefold() in _MISSING_TEXTS for v in values.tolist()]
+    return missing | np.array(texts, dtype=bool)
+
+
+def as_column(name: str, values: Any) -> Any:
+    """One value per record: a frame or an array of one column as that column, else unchanged.
+
+    Raises
+    ------
+    ValueError
+        Several columns, or no axis at all.
+    """
+    if isinstance(values, pd.DataFrame):
+        if values.shape[1] != 1:
+            raise ValueError(
+                f"{name} must be one column, one value per record; got a table of "
+                f"{values.shape[1]} columns, {list(values.columns)[:5]}. Name one of them."
+            )
+        return values.iloc[:, 0]
+    shape = np.shape(values) if hasattr(values, "shape") else _as_array(values).shape
+    if len(shape) == 2 and shape[1] == 1:
+        return np.asarray(values).ravel()
+    if len(shape) != 1:
+        raise ValueError(
+            f"{name} must hold one value per record, shape (n_records,); got shape {shape}."
+        )
     return values
+
+
+def check_labels(name: str, values: Any) -> np.ndarray:
+    """Labels as a 1-D array, text as objects; none missing.
+
+    Parameters
+    ----------
+    name : str
+        For messages: ``"y_true"``.
+    values : array-like of shape (n_records,)
+        Also a table of one column.
+
+    Raises
+    ------
+    ValueError
+        Not one label per record, or labels are missing.
+    """
+    values = as_column(name, values)
+    missing = is_missing(values)
+    if missing.any():
+        rows = np.flatnonzero(missing)
+        raise ValueError(
+            f"{name} has {len(rows)} missing label(s), first at row {rows[0]} (counted from 0): "
+            "leave those records out, or fill the labels in."
+        )
+    values = np.asarray(values)
+    return values.astype(object) if values.dtype.kind in "UST" else values
+
+
+def classes_in_order(name: str, *labels: Any, order: Sequence[Any] | None = None) -> list[Any]:
+    """Classes that occur, lowest first: an ordered categorical's own order, else sorted.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    *labels : array-like of shape (n_records,)
+    order : sequence of labels, optional
+        The order, where labels are arrays that lost it (``cohort.info["classes"]``).
+
+    Raises
+    ------
+    ValueError
+        Labels are missing, of mixed types, or ordered categoricals disagree in their order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit._labels import classes_in_order
+    >>> y = pd.Categorical(["good", "poor"], categories=["poor", "good"], ordered=True)
+    >>> classes_in_order("y", y), classes_in_order("y", list(y))
+    (['poor', 'good'], ['good', 'poor'])
+    """
+    found: set[Any] = set()
+    for values in labels:
+        values = check_labels(name, values)
+        found.update(values.tolist() if values.dtype.kind == "O" else np.unique(values).tolist())
+    if len({isinstance(label, str) for label in found}) > 1:
+        raise ValueError(f"Labels are of mixed types: {sorted(map(repr, found))[:5]}.")
+    order = _stated_order(name, labels) if order is None else list(order)
+    if order is None or not found <= set(order):
+        return sorted(found)
+    return [label for label in order if label in found]
+
+
+def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
+    """Positive class: the one given, or the later of two classes in their order.
+
+    The one place where it is decided. With one class left, an ordered categorical of two levels,
+    and the codes 0, 1 and -1, still say which side it is; other labels need ``pos_label``.
+
+    Parameters
+    ----------
+    pos_label : label or None
+    *labels : array-like of shape (n_records,)
+        As the caller got them: an array made of an ordered categorical has lost its order.
+
+    Raises
+    ------
+    ValueError
+        More than two classes, ``pos_label`` among them, mixed types, missing labels, or one class
+        that says nothing of its side.
+
+    Examples
+    --------
+    >>> from crtkit._labels import resolve_pos_label
+    >>> resolve_pos_label(None, ["yes", "no"]), resolve_pos_label("no", ["yes", "no"])
+    ('yes', 'no')
+    """
+    found = classes_in_order("The labels", *labels)
+    expected = found if pos_label is None or pos_label in found else [*found, _item(pos_label)]
+    if len(expected) > 2:
+        raise ValueError(
+            f"Only two classes have a PPV, a sensitivity and so on; got the labels "
+            f"{sorted(expected, key=repr)[:5]}"
+            + (f" with pos_label={pos_label!r}" if pos_label is not None else "")
+            + ". Turn the question into one class against the rest first."
+        )
+    if pos_label is not None:
+        return pos_label
+    if len(found) == 2:
+        return found[1]
+    order = _stated_order("The labels", labels)
+    if order is not None and len(order) == 2:
+        return order[1]
+    if set(found) <= {0, 1, -1}:
+        return 1
+    raise ValueError(
+        f"All labels are {found[0]!r}, so the positive class is unknown: pass pos_label."
+    )
+
+
+def class_pair(
+    name: str, y: Any, pos_label: Any = None, *, order: Sequence[Any] | None = None
+) -> tuple[Any, Any]:
+    """Negative and positive class of an outcome that must have two.
+
+    Parameters
+    ----------
+    name : str
+        Of the caller, for messages.
+    y : array-like of shape (n_records,)
+        As the caller got it, for the order of an ordered categorical.
+    pos_label : label, optional
+    order : sequence of labels, optional
+        As in :func:`classes_in_order`.
+
+    Raises
+    ------
+    ValueError
+        Labels are missing or of mixed types, classes are not two, or ``pos_label`` is neither.
+
+    Examples
+    --------
+    >>> from crtkit._labels import class_pair
+    >>> class_pair("evaluate", ["yes", "no", "no"])
+    ('no', 'yes')
+    """
+    classes = classes_in_order(f"{name}: y", y, order=order)
+    if len(classes) != 2:
+        raise ValueError(
+            f"{name} needs two classes in y, got {len(classes)}: {classes[:5]}. "
+            "Turn the question into one class against the rest first."
+        )
+    if pos_label is not None and pos_label not in classes:
+        raise ValueError(
+            f"{name}: pos_label={pos_label!r} is not one of the labels {classes}: pass one of them."
+        )
+    positive = classes[1] if pos_label is None else classes[classes.index(pos_label)]
+    return classes[1 - classes.index(positive)], positive
+
+
+def is_positive(name: str, y: Any, pos_label: Any = None) -> np.ndarray:
+    """Mask of the records of the positive class; parameters and errors as :func:`class_pair`."""
+    _, positive = class_pair(name, y, pos_label)
+    return np.asarray(check_labels(f"{name}: y", y) == positive, dtype=bool)
+
+
+def check_groups(name: str, groups: Any, n_records: int | None = None) -> np.ndarray:
+    """Patient of each record, as numbers or as normalised text; a missing patient is refused.
+
+    Patients compare as text: of numbers and text beside each other, 1, 1.0 and "1" are one patient.
+    "01" and "1" stay two, and warn: one of them is often a number that lost its zeros.
+
+    Parameters
+    ----------
+    name : str
+        Of the caller, for messages.
+    groups : array-like of shape (n_records,)
+    n_records : int, optional
+        How many are expected.
+
+    Returns
+    -------
+    ndarray of shape (n_records,)
+        Numbers keep their dtype, whole floats become integers; text is an object array in
+        Unicode's composed form.
+
+    Raises
+    ------
+    ValueError
+        A patient is missing (None, NaN, "" or the text "nan"), or there is not one per record.
+
+    Examples
+    --------
+    >>> from crtkit._labels import check_groups
+    >>> check_groups("evaluate", [1, 1.0, "1"])
+    array(['1', '1', '1'], dtype=object)
+    """
+    values = as_column(f"{name}: groups", groups)
+    if n_records is not None and len(values) != n_records:
+        raise ValueError(
+            f"{name} expects one patient per record in groups: got {len(values)} patients for "
+            f"{n_records} records."
+        )
+    missing = np.flatnonzero(is_missing(values))
+    if len(missing):
+        raise ValueError(
+            f"{name}: {len(missing)} record(s) have no patient identifier in groups, first at row "
+            f"{missing[0]} (counted from 0). Give every record its patient, or leave those records "
+            "out."
+        )
+    values = values if isinstance(values, np.ndarray) else _numpy(values)
+    if values.dtype.kind in "biu":
+        return values
+    if values.dtype.kind == "f":
+        whole = np.isfinite(values) & (values == np.round(values)) & (np.abs(values) < 2**53)
+        return values.astype(np.int64) if whole.all() else values
+    if values.dtype.kind not in "OUST":
+        return values
+    return _as_text(name, values.tolist())
+
+
+def patient_text(patient: Any) -> str:
+    """Identifier of a patient as text, for comparing cohorts: 1, 1.0 and "1" are ``"1"``."""
+    if isinstance(patient, (float, np.floating)) and float(patient).is_integer():
+        patient = int(patient)
+    return unicodedata.normalize("NFC", str(patient))
+
+
+def _as_text(name: str, patients: list[Any]) -> np.ndarray:
+    """Patients that are not all numbers, as text; look-alikes are named."""
+    out = np.empty(len(patients), dtype=object)
+    out[:] = [patient_text(patient) for patient in patients]
+    seen: dict[str, str] = {}
+    for text in dict.fromkeys(out.tolist()):
+        bare = text.strip().casefold()
+        bare = bare.removesuffix(".0").lstrip("0") if bare[:1].isdigit() else bare
+        other = seen.setdefault(bare, text)
+        if other != text:
+            warnings.warn(
+                f"{name}: patients {other!r} and {text!r} count as two. If they are one person, "
+                "write the identifier in one way; read identifiers as text, so that no zeros are "
+                "lost.",
+                UserWarning,
+                stacklevel=4,
+            )
+            break
+    return out
+
+
+def check_same_index(name: str, **objects: Any) -> None:
+    """Refuse pandas objects whose rows are labelled differently.
+
+    Values are combined by position here, so a table that was sorted or filtered would be paired
+    with other records' labels, silently.
+
+    Parameters
+    ----------
+    name : str
+        Of the caller, for messages.
+    **objects
+        Anything; what has no pandas index is by position and passes.
+
+    Raises
+    ------
+    ValueError
+        Two indices differ.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit._labels import check_same_index
+    >>> check_same_index("roc_auc", y_true=pd.Series([0, 1]), y_score=[0.2, 0.9])
+    """
+    indexed = [(k, v) for k, v in objects.items() if isinstance(v, (pd.Series, pd.DataFrame))]
+    for key, other in indexed[1:]:
+        first, one = indexed[0]
+        # Differing lengths are named by the caller, who knows what they should be.
+        if len(one) != len(other) or one.index.equals(other.index):
+            continue
+        row = int(np.flatnonzero(one.index != other.index)[0])
+        raise ValueError(
+            f"{name} pairs {first} and {key} row by row, but their pandas indices differ, first at "
+            f"row {row}: {one.index[row]!r} and {other.index[row]!r}. Bring them into one order "
+            f"({key}.loc[{first}.index]), or pass {key}.to_numpy() if the rows do correspond."
+        )
 
 
 def check_weights(sample_weight, y_true, **others):
@@ -51,49 +369,67 @@ def check_weights(sample_weight, y_true, **others):
     return weight
 
 
-def resolve_pos_label(pos_label, *labels):
-    """The positive class, given or the larger of two; more than two classes are refused."""
-    found: set[Any] = set()
-    for values in labels:
-        found.update(values.tolist() if values.dtype.kind == "O" else np.unique(values).tolist())
-    if len({isinstance(label, str) for label in found}) > 1:
-        raise ValueError(f"Labels are of mixed types: {sorted(map(repr, found))[:5]}.")
-    expected = found if pos_label is None else found | {_item(pos_label)}
-    if len(expected) > 2:
+def check_ranked(name, y_true, y_score, pos_label, sample_weight):
+    """Boolean truth, float score and weight of equal length."""
+    check_same_index(name, y_true=y_true, y_score=y_score)
+    labels = check_labels("y_true", y_true)
+    score = np.asarray(as_column("y_score", y_score))
+    if score.dtype.kind not in "biuf":
         raise ValueError(
-            f"Only two classes have a PPV, a sensitivity and so on; got the labels "
-            f"{sorted(expected, key=repr)[:5]}"
-            + (f" with pos_label={pos_label!r}" if pos_label is not None else "")
-            + ". Turn the question into one class against the rest first."
+            f"{name} expects one numeric score per record for the positive class, "
+            f"got shape {score.shape} and dtype {score.dtype}."
         )
-    if pos_label is not None:
-        return pos_label
-    if len(found) == 2:
-        return max(found)
-    # One class, or nothing at all: the usual codes still say which side it is.
-    if not found or found <= {0, 1, -1}:
-        return 1
-    raise ValueError(
-        f"All labels are {found.pop()!r}, so the positive class is unknown: pass pos_label."
-    )
+    score = score.astype(np.float64)
+    weight = check_weights(sample_weight, labels, y_score=score)
+    if np.isnan(score).any():
+        raise ValueError(f"{name} got {int(np.isnan(score).sum())} NaN score(s).")
+    truth = np.asarray(labels == resolve_pos_label(pos_label, y_true), dtype=bool)
+    return truth, score, weight
+
+
+def weight_at_cuts(truth, score, weight):
+    """Weight of positives and of negatives at each distinct score, highest first."""
+    _, cut = np.unique(score, return_inverse=True)
+    size = cut.max(initial=-1) + 1
+    positive = np.bincount(cut, weight * truth, minlength=size)[::-1]
+    negative = np.bincount(cut, weight * ~truth, minlength=size)[::-1]
+    return positive, negative
+
+
+def _stated_order(name: str, labels: Sequence[Any]) -> list[Any] | None:
+    """Levels of the ordered categoricals among labels; None where none is ordered."""
+    orders = []
+    for values in labels:
+        values = values.iloc[:, 0] if isinstance(values, pd.DataFrame) else values
+        dtype = getattr(values, "dtype", None)
+        if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+            orders.append(dtype.categories.tolist())
+    if any(order != orders[0] for order in orders[1:]):
+        raise ValueError(f"{name}: ordered categoricals disagree, {orders[0]} and {orders[1]}.")
+    return orders[0] if orders else None
+
+
+def _numpy(values: Any) -> np.ndarray:
+    """Nullable, categorical and Arrow columns as numpy; integers stay integers."""
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return np.asarray(values)
+    if pd.api.types.is_integer_dtype(dtype) and hasattr(values, "to_numpy"):
+        return values.to_numpy(dtype=np.int64)
+    return _as_array(values)
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """Array of a sequence; numbers and text beside each other stay what they are."""
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    values = list(values)
+    if len({isinstance(v, str) for v in values}) > 1:
+        out = np.empty(len(values), dtype=object)
+        out[:] = values
+        return out
+    return np.asarray(values)
 
 
 def _item(value):
     return value.item() if isinstance(value, np.generic) else value
-
-
-def check_ranked(name, y_true, y_score, pos_label, sample_weight):
-    """Boolean truth, float score and weight of equal length."""
-    y_true = check_labels("y_true", y_true)
-    score = np.asarray(y_score)
-    if score.ndim != 1 or score.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} expects one numeric score a record for the positive class, "
-            f"got shape {score.shape} and dtype {score.dtype}."
-        )
-    score = score.astype(np.float64)
-    weight = check_weights(sample_weight, y_true, y_score=score)
-    if np.isnan(score).any():
-        raise ValueError(f"{name} got {int(np.isnan(score).sum())} NaN score(s).")
-    truth = np.asarray(y_true == resolve_pos_label(pos_label, y_true), dtype=bool)
-    return truth, score, weight

@@ -7,10 +7,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
+
+from crtkit._labels import check_groups
 
 
 def group_holdout(
@@ -72,25 +73,8 @@ def patient_labels(who: str, y: Any, groups: Any) -> tuple[np.ndarray, np.ndarra
         raise ValueError(
             f"{who} is stratified by class, but y is {type_of_target(y)}: give class labels."
         )
-    groups = np.asarray(groups)
-    if groups.shape != y.shape:
-        raise ValueError(
-            f"{who} expects one patient a record: y has shape {y.shape}, groups {groups.shape}."
-        )
-    missing = np.flatnonzero(pd.isna(groups))
-    if len(missing):
-        raise ValueError(
-            f"{len(missing)} record(s) have no patient in groups, first at row {missing[0]}. "
-            "Give every record its patient, or leave those records out."
-        )
-    try:
-        patients, patient_of = np.unique(groups, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(value).__name__ for value in groups.tolist()})
-        raise ValueError(
-            f"Patients in groups are of mixed types ({', '.join(kinds)}): make them one, "
-            "say all text."
-        ) from error
+    groups = check_groups(who, groups, len(y))
+    patients, patient_of = np.unique(groups, return_inverse=True)
     classes, label_of = np.unique(y, return_inverse=True)
     counts = np.zeros((len(patients), len(classes)), dtype=np.intp)
     np.add.at(counts, (patient_of, label_of), 1)

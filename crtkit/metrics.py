@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, make_scorer
 from crtkit._labels import (
     check_labels,
     check_ranked,
+    check_same_index,
     check_weights,
     resolve_pos_label,
     weight_at_cuts,
@@ -74,8 +75,9 @@ def confusion_counts(
     y_true, y_pred : array-like of shape (n_records,)
         Labels of any type, two of them at most.
     pos_label : label, optional
-        The positive class; by default the larger of the two labels when they are sorted. With one
-        label left, 0, -1 and False are negative and 1 and True positive; text needs ``pos_label``.
+        The positive class; by default the later of the two in their order, which an ordered
+        categorical states and other labels have when sorted. With one label left, 0, -1 and False
+        are negative and 1 and True positive; text needs ``pos_label``.
     sample_weight : array-like of shape (n_records,), optional
         Weights >= 0; one each by default.
 
@@ -96,9 +98,11 @@ def confusion_counts(
     >>> confusion_counts(["yes", "yes", "no", "no"], ["yes", "no", "no", "no"])
     ConfusionCounts(tp=1.0, fn=1.0, fp=0.0, tn=2.0)
     """
+    check_same_index("confusion_counts", y_true=y_true, y_pred=y_pred)
+    # From what the caller gave: an array made of an ordered categorical has lost its order.
+    pos_label = resolve_pos_label(pos_label, y_true, y_pred)
     y_true, y_pred = check_labels("y_true", y_true), check_labels("y_pred", y_pred)
     weight = check_weights(sample_weight, y_true, y_pred=y_pred)
-    pos_label = resolve_pos_label(pos_label, y_true, y_pred)
     truth, called = y_true == pos_label, y_pred == pos_label
     cells = (truth & called, truth & ~called, ~truth & called, ~truth & ~called)
     return ConfusionCounts(*(float(weight[cell].sum()) for cell in cells))

@@ -166,7 +166,7 @@ def test_positive_class_is_the_larger_label_unless_said():
         (lambda: confusion_counts([0, 1], [0]), "one length, got 2 and 1"),
         (lambda: confusion_counts([0, None], [0, 1]), "1 missing label"),
         (lambda: confusion_counts([0.0, np.nan], [0, 1]), "1 missing label"),
-        (lambda: confusion_counts([[0, 1]], [0, 1]), "one label a record"),
+        (lambda: confusion_counts([[0, 1]], [0, 1]), "one value per record"),
         (lambda: confusion_counts([0, 1], [0, 1], sample_weight=[1]), "sample_weight needs shape"),
         (lambda: confusion_counts([0, 1], [0, 1], sample_weight=[1, -1]), "not negative"),
         (lambda: roc_auc([0, 1], [0.1, np.nan]), "1 NaN score"),

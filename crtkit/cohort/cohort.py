@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._labels import as_column, check_groups
 from crtkit.cohort.rows import Rows
 
 
@@ -31,8 +32,8 @@ class Cohort:
     info : dict
         What is known of the cohort: ``name``, ``source`` ("simulated" or "real"), ``label`` (what
         class 1 is), ``sampling_rate`` (Hz), ``lead_names``, ``licence``, ``assumed``, ``flow``
-        (numbers by step, negative where records were left out), and for simulated cohorts
-        ``best_auc``.
+        (numbers by step, negative where records were left out), ``classes`` (their order, where an
+        ordered categorical gave it), and for simulated cohorts ``best_auc``.
 
     Raises
     ------
@@ -62,24 +63,22 @@ class Cohort:
             raise ValueError(
                 f"Cohort expects X as a DataFrame, one row a record, got {type(self.X).__name__}."
             )
-        y, groups = np.asarray(self.y), np.asarray(self.groups)
-        if groups.dtype.kind in "US":  # fixed-width strings would cut a longer identifier
-            groups = groups.astype(object)
+        info = dict(self.info)
+        y = as_column("Cohort: y", self.y)
+        if getattr(y, "dtype", None) == "category" and y.dtype.ordered:
+            # As an array the labels lose their order, which says the positive class.
+            info.setdefault("classes", y.dtype.categories.tolist())
+        y, groups = np.asarray(y), as_column("Cohort: groups", self.groups)
         lengths = {"X": len(self.X), "y": len(y), "groups": len(groups)}
         if len(set(lengths.values())) != 1:
             found = ", ".join(f"{name}: {n}" for name, n in lengths.items())
             raise ValueError(f"Cohort expects X, y and groups of one length, got {found}.")
         if not len(y):
             raise ValueError("Cohort expects at least one record, got none.")
-        missing = np.flatnonzero(pd.isna(groups))
-        if len(missing):
-            raise ValueError(
-                f"{len(missing)} record(s) have no patient identifier, first at row {missing[0]}. "
-                "Give every record its patient: splits are by patient."
-            )
+        groups = check_groups("Cohort", groups)
         object.__setattr__(self, "y", y)
         object.__setattr__(self, "groups", groups)
-        object.__setattr__(self, "info", dict(self.info))
+        object.__setattr__(self, "info", info)
 
     def __len__(self) -> int:
         return len(self.y)

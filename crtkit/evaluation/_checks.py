@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from crtkit._labels import class_pair
 from crtkit.cohort import Cohort
 
 
@@ -56,27 +56,7 @@ def class_labels(cohort: Cohort, pos_label: Any) -> tuple[Any, Any]:
     ValueError
         A label is missing, labels are not two, or ``pos_label`` is none of them.
     """
-    n_missing = int(pd.isna(cohort.y).sum())
-    if n_missing:
-        raise ValueError(f"y has {n_missing} missing label(s): leave those records out.")
-    try:
-        classes = np.unique(cohort.y).tolist()
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in cohort.y.tolist()})
-        raise ValueError(
-            f"Labels in y are of mixed types ({', '.join(kinds)}): make them one."
-        ) from error
-    if len(classes) != 2:
-        raise ValueError(
-            f"evaluate compares two classes, but y has {len(classes)}: {classes[:5]}. "
-            "Turn the question into one class against the rest."
-        )
-    if pos_label is None:
-        return classes[0], classes[1]
-    if pos_label not in classes:
-        raise ValueError(f"pos_label must be one of the labels {classes}, got {pos_label!r}.")
-    positive = classes.index(pos_label)
-    return classes[1 - positive], classes[positive]
+    return class_pair("evaluate", cohort.y, pos_label, order=cohort.info.get("classes"))
 
 
 def check_cohorts(

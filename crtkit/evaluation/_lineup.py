@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sklearn.base import clone
 
+from crtkit._labels import class_pair
 from crtkit.cohort import Cohort, Select
 from crtkit.evaluation._models import check_sampling_rate, name_models
 
@@ -101,11 +102,11 @@ def _check_rules(named: dict[str, Any], cohort: Cohort, positive: Any) -> None:
     """A rule that is met answers its own positive label, which must be the evaluation's."""
     from crtkit.guidelines import GuidelineClassifier
 
-    larger = max(cohort.y.tolist())
     for name, model in named.items():
         last = getattr(model, "steps", [(None, model)])[-1][1]
         if isinstance(last, GuidelineClassifier):
-            met = larger if last.pos_label is None else last.pos_label
+            # Without the cohort's order of classes: a model is given the bare labels.
+            _, met = class_pair(f"Model {name!r}", cohort.y, last.pos_label)
             if met != positive:
                 raise ValueError(
                     f"Model {name!r}: {type(last).__name__} answers {met!r} where its rule is met, "

@@ -9,10 +9,10 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from crtkit._labels import class_pair
 from crtkit.guidelines.criteria import (
     RULES,
     as_numbers,
-    check_pos_label,
     check_unit,
     meets,
     resolve,
@@ -71,7 +71,10 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        Labels, sorted; ``classes_[1]`` is "met" unless ``pos_label`` says otherwise.
+        Labels, sorted.
+    pos_label_ : label
+        Answer where the rule is met: ``pos_label``, or the later label in their order (an ordered
+        categorical states its own).
     conditions_ : tuple of Condition
         What is tested.
     columns_ : list of str
@@ -157,7 +160,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
             be (LVEF as a fraction, QRS in seconds), not exactly two labels, a ``pos_label`` that
             is none of them.
         """
-        y = validate_data(self, y=y)
+        given, y = y, validate_data(self, y=y)
         self.conditions_ = resolve(self.rule, self.columns)
         self.columns_ = list(dict.fromkeys(c.column for c in self.conditions_))
         values = self._read(X, reset=True)
@@ -174,12 +177,12 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
                 "GuidelineClassifier needs two labels to name its answers, y has one class: "
                 f"{self.classes_[0]!r}."
             )
-        check_pos_label(self.pos_label, self.classes_)
+        _, self.pos_label_ = class_pair("GuidelineClassifier", given, self.pos_label)
         self.n_missing_ = {c: int(np.isnan(v).sum()) for c, v in values.items()}
         return self
 
     def predict(self, X) -> np.ndarray:
-        """Labels: ``pos_label``, or else ``classes_[1]``, where the rule is met.
+        """Labels: ``pos_label_`` where the rule is met.
 
         Parameters
         ----------
@@ -238,8 +241,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         return pd.DataFrame(table, index=getattr(X, "index", None))
 
     def _sign(self) -> float:
-        """1 where "met" is the larger label, -1 where it is the smaller one."""
-        return 1.0 if self.pos_label in (None, self.classes_[1]) else -1.0
+        """1 where "met" is ``classes_[1]``, -1 where it is ``classes_[0]``."""
+        return 1.0 if self.pos_label_ == self.classes_[1] else -1.0
 
     def _met(self, values) -> np.ndarray:
         """True where one alternative is met in full."""

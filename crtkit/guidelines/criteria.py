@@ -147,14 +147,6 @@ def check_unit(values, name, unit, whole_cohort) -> None:
             )
 
 
-def check_pos_label(pos_label, classes) -> None:
-    """Refuse a positive label that no record has."""
-    if pos_label is not None and pos_label not in classes.tolist():
-        raise ValueError(
-            f"pos_label must be one of the labels {classes.tolist()}, got {pos_label!r}."
-        )
-
-
 def usable_columns(X, columns, exclude) -> tuple[list[str], dict[str, str]]:
     """Columns of the clinical model that vary, and what speaks against the others."""
     usable, reasons = [], {}

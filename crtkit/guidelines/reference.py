@@ -8,9 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from crtkit._labels import class_pair
 from crtkit.cohort import Cohort, Select
 from crtkit.guidelines.classifier import GuidelineClassifier
-from crtkit.guidelines.criteria import check_pos_label, resolve, usable_columns
+from crtkit.guidelines.criteria import resolve, usable_columns
 from crtkit.guidelines.measured import MEASURABLE, measure_cohort, measuring, why_not_measured
 
 CLINICAL_MODEL = "Clinical logistic model"
@@ -85,6 +86,8 @@ def reference_rows(
     'the rule gives the same answer for all 4 records'
     """
     columns = columns or {}
+    if pos_label is None and "classes" in cohort.info:
+        _, pos_label = class_pair("reference_rows", cohort.y, order=cohort.info["classes"])
     exclude = {*exclude, *cohort.info.get("label_columns", ())}
     rows = {"Majority class": DummyClassifier(strategy="prior")}
     left_out = {}
@@ -233,7 +236,7 @@ def _why_not(rule, exclude, problem, *, cohort, columns, pos_label) -> str | Non
         return f"a rule gives two answers, the cohort has {n_labels} label(s)"
     trial = GuidelineClassifier(rule=rule, columns=columns, pos_label=pos_label)
     resolve(rule, columns)  # a misspelt name is an error; what a column holds is a reason
-    check_pos_label(pos_label, np.unique(cohort.y))
+    class_pair("reference_rows", cohort.y, pos_label)
     try:
         answers = trial.fit(cohort.X, cohort.y).predict(cohort.X)
     except ValueError as error:

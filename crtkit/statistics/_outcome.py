@@ -5,6 +5,8 @@ import pandas as pd
 from pandas.api import types
 from scipy.optimize import linprog
 
+from crtkit._labels import is_positive
+
 # Smallest eigenvalue of a correlation matrix that a logistic fit still gets its digits from.
 REDUNDANT = 1e-8
 
@@ -18,19 +20,9 @@ def binary_outcome(name, y, pos_label=None):
         Of the caller, for messages.
     y : array-like of shape (n_records,)
     pos_label : label, optional
-        By default the greater label.
+        By default the later label in their order (an ordered categorical states its own).
     """
-    y = np.asarray(y)
-    if y.ndim != 1:
-        raise ValueError(f"{name} needs y of shape (n_records,), got {y.shape}.")
-    if pd.isna(y).any():
-        raise ValueError(f"{name}: y has missing labels. Drop those records first.")
-    classes = np.unique(y)
-    if len(classes) != 2:
-        raise ValueError(f"{name} needs two classes in y, got {len(classes)}: {classes[:5]}.")
-    if pos_label is not None and pos_label not in classes:
-        raise ValueError(f"{name}: pos_label={pos_label!r} is not one of the classes {classes}.")
-    return y == (classes[1] if pos_label is None else pos_label)
+    return is_positive(name, y, pos_label)
 
 
 def check_level(name, level):

@@ -67,7 +67,7 @@ def test_is_frozen(cohort):
     ("change", "message"),
     [
         ({"y": [0, 1]}, "one length, got X: 12, y: 2, groups: 12"),
-        ({"groups": ["a"] * 11 + [None]}, "no patient identifier, first at row 11"),
+        ({"groups": ["a"] * 11 + [None]}, "no patient identifier in groups, first at row 11"),
         ({"X": np.zeros((12, 2))}, "X as a DataFrame"),
     ],
 )

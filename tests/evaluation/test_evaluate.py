@@ -486,7 +486,7 @@ def test_bad_cohorts_and_models_are_named(make_table_cohort, models):
     cohort = make_table_cohort(records=3)
     with pytest.raises(TypeError, match="expects a Cohort, got tuple"):
         evaluate(models, tuple(cohort))
-    with pytest.raises(ValueError, match="two classes, but y has 3"):
+    with pytest.raises(ValueError, match="two classes in y, got 3"):
         quick(models, Cohort(cohort.X, np.resize([0, 1, 2], len(cohort)), cohort.groups))
     y = cohort.y.copy()
     row = next(i for i in range(1, len(y)) if cohort.groups[i] == cohort.groups[i - 1])

@@ -145,9 +145,9 @@ def test_in_scikit_learn():
         (["a", "a", "b", "b"], [1, 2, 3, 3], "Class 'b' has one patient"),
         ([0, 0, 1, 1], [1.0, 2.0, np.nan, 4.0], "1 record.s. have no patient"),
         ([0, 0, 1, 1], np.array(["a", None, None, "b"], object), "2 record.s. .* first at row 1"),
-        ([0, 0, 1, 1], np.array(["a", 2, "c", 4], object), r"mixed types \(int, str\)"),
+        ([0, 0, 1, 1], ["a", "", "c", "nan"], "2 record.s. .* first at row 1"),
         ([0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4], "continuous"),
-        ([0, 0, 1], [1, 2, 3, 4], "inconsistent|one patient a record"),
+        ([0, 0, 1], [1, 2, 3, 4], "inconsistent|one patient per record"),
     ],
 )
 def test_bad_input_is_named(y, groups, message):

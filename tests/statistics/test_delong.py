@@ -163,7 +163,7 @@ def test_labels_of_any_type_and_pos_label():
         ([0, 1, 2, 1], [1, 2, 3, 4], {}, "two classes"),
         ([0, 1, 1, 1], [1, 2, 3, 4], {}, "2 patients of each class"),
         ([0, 0, 1, 1], [1, 2, np.nan, 4], {}, "finite scores"),
-        ([0, 0, 1, None], [1, 2, 3, 4], {}, "missing labels"),
+        ([0, 0, 1, None], [1, 2, 3, 4], {}, "missing label"),
         ([0, 0, 1, 1], [[1, 2]] * 4, {}, "predict_proba"),
         ([0, 0, 1, 1], [1, 2, 3], {}, "one shape"),
         ([0, 0, 1, 1], [1, 2, 3, 4], {"groups": [1, 2]}, "2 groups"),

@@ -274,7 +274,7 @@ def test_bad_input_is_named(cohort, function):
         (X.assign(age=np.inf), y, "have infinity"),
         (X, np.ones(len(X)), "two classes in y"),
         (X, cohort["nyha"], "two classes in y"),
-        (X, y.where(y == 1), "missing labels"),
+        (X, y.where(y == 1), "missing label"),
         (X, y[:50].to_numpy(), "102 rows, y 50"),
         (X, y.iloc[::-1], "index differs"),
         (X["age"].to_numpy(), y, "2-D array"),
