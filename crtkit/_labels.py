@@ -217,7 +217,7 @@ def class_pair(
         )
     if pos_label is not None and pos_label not in classes:
         raise ValueError(
-            f"{name}: pos_label={pos_label!r} is not one of the labels {classes}: pass one of them."
+            f"{name}: pos_label must be one of the labels {classes}, got pos_label={pos_label!r}."
         )
     positive = classes[1] if pos_label is None else classes[classes.index(pos_label)]
     return classes[1 - classes.index(positive)], positive
