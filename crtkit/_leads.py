@@ -1,3 +1,32 @@
-"""The one order of leads."""
+"""The twelve standard leads: their one order, their names, and how the limb leads hang together."""
+
+from __future__ import annotations
 
 LEADS_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+#: Each limb lead as multiples of I and II (Einthoven, Goldberger).
+LIMB_FROM_I_II = {
+    "I": (1.0, 0.0),
+    "II": (0.0, 1.0),
+    "III": (-1.0, 1.0),
+    "aVR": (-0.5, -0.5),
+    "aVL": (1.0, -0.5),
+    "aVF": (-0.5, 1.0),
+}
+
+_BY_UPPER_CASE = {name.upper(): name for name in LEADS_12}
+# Spanish, Portuguese and French devices write D (derivación, dérivation) before I, II and III.
+_BY_UPPER_CASE.update({"DI": "I", "DII": "II", "DIII": "III"})
+
+
+def lead_name(name: str) -> str:
+    """The usual spelling of a lead's name; other names as they are.
+
+    Examples
+    --------
+    >>> from crtkit._leads import lead_name
+    >>> [lead_name(name) for name in ("Lead II", "AVR", " v1 ", "DIII", "V3R")]
+    ['II', 'aVR', 'V1', 'III', 'V3R']
+    """
+    name = name.strip()
+    return _BY_UPPER_CASE.get(name.upper().removeprefix("LEAD").strip(), name)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit.cohort import Cohort
-from crtkit.signals.beats import AAMI_CLASSES
+from crtkit.signals.segments import AAMI_CLASSES
 
 BASE_URL = "https://physionet.org/files/mitdb/1.0.0/"
 

@@ -1,1 +1,2 @@
-from .ecg import ECG as ECG, read_ecg as read_ecg
+from .ecg import ECG as ECG
+from .read import read_ecg as read_ecg

@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from crtkit.readers._build import add_lead, build, check_gain, patient, scale_of, whole_rate
+from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
+from crtkit.readers.calibration import check_gain, scale_of, whole_rate
 from crtkit.readers.ecg import ECG
 
 _PREFIX = "MDC_ECG_LEAD_"
@@ -61,7 +62,7 @@ def read_aecg(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
             add_lead(leads, name, _samples(sequence, f"{path.name}, lead {name}", path), path)
     person = root.find(".//subjectDemographicPerson")
     sex = "" if person is None else _value(person.find("administrativeGenderCode"), "code")
-    header: dict[str, Any] = {**patient(float("nan"), sex), "printed": _printed(root)}
+    header: dict[str, Any] = {**describe_patient(float("nan"), sex), "printed": _printed(root)}
     if identifiers:
         header["patient_id"] = _value(root.find(".//trialSubject/id"), "extension")
         header["birth_date"] = _value(root.find(".//birthTime"), "value")
@@ -69,7 +70,7 @@ def read_aecg(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
             root.find("effectiveTime/low"), "value"
         )
         header["name"] = "" if person is None else (person.findtext("name") or "").strip()
-    return build(leads, fs, header, "aecg", path)
+    return assemble_ecg(leads, fs, header, "aecg", path)
 
 
 def _code(element: Element) -> str:

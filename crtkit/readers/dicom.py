@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from crtkit._leads import LEADS_12
-from crtkit.readers._build import add_lead, build, check_gain, lead_name, patient, scale_of
+from crtkit._io import import_optional
+from crtkit._leads import LEADS_12, lead_name
+from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
+from crtkit.readers.calibration import check_gain, scale_of
 from crtkit.readers.ecg import ECG
+from crtkit.readers.lead_codes import lead_of_number
 
-# Codes of SCP-ECG ("5.6.3-9-…") and of MDC ("2:…") number the leads alike.
-LEAD_NUMBERS = {
-    **dict(zip((1, 2, *range(3, 9)), ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))),
-    **{61: "III", 62: "aVR", 63: "aVL", 64: "aVF"},
-}
 _PRINTED = {
     "qrs duration": "qrs_duration_ms",
     "pr interval": "pr_ms",
@@ -53,10 +51,7 @@ def read_dicom(path: Path, *, identifiers: bool = False) -> ECG:
     ValueError
         No DICOM file, no waveform in it, or one that is damaged, deflated, or has no unit.
     """
-    try:
-        import pydicom
-    except ImportError as error:
-        raise ImportError("DICOM files need pydicom: pip install 'crtkit[readers]'.") from error
+    pydicom = import_optional("pydicom", extra="readers", purpose="Reading DICOM ECGs")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -92,12 +87,14 @@ def _read(file: Any, path: Path, identifiers: bool) -> ECG:
             values[stored == padding] = np.nan
         add_lead(leads, name, values, path)
     header: dict[str, Any] = {
-        **patient(_years(str(file.get("PatientAge") or "")), str(file.get("PatientSex") or "")),
+        **describe_patient(
+            _years(str(file.get("PatientAge") or "")), str(file.get("PatientSex") or "")
+        ),
         "printed": _printed(file),
     }
     if identifiers:
         header.update({name: str(file.get(tag) or "") for name, tag in _PERSON.items()})
-    return build(leads, float(group.get("SamplingFrequency", "nan")), header, "dicom", path)
+    return assemble_ecg(leads, float(group.get("SamplingFrequency", "nan")), header, "dicom", path)
 
 
 def _rhythm(groups: list[Any]) -> int | None:
@@ -134,7 +131,7 @@ def _name(channel: Any) -> str:
     code = str(source[0].get("CodeValue") or "") if source else ""
     last = code.replace(":", "-").rpartition("-")[2]
     if (code.startswith("5.6.3-9-") or code.startswith("2:")) and last.isdigit():
-        return LEAD_NUMBERS.get(int(last), f"lead {last}")
+        return lead_of_number(int(last))
     meaning = str(source[0].get("CodeMeaning") or "") if source else ""
     words = [lead_name(word) for word in meaning.replace("(", " ").split()]
     known = [word for word in words if word in LEADS_12]

@@ -9,9 +9,10 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from crtkit.readers._build import add_lead, build, check_gain, patient, scale_of
-from crtkit.readers._xml import decode, number, numbers_of, text
+from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
+from crtkit.readers.calibration import check_gain, scale_of
 from crtkit.readers.ecg import ECG
+from crtkit.readers.safe_xml import decode, number, numbers_of, text
 
 _PRINTED = {
     "heart_rate_bpm": "VentricularRate",
@@ -69,14 +70,14 @@ def read_muse(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
         "mains": number(wave, "ACFilter"),
     }
     header: dict[str, Any] = {
-        **patient(age, text(root, "PatientDemographics/Gender")),
+        **describe_patient(age, text(root, "PatientDemographics/Gender")),
         "printed": numbers_of(root.find("RestingECGMeasurements"), _PRINTED),
         "filters_hz": {name: value for name, value in filters.items() if np.isfinite(value)},
     }
     if identifiers:
         header.update({name: text(root, where) for name, where in _PERSON.items()})
         header["statements"] = [s for e in root.iter("StmtText") if (s := (e.text or "").strip())]
-    return build(leads, fs, header, "muse", path)
+    return assemble_ecg(leads, fs, header, "muse", path)
 
 
 def _samples(lead: Element, path: Path) -> np.ndarray:

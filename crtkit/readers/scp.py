@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from crtkit.readers._build import add_lead, build, patient, whole_rate
-from crtkit.readers.dicom import LEAD_NUMBERS
+from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
+from crtkit.readers.calibration import whole_rate
 from crtkit.readers.ecg import ECG
+from crtkit.readers.lead_codes import lead_of_number
 
-_OTHER_LEADS = {9: "V7", 10: "V2R", 11: "V3R", 12: "V4R", 13: "V5R", 14: "V6R", 15: "V7R"}
-_OTHER_LEADS.update({16: "X", 17: "Y", 18: "Z"})
 _STANDARD_TABLE = 19999
 _NOT_COMPUTED = (29999, 29998, 19999)
 _HEAD = 16
@@ -85,7 +84,7 @@ def _read(data: bytes, path: Path, identifiers: bool) -> ECG:
     rate = whole_rate(1e6 / interval)
     tags = _tags(sections.get(1, b""))
     header: dict[str, Any] = {
-        **patient(_age(tags), {1: "male", 2: "female"}.get(tags.get(8, b"\0")[0], "")),
+        **describe_patient(_age(tags), {1: "male", 2: "female"}.get(tags.get(8, b"\0")[0], "")),
         "printed": _printed(sections.get(7, b"")),
     }
     if identifiers:
@@ -94,7 +93,7 @@ def _read(data: bytes, path: Path, identifiers: bool) -> ECG:
         for name, tag in (("birth_date", 5), ("date", 25)):
             if len(tags.get(tag, b"")) == 4:
                 header[name] = "{:04d}-{:02d}-{:02d}".format(*struct.unpack("<HBB", tags[tag]))
-    return build(leads, rate, header, "scp", path)
+    return assemble_ecg(leads, rate, header, "scp", path)
 
 
 def _sections(data: bytes, path: Path) -> dict[int, bytes]:
@@ -126,8 +125,7 @@ def _leads(section: bytes, path: Path) -> list[tuple[str, int]]:
         first, last, code = struct.unpack_from("<IIB", section, 2 + 9 * i)
         if last < first:
             raise ValueError(f"{path.name}: a lead ends at sample {last}, before it begins.")
-        name = LEAD_NUMBERS.get(code) or _OTHER_LEADS.get(code, f"lead {code}")
-        leads.append((name, last - first + 1))
+        leads.append((lead_of_number(code), last - first + 1))
     return leads
 
 

@@ -9,9 +9,10 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from crtkit.readers._build import add_lead, build, check_gain, check_rate, patient
-from crtkit.readers._xml import decode, number, numbers_of, text
+from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
+from crtkit.readers.calibration import check_gain, check_rate
 from crtkit.readers.ecg import ECG
+from crtkit.readers.safe_xml import decode, number, numbers_of, text
 
 _GROUP = {
     "heart_rate_bpm": "meanventrate",
@@ -96,7 +97,7 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     for name, values in zip(names, samples):
         add_lead(leads, name, values[:end] * resolution / 1000.0, path)
     header: dict[str, Any] = {
-        **patient(
+        **describe_patient(
             number(root, ".//generalpatientdata/age/years"),
             text(root, ".//generalpatientdata/sex"),
         ),
@@ -108,7 +109,7 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
         header.update({} if acquired is None else {k: acquired.get(k) for k in ("date", "time")})
         statements = (text(s, "leftstatement") for s in root.iter("statement"))
         header["statements"] = [s for s in statements if s]
-    return build(leads, fs, header, "sierra", path)
+    return assemble_ecg(leads, fs, header, "sierra", path)
 
 
 def _printed(root: Element) -> dict[str, float]:

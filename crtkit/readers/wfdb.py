@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from crtkit.readers._build import MILLIVOLT, build, check_rate, in_single, lead_name, patient
+from crtkit._io import import_optional
+from crtkit._leads import lead_name
+from crtkit.readers.assemble import assemble_ecg, describe_patient
+from crtkit.readers.calibration import MILLIVOLT, check_rate, in_single
 from crtkit.readers.ecg import ECG
 
 # Of samples to bytes of the signal files; FLAC may shrink a flat line a hundredfold.
@@ -43,10 +46,7 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
         The record is damaged, announces more samples than its files can hold, its units are not
         volts, its sampling rate is none, or a lead has no name.
     """
-    try:
-        import wfdb
-    except ImportError as error:
-        raise ImportError("WFDB records need wfdb: pip install 'crtkit[readers]'.") from error
+    wfdb = import_optional("wfdb", extra="readers", purpose="Reading WFDB records")
     name = header.with_suffix("")
     try:
         _check_size(wfdb.rdheader(str(name)), header)
@@ -69,7 +69,7 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
     fields = _fields(record, identifiers)
     leads = {lead_name(lead): samples for lead, samples in zip(record.sig_name, signal)}
     if {"I", "II"} <= leads.keys() and len(leads) == len(signal):
-        return build(leads, float(record.fs), fields, "wfdb", header)
+        return assemble_ecg(leads, float(record.fs), fields, "wfdb", header)
     return ECG(signal, float(record.fs), tuple(record.sig_name), fields, "wfdb")
 
 
@@ -107,7 +107,7 @@ def _fields(record, identifiers: bool) -> dict[str, Any]:
     if not identifiers:
         # Free text behind these keys may name somebody: only what is a number or a sex is kept.
         codes = [code for code in fields.get("diagnoses", ()) if code.isdecimal()]
-        fields = patient(fields.get("age", np.nan), fields.get("sex", ""))
+        fields = describe_patient(fields.get("age", np.nan), fields.get("sex", ""))
         return {**fields, "diagnoses": codes} if codes else fields
     fields["record_name"] = record.record_name
     fields["comments"] = list(record.comments or ())

@@ -1,5 +1,5 @@
 from .aggregate import aggregate_by_group as aggregate_by_group
-from .beats import segment_beats as segment_beats
+from .beats import Beats as Beats, NoBeatsError as NoBeatsError, cut_beats as cut_beats
 from .filters import (
     LeadFilter as LeadFilter,
     design_filter as design_filter,
@@ -41,6 +41,7 @@ from .r_peaks import (
 )
 from .resample import Resampler as Resampler, resample_leads as resample_leads
 from .rocket import MiniRocketFeatures as MiniRocketFeatures
+from .segments import segment_beats as segment_beats
 from .splice import (
     SPLICE_LAYOUTS as SPLICE_LAYOUTS,
     LeadSplicer as LeadSplicer,

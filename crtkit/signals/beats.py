@@ -1,21 +1,11 @@
-"""Records cut into beats: a cohort of beats from a cohort of records."""
+"""One record cut into beats."""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import os
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from crtkit.cohort import Cohort
-from crtkit.cohort.cells import store_arrays
-from crtkit.cohort.rows import Rows
 from crtkit.signals.filters import design_filter, filter_leads
 from crtkit.signals.r_peaks import MIN_SECONDS, detect_r_peaks
 from crtkit.signals.shannon import RR_NEIGHBOURS, running_median
@@ -23,310 +13,148 @@ from crtkit.signals.shannon import RR_NEIGHBOURS, running_median
 FILTER_PADDING_S = 3.0
 FLAT_MV = 1e-9
 
-#: The beat symbols that occur, and the class ANSI/AAMI EC57 gives each.
-AAMI_CLASSES = {
-    **dict.fromkeys(("N", "L", "R", "e", "j"), "N"),
-    **dict.fromkeys(("A", "a", "J", "S"), "S"),
-    **dict.fromkeys(("V", "E"), "V"),
-    "F": "F",
-    **dict.fromkeys(("/", "f", "Q"), "Q"),
-}
+
+class NoBeatsError(ValueError):
+    """A record cannot be cut into beats; the message is the reason, in a few words."""
 
 
-def segment_beats(
-    cohort: Cohort,
-    rr: float = 1.2,
-    *,
-    before: float = 0.5,
-    n_samples: int = 512,
-    column: str = "signal",
-    beats: str | None = None,
-    lead: int | None = None,
-    method: str = "shannon",
-    highpass: float | None = 0.5,
-    classes: tuple[str, ...] | None = None,
-    fs: float | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-) -> Cohort:
-    """Cut the records of a cohort into beats of ``rr`` RR intervals.
-
-    The interval is the median of the nine around a beat, so that a premature beat keeps the
-    window of its rhythm. Every beat has ``n_samples``: its R peak lies at
-    ``round(before * n_samples)``, shorter windows are padded with zeros on both sides, longer
-    ones are cut. Beats whose window would cross the end of the record are left out and counted.
+@dataclass(frozen=True, eq=False)
+class Beats:
+    """The beats of one record.
 
     Parameters
     ----------
-    cohort : Cohort
-        With ``info["sampling_rate"]`` and a column of signals, (n_leads, n_samples) or
-        (n_samples,) a cell, mV.
-    rr : float
-        Length of a window in RR intervals; he2023 cuts 1.2.
-    before : float
-        Share of the window that lies before the R peak (not published).
-    n_samples : int
-        Samples of a beat: 512 are 1.42 s at 360 Hz, the window of he2023's transform.
-    column : str
-        Column of the signals.
-    beats : {"annotated", "detected"} or None
-        ``"annotated"`` uses the columns ``beats`` and ``symbols`` (MIT-BIH) and labels each beat
-        with its AAMI class; ``"detected"`` finds R peaks and gives each beat its record's label.
-        None: annotated where those columns are there.
-    lead : int or None
-        Lead in which R peaks are found; None takes II of twelve leads, else the first.
-    method : str
-        As in :func:`detect_r_peaks`.
-    highpass : float or None
-        Hz; removes the baseline from the record before it is cut (zero phase).
-    classes : tuple of str, optional
-        AAMI classes to keep, for annotated beats; the others are counted.
-    fs : float, optional
-        What the sampling rate should be: refused where the cohort's differs.
-    cache_dir : path-like, optional
-        Folder for the file that beats of more than some 100 MB are written to.
-
-    Returns
-    -------
-    Cohort
-        One row a beat, groups kept. ``X`` has ``signal`` (float32, (n_leads, n_samples)), the
-        record's row number ``record_row`` and its scalar columns, ``sample`` (of the R peak),
-        ``rr_before_s``, ``rr_after_s``, ``rr_ratio`` (the interval before over the median of the
-        nine around), and ``symbol`` for annotated beats. ``info["flow"]`` counts records and
-        beats, those left out as negative numbers.
-
-    Raises
-    ------
-    ValueError
-        No sampling rate, or another than ``fs``; a missing column; annotations without a class or
-        a symbol, out of order or beyond the record; no beat left.
-
-    Warns
-    -----
-    UserWarning
-        Records without a usable beat (flat, NaN, too short, fewer than two beats), by reason.
-
-    Examples
-    --------
-    >>> from crtkit.datasets import load_mitbih
-    >>> from crtkit.signals import segment_beats
-    >>> beats = segment_beats(load_mitbih(subset="DS1"))               # doctest: +SKIP
+    signals : ndarray of shape (n_inside, n_leads, n_samples), float32
+        Windows that lie wholly inside the record, in the order of their R peaks.
+    peaks : ndarray of int, shape (n_beats,)
+        R peaks of all beats, in samples of the record.
+    inside : ndarray of bool, shape (n_beats,)
+        Which beats ``signals`` holds: False where a window crosses an end of the record.
+    interval : ndarray of shape (n_beats,)
+        Median RR interval around each beat, in samples: what its window is measured in.
     """
-    rate = _sampling_rate(cohort, fs)
-    annotated = _is_annotated(cohort, column, beats)
-    if not 0 < before < 1 or rr <= 0 or n_samples < 2:
-        raise ValueError(
-            "segment_beats expects 0 < before < 1, rr > 0 and n_samples >= 2, got "
-            f"before={before}, rr={rr}, n_samples={n_samples}."
-        )
-    stages = design_filter(rate, highpass=highpass) if highpass else []
-    cutter = _Cutter(rr, before, n_samples)
-    rows: list[dict[str, Any]] = []
-    y: list[Any] = []
-    lost: dict[str, list[int]] = {}
-    flow = dict.fromkeys(("beats found", "beats of other classes", "beats across an end"), 0)
 
-    def cut() -> Iterator[np.ndarray]:
-        for row in range(len(cohort)):
-            try:
-                signal = _signal(cohort.X[column].iloc[row], stages, rate)
-                found = _find(cohort, row, signal, rate, annotated, lead, method)
-                windows = cutter.windows(found, signal.shape[-1])
-            except _Unusable as reason:
-                lost.setdefault(str(reason), []).append(row)
-                continue
-            labels = _labels(cohort, row, annotated, len(found))
-            wanted = np.ones(len(found), bool) if classes is None else np.isin(labels, classes)
-            keep = np.flatnonzero(wanted & windows.inside)
-            flow["beats found"] += len(found)
-            flow["beats of other classes"] -= int((~wanted).sum())
-            flow["beats across an end"] -= int((wanted & ~windows.inside).sum())
-            if not len(keep):
-                lost.setdefault("no beat inside", []).append(row)
-                continue
-            y.extend(labels[keep])
-            rows.extend(_describe(cohort, row, column, found, windows, keep, rate, annotated))
-            for i in keep.tolist():
-                yield cutter.cut(signal, found[i], windows.start[i], windows.stop[i])
-
-    choices = (rr, before, n_samples, column, annotated, lead, method, highpass, classes, rate)
-    cells = store_arrays(cut(), cache_dir, _file_name(cohort, choices, cache_dir))
-    _report(lost)
-    if not cells:
-        raise ValueError(
-            f"segment_beats found no beat in {len(cohort)} record(s): "
-            + ("; ".join(f"{why}: {len(r)}" for why, r in lost.items()) or "all classes left out")
-        )
-    X = pd.DataFrame(rows)
-    X.insert(0, "signal", pd.Series(cells, dtype=object))
-    info = {
-        **cohort.info,
-        "name": f"beats of {cohort.info.get('name', 'cohort')}",
-        "sampling_rate": rate,
-        "flow": {
-            "records": len(cohort),
-            **{f"records left out: {why}": -len(r) for why, r in lost.items()},
-            **flow,
-            "beats": len(cells),
-        },
-        "beats": {"rr": rr, "before": before, "n_samples": n_samples, "highpass": highpass},
-    }
-    return Cohort(X, np.array(y), cohort.groups[X["record_row"]], info)
-
-
-class _Unusable(Exception):
-    """Why a record has no beats."""
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """First and last (excluded) samples, whether they lie inside, and the usual RR interval."""
-
-    start: np.ndarray
-    stop: np.ndarray
+    signals: np.ndarray
+    peaks: np.ndarray
     inside: np.ndarray
     interval: np.ndarray
 
 
-class _Cutter:
-    """Where the beats of a record begin and end, and the beats themselves."""
+def cut_beats(
+    signal,
+    fs: float,
+    *,
+    peaks=None,
+    rr: float = 1.2,
+    before: float = 0.5,
+    n_samples: int = 512,
+    lead: int | None = None,
+    method: str = "shannon",
+    highpass: float | None = 0.5,
+) -> Beats:
+    """Cut one record into beats of ``rr`` RR intervals.
 
-    def __init__(self, rr, before, n_samples):
-        self.rr, self.before, self.n_samples = rr, before, n_samples
-        self.peak = round(before * n_samples)
+    The interval is the median of the nine around a beat, so that a premature beat keeps the
+    window of its rhythm. Every beat has ``n_samples``: its R peak lies at
+    ``round(before * n_samples)``, shorter windows are padded with zeros on both sides, longer
+    ones are cropped.
 
-    def windows(self, peaks, n_samples):
-        if len(peaks) < 2:
-            raise _Unusable("fewer than two beats")
-        intervals = np.diff(peaks).astype(float)
-        usual = running_median(intervals, RR_NEIGHBOURS)
-        # A beat takes the interval that ends at it; the first one takes its only one.
-        interval = np.concatenate([usual[:1], usual])
-        ahead = np.round(self.before * self.rr * interval).astype(np.int64)
-        behind = np.round((1 - self.before) * self.rr * interval).astype(np.int64)
-        start = peaks - np.minimum(ahead, self.peak)
-        stop = peaks + np.minimum(np.maximum(behind, 1), self.n_samples - self.peak)
-        return _Windows(start, stop, (start >= 0) & (stop <= n_samples), interval)
+    Parameters
+    ----------
+    signal : array-like of shape (n_leads, n_samples_in) or (n_samples_in,)
+        Millivolt.
+    fs : float
+        Sampling rate in Hz.
+    peaks : array-like of int, optional
+        R peaks, increasing; by default they are detected.
+    rr : float
+        Length of a window in RR intervals, above 0.
+    before : float
+        Share of the window that lies before the R peak, between 0 and 1.
+    n_samples : int
+        Samples of a beat, 2 or more.
+    lead : int or None
+        Lead in which R peaks are detected; None takes II of twelve leads, else the first.
+    method : str
+        As in :func:`detect_r_peaks`.
+    highpass : float or None
+        Hz; removes the baseline from the record before it is cut (zero phase).
 
-    def cut(self, signal, peak, start, stop):
-        out = np.zeros((len(signal), self.n_samples), dtype=np.float32)
-        first = self.peak - (peak - start)
-        out[:, first : first + stop - start] = signal[:, start:stop]
-        return out
+    Returns
+    -------
+    Beats
 
+    Raises
+    ------
+    NoBeatsError
+        Missing samples, a flat lead, a record too short, or fewer than two beats.
+    ValueError
+        Parameters out of range, a lead that the record lacks, peaks out of order or outside it.
 
-def _file_name(cohort, choices, cache_dir):
-    """A name for each cohort and choice: a file that cells point to is never replaced."""
-    if cache_dir is None:
-        return "beats"
-    text = f"{cohort.fingerprint()}{choices}"
-    return f"beats-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    See Also
+    --------
+    segment_beats : The same for a cohort.
 
-
-def _sampling_rate(cohort, fs):
-    rate = cohort.info.get("sampling_rate")
-    if rate is None and fs is None:
-        raise ValueError("segment_beats needs cohort.info['sampling_rate'] (Hz), or fs=.")
-    if rate is not None and fs is not None and float(rate) != float(fs):
-        raise ValueError(f"segment_beats was told fs={fs:g}, but the cohort says {rate:g} Hz.")
-    return float(rate if rate is not None else fs)
-
-
-def _is_annotated(cohort, column, beats):
-    if beats not in (None, "annotated", "detected"):
-        raise ValueError(f"beats must be 'annotated', 'detected' or None, got {beats!r}.")
-    there = {"beats", "symbols"} <= set(cohort.X.columns)
-    needed = {column} | ({"beats", "symbols"} if beats == "annotated" else set())
-    missing = sorted(needed - set(cohort.X.columns))
-    if missing:
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import cut_beats
+    >>> t = np.arange(3600) / 360
+    >>> ecg = np.exp(-0.5 * ((t % 0.8 - 0.4) / 0.012) ** 2)
+    >>> beats = cut_beats(ecg, 360)
+    >>> beats.signals.shape, int(beats.signals[0, 0].argmax())
+    ((12, 1, 512), 256)
+    """
+    if not 0 < before < 1 or rr <= 0 or n_samples < 2:
         raise ValueError(
-            f"segment_beats needs the column(s) {missing}; the cohort has {list(cohort.X.columns)}."
+            "cut_beats expects 0 < before < 1, rr > 0 and n_samples >= 2, got "
+            f"before={before}, rr={rr}, n_samples={n_samples}."
         )
-    return there if beats is None else beats == "annotated"
-
-
-def _signal(cell, stages, fs):
-    if isinstance(cell, (str, os.PathLike)):
-        cell = Rows.from_cells([cell])[0]
-    signal = np.atleast_2d(np.asarray(cell))
+    signal = np.atleast_2d(np.asarray(signal))
     if not np.isfinite(signal).all():
-        raise _Unusable("missing samples")
-    if not stages:
-        return signal
-    return filter_leads(signal, stages, pad_samples=round(FILTER_PADDING_S * fs))
+        raise NoBeatsError("missing samples")
+    if highpass:
+        stages = design_filter(fs, highpass=highpass)
+        # The odd extension must be longer than the filter's memory, or both ends would ring.
+        signal = filter_leads(signal, stages, pad_samples=round(FILTER_PADDING_S * fs))
+    peaks = _detect(signal, fs, lead, method) if peaks is None else _checked(peaks, signal)
+    if len(peaks) < 2:
+        raise NoBeatsError("fewer than two beats")
+    usual = running_median(np.diff(peaks).astype(float), RR_NEIGHBOURS)
+    # A beat takes the interval that ends at it; the first one takes its only one.
+    interval = np.concatenate([usual[:1], usual])
+    middle = round(before * n_samples)
+    ahead = np.round(before * rr * interval).astype(np.int64)
+    behind = np.round((1 - before) * rr * interval).astype(np.int64)
+    start = peaks - np.minimum(ahead, middle)
+    stop = peaks + np.minimum(np.maximum(behind, 1), n_samples - middle)
+    inside = (start >= 0) & (stop <= signal.shape[-1])
+    whole = np.flatnonzero(inside).tolist()
+    out = np.zeros((len(whole), len(signal), n_samples), dtype=np.float32)
+    for beat, i in zip(out, whole):
+        first = middle - (peaks[i] - start[i])
+        beat[:, first : first + stop[i] - start[i]] = signal[:, start[i] : stop[i]]
+    return Beats(out, peaks, inside, interval)
 
 
-def _find(cohort, row, signal, fs, annotated, lead, method):
-    if annotated:
-        return _annotations(cohort, row, signal)
+def _detect(signal, fs, lead, method) -> np.ndarray:
     if lead is None:
         lead = 1 if len(signal) == 12 else 0
     if not 0 <= lead < len(signal):
-        raise ValueError(f"lead={lead} is asked for, record {row} has {len(signal)} lead(s).")
+        raise ValueError(f"lead={lead} is asked for, the record has {len(signal)} lead(s).")
     if signal.shape[-1] < MIN_SECONDS * fs:
-        raise _Unusable("too short")
+        raise NoBeatsError("too short")
     if np.ptp(signal[lead]) <= FLAT_MV:
-        raise _Unusable("flat lead")
+        raise NoBeatsError("flat lead")
     return detect_r_peaks(signal[lead], fs, method)
 
 
-def _annotations(cohort, row, signal):
-    found = np.asarray(cohort.X["beats"].iloc[row], dtype=np.int64)
-    n_symbols = len(cohort.X["symbols"].iloc[row])
-    if len(found) != n_symbols:
-        raise ValueError(
-            f"Record {row} has {len(found)} annotated beats but {n_symbols} symbols: give each "
-            "beat one."
-        )
-    if (np.diff(found) <= 0).any():
-        raise ValueError(f"Record {row} has annotated beats that do not increase: sort them.")
-    if len(found) and not 0 <= found[0] <= found[-1] < signal.shape[-1]:
-        raise ValueError(f"Record {row} is annotated beyond its {signal.shape[-1]} samples.")
+def _checked(peaks, signal) -> np.ndarray:
+    peaks = np.asarray(peaks, dtype=np.int64)
+    if (np.diff(peaks) <= 0).any():
+        raise ValueError("The annotated beats do not increase: sort them.")
+    if len(peaks) and not 0 <= peaks[0] <= peaks[-1] < signal.shape[-1]:
+        raise ValueError(f"A beat is annotated beyond the record's {signal.shape[-1]} samples.")
     if np.ptp(signal, axis=-1).max() <= FLAT_MV:
-        raise _Unusable("flat lead")
-    return found
-
-
-def _labels(cohort, row, annotated, n_beats):
-    if not annotated:
-        return np.repeat(cohort.y[row : row + 1], n_beats)
-    symbols = list(cohort.X["symbols"].iloc[row])
-    unknown = sorted(set(map(str, symbols)) - set(AAMI_CLASSES))
-    if unknown:
-        raise ValueError(
-            f"Record {row} has annotation symbol(s) {unknown} without an AAMI class; known are "
-            f"{list(AAMI_CLASSES)}."
-        )
-    return np.array([AAMI_CLASSES[str(symbol)] for symbol in symbols], dtype=object)
-
-
-def _describe(cohort, row, column, peaks, windows, keep, fs, annotated):
-    truth = {column, "signal", "beats", "symbols"}
-    record = {
-        name: value
-        for name, value in cohort.X.iloc[row].items()
-        if name not in truth and not isinstance(value, (np.ndarray, list, tuple))
-    }
-    intervals = np.diff(peaks) / fs
-    ahead = np.concatenate([windows.interval[:1] / fs, intervals])
-    behind = np.concatenate([intervals, windows.interval[-1:] / fs])
-    for i in keep.tolist():
-        beat = {
-            "record_row": row,
-            **record,
-            "sample": int(peaks[i]),
-            "rr_before_s": ahead[i],
-            "rr_after_s": behind[i],
-            "rr_ratio": ahead[i] * fs / windows.interval[i],
-        }
-        if annotated:
-            beat["symbol"] = str(cohort.X["symbols"].iloc[row][i])
-        yield beat
-
-
-def _report(lost):
-    if lost:
-        reasons = "; ".join(
-            f"{why}: {len(rows)} (rows {', '.join(map(str, itertools.islice(rows, 10)))})"
-            for why, rows in lost.items()
-        )
-        warnings.warn(f"segment_beats left out whole records. {reasons}.", stacklevel=3)
+        raise NoBeatsError("flat lead")
+    return peaks

@@ -21,10 +21,10 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from crtkit.cohort import Cohort, Select
+from crtkit.cohort import Select
 from crtkit.guidelines import GuidelineClassifier
 from crtkit.images import SpectrogramImager
-from crtkit.signals import LEADS_12, Resampler, STFTTransformer, segment_beats
+from crtkit.signals import LEADS_12, NoBeatsError, Resampler, STFTTransformer, cut_beats
 
 #: Sampling rate of MIT-BIH, in Hz, that every spectrogram is computed at.
 FS = 360
@@ -100,7 +100,7 @@ REMARKS = (
 def representative_beats(signals, *, fs=FS, rr=1.2, before=0.5, n_samples=512):
     """Replace each record by its median beat of ``rr`` RR intervals.
 
-    Beats are those of :func:`crtkit.signals.segment_beats`: high-pass filtered, R peak at
+    Beats are those of :func:`crtkit.signals.cut_beats`: high-pass filtered, R peak at
     ``round(before * n_samples)``, zeros around. The number of records stays what it was, so that
     the function is a pipeline's step; the paper's way, every beat for itself, is
     ``segment_beats(cohort)`` before ``pipelines(unit="beat")``.
@@ -112,7 +112,7 @@ def representative_beats(signals, *, fs=FS, rr=1.2, before=0.5, n_samples=512):
     fs : float
         Hz.
     rr, before, n_samples
-        As in :func:`crtkit.signals.segment_beats`.
+        As in :func:`crtkit.signals.cut_beats`.
 
     Returns
     -------
@@ -133,32 +133,23 @@ def representative_beats(signals, *, fs=FS, rr=1.2, before=0.5, n_samples=512):
     >>> beats.shape, int(beats[0, 0].argmax())
     ((1, 1, 512), 256)
     """
-    parts = []
-    for first in range(0, len(signals), 32):
-        block = np.asarray(signals[first : first + 32])
-        block = block[:, None] if block.ndim == 2 else block
-        cells = pd.DataFrame({"signal": pd.Series(list(block), dtype=object)})
-        cohort = Cohort(cells, np.zeros(len(block)), np.arange(len(block)), {"sampling_rate": fs})
-        beats = _segment(cohort, first, rr=rr, before=before, n_samples=n_samples)
-        found = np.stack([np.asarray(cell) for cell in Select("signal").fit_transform(beats.X)])
-        rows = beats.X["record_row"].to_numpy()
-        parts += [np.median(found[rows == row], axis=0) for row in range(len(block))]
-    return np.stack(parts).astype(np.float32)
-
-
-def _segment(cohort, first, **choices):
-    """Beats of a block of records; records without any are named by their place in the whole."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # what it would warn of is raised here
-        beats = segment_beats(cohort, beats="detected", **choices)
-    lost = sorted(set(range(len(cohort))) - set(beats.X["record_row"]))
+    beats, lost = [], []
+    for row in range(len(signals)):
+        try:
+            found = cut_beats(signals[row], fs, rr=rr, before=before, n_samples=n_samples).signals
+        except NoBeatsError:
+            found = np.empty((0,))
+        if len(found):
+            beats.append(np.median(found, axis=0))
+        else:
+            lost.append(row)
     if lost:
         raise ValueError(
-            f"representative_beats found no whole beat in record(s) "
-            f"{[first + row for row in lost]}: flat, NaN, or shorter than two beats. Leave them "
-            "out (signals.signal_quality finds them)."
+            f"representative_beats got {len(lost)} record(s) without a whole beat, rows "
+            f"{lost[:10]}: flat, NaN, or shorter than two beats. Leave them out "
+            "(signals.signal_quality tells which)."
         )
-    return beats
+    return np.stack(beats).astype(np.float32)
 
 
 def spectrogram_steps(*, stft=None):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crtkit._leads import LIMB_FROM_I_II
+
 # Rows I, II, V1-V6 (Dower, Machado & Osborne 1980).
 DOWER = np.array(
     [
@@ -23,13 +25,8 @@ DOWER = np.array(
     ]
 )
 
-# III, aVR, aVL and aVF are sums of I and II (Einthoven, Goldberger).
 TO_TWELVE = np.zeros((12, 8))
-TO_TWELVE[[0, 1], [0, 1]] = 1
-TO_TWELVE[2, :2] = -1, 1
-TO_TWELVE[3, :2] = -0.5, -0.5
-TO_TWELVE[4, :2] = 1, -0.5
-TO_TWELVE[5, :2] = -0.5, 1
+TO_TWELVE[:6, :2] = list(LIMB_FROM_I_II.values())
 TO_TWELVE[np.arange(6, 12), np.arange(2, 8)] = 1
 
 PROJECTION = TO_TWELVE @ DOWER

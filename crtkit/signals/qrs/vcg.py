@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crtkit._leads import LEADS_12
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II
 
 #: Leads that are measured; the other four are sums of I and II.
 INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -16,9 +16,7 @@ KORS = np.array(
     ]
 )
 
-# Rows I, II, III, aVR, aVL, aVF in terms of I and II.
-_LIMB = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
-_LIMB_NAMES = LEADS_12[:6]
+_LIMB = np.array(list(LIMB_FROM_I_II.values()))
 
 
 def complete_limb_leads(signals, lead_names) -> np.ndarray:

@@ -8,6 +8,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from crtkit._io import import_optional
+
 # Ten seconds of twelve leads, as decimal numbers, are half a megabyte; a tree of empty elements
 # takes some hundred times its file.
 _LARGEST = 30_000_000
@@ -23,21 +25,19 @@ def parse(path: Path) -> Element:
     ValueError
         The file is no XML, declares entities (a bomb, or a way to other files), or is huge.
     """
-    try:
-        from defusedxml import DefusedXmlException
-        from defusedxml.ElementTree import ParseError, parse as parse_safely
-    except ImportError as error:
-        raise ImportError("XML files need defusedxml: pip install 'crtkit[readers]'.") from error
+    defused = import_optional("defusedxml.ElementTree", extra="readers", purpose="Reading XML")
+    from defusedxml import DefusedXmlException
+
     size = path.stat().st_size
     if size > _LARGEST:
         raise ValueError(f"{path.name} has {size / 1e6:.0f} MB; an ECG in XML has under 30.")
     try:
-        root: Element = parse_safely(path, forbid_entities=True, forbid_external=True).getroot()
+        root: Element = defused.parse(path, forbid_entities=True, forbid_external=True).getroot()
     except DefusedXmlException as error:
         raise ValueError(
             f"{path.name} declares XML entities, which no ECG needs: {error!r}."
         ) from error
-    except (ParseError, LookupError, ValueError) as error:
+    except (defused.ParseError, LookupError, ValueError) as error:
         raise ValueError(f"{path.name} is no well-formed XML: {error}.") from error
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

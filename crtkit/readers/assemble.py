@@ -1,0 +1,77 @@
+"""From the leads that a file holds to one ECG: names, order, and limb leads that were left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II, lead_name
+from crtkit.readers.calibration import check_rate, in_single
+from crtkit.readers.ecg import ECG
+
+
+def assemble_ecg(
+    leads: dict[str, np.ndarray], fs: float, header: dict[str, Any], kind: str, path: Any
+) -> ECG:
+    """ECG of leads in millivolt, all twelve of them where I and II are among eight.
+
+    Parameters
+    ----------
+    leads : dict of str to ndarray of shape (n_samples,)
+    fs : float
+    header : dict
+    kind : str
+        Name of the format.
+    path : Path
+        Only named in messages.
+
+    Returns
+    -------
+    ECG
+        Standard leads first, in their usual order. ``header["derived_leads"]`` names those that
+        were computed from I and II.
+
+    Raises
+    ------
+    ValueError
+        No leads, leads of several lengths, samples that no float32 holds, or a sampling rate that
+        no ECG has.
+    """
+    if not leads:
+        raise ValueError(f"{path.name} holds no leads.")
+    check_rate(fs, path)
+    lengths = {name: len(lead) for name, lead in leads.items()}
+    if len(set(lengths.values())) > 1 or not min(lengths.values()):
+        raise ValueError(f"{path.name} has leads of unequal length, or empty ones: {lengths}.")
+    derived = [name for name in LIMB_FROM_I_II if name not in leads]
+    if not {"I", "II"} <= leads.keys():
+        derived = []
+    with np.errstate(invalid="ignore"):  # infinite samples are refused below
+        for name in derived:
+            one, two = LIMB_FROM_I_II[name]
+            leads[name] = one * leads["I"] + two * leads["II"]
+    names = [name for name in LEADS_12 if name in leads]
+    names += [name for name in leads if name not in names]
+    signal = in_single(np.stack([leads[name] for name in names]), path)
+    header = {**header, "derived_leads": derived} if derived else header
+    return ECG(signal, float(fs), tuple(names), header, kind)
+
+
+def add_lead(leads: dict[str, np.ndarray], name: str, values: np.ndarray, path: Any) -> None:
+    """Add a lead under its usual name; one that is there already is refused."""
+    name = lead_name(name)
+    if not name or name in leads:
+        raise ValueError(f"{path.name} has a lead without a name, or twice: {name!r}.")
+    leads[name] = values
+
+
+def describe_patient(age: float, sex: str) -> dict[str, Any]:
+    """Age (years) and sex where they are known; an age that nobody reaches is left out."""
+    known: dict[str, Any] = {}
+    if 0 <= age <= 130:
+        known["age"] = age
+    full = {"m": "Male", "male": "Male", "f": "Female", "female": "Female"}.get(sex.strip().lower())
+    if full:
+        known["sex"] = full
+    return known
