@@ -103,7 +103,7 @@ def cut_beats(
     >>> ecg = np.exp(-0.5 * ((t % 0.8 - 0.4) / 0.012) ** 2)
     >>> beats = cut_beats(ecg, 360)
     >>> beats.signals.shape, int(beats.signals[0, 0].argmax())
-    ((12, 1, 512), 256)
+    ((11, 1, 512), 256)
     """
     if not 0 < before < 1 or rr <= 0 or n_samples < 2:
         raise ValueError(

@@ -145,9 +145,8 @@ def representative_beats(signals, *, fs=FS, rr=1.2, before=0.5, n_samples=512):
             lost.append(row)
     if lost:
         raise ValueError(
-            f"representative_beats got {len(lost)} record(s) without a whole beat, rows "
-            f"{lost[:10]}: flat, NaN, or shorter than two beats. Leave them out "
-            "(signals.signal_quality tells which)."
+            f"representative_beats got no whole beat in record(s) {lost}: flat, NaN, or shorter "
+            "than two beats. Leave them out (signals.signal_quality tells which)."
         )
     return np.stack(beats).astype(np.float32)
 
