@@ -8,7 +8,7 @@ import pandas as pd
 import crtkit as ck
 from benchmarks._figures import flow_diagram
 from benchmarks._results import markdown_table
-from crtkit.evaluation._models import prepare
+from crtkit.evaluation.models import prepare
 from crtkit.statistics import baseline_table, friedman_test, rm_anova, wilcoxon_holm
 from crtkit.studies import lvsd2026 as study
 

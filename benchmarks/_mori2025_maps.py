@@ -5,8 +5,8 @@ import pandas as pd
 import sklearn
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from crtkit.evaluation._models import prepare
-from crtkit.evaluation._threads import pinned_threads
+from crtkit.evaluation.models import prepare
+from crtkit.evaluation.threads import pinned_threads
 from crtkit.explain import grad_cam, lead_share, overlay
 from crtkit.images import EDAN_SE3
 

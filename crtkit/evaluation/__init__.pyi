@@ -1,5 +1,3 @@
-from ._evaluate import evaluate as evaluate
-from ._result import Evaluation as Evaluation
 from .calibration import (
     Calibration as Calibration,
     calibration_figures as calibration_figures,
@@ -12,7 +10,9 @@ from .intervals import (
     nadeau_bengio_interval as nadeau_bengio_interval,
 )
 from .leaks import PoolLeakError as PoolLeakError, check_pool as check_pool
+from .result import Evaluation as Evaluation
 from .roc import mean_roc as mean_roc
+from .run import evaluate as evaluate
 from .splits import (
     RepeatedStratifiedPatientSplit as RepeatedStratifiedPatientSplit,
     group_holdout as group_holdout,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from crtkit._labels import check_ranked
+from crtkit.evaluation.intervals import patient_weights, percentile_interval
+from crtkit.evaluation.scoring import Part, by_model, patients_of, pooled
 
 __all__ = ["Calibration", "calibration_figures", "loess"]
 
@@ -84,12 +87,12 @@ def calibration_figures(
     >>> round(figures.o_e, 3), round(figures.brier, 3)
     (1.111, 0.198)
     """
-    truth, prob, weight = check_ranked("calibration_figures", y_true, y_prob, pos_label, None)
+    y_true, prob, weight = check_ranked("calibration_figures", y_true, y_prob, pos_label, None)
     if len(prob) and (prob.min() < 0 or prob.max() > 1):
         raise ValueError(
             f"calibration_figures expects risks in [0, 1], got {prob.min():g} to {prob.max():g}."
         )
-    y, nan = truth.astype(float), float("nan")
+    y, nan = y_true.astype(float), float("nan")
     if not len(y):
         return Calibration(0, *[nan] * 18)
     z = stats.norm.ppf((1 + confidence) / 2)
@@ -217,3 +220,58 @@ def _ece(y: np.ndarray, prob: np.ndarray) -> float:
     bins = np.clip(np.ceil(prob * 10).astype(int) - 1, 0, 9)
     gap = np.bincount(bins, y - prob, minlength=10)
     return float(np.abs(gap).sum() / len(y))
+
+
+def calibration_table(parts: list[Part], *, confidence: float, n_bootstrap: int) -> pd.DataFrame:
+    """One row a model; see ``Evaluation.calibration``."""
+    patients, rows = patients_of(parts), {}
+    for model, own in by_model(parts).items():
+        group, y_true, score = pooled(own)
+        row: dict[str, Any] = dict.fromkeys(Calibration._fields, np.nan)
+        row["n"] = len(y_true)
+        if own[0].kind == "probability":
+            figures = calibration_figures(y_true, score, pos_label=True, confidence=confidence)
+            row.update(figures._asdict())
+            row.update(_drawn(group, y_true, score, patients, confidence, n_bootstrap))
+        rows[model] = row
+    return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="model"))
+
+
+def _drawn(
+    group: np.ndarray,
+    y_true: np.ndarray,
+    score: np.ndarray,
+    patients: np.ndarray,
+    confidence: float,
+    n_bootstrap: int,
+) -> dict[str, float]:
+    where, y = np.searchsorted(patients, group), y_true.astype(float)
+    values: dict[str, list[float]] = {"slope": [], "intercept": [], "o_e": []}
+    for weights in patient_weights(len(patients), n_bootstrap, 0):
+        for row in weights:
+            weight = row[where]
+            (slope, _), (intercept, _) = slope_and_intercept(y, score, weight)
+            expected = float(weight @ score)
+            values["slope"].append(slope)
+            values["intercept"].append(intercept)
+            values["o_e"].append(float(weight @ y) / expected if expected > 0 else np.nan)
+    limits = {}
+    for name, drawn in values.items():
+        low, high = percentile_interval(np.array(drawn), confidence)
+        limits[f"{name}_low"], limits[f"{name}_high"] = low, high
+    return limits
+
+
+def calibration_curve_table(parts: list[Part], n_points: int) -> pd.DataFrame:
+    """Smooth curve of each model with risks; see ``Evaluation.calibration_curve``."""
+    frames = []
+    for model, own in by_model(parts).items():
+        if own[0].kind == "probability":
+            _, y_true, score = pooled(own)
+            # The outermost risks are too few to smooth over.
+            low, high = np.quantile(score, [0.01, 0.99])
+            grid = np.linspace(low, high, n_points)
+            columns = {"model": model, "predicted": grid, "observed": loess(score, y_true, grid)}
+            frames.append(pd.DataFrame(columns))
+    names = ["model", "predicted", "observed"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)

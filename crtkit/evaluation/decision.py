@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from crtkit._labels import check_ranked
+from crtkit.evaluation.intervals import patient_weights, percentile_interval
+from crtkit.evaluation.scoring import Part, by_model, patients_of, pooled
 
 __all__ = ["DEFAULT_THRESHOLDS", "net_benefit"]
 
@@ -59,18 +62,18 @@ def net_benefit(
     >>> net_benefit([1, 1, 0, 0], [0.9, 0.6, 0.7, 0.1], [0.5, 0.2]).tolist()
     [0.25, 0.4375]
     """
-    truth, prob, weight = check_ranked("net_benefit", y_true, y_prob, pos_label, sample_weight)
-    return replicate_benefit(truth, prob, check_thresholds(thresholds), weight[None])[0]
+    y_true, prob, weight = check_ranked("net_benefit", y_true, y_prob, pos_label, sample_weight)
+    return replicate_benefit(y_true, prob, check_thresholds(thresholds), weight[None])[0]
 
 
 def replicate_benefit(
-    truth: np.ndarray, prob: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
+    y_true: np.ndarray, prob: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Net benefit under many weightings, (n_replicates, n_thresholds)."""
     treated = prob[:, None] >= thresholds
     total = weights.sum(axis=1, keepdims=True)
-    gain = weights @ (treated & truth[:, None])
-    harm = weights @ (treated & ~truth[:, None]) * (thresholds / (1 - thresholds))
+    gain = weights @ (treated & y_true[:, None])
+    harm = weights @ (treated & ~y_true[:, None]) * (thresholds / (1 - thresholds))
     out = np.full(gain.shape, np.nan)
     return np.divide(gain - harm, total, out=out, where=total > 0)
 
@@ -81,3 +84,43 @@ def check_thresholds(thresholds: Any) -> np.ndarray:
     if found.ndim != 1 or not len(found) or not np.all((found > 0) & (found < 1)):
         raise ValueError(f"thresholds must be numbers in (0, 1), got {thresholds!r}.")
     return found
+
+
+def decision_table(
+    parts: list[Part], thresholds: Any, *, confidence: float, n_bootstrap: int
+) -> pd.DataFrame:
+    """One row a model and threshold; see ``Evaluation.decision_curve``."""
+    cuts, patients, frames = check_thresholds(thresholds), patients_of(parts), []
+    models = by_model(parts)
+    curves = {}
+    for model, own in models.items():
+        curves[model] = pooled(own)
+        if own[0].kind != "probability":  # without a risk, whom it calls is whom it treats
+            y_pred = np.concatenate([part.y_pred for part in own]).astype(float)
+            curves[model] = (*curves[model][:2], y_pred)
+    group, y_true, _ = pooled(next(iter(models.values())))
+    curves["treat all"] = (group, y_true, np.ones(len(y_true)))
+    curves["treat none"] = (group, y_true, np.zeros(len(y_true)))
+    for model, (group, y_true, score) in curves.items():
+        where = np.searchsorted(patients, group)
+        value = replicate_benefit(y_true, score, cuts, np.ones((1, len(y_true))))[0]
+        drawn = np.concatenate(
+            [
+                replicate_benefit(y_true, score, cuts, weights[:, where])
+                for weights in patient_weights(len(patients), n_bootstrap, 0)
+            ]
+        )
+        limits = [percentile_interval(column, confidence) for column in drawn.T]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "model": model,
+                    "threshold": cuts,
+                    "net_benefit": value,
+                    "ci_low": [low for low, _ in limits],
+                    "ci_high": [high for _, high in limits],
+                    "standardized": value / y_true.mean() if y_true.any() else np.nan,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)

@@ -141,14 +141,14 @@ def _replicates_of(metric: Callable[..., float], y_true: Any, answer: Any) -> Ca
     if not names:
         return lambda weights: np.array([metric(y_true, answer, sample_weight=w) for w in weights])
     name = names[0]
-    truth, called = check_labels("y_true", y_true), answer
+    y_true, y_pred = check_labels("y_true", y_true), answer
     if name in ANSWERS:
-        called = check_labels("answer", answer)
-        positive = resolve_pos_label(None, truth, called)
-        return lambda w: replicate_answers(truth == positive, called == positive, w)[name]
-    positive = resolve_pos_label(None, truth)
+        y_pred = check_labels("answer", answer)
+        positive = resolve_pos_label(None, y_true, y_pred)
+        return lambda w: replicate_answers(y_true == positive, y_pred == positive, w)[name]
+    positive = resolve_pos_label(None, y_true)
     score = np.asarray(answer, dtype=np.float64)
-    return lambda w: replicate_scores(truth == positive, score, w)[name]
+    return lambda w: replicate_scores(y_true == positive, score, w)[name]
 
 
 def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -173,16 +173,18 @@ def patient_weights(n_patients: int, n_bootstrap: int, random_state: Any) -> Ite
         yield counts.reshape(n, n_patients).astype(np.float64)
 
 
-def replicate_answers(truth: np.ndarray, called: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+def replicate_answers(
+    y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray
+) -> dict[str, Any]:
     """Every metric of labels under many weightings at once, (n_replicates,) each.
 
     Parameters
     ----------
-    truth, called : ndarray of bool, shape (n_units,)
+    y_true, y_pred : ndarray of bool, shape (n_units,)
     weights : ndarray of shape (n_replicates, n_units)
     """
-    tp, fn = weights @ (truth & called), weights @ (truth & ~called)
-    fp, tn = weights @ (~truth & called), weights @ (~truth & ~called)
+    tp, fn = weights @ (y_true & y_pred), weights @ (y_true & ~y_pred)
+    fp, tn = weights @ (~y_true & y_pred), weights @ (~y_true & ~y_pred)
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     return {
         "accuracy": _ratio(tp + tn, tp + fn + fp + tn),
@@ -195,13 +197,13 @@ def replicate_answers(truth: np.ndarray, called: np.ndarray, weights: np.ndarray
     }
 
 
-def replicate_scores(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+def replicate_scores(y_true: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     """``roc_auc``, ``average_precision`` and ``brier`` under many weightings at once."""
     order = np.argsort(-score, kind="stable")
-    truth, score, weights = truth[order], score[order], weights[:, order]
+    y_true, score, weights = y_true[order], score[order], weights[:, order]
     first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
-    positive = np.add.reduceat(weights * truth, first, axis=1)
-    negative = np.add.reduceat(weights * ~truth, first, axis=1)
+    positive = np.add.reduceat(weights * y_true, first, axis=1)
+    negative = np.add.reduceat(weights * ~y_true, first, axis=1)
     n_pos, n_neg = positive.sum(axis=1), negative.sum(axis=1)
     above = np.cumsum(negative, axis=1)
     wins = np.sum(positive * (n_neg[:, None] - above + negative / 2), axis=1)
@@ -210,7 +212,7 @@ def replicate_scores(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) 
     return {
         "roc_auc": _ratio(wins, n_pos * n_neg),
         "average_precision": _ratio(gained, n_pos),
-        "brier": _ratio(weights @ (score - truth) ** 2, weights.sum(axis=1)),
+        "brier": _ratio(weights @ (score - y_true) ** 2, weights.sum(axis=1)),
     }
 
 

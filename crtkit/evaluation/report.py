@@ -83,7 +83,7 @@ def report_dict(result: Any, *, n_bootstrap: int = 1000) -> dict[str, Any]:
             tested = result.predictions.loc[result.predictions["set"] == on, "row"]
             if not masks[subgroup][tested.to_numpy()].any():
                 continue
-            counts = [len(part.truth) for part in result.parts(on, subgroup)]
+            counts = [len(part.y_true) for part in result.parts(on, subgroup)]
             summary = result.summary(on, subgroup, n_bootstrap=n_bootstrap)
             table = _headline(summary, result.scoring)
             text = f"{sum(counts) / max(len(counts), 1):.0f} {result.by}s a split on average."

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_curve
 from crtkit import metrics
 
 if TYPE_CHECKING:
-    from crtkit.evaluation._aggregate import Part
+    from crtkit.evaluation.scoring import Part
 
 __all__ = ["mean_roc", "roc_table"]
 
@@ -70,7 +70,7 @@ def roc_table(parts: list[Part], which: str = "mean", n_points: int = 101) -> pd
         raise ValueError(f"which must be 'mean', 'seeds' or 'best', got {which!r}.")
     frames = []
     for model in dict.fromkeys(part.model for part in parts):
-        own = [p for p in parts if p.model == model and len(np.unique(p.truth)) == 2]
+        own = [p for p in parts if p.model == model and len(np.unique(p.y_true)) == 2]
         if which == "mean":
             frame = mean_roc([_curve(part)[:2] for part in own], n_points)
             frame.insert(0, "model", model)
@@ -95,14 +95,14 @@ def best_seed(parts: list[Part]) -> int | None:
     """Seed of the highest AUC, mean over its folds; None where no AUC is defined."""
     auc: dict[int, list[float]] = {}
     for part in parts:
-        value = metrics.roc_auc(part.truth, part.score, pos_label=True)
+        value = metrics.roc_auc(part.y_true, part.y_score, pos_label=True)
         if not np.isnan(value):
             auc.setdefault(part.seed, []).append(value)
     return max(auc, key=lambda seed: float(np.mean(auc[seed]))) if auc else None
 
 
 def _curve(part: Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return roc_curve(part.truth, part.score, drop_intermediate=False)
+    return roc_curve(part.y_true, part.y_score, drop_intermediate=False)
 
 
 def plot_roc(result: Any, ax: Any = None, which: str = "mean", on: str = "test") -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import BaseShuffleSplit
+from sklearn.model_selection import BaseShuffleSplit, StratifiedGroupKFold
 from sklearn.utils import check_random_state, indexable
 
 from crtkit._splits import draw_patients, group_holdout, patient_labels
+from crtkit.evaluation.models import reseeds
 
 __all__ = ["RepeatedStratifiedPatientSplit", "group_holdout"]
 
@@ -127,3 +129,87 @@ class RepeatedStratifiedPatientSplit(BaseShuffleSplit):
                 raise ValueError(f"random_state must not be negative, got {self.random_state}.")
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+
+class Split(NamedTuple):
+    """Positions of one training and one test part."""
+
+    seed: int
+    fold: int
+    train: np.ndarray
+    test: np.ndarray
+
+
+def make_splits(cohort: Any, seeds: list[int], test_size: float, cv: Any, root: int) -> list[Split]:
+    """All splits of an evaluation, checked: patients apart, classes present.
+
+    Raises
+    ------
+    ValueError
+        A part is no list of positions, a patient is on both sides, a record is tested twice, or a
+        training part has one class.
+    """
+    if cv is None:
+        # Split k of the splitter is the split of seed k, however many seeds there are.
+        splitter = RepeatedStratifiedPatientSplit(test_size=test_size, random_state=root)
+        pairs = splitter.draw(cohort.y, cohort.groups, seeds)
+        splits = [Split(seed, 0, *pair) for seed, pair in zip(seeds, pairs)]
+    else:
+        splits = [
+            Split(seed, fold, *_positions(seed, fold, len(cohort), train=train, test=test))
+            for seed in seeds
+            for fold, (train, test) in enumerate(_pairs(cv, cohort, seed, root))
+        ]
+    for split in splits:
+        _check_split(split, cohort)
+    return splits
+
+
+def _pairs(cv: Any, cohort: Any, seed: int, root: int) -> Iterable[tuple[Any, Any]]:
+    state = int(np.random.SeedSequence(root, spawn_key=(seed,)).generate_state(1)[0])
+    if isinstance(cv, Integral):
+        cv = StratifiedGroupKFold(int(cv), shuffle=True, random_state=state)
+    elif hasattr(cv, "split"):
+        cv = copy.deepcopy(cv)
+        if reseeds(cv):
+            cv.random_state = state
+    else:
+        return list(cv)
+    return cv.split(cohort.X, cohort.y, cohort.groups)
+
+
+def _positions(seed: int, fold: int, n_records: int, **parts: Any) -> list[np.ndarray]:
+    """Positions of both parts, given as such or as masks."""
+    found = []
+    for name, part in parts.items():
+        rows = np.asarray(part)
+        if rows.dtype == bool and rows.shape == (n_records,):
+            rows = np.flatnonzero(rows)
+        whole = rows.ndim == 1 and (rows.dtype.kind in "iu" or not len(rows))
+        if not whole or (len(rows) and not (rows.min() >= 0 and rows.max() < n_records)):
+            raise ValueError(
+                f"Split of seed {seed}, fold {fold}: the {name} part must hold positions from 0 to "
+                f"{n_records - 1} or be a mask of {n_records} True or False, got shape "
+                f"{rows.shape} of {rows.dtype}."
+            )
+        found.append(rows.astype(np.intp))
+    return found
+
+
+def _check_split(split: Split, cohort: Any) -> None:
+    where = f"Split of seed {split.seed}, fold {split.fold}"
+    both = set(cohort.groups[split.train].tolist()) & set(cohort.groups[split.test].tolist())
+    if both:
+        raise ValueError(
+            f"{where}: {len(both)} patient(s) are on both sides, for example "
+            f"{sorted(both, key=str)[:3]}. Splits are by patient: use GroupKFold, "
+            "StratifiedGroupKFold, an int, or the default."
+        )
+    if not len(split.test):
+        raise ValueError(f"{where} tests nobody.")
+    if len(np.unique(split.test)) < len(split.test):
+        raise ValueError(f"{where} tests a record twice.")
+    if len(np.unique(cohort.y[split.train])) < 2:
+        raise ValueError(
+            f"{where}: the training part has one class. Use fewer folds, or a stratified splitter."
+        )

@@ -14,7 +14,7 @@ import crtkit as ck
 from benchmarks import _lvsd2026_parts as parts, lvsd2026
 from benchmarks.__main__ import main
 from benchmarks._study import Output
-from crtkit.evaluation._inner import check_inner_splits
+from crtkit.evaluation.checks import check_inner_splits
 from crtkit.resampling import ResampledClassifier
 from crtkit.statistics import rm_anova
 from crtkit.studies import lvsd2026 as study

@@ -59,8 +59,8 @@ def test_on_an_external_cohort_every_seed_tests_the_same_patients(result):
     table = result.compare("good", "weak", on="B", n_bootstrap=50)
     assert table[["t", "p_value", "nb_low"]].isna().all(axis=None)
     parts = {name: [p for p in result.parts("B") if p.model == name] for name in ("good", "weak")}
-    score = {name: np.mean([p.score for p in own], axis=0) for name, own in parts.items()}
-    expected = delong_test(parts["good"][0].truth, score["good"], score["weak"])
+    score = {name: np.mean([p.y_score for p in own], axis=0) for name, own in parts.items()}
+    expected = delong_test(parts["good"][0].y_true, score["good"], score["weak"])
     assert table.loc["roc_auc", "delong_p"] == pytest.approx(expected["p_value"].iloc[0])
     assert table.loc["roc_auc", "ci_low"] < table.loc["roc_auc", "ci_high"]
 
@@ -71,7 +71,7 @@ def test_the_interval_of_one_split_is_the_plain_paired_bootstrap(make_table_coho
     part = result.parts()[0]
     order = np.argsort(part.group.astype(str))
     plain = bootstrap_interval(
-        part.truth[order], part.score[order], part.group[order], n_bootstrap=1000, random_state=0
+        part.y_true[order], part.y_score[order], part.group[order], n_bootstrap=1000, random_state=0
     )
     summary = result.summary().loc["LogisticRegression", "roc_auc"]
     assert (summary["ci_low"], summary["ci_high"]) == pytest.approx((plain.low, plain.high))

@@ -51,8 +51,8 @@ def test_an_evaluation_pools_answers(make_table_cohort, models):
     table = result.decision_curve(thresholds=[0.2, 0.4], n_bootstrap=60)
     assert table["model"].unique().tolist() == ["logistic", "LightGBM", "treat all", "treat none"]
     parts = [p for p in result.parts() if p.model == "logistic"]
-    truth = np.concatenate([p.truth for p in parts])
-    score = np.concatenate([p.score for p in parts])
+    truth = np.concatenate([p.y_true for p in parts])
+    score = np.concatenate([p.y_score for p in parts])
     own = table[table["model"] == "logistic"]
     np.testing.assert_allclose(own["net_benefit"], net_benefit(truth, score, [0.2, 0.4]))
     assert (own["ci_low"] <= own["net_benefit"]).all()
@@ -61,7 +61,7 @@ def test_an_evaluation_pools_answers(make_table_cohort, models):
     svc = make_pipeline(Select(["qrs_duration_ms"]), SVC())
     rule = evaluate(svc, cohort, seeds=2, threads_per_fit=1, reference_rows=False)
     parts = rule.parts()
-    truth, called = (np.concatenate([getattr(p, f) for p in parts]) for f in ("truth", "called"))
+    truth, called = (np.concatenate([getattr(p, f) for p in parts]) for f in ("y_true", "y_pred"))
     got = rule.decision_curve(thresholds=[0.3, 0.6], n_bootstrap=1).query("model == 'SVC'")
     weights = np.array([0.3 / 0.7, 0.6 / 0.4])
     expected = (truth & called).mean() - (~truth & called).mean() * weights

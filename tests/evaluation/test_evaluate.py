@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-import crtkit.evaluation._cells as cells
+import crtkit.evaluation.fit as cells
 from crtkit import Cohort, FCNClassifier, Select, evaluate, metrics
 from crtkit.evaluation import RepeatedStratifiedPatientSplit
 
@@ -298,7 +298,7 @@ def test_external_cohorts_and_subgroups(make_table_cohort, models):
     parts = result.parts(subgroup="male=1")
     men = set(cohort.groups[cohort.X["male"] == 1])
     assert all(set(part.group) <= men for part in parts)
-    assert {len(p.truth) for p in result.parts("B", "wide")} != {other.n_patients}
+    assert {len(p.y_true) for p in result.parts("B", "wide")} != {other.n_patients}
     assert len(result.summary(subgroup="male=0", n_bootstrap=10)) == 2
     with pytest.raises(ValueError, match="no subgroup 'female'"):
         result.per_seed(subgroup="female")

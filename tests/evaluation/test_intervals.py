@@ -5,7 +5,6 @@ from scipy import stats
 
 from crtkit import metrics
 from crtkit.evaluation import bootstrap_interval, nadeau_bengio_interval
-from crtkit.evaluation._aggregate import Part, nanmean, replicate, vote
 from crtkit.evaluation.intervals import (
     ANSWERS,
     SCORES,
@@ -13,6 +12,7 @@ from crtkit.evaluation.intervals import (
     replicate_answers,
     replicate_scores,
 )
+from crtkit.evaluation.scoring import Part, nanmean, replicate, vote
 
 
 def test_nadeau_bengio_is_the_closed_form():
@@ -159,7 +159,7 @@ def test_replicates_average_folds_then_seeds_over_one_draw():
     for i, w in enumerate(weights):
         aucs = [
             metrics.roc_auc(
-                p.truth, p.score, pos_label=True, sample_weight=[w[column[g]] for g in p.group]
+                p.y_true, p.y_score, pos_label=True, sample_weight=[w[column[g]] for g in p.group]
             )
             for p in parts
         ]
@@ -172,9 +172,9 @@ def test_vote():
     one = part(0, ["a", "a", "b", "c", "c"], [1, 1, 0, 1, 1], [0.9, 0.3, 0.2, 0.5, 0.5])
     voted = vote(one)
     assert voted.group.tolist() == ["a", "b", "c"]
-    np.testing.assert_allclose(voted.score, [0.6, 0.2, 0.5])
-    assert voted.called.tolist() == [True, False, False]
-    assert voted.truth.tolist() == [True, False, True]
-    strict = one._replace(called=one.score > 0.8)
-    assert vote(strict).called.tolist() == [True, False, False]  # one of two: a tie is positive
-    assert vote(part(0, ["a", "b"], [1, 0], [0.9, 0.2])).called.tolist() == [True, False]
+    np.testing.assert_allclose(voted.y_score, [0.6, 0.2, 0.5])
+    assert voted.y_pred.tolist() == [True, False, False]
+    assert voted.y_true.tolist() == [True, False, True]
+    strict = one._replace(y_pred=one.y_score > 0.8)
+    assert vote(strict).y_pred.tolist() == [True, False, False]  # one of two: a tie is positive
+    assert vote(part(0, ["a", "b"], [1, 0], [0.9, 0.2])).y_pred.tolist() == [True, False]

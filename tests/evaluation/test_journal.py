@@ -14,8 +14,8 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 
 from crtkit import Cohort, Select, evaluate
-from crtkit.evaluation._identity import fingerprint
-from crtkit.evaluation._journal import Journal
+from crtkit.evaluation.fingerprint import fingerprint
+from crtkit.evaluation.journal import Journal
 
 STUDY = """
 import time
@@ -148,7 +148,7 @@ def test_another_cohort_model_or_version_is_refused(toy, monkeypatch):
         toy(models={"logistic": other})
     with pytest.raises(ValueError, match="external.B"):
         toy(external={"B": Cohort(X, toy.cohort.y, np.arange(len(X)))})
-    import crtkit.evaluation._evaluate as module
+    import crtkit.evaluation.run as module
 
     monkeypatch.setattr(module, "versions", lambda: {"numpy": "0.1"})
     with pytest.raises(ValueError, match=r"versions.numpy: '.*' there, '0.1' now"):
@@ -212,7 +212,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.tree import DecisionTreeClassifier
 from crtkit import metrics
-from crtkit.evaluation._identity import fingerprint
+from crtkit.evaluation.fingerprint import fingerprint
 X, y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
 models = [
     GridSearchCV(LGBMClassifier(), {"num_leaves": {3, 7}.__class__([3, 7])}, cv=GroupKFold(3),

@@ -1,4 +1,4 @@
-"""The tables with one row a model."""
+"""Tables with one row per model: means, spread over seeds and intervals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._aggregate import Part, figures, nanmean, replicate
 from crtkit.evaluation.intervals import nadeau_bengio_interval, percentile_interval
+from crtkit.evaluation.scoring import (
+    Part,
+    by_model,
+    figures,
+    over_distinct,
+    patients_of,
+    replicate,
+    spread,
+)
 from crtkit.metrics import at_sensitivity
 
 
@@ -63,7 +71,7 @@ def sensitivity_table(parts: list[Part], sensitivity: float) -> pd.DataFrame:
     rows: dict[str, dict[str, float]] = {}
     for model, own in by_model(parts).items():
         points = [
-            at_sensitivity(p.truth, p.score, sensitivity, pos_label=True, interpolate=True)
+            at_sensitivity(p.y_true, p.y_score, sensitivity, pos_label=True, interpolate=True)
             for p in own
         ]
         seeds, row = np.array([part.seed for part in own]), {}
@@ -73,38 +81,3 @@ def sensitivity_table(parts: list[Part], sensitivity: float) -> pd.DataFrame:
         row["n_valid"] = int(np.sum([not np.isnan(point.specificity) for point in points]))
         rows[model] = row
     return pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="model"))
-
-
-def spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
-    """Mean over seeds of the mean over folds, and its SD; over folds where there is one seed."""
-    per_seed = np.array([nanmean(column[seeds == seed]) for seed in np.unique(seeds)])
-    values = per_seed if len(per_seed) > 1 else column
-    values = values[~np.isnan(values)]
-    sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-    return {"mean": float(nanmean(per_seed)), "sd": sd}
-
-
-def over_distinct(
-    column: np.ndarray, parts: list[Part], split_of: dict[tuple[int, int], int]
-) -> np.ndarray:
-    """One figure a distinct split: its mean over the seeds that met it.
-
-    A split that comes again with every seed brings no new patients, so it must not make an interval
-    over splits narrower.
-    """
-    number = np.array([split_of[part.seed, part.fold] for part in parts])
-    return np.array([nanmean(column[number == k]) for k in np.unique(number)])
-
-
-def by_model(parts: list[Part]) -> dict[str, list[Part]]:
-    """Parts of each model, in the order of the models."""
-    found: dict[str, list[Part]] = {}
-    for part in parts:
-        found.setdefault(part.model, []).append(part)
-    return found
-
-
-def patients_of(parts: list[Part]) -> np.ndarray:
-    """Every patient of the parts, sorted, as text."""
-    everyone = [part.group.astype(str) for part in parts]
-    return np.unique(np.concatenate(everyone)) if everyone else np.array([], dtype=str)

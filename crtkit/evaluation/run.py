@@ -13,17 +13,24 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from crtkit.cohort import Cohort
-from crtkit.evaluation._aggregate import resolve_scoring
-from crtkit.evaluation._cells import Split, fit_cell, make_splits, spill_arrays
-from crtkit.evaluation._checks import check_cohorts, check_cv, class_labels, cv_in_words, seed_list
-from crtkit.evaluation._identity import device, fingerprint, versions
-from crtkit.evaluation._inner import check_inner_splits
-from crtkit.evaluation._journal import Journal
-from crtkit.evaluation._lineup import Lineup, all_models
-from crtkit.evaluation._result import Evaluation
-from crtkit.evaluation._subgroups import subgroup_masks
-from crtkit.evaluation._tables import prediction_table, split_table
-from crtkit.evaluation._threads import resolve_threads
+from crtkit.evaluation.checks import (
+    check_cohorts,
+    check_cv,
+    check_inner_splits,
+    class_labels,
+    cv_in_words,
+    seed_list,
+    subgroup_masks,
+)
+from crtkit.evaluation.fingerprint import device, fingerprint, versions
+from crtkit.evaluation.fit import Refitter, fit_cell, spill_arrays
+from crtkit.evaluation.journal import Journal
+from crtkit.evaluation.models import EvaluatedModels, all_models
+from crtkit.evaluation.predictions import prediction_table, split_table
+from crtkit.evaluation.result import Evaluation
+from crtkit.evaluation.scoring import resolve_scoring
+from crtkit.evaluation.splits import make_splits
+from crtkit.evaluation.threads import resolve_threads
 
 
 def evaluate(
@@ -139,105 +146,113 @@ def evaluate(
         )
     seeds = seed_list(seeds)
     external = dict(external or {})
+    cohorts = {"test": cohort, **external}
     classes = class_labels(cohort, pos_label)
     check_cohorts(cohort, external, by, classes)
     metrics = resolve_scoring(scoring)
-    lineup = all_models(models, cohort, external, reference_rows, classes[1], n_jobs)
-    named = lineup.named
-    check_inner_splits(named, cohort)
-    n_threads = resolve_threads(threads_per_fit, n_jobs)
+    models = all_models(models, cohort, external, reference_rows, classes[1], n_jobs)
+    check_inner_splits(models.named, cohort)
     cv = check_cv(cv)
     splits = make_splits(cohort, seeds, test_size, cv, random_state)
-    masks = subgroup_masks(subgroups or {}, {"test": cohort, **external})
-    protocol = {
-        "random_state": random_state,
-        "positive": str(classes[1]),
-        "splits": fingerprint(["default", test_size] if cv is None else cv),
-    }
+    masks = subgroup_masks(subgroups or {}, cohorts)
+    tables = {name: part.X for name, part in cohorts.items()}
+    refitter = Refitter(
+        models.named,
+        {name: models.tables if name in models.references else tables for name in models.named},
+        cohort.y,
+        cohort.groups,
+        splits,
+        classes[1],
+        random_state,
+        resolve_threads(threads_per_fit, n_jobs),
+    )
     identity: dict[str, Any] = {
         "cohort": cohort.fingerprint(),
         "external": {name: other.fingerprint() for name, other in external.items()},
-        "threads_per_fit": n_threads,
-        "device": device(named),
+        "threads_per_fit": refitter.n_threads,
+        "device": device(models.named),
         "versions": versions(),
-        "protocol": protocol,
+        "protocol": {
+            "random_state": random_state,
+            "positive": str(classes[1]),
+            "splits": fingerprint(["default", test_size] if cv is None else cv),
+        },
     }
-    records = _run(
-        lineup,
-        splits,
-        {"test": cohort, **external},
-        identity,
-        positive=classes[1],
-        root=random_state,
-        n_jobs=n_jobs,
-        n_threads=n_threads,
-        journal=journal,
-        progress=progress,
+    records = _fit_all(
+        refitter, tables, identity, n_jobs=n_jobs, journal=journal, progress=progress
     )
-    info = {
-        "source": cohort.info.get("source", "unstated"),
-        "best_auc": cohort.info.get("best_auc"),
-        "n_records": len(cohort),
-        "n_patients": cohort.n_patients,
+    settings = {
         "seeds": seeds,
         "cv": cv_in_words(cv),
         "test_size": test_size if cv is None else None,
         "by": by,
         "positive": classes[1],
         "n_jobs": n_jobs,
-        "reference_rows": lineup.references,
-        "measured": lineup.measured,
-        "left_out": lineup.left_out,
-        "seconds": dict.fromkeys(named, 0.0),
+    }
+    return Evaluation(
+        prediction_table(records, cohorts, list(models.named), classes),
+        classes=classes,
+        by=by,
+        scoring=metrics,
+        splits=split_table(splits, cohort),
+        subgroups=masks,
+        info=_info(cohort, models, settings, identity, records),
+        refitter=refitter,
+    )
+
+
+def _info(
+    cohort: Cohort,
+    models: EvaluatedModels,
+    settings: dict[str, Any],
+    identity: dict[str, Any],
+    records: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """What was evaluated, how, and with which versions, for tables and the report."""
+    info = {
+        "source": cohort.info.get("source", "unstated"),
+        "best_auc": cohort.info.get("best_auc"),
+        "n_records": len(cohort),
+        "n_patients": cohort.n_patients,
+        **settings,
+        "reference_rows": models.references,
+        "measured": models.measured,
+        "left_out": models.left_out,
+        "seconds": dict.fromkeys(models.named, 0.0),
         **identity,
         "cohort": cohort.info.get("name", "cohort"),
         "cohort_hash": identity["cohort"],
     }
     for record in records:
         info["seconds"][record["model"]] += record["seconds"]
-    return Evaluation(
-        prediction_table(records, {"test": cohort, **external}, list(named), classes),
-        classes=classes,
-        by=by,
-        scoring=metrics,
-        splits=split_table(splits, cohort),
-        subgroups=masks,
-        info=info,
-    )
+    return info
 
 
-def _run(
-    lineup: Lineup,
-    splits: list[Split],
-    cohorts: dict[str, Cohort],
+def _fit_all(
+    refitter: Refitter,
+    tables: dict[str, Any],
     identity: dict[str, Any],
     *,
-    positive: Any,
-    root: int,
     n_jobs: int | None,
-    n_threads: int,
     journal: Any,
     progress: bool,
 ) -> list[dict[str, Any]]:
-    """Records of all cells, in order, whatever order they finished in."""
-    named, references = lineup.named, set(lineup.references)
-    keys = [(name, split) for split in splits for name in named]
-    done: dict[tuple[str, int, int], dict[str, Any]] = {}
+    """Records of every (model, split), in that order whatever order they finish in."""
+    keys = [(name, split) for split in refitter.splits for name in refitter.models]
+    finished: dict[tuple[str, int, int], dict[str, Any]] = {}
     keep: Callable[[dict[str, Any]], None] = lambda record: None  # noqa: E731
     with ExitStack() as stack:
         if journal is not None:
-            ids = {name: fingerprint(model) for name, model in named.items()}
+            ids = {name: fingerprint(model) for name, model in refitter.models.items()}
             book = Journal(journal, identity, ids)
             stack.callback(book.close)
-            done, keep = book.cells, book.append
-        todo = [(n, s) for n, s in keys if (n, s.seed, s.fold) not in done]
-        found = dict(done)
-        tables = {name: cohort.X for name, cohort in cohorts.items()}
+            finished, keep = dict(book.cells), book.append
+        todo = [(name, s) for name, s in keys if (name, s.seed, s.fold) not in finished]
+        read = refitter.tables
         if joblib.effective_n_jobs(n_jobs) > 1 and not _on_a_cluster():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crtkit-")))
-            for i, name in enumerate(tables):
-                (folder / str(i)).mkdir()
-                tables[name] = spill_arrays(tables[name], folder / str(i))
+            spilled = _spill_tables(tables, folder)
+            read = {name: spilled if own is tables else own for name, own in read.items()}
         bar = tqdm(
             total=len(keys),
             initial=len(keys) - len(todo),
@@ -245,30 +260,38 @@ def _run(
             disable=None if progress else True,
         )
         stack.callback(bar.close)
-        y, groups = cohorts["test"].y, cohorts["test"].groups
         jobs = (
             delayed(fit_cell)(
                 name,
-                named[name],
+                refitter.models[name],
                 split,
-                lineup.tables if name in references else tables,
-                y,
-                groups,
-                positive=positive,
-                root=root,
-                n_threads=n_threads,
+                read[name],
+                refitter.y,
+                refitter.groups,
+                positive=refitter.positive,
+                random_state=refitter.random_state,
+                n_threads=refitter.n_threads,
             )
             for name, split in todo
         )
         for record in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
             keep(record)
-            found[record["model"], record["seed"], record["fold"]] = record
+            finished[record["model"], record["seed"], record["fold"]] = record
             bar.update()
-    return [found[name, split.seed, split.fold] for name, split in keys]
+    return [finished[name, split.seed, split.fold] for name, split in keys]
+
+
+def _spill_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Tables whose large columns of arrays lie in files that every worker reads."""
+    spilled = {}
+    for number, (name, table) in enumerate(tables.items()):
+        (folder / str(number)).mkdir()
+        spilled[name] = spill_arrays(table, folder / str(number))
+    return spilled
 
 
 def _on_a_cluster() -> bool:
-    """Say whether fits may run on machines that do not see our temporary files."""
+    """Whether fits may run on machines that do not see our temporary files."""
     backend = joblib.parallel.get_active_backend()[0]
     return type(backend).__name__ not in (
         "LokyBackend",

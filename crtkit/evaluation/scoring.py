@@ -1,4 +1,4 @@
-"""From answers for records to figures: votes of a patient, metrics of a split, replicates."""
+"""What is scored (patients or records of each fit), its metrics, and replicates of them."""
 
 from __future__ import annotations
 
@@ -19,38 +19,6 @@ from crtkit.evaluation.intervals import (
 _CUT = {"probability": 0.5, "decision": 0.0, "label": 0.5}
 
 
-def resolve_scoring(scoring: Any) -> dict[str, Callable[..., float] | None]:
-    """Metrics by name; None stands for one of our own.
-
-    Raises
-    ------
-    ValueError
-        An unknown name, or a scikit-learn scorer, which needs an estimator that is gone by then.
-    """
-    if scoring is None:
-        scoring = list(metrics.SCORERS)
-    if isinstance(scoring, str):
-        scoring = [scoring]
-    if not isinstance(scoring, dict):
-        scoring = dict.fromkeys(scoring)
-    found: dict[str, Callable[..., float] | None] = {}
-    for name, metric in scoring.items():
-        ours = metrics.SCORERS.get(name)
-        if ours is not None and (metric is None or metric is ours):
-            found[name] = None
-        elif metric is None:
-            raise ValueError(f"Unknown metric {name!r}; known are {list(metrics.SCORERS)}.")
-        elif hasattr(metric, "_score_func") or not callable(metric):
-            raise ValueError(
-                f"scoring[{name!r}] must be a function metric(y_true, y_score) of 0/1 truth and "
-                f"the score for the positive class, got {metric!r}: figures are computed from "
-                "predictions, when the estimator is gone."
-            )
-        else:
-            found[name] = metric
-    return found
-
-
 class Part(NamedTuple):
     """Units (patients or records) that one fit answered for."""
 
@@ -59,17 +27,17 @@ class Part(NamedTuple):
     fold: int
     kind: str
     group: np.ndarray
-    truth: np.ndarray
-    called: np.ndarray
-    score: np.ndarray
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    y_score: np.ndarray
 
     def take(self, mask: np.ndarray) -> Part:
         """The units of a subgroup."""
         return self._replace(
             group=self.group[mask],
-            truth=self.truth[mask],
-            called=self.called[mask],
-            score=self.score[mask],
+            y_true=self.y_true[mask],
+            y_pred=self.y_pred[mask],
+            y_score=self.y_score[mask],
         )
 
 
@@ -104,12 +72,68 @@ def vote(part: Part) -> Part:
     if len(patients) == len(part.group):
         return part
     cut = _CUT[part.kind]
-    score = np.bincount(patient_of, part.score) / n_records
-    share = np.bincount(patient_of, part.called) / n_records
-    usual = np.array_equal(part.called[part.score != cut], (part.score > cut)[part.score != cut])
-    called = np.where(score == cut, share >= 0.5, score > cut) if usual else share >= 0.5
-    called[n_records == 1] = part.called[first[n_records == 1]]
-    return Part(*part[:4], part.group[first], part.truth[first], called, score)
+    score = np.bincount(patient_of, part.y_score) / n_records
+    share = np.bincount(patient_of, part.y_pred) / n_records
+    off_cut = part.y_score != cut
+    usual = np.array_equal(part.y_pred[off_cut], part.y_score[off_cut] > cut)
+    y_pred = np.where(score == cut, share >= 0.5, score > cut) if usual else share >= 0.5
+    y_pred[n_records == 1] = part.y_pred[first[n_records == 1]]
+    return Part(*part[:4], part.group[first], part.y_true[first], y_pred, score)
+
+
+def by_model(parts: list[Part]) -> dict[str, list[Part]]:
+    """Parts of each model, in the order of the models."""
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.model, []).append(part)
+    return found
+
+
+def patients_of(parts: list[Part]) -> np.ndarray:
+    """Every patient of the parts, sorted, as text."""
+    everyone = [part.group.astype(str) for part in parts]
+    return np.unique(np.concatenate(everyone)) if everyone else np.array([], dtype=str)
+
+
+def pooled(parts: list[Part]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Patient, truth and score of every answer of a model, split after split."""
+    return (
+        np.concatenate([part.group.astype(str) for part in parts]),
+        np.concatenate([part.y_true for part in parts]),
+        np.concatenate([part.y_score for part in parts]),
+    )
+
+
+def resolve_scoring(scoring: Any) -> dict[str, Callable[..., float] | None]:
+    """Metrics by name; None stands for one of our own.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a scikit-learn scorer, which needs an estimator that is gone by then.
+    """
+    if scoring is None:
+        scoring = list(metrics.SCORERS)
+    if isinstance(scoring, str):
+        scoring = [scoring]
+    if not isinstance(scoring, dict):
+        scoring = dict.fromkeys(scoring)
+    found: dict[str, Callable[..., float] | None] = {}
+    for name, metric in scoring.items():
+        ours = metrics.SCORERS.get(name)
+        if ours is not None and (metric is None or metric is ours):
+            found[name] = None
+        elif metric is None:
+            raise ValueError(f"Unknown metric {name!r}; known are {list(metrics.SCORERS)}.")
+        elif hasattr(metric, "_score_func") or not callable(metric):
+            raise ValueError(
+                f"scoring[{name!r}] must be a function metric(y_true, y_score) of 0/1 truth and "
+                f"the score for the positive class, got {metric!r}: figures are computed from "
+                "predictions, when the estimator is gone."
+            )
+        else:
+            found[name] = metric
+    return found
 
 
 def figures(part: Part, scoring: dict[str, Any]) -> dict[str, float]:
@@ -117,13 +141,13 @@ def figures(part: Part, scoring: dict[str, Any]) -> dict[str, float]:
     row = {}
     for name, metric in scoring.items():
         if metric is not None:
-            both = len(np.unique(part.truth)) == 2
-            row[name] = float(metric(part.truth.astype(int), part.score)) if both else np.nan
+            both = len(np.unique(part.y_true)) == 2
+            row[name] = float(metric(part.y_true.astype(int), part.y_score)) if both else np.nan
         elif name == "brier" and part.kind != "probability":
             row[name] = np.nan
         else:
-            answer = part.called if name in ANSWERS else part.score
-            row[name] = getattr(metrics, name)(part.truth, answer, pos_label=True)
+            answer = part.y_pred if name in ANSWERS else part.y_score
+            row[name] = getattr(metrics, name)(part.y_true, answer, pos_label=True)
     return row
 
 
@@ -160,10 +184,10 @@ def replicate(
 
 def _replicate_part(part: Part, scoring: dict[str, Any], weights: np.ndarray) -> dict[str, Any]:
     undefined = np.full(len(weights), np.nan)
-    if not len(part.truth):
+    if not len(part.y_true):
         return dict.fromkeys(scoring, undefined)
-    values = replicate_answers(part.truth, part.called, weights)
-    values.update(replicate_scores(part.truth, part.score, weights))
+    values = replicate_answers(part.y_true, part.y_pred, weights)
+    values.update(replicate_scores(part.y_true, part.y_score, weights))
     if part.kind != "probability":
         values["brier"] = undefined
     for name, metric in scoring.items():
@@ -186,3 +210,24 @@ def nanmean(values: np.ndarray) -> np.ndarray:
     n = defined.sum(axis=0)
     total = np.where(defined, values, 0).sum(axis=0)
     return np.divide(total, n, out=np.full(np.shape(total), np.nan), where=n > 0)
+
+
+def spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
+    """Mean over seeds of the mean over folds, and its SD; over folds where there is one seed."""
+    per_seed = np.array([nanmean(column[seeds == seed]) for seed in np.unique(seeds)])
+    values = per_seed if len(per_seed) > 1 else column
+    values = values[~np.isnan(values)]
+    sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    return {"mean": float(nanmean(per_seed)), "sd": sd}
+
+
+def over_distinct(
+    column: np.ndarray, parts: list[Part], split_of: dict[tuple[int, int], int]
+) -> np.ndarray:
+    """One figure a distinct split: its mean over the seeds that met it.
+
+    A split that comes again with every seed brings no new patients, so it must not make an interval
+    over splits narrower.
+    """
+    number = np.array([split_of[part.seed, part.fold] for part in parts])
+    return np.array([nanmean(column[number == k]) for k in np.unique(number)])

@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._aggregate import Part, figures, nanmean, replicate
-from crtkit.evaluation._summary import by_model, over_distinct, patients_of, spread
 from crtkit.evaluation.intervals import percentile_interval
+from crtkit.evaluation.scoring import (
+    Part,
+    by_model,
+    figures,
+    nanmean,
+    over_distinct,
+    patients_of,
+    replicate,
+    spread,
+)
 
 
 def compare_table(
@@ -130,16 +138,16 @@ def _delong(a: list[Part], b: list[Part]) -> float:
     for parts in (a, b):
         frame = pd.concat(
             [
-                pd.DataFrame({"group": p.group.astype(str), "truth": p.truth, "score": p.score})
+                pd.DataFrame({"group": p.group.astype(str), "y_true": p.y_true, "score": p.y_score})
                 # Records of a patient keep their order within a part, so a counter tells them.
                 .assign(record=lambda f: f.groupby("group").cumcount())
                 for p in parts
             ]
         )
         pooled.append(frame.groupby(["group", "record"]).mean())
-    truth, groups = pooled[0]["truth"].to_numpy() > 0.5, pooled[0].index.get_level_values("group")
-    classes = [len(set(groups[truth])), len(set(groups[~truth]))]
+    y_true, groups = pooled[0]["y_true"].to_numpy() > 0.5, pooled[0].index.get_level_values("group")
+    classes = [len(set(groups[y_true])), len(set(groups[~y_true]))]
     scores = [frame["score"].to_numpy() for frame in pooled]
     if min(classes) < 2 or not np.isfinite(scores).all():
         return float("nan")
-    return float(delong_test(truth, *scores, groups=groups.to_numpy())["p_value"].iloc[0])
+    return float(delong_test(y_true, *scores, groups=groups.to_numpy())["p_value"].iloc[0])

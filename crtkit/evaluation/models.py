@@ -1,18 +1,20 @@
-"""Which models stand in an evaluation: those given, reference rows, and who is left out."""
+"""The models of an evaluation: names, reference rows, seeds, and who cannot read the cohort."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sklearn.base import clone
+import numpy as np
+from sklearn.base import BaseEstimator, clone
 
 from crtkit._labels import class_pair
 from crtkit.cohort import Cohort, Select
-from crtkit.evaluation._models import check_sampling_rate, name_models
+from crtkit.evaluation.threads import is_lightgbm, pin_lightgbm
 
 
-class Lineup(NamedTuple):
+class EvaluatedModels(NamedTuple):
     """Models of an evaluation, and what is said about them."""
 
     named: dict[str, Any]
@@ -22,6 +24,34 @@ class Lineup(NamedTuple):
     measured: dict[str, list[str]]
 
 
+def name_models(models: Any) -> dict[str, BaseEstimator]:
+    """A dict as it is; one estimator or a list under the name of the last step's class."""
+    if isinstance(models, Mapping):
+        named = {str(name): model for name, model in models.items()}
+        if len(named) < len(models):
+            raise ValueError(
+                f"Names of models must differ as text, got {list(models)}: one would be lost."
+            )
+    else:
+        single = hasattr(models, "fit")
+        named = {}
+        for model in [models] if single else models:
+            stem = name = type(getattr(model, "steps", [(None, model)])[-1][1]).__name__
+            number = 2
+            while name in named:
+                name, number = f"{stem}-{number}", number + 1
+            named[name] = model
+    if not named:
+        raise ValueError("evaluate expects at least one model, got none.")
+    for name, model in named.items():
+        if isinstance(model, type) or not (hasattr(model, "fit") and hasattr(model, "predict")):
+            raise TypeError(
+                f"Model {name!r} must be an unfitted classifier, an instance with fit and "
+                f"predict, got {model!r}."
+            )
+    return named
+
+
 def all_models(
     models: Any,
     cohort: Cohort,
@@ -29,7 +59,7 @@ def all_models(
     with_references: bool | dict[str, Any],
     positive: Any,
     n_jobs: int | None = None,
-) -> Lineup:
+) -> EvaluatedModels:
     """Models and reference rows, why some are left out, and the tables that reference rows read.
 
     What a row reads and the cohort's table lacks is measured on its signals, once, in every cohort
@@ -73,7 +103,7 @@ def all_models(
         on: part.X.drop(columns="signal", errors="ignore") if measured else part.X
         for on, part in cohorts.items()
     }
-    return Lineup(named, list(rows), left_out, tables, measured)
+    return EvaluatedModels(named, list(rows), left_out, tables, measured)
 
 
 def _measured_alike(other: Cohort, columns: list[str], n_jobs: int | None) -> tuple[Cohort, str]:
@@ -141,3 +171,77 @@ def _unanswered(row: Any, cohort: Cohort, other: Cohort) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def prepare(model: BaseEstimator, entropy: np.random.SeedSequence, n_threads: int) -> Any:
+    """Unfitted copy with every ``random_state`` drawn from ``entropy`` and LightGBM pinned."""
+    model = clone(model)
+    _seed(model, np.random.default_rng(entropy), n_threads)
+    return model
+
+
+def _seed(value: Any, rng: np.random.Generator, n_threads: int) -> None:
+    """Walk estimators, containers of them (steps, grids) and splitters, in a fixed order."""
+    if is_estimator(value):
+        params = value.get_params(deep=False)
+        for name in sorted(params):
+            if name == "random_state":
+                value.set_params(random_state=int(rng.integers(2**31 - 1)))
+            else:
+                _seed(params[name], rng, n_threads)
+        if is_lightgbm(value):
+            pin_lightgbm(value, n_threads)
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            _seed(value[key], rng, n_threads)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _seed(item, rng, n_threads)
+    elif reseeds(value):
+        value.random_state = int(rng.integers(2**31 - 1))
+
+
+def reseeds(splitter: Any) -> bool:
+    """Say whether a splitter draws: it has a ``random_state`` and, if asked, shuffles."""
+    draws = hasattr(splitter, "split") and hasattr(splitter, "random_state")
+    return draws and not isinstance(splitter, type) and getattr(splitter, "shuffle", True)
+
+
+def is_estimator(value: Any) -> bool:
+    """Say whether a value has parameters to set."""
+    # A frozen estimator is fitted: its seeds have done their work and may not be set.
+    return (
+        hasattr(value, "get_params")
+        and not isinstance(value, type)
+        and type(value).__name__ != "FrozenEstimator"
+    )
+
+
+def step_parameters(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Class name and own parameters of each step, in the order data pass them."""
+    model = getattr(model, "estimator", model) if not hasattr(model, "steps") else model
+    for _, step in getattr(model, "steps", [(None, model)]):
+        if is_estimator(step):
+            yield type(step).__name__, step.get_params(deep=False)
+
+
+def check_sampling_rate(name: str, model: Any, rate: float | None) -> None:
+    """Follow the sampling rate through a pipeline and compare every ``fs`` with it.
+
+    Raises
+    ------
+    ValueError
+        A step expects another rate than the signals have there.
+    """
+    for step, params in step_parameters(model):
+        if step == "ECGDigitizer":
+            rate = params.get("fs")
+            continue
+        key = "fs_in" if "fs_in" in params else "fs"
+        expected = params.get(key)
+        if rate and isinstance(expected, (int, float)) and expected != rate:
+            raise ValueError(
+                f"Model {name!r}: {step}({key}={expected:g}) meets signals of {rate:g} Hz. "
+                f"Set {key}={rate:g}, or put a Resampler in front of it."
+            )
+        rate = params.get("fs_out", rate)

@@ -1,4 +1,4 @@
-"""The answers of an evaluation and the figures of every split."""
+"""Predictions of every fit as tables, and the metrics of every split."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._aggregate import Part, figures, iter_parts
+from crtkit.cohort import Cohort
+from crtkit.evaluation.fit import Refitter
+from crtkit.evaluation.scoring import Part, figures, iter_parts
+from crtkit.evaluation.splits import Split
+
+_KINDS = ("probability", "decision", "label")
 
 
-class Answers:
+class Predictions:
     """What :class:`Evaluation` is built on: predictions, and metrics split by split."""
 
     def __init__(
@@ -24,6 +29,7 @@ class Answers:
         splits: pd.DataFrame,
         subgroups: dict[str, dict[str, np.ndarray]],
         info: dict[str, Any],
+        refitter: Refitter | None = None,
     ) -> None:
         self.predictions = predictions
         self.classes = classes
@@ -32,7 +38,12 @@ class Answers:
         self.splits = splits
         self.subgroups = subgroups
         self.info = info
+        self._refitter = refitter
         self._parts_of: dict[tuple[str, str | None], list[Part]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The cohort and its patients stay behind when a result is sent or stored.
+        return {**self.__dict__, "_refitter": None}
 
     @property
     def models(self) -> list[str]:
@@ -59,7 +70,9 @@ class Answers:
         if source == "simulated":
             best = self.info.get("best_auc")
             parts[0] += " patients, not a hospital's"
-            parts.append(f"best reachable AUC {_plain(best)}" if best else "best AUC not stated")
+            parts.append(
+                f"best reachable AUC {_auc_in_words(best)}" if best else "best AUC not stated"
+            )
         return "; ".join(parts)
 
     def parts(self, on: str = "test", subgroup: str | None = None) -> list[Part]:
@@ -74,7 +87,7 @@ class Answers:
         Returns
         -------
         list of Part
-            Named tuples ``model, seed, fold, kind, group, truth, called, score``.
+            Named tuples ``model, seed, fold, kind, group, y_true, y_pred, y_score``.
 
         Raises
         ------
@@ -154,11 +167,62 @@ class Answers:
         return table
 
 
-def _plain(value: Any) -> str:
+def _auc_in_words(value: Any) -> str:
     """A best AUC in words: a number, one with its error, or one a modality."""
     if isinstance(value, dict) and "auc" in value:
         error = value.get("se")
         return f"{value['auc']:.3f}" + (f" ± {error:.3f}" if error else "")
     if isinstance(value, dict):
-        return ", ".join(f"{_plain(v)} ({name})" for name, v in value.items())
+        return ", ".join(f"{_auc_in_words(v)} ({name})" for name, v in value.items())
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def prediction_table(
+    records: list[dict[str, Any]],
+    cohorts: dict[str, Cohort],
+    names: list[str],
+    classes: tuple[Any, Any],
+) -> pd.DataFrame:
+    """One row a model, seed, fold and record, sorted by set, model, seed and fold."""
+    labels = np.array(classes, dtype=object) if isinstance(classes[0], str) else np.array(classes)
+    frames = []
+    for on, cohort in cohorts.items():
+        for name in names:
+            for record in records:
+                if record["model"] != name:
+                    continue
+                answer = record["sets"][on]
+                rows = np.asarray(answer["rows"], dtype=np.intp)
+                frame = pd.DataFrame(
+                    {
+                        "set": pd.Categorical([on] * len(rows), list(cohorts)),
+                        "model": pd.Categorical([name] * len(rows), names),
+                        "seed": record["seed"],
+                        "fold": record["fold"],
+                        "row": rows,
+                        "group": cohort.groups[rows],
+                        "y_true": cohort.y[rows],
+                        "y_pred": labels[np.asarray(answer["y_pred"], dtype=np.intp)],
+                        "score": np.asarray(answer["score"], dtype=np.float64),
+                        "kind": pd.Categorical([answer["kind"]] * len(rows), list(_KINDS)),
+                    }
+                )
+                frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def split_table(splits: list[Split], cohort: Cohort) -> pd.DataFrame:
+    """One row a seed and fold; equal numbers in ``split`` are one split, met again."""
+
+    def n_patients(rows: np.ndarray) -> int:
+        return len(pd.unique(cohort.groups[rows]))
+
+    known: dict[tuple[bytes, bytes], int] = {}
+    rows = []
+    for s in splits:
+        same = (np.sort(s.train).tobytes(), np.sort(s.test).tobytes())
+        split = known.setdefault(same, len(known))
+        counts = (len(s.train), len(s.test), n_patients(s.train), n_patients(s.test))
+        rows.append((s.seed, s.fold, split, *counts))
+    columns = ["seed", "fold", "split", "n_train", "n_test", "n_train_patients", "n_test_patients"]
+    return pd.DataFrame(rows, columns=columns)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._models import is_estimator
+from crtkit.evaluation.models import is_estimator
 
 _LIBRARIES = (
     "crtkit",

@@ -5,19 +5,20 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from crtkit.evaluation._answers import Answers
-from crtkit.evaluation._compare import compare_table, reference_table
-from crtkit.evaluation._risk import calibration_curve_table, calibration_table, decision_table
-from crtkit.evaluation._summary import sensitivity_table, summary_table
-from crtkit.evaluation.decision import DEFAULT_THRESHOLDS
+from crtkit.evaluation.calibration import calibration_curve_table, calibration_table
+from crtkit.evaluation.compare import compare_table, reference_table
+from crtkit.evaluation.decision import DEFAULT_THRESHOLDS, decision_table
 from crtkit.evaluation.intervals import SCORES
+from crtkit.evaluation.predictions import Predictions
 from crtkit.evaluation.report import report_dict, write_html
 from crtkit.evaluation.roc import plot_roc, roc_table
+from crtkit.evaluation.summary import sensitivity_table, summary_table
 
 
-class Evaluation(Answers):
+class Evaluation(Predictions):
     """Answers of models to records they were not fitted on, and tables made from them.
 
     Made by :func:`crtkit.evaluate`.
@@ -313,6 +314,63 @@ class Evaluation(Answers):
         parts = self.parts(on, subgroup)
         table = decision_table(parts, thresholds, confidence=confidence, n_bootstrap=n_bootstrap)
         return self._noted(table)
+
+    def refit(self, model: str, seed: int, fold: int = 0) -> Any:
+        """Fit a model again as it was for one row, and check that it predicts the same.
+
+        An evaluation keeps predictions, not models: this gives back the model behind a row, for
+        Grad-CAM, attributions or a closer look.
+
+        Parameters
+        ----------
+        model : str
+        seed : int
+        fold : int, default=0
+
+        Returns
+        -------
+        classifier
+            Fitted on the training part of that split, with the seeds and threads of the run.
+
+        Raises
+        ------
+        ValueError
+            There is no such model or split, or the evaluation was unpickled: the cohort is not
+            stored with it.
+        RuntimeError
+            It predicts otherwise than the recorded row (by more than 1e-5 in a score), so it is
+            another model: one without a ``random_state``, say, or on another device.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> import crtkit as ck
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> X = pd.DataFrame({"qrs": np.arange(60.0)})
+        >>> cohort = ck.Cohort(X, np.repeat([0, 1], 30), groups=np.arange(60))
+        >>> models = {"QRS": LogisticRegression()}
+        >>> result = ck.evaluate(models, cohort, seeds=2, reference_rows=False)
+        >>> result.refit("QRS", seed=1).classes_
+        array([0, 1])
+        """
+        if self._refitter is None:
+            raise ValueError(
+                "refit needs the models and the cohort, which are not stored with an Evaluation: "
+                "run evaluate again (with its journal nothing is fitted twice)."
+            )
+        fitted, again = self._refitter.fit(model, seed, fold)
+        table = self.predictions
+        at_split = (table["seed"] == seed) & (table["fold"] == fold)
+        rows = table[(table["set"] == "test") & (table["model"] == model) & at_split]
+        apart = np.abs(rows["score"].to_numpy() - again["score"])
+        if not (apart <= 1e-5).all():
+            raise RuntimeError(
+                f"Model {model!r} of seed {seed}, fold {fold} predicts otherwise when it is fitted "
+                f"again: {int((apart > 1e-5).sum())} of {len(rows)} scores differ, by up to "
+                f"{apart.max():.3g}. Give every random step a random_state, and refit on the "
+                "device of the run."
+            )
+        return fitted
 
     def to_dict(self, *, n_bootstrap: int = 1000) -> dict[str, Any]:
         """Everything but the predictions as plain values, ready for JSON.

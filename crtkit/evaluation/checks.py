@@ -1,0 +1,242 @@
+"""What an evaluation is given, checked before anything is fitted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from crtkit._labels import class_pair
+from crtkit.cohort import Cohort
+from crtkit.evaluation.models import is_estimator
+
+# A column of more values than this is a measurement, which needs a cut to make subgroups.
+_MOST_VALUES = 10
+
+
+def seed_list(seeds: int | Iterable[int]) -> list[int]:
+    """Seeds as a list of distinct numbers."""
+    given = list(range(int(seeds))) if isinstance(seeds, Integral) else list(seeds)  # type: ignore[arg-type]
+    if not given or any(not isinstance(s, Integral) or s < 0 for s in given):
+        raise ValueError(f"seeds must be a number >= 1 or seeds >= 0, got {seeds!r}.")
+    if len(set(given)) < len(given):
+        raise ValueError(f"A seed occurs twice in {given}: the repeat would add nothing.")
+    return [int(seed) for seed in given]
+
+
+def check_cv(cv: Any) -> Any:
+    """None, a number or a splitter as it is; splits that were given as a list of pairs."""
+    if cv is None or isinstance(cv, Integral) or hasattr(cv, "split"):
+        return cv
+    try:
+        pairs = [tuple(pair) for pair in cv]  # a generator would be spent after the first seed
+    except TypeError:
+        pairs = []
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(
+            "cv must be None, a number of folds, a splitter or pairs of (train, test), got "
+            f"{type(cv).__name__}."
+        )
+    return pairs
+
+
+def cv_in_words(cv: Any) -> str:
+    """How the splits were made, for the report."""
+    if cv is None:
+        return "stratified by patient"
+    if isinstance(cv, Integral):
+        return f"{cv} stratified folds by patient"
+    return repr(cv) if hasattr(cv, "split") else f"{len(cv)} given splits"
+
+
+def class_labels(cohort: Cohort, pos_label: Any) -> tuple[Any, Any]:
+    """Negative and positive label.
+
+    Raises
+    ------
+    ValueError
+        A label is missing, labels are not two, or ``pos_label`` is none of them.
+    """
+    return class_pair("evaluate", cohort.y, pos_label, order=cohort.info.get("classes"))
+
+
+def check_cohorts(
+    cohort: Cohort, external: dict[str, Cohort], by: str, classes: tuple[Any, Any]
+) -> None:
+    """Labels of every cohort are the two classes, and patients have one where they are scored."""
+    if by not in ("patient", "record"):
+        raise ValueError(f"by must be 'patient' or 'record', got {by!r}.")
+    if "test" in external:
+        raise ValueError("An external cohort cannot be called 'test': give it another name.")
+    for name, other in {"test": cohort, **external}.items():
+        unknown = set(other.y.tolist()) - set(classes)
+        if unknown:
+            raise ValueError(
+                f"External cohort {name!r} has labels {sorted(unknown, key=str)} that the cohort "
+                f"has not ({list(classes)})."
+            )
+        labels = pd.Series(other.y).groupby(pd.Series(other.groups, dtype=object)).nunique()
+        mixed = labels.index[labels > 1].tolist()
+        if by == "patient" and mixed:
+            raise ValueError(
+                f"{len(mixed)} patient(s) of {name!r} carry two labels, for example {mixed[:5]}: "
+                'they have no one answer. Score records with by="record", or settle their label.'
+            )
+    for name, other in external.items():
+        shared = set(cohort.groups.tolist()) & set(other.groups.tolist())
+        if shared:
+            warnings.warn(
+                f"{len(shared)} patient identifier(s) of external cohort {name!r} also occur in "
+                f"the cohort, for example {sorted(shared, key=str)[:3]}. If they are the same "
+                "people, models were fitted on them: leave them out, or rename them if not.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def subgroup_masks(
+    subgroups: dict[str, Any], cohorts: dict[str, Any]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Masks over the records of each cohort, by cohort and subgroup.
+
+    Records with a missing value are in no subgroup of that column.
+
+    Raises
+    ------
+    ValueError
+        No such column, a column with many values, a mask of another length or kind, or a subgroup
+        that nobody is in.
+    """
+    masks: dict[str, dict[str, np.ndarray]] = {name: {} for name in cohorts}
+    for name, what in subgroups.items():
+        for on, cohort in cohorts.items():
+            if callable(what):
+                masks[on][name] = _mask(name, what(cohort.X), len(cohort), on)
+            elif isinstance(what, str):
+                masks[on].update(_by_value(name, what, cohort.X, on))
+            elif on == "test":  # a mask knows one cohort's records only
+                masks[on][name] = _mask(name, what, len(cohort), on)
+    return masks
+
+
+def _by_value(name: str, column: str, X: pd.DataFrame, on: str) -> dict[str, np.ndarray]:
+    if column not in X.columns:
+        raise ValueError(
+            f"Subgroup {name!r}: cohort {on!r} has no column {column!r}, only {list(X.columns)}."
+        )
+    values = X[column]
+    found = sorted(values.dropna().unique().tolist(), key=str)
+    if not found:
+        raise ValueError(f"Subgroup {name!r} is empty: {on!r} has no value in {column!r}.")
+    if len(found) > _MOST_VALUES:
+        raise ValueError(
+            f"Subgroup {name!r}: column {column!r} has {len(found)} values. Give a function that "
+            f"makes a mask, such as lambda X: X[{column!r}] > 60."
+        )
+    return {f"{name}={value}": (values == value).fillna(False).to_numpy(bool) for value in found}
+
+
+def _mask(name: str, values: Any, n_records: int, on: str) -> np.ndarray:
+    mask = np.asarray(values)
+    if mask.shape != (n_records,) or mask.dtype != bool:
+        raise ValueError(
+            f"Subgroup {name!r} must be a mask of {n_records} True or False, one a record, got "
+            f"shape {mask.shape} of {mask.dtype}."
+        )
+    if not mask.any():
+        raise ValueError(f"Subgroup {name!r} is empty: no record of {on!r} is in it.")
+    return mask
+
+
+def check_inner_splits(named: dict[str, Any], cohort: Any) -> None:
+    """Refuse models whose own ``cv`` would put records of one patient on both sides.
+
+    Only parameters called ``cv`` are looked at, however deep they lie, also those that a grid
+    sets. A cohort with one record a patient has nothing to share.
+
+    Raises
+    ------
+    ValueError
+        A ``cv`` is None, a number, a list or a splitter that does not ask for groups, or stands in
+        an estimator that hands it none.
+    """
+    if cohort.n_patients == len(cohort):
+        return
+    for name, model in named.items():
+        for path, owner, cv in _inner_cvs(model, ""):
+            problem = _problem(owner, cv)
+            if problem:
+                raise ValueError(
+                    f"Model {name!r}: {path}={cv!r} {problem} The cohort has {len(cohort)} records "
+                    f"of {cohort.n_patients} patients. Set {path} to GroupKFold, "
+                    "StratifiedGroupKFold or crtkit.evaluation.RepeatedStratifiedPatientSplit, in "
+                    "an estimator that routes groups to it, or keep one record a patient."
+                )
+
+
+def _problem(owner: Any, cv: Any) -> str:
+    if not _asks_for_groups(cv):
+        return "splits by record: patients would stand on both sides of its inner splits."
+    if owner is not None and not _routes_groups(owner):
+        return f"gets no groups: {type(owner).__name__} does not hand them to its splitter."
+    return ""
+
+
+def _inner_cvs(value: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Parameter, estimator (None in a grid) and value of every ``cv`` that splits."""
+    if is_estimator(value):
+        params = value.get_params(deep=False)
+        for name in sorted(params):
+            if name != "cv":
+                yield from _inner_cvs(params[name], _join(path, name))
+            elif not _fits_nothing(value, params[name]):
+                yield _join(path, name), value, params[name]
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            own, candidates = _join(path, str(key)), value[key]
+            if str(key).split("__")[-1] != "cv":
+                yield from _inner_cvs(candidates, own)
+            elif isinstance(candidates, (list, tuple)):
+                yield from ((own, None, cv) for cv in candidates if not isinstance(cv, str))
+    elif isinstance(value, (list, tuple)):
+        # Steps are (name, estimator, ...): their name is the parameter's.
+        named = len(value) > 1 and isinstance(value[0], str)
+        for item in value:
+            yield from _inner_cvs(item, _step(path, value[0]) if named else path)
+
+
+def _fits_nothing(owner: Any, cv: Any) -> bool:
+    """Say whether nothing is fitted inside: cv="prefit", or a frozen estimator."""
+    inner = getattr(owner, "estimator", None)
+    return isinstance(cv, str) or type(inner).__name__ == "FrozenEstimator"
+
+
+def _asks_for_groups(cv: Any) -> bool:
+    return hasattr(cv, "split") and "groups" in _consumed(cv, "split")
+
+
+def _routes_groups(estimator: Any) -> bool:
+    return "groups" in _consumed(estimator, "fit")
+
+
+def _consumed(value: Any, method: str) -> Any:
+    with sklearn.config_context(enable_metadata_routing=True):
+        try:
+            return get_routing_for_object(value).consumes(method=method, params=["groups"])
+        except NotImplementedError:  # how scikit-learn says that an estimator routes nothing
+            return ()
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}__{name}" if path else name
+
+
+def _step(path: str, name: str) -> str:
+    """A step's own path: scikit-learn leaves ``steps`` and the like out of it."""
+    return _join(path.rpartition("__")[0], name)

@@ -1,0 +1,195 @@
+"""One fit of an evaluation: a model trained on one part, and its predictions elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from crtkit.cohort.rows import spill
+from crtkit.evaluation.models import prepare
+from crtkit.evaluation.splits import Split
+from crtkit.evaluation.threads import pinned_threads
+
+# Array cells are pickled whole to every worker; above this size (bytes) they go to a file.
+SPILL_ABOVE = 32 * 2**20
+
+
+def spill_arrays(X: Any, folder: Path) -> Any:
+    """Replace large columns of arrays by rows of a file in ``folder``; the rest as it is."""
+    spilled = X
+    for number, name in enumerate(X.columns):
+        cells = X[name].to_numpy(dtype=object) if X[name].dtype == object else []
+        if not len(cells) or not all(isinstance(cell, np.ndarray) for cell in cells):
+            continue
+        kinds = {(cell.shape, cell.dtype) for cell in cells}
+        if len(kinds) > 1 or sum(cell.nbytes for cell in cells) <= SPILL_ABOVE:
+            continue
+        if kinds.pop()[1].hasobject:
+            continue
+        rows = spill(cells, folder / f"{number}.npy")
+        if spilled is X:
+            spilled = X.copy(deep=False)
+        spilled[name] = pd.Series(rows, index=X.index, dtype=object)
+    return spilled
+
+
+class Refitter(NamedTuple):
+    """Everything the fits of an evaluation are made from, so that any of them can be repeated.
+
+    ``tables`` has for each model the tables that it reads, by set: ``"test"`` is the cohort's whole
+    table, of which a split's rows are taken; external cohorts are predicted whole.
+    """
+
+    models: dict[str, Any]
+    tables: dict[str, dict[str, Any]]
+    y: np.ndarray
+    groups: np.ndarray
+    splits: list[Split]
+    positive: Any
+    random_state: int
+    n_threads: int
+
+    def fit(self, name: str, seed: int, fold: int) -> tuple[Any, dict[str, Any]]:
+        """Fit one model again; it and its predictions of the test part, as :func:`fit_cell`.
+
+        Raises
+        ------
+        ValueError
+            There is no such model or split.
+        """
+        if name not in self.models:
+            raise ValueError(f"There is no model {name!r}; this evaluation has {[*self.models]}.")
+        split = next((s for s in self.splits if (s.seed, s.fold) == (seed, fold)), None)
+        if split is None:
+            known = [(s.seed, s.fold) for s in self.splits]
+            raise ValueError(f"There is no split of seed {seed}, fold {fold}; there are {known}.")
+        X = self.tables[name]["test"]
+        with fitting(self.n_threads):
+            fitted = fit_model(
+                self.models[name],
+                split,
+                X,
+                self.y,
+                self.groups,
+                random_state=self.random_state,
+                n_threads=self.n_threads,
+            )
+            sign = score_sign(self.positive, self.y)
+            return fitted, predict(fitted, X.iloc[split.test], self.positive, sign)
+
+
+@contextmanager
+def fitting(n_threads: int) -> Iterator[None]:
+    """Conditions of every fit: threads pinned, and groups routed to splitters inside models."""
+    with pinned_threads(n_threads), sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+def fit_model(
+    model: Any,
+    split: Split,
+    X: Any,
+    y: np.ndarray,
+    groups: np.ndarray,
+    *,
+    random_state: int,
+    n_threads: int,
+) -> Any:
+    """Clone of a model, seeded by its split and fitted on the training part."""
+    entropy = np.random.SeedSequence(random_state, spawn_key=(split.seed, split.fold))
+    fitted = prepare(model, entropy, n_threads)
+    asked = get_routing_for_object(fitted).consumes(method="fit", params=["groups"])
+    params = {"groups": groups[split.train]} if asked else {}
+    return fitted.fit(X.iloc[split.train], y[split.train], **params)
+
+
+def fit_cell(
+    name: str,
+    model: Any,
+    split: Split,
+    tables: dict[str, Any],
+    y: np.ndarray,
+    groups: np.ndarray,
+    *,
+    positive: Any,
+    random_state: int,
+    n_threads: int,
+) -> dict[str, Any]:
+    """Fit one model on one split and predict its test part and every external cohort.
+
+    Parameters
+    ----------
+    tables : dict of DataFrame
+        As in :class:`Refitter`, of this model.
+    positive : label
+        Scores and predicted labels are for this class.
+
+    Returns
+    -------
+    dict
+        Plain JSON values, so that a journal gives back the same bits.
+
+    Raises
+    ------
+    RuntimeError
+        The model failed; the message names model, seed and fold.
+    """
+    start = time.perf_counter()
+    sign = score_sign(positive, y)
+    try:
+        with fitting(n_threads):
+            fitted = fit_model(
+                model,
+                split,
+                tables["test"],
+                y,
+                groups,
+                random_state=random_state,
+                n_threads=n_threads,
+            )
+            sets = {}
+            for on, table in tables.items():
+                rows = split.test if on == "test" else np.arange(len(table))
+                X = table.iloc[rows] if on == "test" else table
+                sets[on] = {"rows": rows.tolist(), **predict(fitted, X, positive, sign)}
+    except Exception as error:
+        raise RuntimeError(
+            f"Model {name!r} failed at seed {split.seed}, fold {split.fold}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return {
+        "model": name,
+        "seed": split.seed,
+        "fold": split.fold,
+        "sets": sets,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def score_sign(positive: Any, y: np.ndarray) -> float:
+    """Sign of decision values: scikit-learn's are for the larger label, whichever is positive."""
+    return 1.0 if positive == np.unique(y)[1] else -1.0
+
+
+def predict(model: Any, X: Any, positive: Any, sign: float) -> dict[str, Any]:
+    """Predicted labels (1: positive) and scores for the positive class, and their kind."""
+    y_pred = np.asarray(model.predict(X)) == positive
+    if hasattr(model, "predict_proba"):
+        kind, score = "probability", np.asarray(model.predict_proba(X))
+        score = score[:, list(model.classes_).index(positive)]
+    elif hasattr(model, "decision_function"):
+        kind, score = "decision", sign * np.asarray(model.decision_function(X))
+    else:
+        kind, score = "label", y_pred
+    score = np.asarray(score, dtype=np.float64)
+    if np.isnan(score).any():
+        raise ValueError(f"{int(np.isnan(score).sum())} of {len(score)} scores are NaN.")
+    return {"kind": kind, "y_pred": y_pred.astype(int).tolist(), "score": score.tolist()}
