@@ -6,6 +6,7 @@ from . import (
     images as images,
     metrics as metrics,
     neural as neural,
+    persistence as persistence,
     readers as readers,
     resampling as resampling,
     signals as signals,
@@ -33,6 +34,7 @@ from .neural import (
     ResNetClassifier as ResNetClassifier,
     SimCLR as SimCLR,
 )
+from .persistence import card as card, load as load, save as save
 from .signals import (
     LeadFilter as LeadFilter,
     LeadSplicer as LeadSplicer,

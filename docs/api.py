@@ -19,6 +19,7 @@ MODULES = {
     "crtkit.evaluation": "Evaluation",
     "crtkit.statistics": "Statistics",
     "crtkit.explain": "Explanation",
+    "crtkit.persistence": "Saving and loading",
     "crtkit.studies.he2023": "Study he2023",
     "crtkit.studies.lvsd2026": "Study lvsd2026",
     "crtkit.studies.mori2025": "Study mori2025",

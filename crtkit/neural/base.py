@@ -68,6 +68,7 @@ from crtkit.neural.engine import (
     forked_rng,
     resolve_device,
     train_network,
+    wrap_module,
 )
 
 TRAINING_PARAMETERS = {
@@ -113,6 +114,27 @@ class TorchEstimator(BaseEstimator):
         super().__setstate__(state)
         if "net_" in state:  # a GPU model that was loaded where there is none is on the CPU now
             self.device_ = str(self.net_.device)
+
+    def adopt_network(self, module, history, device="cpu"):
+        """Take a trained module as ``net_``: what :func:`crtkit.load` does in place of training.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            Of the structure that ``fit`` built, with its weights.
+        history : list of dict
+            One row for each epoch.
+        device : str
+
+        Returns
+        -------
+        net
+            The private net, also kept as ``net_``.
+        """
+        self.device_ = str(resolve_device(device))
+        self.net_ = wrap_module(self._place(module), TrainingOptions.of(self), self.device_)
+        self.net_.history_rows_ = history
+        return self.net_
 
     @property
     def module_(self):

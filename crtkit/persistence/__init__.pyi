@@ -1,0 +1,9 @@
+from .archive import BundleError as BundleError
+from .saving import (
+    Bundle as Bundle,
+    BundleVersionWarning as BundleVersionWarning,
+    card as card,
+    load as load,
+    read_bundle as read_bundle,
+    save as save,
+)

@@ -1,0 +1,237 @@
+"""What a model expects of its input, what it was fitted on and how it was judged, in plain JSON.
+
+Nothing here tells a patient's row: numbers are counts, means and percentiles; counts below
+``SMALL`` are withheld.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit.persistence.parts import walk
+
+SMALL = 5  # smallest count that is told, as statistical offices do
+PERCENTILES = (1.0, 99.0)
+MODALITIES = ("signal", "image", "map", "spectrogram")
+
+
+def describe_model(model: Any) -> dict[str, Any]:
+    """Class, input contract, labels and threshold of a fitted model.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+
+    Returns
+    -------
+    dict
+        ``estimator``, ``contract`` (``columns`` that its ``Select`` steps read, ``fs`` in Hz,
+        ``n_leads, n_samples`` of the first step that saw signals, ``n_features_in``, and
+        ``unit``), ``label`` (``classes``, ``positive``, ``threshold``).
+    """
+    columns: list[str] = []
+    rates: set[float] = set()
+    for item in walk(model):
+        if type(item).__name__ == "Select" and hasattr(item, "get_params"):
+            chosen = item.column
+            columns += [chosen] if isinstance(chosen, str) else list(chosen)
+        rate = getattr(item, "fs", None)
+        if hasattr(item, "get_params") and isinstance(rate, (int, float)) and "fs" in _names(item):
+            rates.add(float(rate))
+    columns = list(dict.fromkeys(map(str, columns)))
+    contract: dict[str, Any] = {
+        "columns": columns,
+        "modalities": [name for name in columns if name in MODALITIES],
+        "fs": sorted(rates),
+        "unit": "mV" if "signal" in columns or rates else None,
+        "n_features_in": _plain(getattr(model, "n_features_in_", None)),
+        "shape": _first_shape(model),
+    }
+    classes = getattr(model, "classes_", None)
+    label = {
+        "classes": None if classes is None else [_plain(value) for value in classes],
+        "positive": None if classes is None or len(classes) != 2 else _plain(classes[1]),
+        "threshold": _threshold(model),
+    }
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    return {"estimator": kind, "steps": _steps(model), "contract": contract, "label": label}
+
+
+def describe_training(cohort: Any) -> dict[str, Any] | None:
+    """Counts and percentiles of the cohort that a model was fitted on, or None without one."""
+    if cohort is None:
+        return None
+    info = cohort.info
+    classes = pd.Series(np.asarray(cohort.y).astype(str)).value_counts()
+    found: dict[str, Any] = {
+        "name": str(info.get("name", "unnamed")),
+        "source": info.get("source"),
+        "label": info.get("label"),
+        "fs": _plain(info.get("sampling_rate")),
+        "lead_names": list(map(str, info["lead_names"])) if info.get("lead_names") else None,
+        "n_records": len(cohort),
+        "n_patients": int(cohort.n_patients),
+        "classes": {str(key): _told(count) for key, count in classes.items()},
+        "columns": {},
+    }
+    for name in cohort.X.columns:
+        summary = _summary(cohort.X, name)
+        if summary is not None:
+            found["columns"][str(name)] = summary
+    return found
+
+
+def describe_evaluation(evaluation: Any, name: str | None) -> dict[str, Any] | None:
+    """The summary row of one model, with how it was made, or None without an evaluation."""
+    if evaluation is None:
+        return None
+    table = evaluation.summary()
+    if name is None and len(evaluation.predictions["model"].unique()) > 1:
+        name = str(evaluation.predictions["model"].iloc[0])
+    rows = table if name is None or name not in table.index else table.loc[[name]]
+    figures = {
+        str(model): {_column(key): _plain(value) for key, value in row.items()}
+        for model, row in rows.iterrows()
+    }
+    kept = ("name", "source", "seeds", "n_seeds", "by", "cohort", "test_size", "cv")
+    info = {key: _plain(evaluation.info[key]) for key in kept if key in evaluation.info}
+    return {"figures": figures, "info": info, "by": evaluation.by}
+
+
+def outside(values: pd.DataFrame, training: dict[str, Any] | None) -> list[list[str]]:
+    """For each row, the columns that lie outside what the training cohort had.
+
+    Outside is beyond the 1st or 99th percentile by more than a tenth of their distance, or a
+    level that the training cohort did not have.
+
+    Parameters
+    ----------
+    values : DataFrame of shape (n_records, n_columns)
+    training : dict or None
+        Of :func:`describe_training`.
+
+    Returns
+    -------
+    list of list of str
+        Reasons, one list for each record.
+    """
+    reasons: list[list[str]] = [[] for _ in range(len(values))]
+    columns = (training or {}).get("columns", {})
+    for name in values.columns:
+        known = columns.get(str(name))
+        if known is None or "low" not in known:
+            continue
+        low, high = known["low"], known["high"]
+        slack = 0.1 * (high - low)
+        numbers = pd.to_numeric(values[name], errors="coerce").to_numpy(dtype=float)
+        for i in np.flatnonzero((numbers < low - slack) | (numbers > high + slack)):
+            reasons[i].append(
+                f"{name} is {numbers[i]:g}, outside the training cohort ({low:g} to {high:g})"
+            )
+    return reasons
+
+
+def _summary(X: pd.DataFrame, name: Any) -> dict[str, Any] | None:
+    column = X[name]
+    if column.map(lambda cell: isinstance(cell, (np.ndarray, list))).any():
+        return {"kind": "array"}
+    if str(name) in MODALITIES:
+        return {"kind": "file"}
+    numbers = pd.to_numeric(column, errors="coerce")
+    missing = int(column.isna().sum())
+    if numbers.notna().sum() == column.notna().sum() and numbers.notna().sum() >= SMALL:
+        values = numbers.dropna().to_numpy(dtype=float)
+        if len(np.unique(values)) <= 2:
+            share = float(np.mean(values == values.max()))
+            told = SMALL <= share * len(values) <= len(values) - SMALL
+            return {
+                **{"kind": "flag", "missing": _told(missing)},
+                **{"share_of_larger": _round(share) if told else None},
+            }
+        low, high = np.percentile(values, PERCENTILES)
+        return {
+            "kind": "number",
+            "mean": _round(values.mean()),
+            "sd": _round(values.std(ddof=1)),
+            "low": _round(low),
+            "high": _round(high),
+            "missing": _told(missing),
+        }
+    levels = column.dropna().astype(str).value_counts()
+    if len(levels) > 12:  # free text, paths, identifiers: nothing of it may leave
+        return None
+    kept = {str(level): int(count) for level, count in levels.items() if count >= SMALL}
+    return {"kind": "levels", "levels": kept, "missing": _told(missing)}
+
+
+def _names(estimator: Any) -> list[str]:
+    return list(type(estimator)._get_param_names()) if isinstance(estimator, object) else []
+
+
+def _steps(model: Any) -> list[str]:
+    steps = getattr(model, "steps", None)
+    if steps is None:
+        inner = getattr(model, "best_estimator_", getattr(model, "estimator_", None))
+        return [type(model).__name__] + (_steps(inner) if inner is not None else [])
+    return [name for _, step in steps for name in _steps(step)]
+
+
+def _first_shape(model: Any) -> list[int] | None:
+    for item in walk(model):
+        shape = getattr(item, "shape_in_", None)
+        if shape is not None and len(shape) > 1:
+            return [int(size) for size in shape]
+    return None
+
+
+def _threshold(model: Any) -> float | None:
+    for item in _inner(model):
+        if hasattr(item, "threshold_"):
+            return float(item.threshold_)
+    return 0.5 if hasattr(model, "predict_proba") else None
+
+
+def _inner(model: Any) -> Iterator[Any]:
+    """The model and what answers inside it: the last step of a pipeline, the best of a search."""
+    while model is not None:
+        yield model
+        if hasattr(model, "steps"):
+            model = model.steps[-1][1]
+        else:
+            model = getattr(model, "best_estimator_", None)
+
+
+def _told(count: int) -> int | str:
+    return int(count) if count >= SMALL or count == 0 else f"fewer than {SMALL}"
+
+
+def _round(value: float) -> float | None:
+    value = float(value)
+    if not math.isfinite(value):
+        return None
+    return float(f"{value:.4g}")
+
+
+def _column(key: Any) -> str:
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types; NaN is None, for JSON has none."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)

@@ -1,0 +1,279 @@
+"""``crtkit.save`` and ``crtkit.load``: a fitted model as one file, without pickle."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import os
+import platform
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from crtkit._io import import_optional
+from crtkit.persistence.archive import (
+    BundleError,
+    check_inner_archive,
+    read_archive,
+    write_archive,
+)
+from crtkit.persistence.card_text import write_card
+from crtkit.persistence.contract import describe_evaluation, describe_model, describe_training
+from crtkit.persistence.parts import put_together, take_apart, walk
+from crtkit.persistence.trees import check_booster_text, check_predictor, check_tree
+from crtkit.persistence.trust import check_types
+
+if TYPE_CHECKING:
+    from crtkit.cohort import Cohort
+
+MODEL, CARD = "model.skops", "card.md"
+PACKAGES = ("crtkit", "scikit-learn", "numpy", "torch", "lightgbm", "skops", "safetensors")
+
+
+class BundleVersionWarning(UserWarning):
+    """A bundle was written by other versions of the packages that its model is made of."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A fitted model with everything that was saved beside it.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+    manifest : dict
+        Versions, hashes, input contract, label, training cohort's summary, evaluation, licence.
+    card : str
+        The model card, Markdown.
+    """
+
+    model: Any
+    manifest: dict[str, Any]
+    card: str
+
+
+def save(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    cohort: Cohort | None = None,
+    evaluation: Any = None,
+    name: str | None = None,
+    licence: str | None = None,
+    intended_use: str | None = None,
+    notes: str | None = None,
+    trusted: Collection[str] = (),
+) -> dict[str, Any]:
+    """Write a fitted model to one file that others can open without trusting it.
+
+    Networks are stored as safetensors, LightGBM's boosters as their text, everything else by
+    skops; a manifest states versions, hashes, what the model expects of its input, and how it was
+    judged. No row of a patient is stored.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted estimator, Pipeline or search, of crtkit, scikit-learn, imbalanced-learn or
+        LightGBM.
+    path : path-like
+        File to write, by custom ``*.crtkit``; written whole or not at all.
+    cohort : Cohort, optional
+        What the model was fitted on: its sampling rate, leads, classes and a summary are kept.
+        Ranges are 1st and 99th percentiles, counts below 5 are not told.
+    evaluation : Evaluation, optional
+        Of :func:`crtkit.evaluate`; the figures of ``name``'s model (or the only one) are kept.
+    name : str, optional
+        Name of the model in the card and in ``evaluation``.
+    licence, intended_use, notes : str, optional
+        Text for the card.
+    trusted : collection of str
+        Full names of your own classes that the model holds; who loads the file must trust them too.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    NotFittedError
+        The model is not fitted.
+    BundleError
+        The model holds something that no bundle may hold, such as a function of your own.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> import crtkit as ck
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.crtkit")
+    >>> manifest = ck.save(model, path)
+    >>> ck.load(path).predict([[2.5]])
+    array([1])
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(model)
+    skops = import_optional("skops.io", extra="persistence", purpose="Saving a model")
+    model = copy.copy(model)
+    bare, files = take_apart(model)
+    _forget_places(bare)
+    try:
+        data = skops.dumps(bare)
+    except Exception as error:  # skops raises what its parts raise
+        raise BundleError(
+            f"{type(model).__name__} cannot be saved: {error}. A bundle holds estimators, numbers "
+            "and text, no functions or classes of your own script."
+        ) from error
+    check_types("The model", data, trusted)
+    manifest = {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "name": name or type(model).__name__,
+        "versions": _versions(),
+        **describe_model(model),
+        "training": describe_training(cohort),
+        "evaluation": describe_evaluation(evaluation, name),
+        "licence": licence,
+        "intended_use": intended_use,
+        "notes": notes,
+    }
+    card = write_card(manifest)
+    return write_archive(path, manifest, {MODEL: data, CARD: card.encode(), **files})
+
+
+def load(
+    path: str | os.PathLike[str], *, trusted: Collection[str] = (), device: str = "cpu"
+) -> Any:
+    """Read a fitted model from a bundle; nothing of the file is run.
+
+    Parameters
+    ----------
+    path : path-like
+        File that :func:`crtkit.save` wrote.
+    trusted : collection of str
+        Full names of further types that the file may hold, when you know who made it.
+    device : str, default="cpu"
+        Where its networks go, whatever they were trained on.
+
+    Returns
+    -------
+    estimator
+        Fitted; on a CPU its predictions are those of the saved model, bit for bit, under the same
+        versions and number of threads.
+
+    Raises
+    ------
+    FileNotFoundError, BundleError
+        No file; no bundle, a damaged or changed one, or one with what is not trusted, by name.
+
+    Warns
+    -----
+    BundleVersionWarning
+        Another release of scikit-learn, torch, LightGBM or crtkit wrote the file.
+    """
+    return read_bundle(path, trusted=trusted, device=device).model
+
+
+def read_bundle(
+    path: str | os.PathLike[str], *, trusted: Collection[str] = (), device: str = "cpu"
+) -> Bundle:
+    """Model, manifest and card of a bundle; parameters and errors as :func:`load`."""
+    skops = import_optional("skops.io", extra="persistence", purpose="Loading a model")
+    manifest, parts = read_archive(path)
+    if MODEL not in parts or CARD not in parts:
+        raise BundleError(f"{path} lacks its model or its card.")
+    check_inner_archive(path, parts[MODEL])
+    names = check_types(path, parts[MODEL], trusted)
+    for name, data in parts.items():
+        if name.startswith("booster-"):
+            check_booster_text(name, data)
+    _warn_of_versions(path, manifest.get("versions", {}))
+    try:
+        bare = skops.loads(parts[MODEL], trusted=names)
+        _check_trees(bare)
+        model = put_together(bare, parts, device)
+    except BundleError:
+        raise
+    except Exception as error:  # whatever a crafted file makes of it, the file is named
+        raise BundleError(
+            f"{path} cannot be put together ({type(error).__name__}: {error})."
+        ) from error
+    return Bundle(model, manifest, parts[CARD].decode())
+
+
+def card(path: str | os.PathLike[str]) -> str:
+    """The model card of a bundle, Markdown; its model is not built.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    str
+    """
+    _, parts = read_archive(path)
+    if CARD not in parts:
+        raise BundleError(f"{path} has no card.")
+    return parts[CARD].decode()
+
+
+def read_manifest_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The manifest of a bundle, hashes compared; its model is not built."""
+    return read_archive(path)[0]
+
+
+def _forget_places(bare: Any) -> None:
+    """Drop folders of the machine that trained: a cache there means nothing elsewhere."""
+    for item in walk(bare):
+        for attribute in ("memory", "cache_dir", "checkpoint_dir"):
+            if getattr(item, attribute, None) is not None and hasattr(item, "get_params"):
+                setattr(item, attribute, None)
+
+
+def _check_trees(bare: Any) -> None:
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+    from sklearn.tree._tree import Tree
+
+    for item in walk(bare):
+        if isinstance(item, Tree):
+            check_tree(item)
+        elif hasattr(item, "_predictors") and hasattr(item, "n_features_in_"):
+            predictors = [p for row in item._predictors for p in row]
+            for predictor in predictors:
+                if isinstance(predictor, TreePredictor):
+                    check_predictor(predictor.nodes, item.n_features_in_)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout, or an extra that is not there
+            continue
+    return found
+
+
+def _warn_of_versions(path: Any, written: dict[str, str]) -> None:
+    here = _versions()
+    other = [
+        f"{package} {written[package]} (here {here.get(package, 'absent')})"
+        for package in PACKAGES
+        if package in written and _release(written[package]) != _release(here.get(package, ""))
+    ]
+    if other:
+        warnings.warn(
+            f"{path} was written with {', '.join(other)}: predictions may differ. Install those "
+            "versions for the same bits.",
+            BundleVersionWarning,
+            stacklevel=3,
+        )
+
+
+def _release(text: str) -> tuple[str, ...]:
+    return tuple(text.split("+")[0].split(".")[:2])
