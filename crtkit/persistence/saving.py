@@ -174,6 +174,16 @@ def load(
     -----
     BundleVersionWarning
         Another release of scikit-learn, torch, LightGBM or crtkit wrote the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import crtkit as ck
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.crtkit")
+    >>> _ = ck.save(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), path, name="demo")
+    >>> ck.load(path).predict([[0.9]])
+    array([1])
     """
     return read_bundle(path, trusted=trusted, device=device).model
 
@@ -181,7 +191,27 @@ def load(
 def read_bundle(
     path: str | os.PathLike[str], *, trusted: Collection[str] = (), device: str = "cpu"
 ) -> Bundle:
-    """Model, manifest and card of a bundle; parameters and errors as :func:`load`."""
+    """Model, manifest and card of a bundle.
+
+    Parameters
+    ----------
+    path, trusted, device
+        As :func:`crtkit.load`, with its errors and warnings.
+
+    Returns
+    -------
+    Bundle
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import crtkit as ck
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.crtkit")
+    >>> _ = ck.save(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), path, name="demo")
+    >>> ck.persistence.read_bundle(path).manifest["name"]
+    'demo'
+    """
     skops = import_optional("skops.io", extra="persistence", purpose="Loading a model")
     manifest, parts = read_archive(path)
     if MODEL not in parts or CARD not in parts:
@@ -215,6 +245,16 @@ def card(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import crtkit as ck
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.crtkit")
+    >>> _ = ck.save(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), path, name="demo")
+    >>> ck.card(path).splitlines()[0]
+    '# demo'
     """
     _, parts = read_archive(path)
     if CARD not in parts:
