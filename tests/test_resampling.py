@@ -78,7 +78,7 @@ def test_samplers_that_make_rows_are_refused(sampler):
 
 
 def test_groups_of_another_length_are_refused():
-    with pytest.raises(ValueError, match="inconsistent"):
+    with pytest.raises(ValueError, match="one patient per record"):
         ResampledClassifier(Recorder()).fit(np.eye(8), [0, 1] * 4, groups=np.arange(7))
 
 

@@ -1,0 +1,129 @@
+"""Columns of a table as functions take them: one value per record, missing ones known as such.
+
+Which cells are no answer is decided here: None, NaN and NA, blank text, and the text "nan" that a
+conversion leaves behind. "NA" and "None" are words, for people's initials and for levels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+# What a conversion to text makes of a missing cell. "NA" and "None" are words that people use
+# (initials, a level); these are not.
+_MISSING_TEXTS = frozenset({"", "nan", "<na>", "nat"})
+
+
+def is_missing(values: Any) -> np.ndarray:
+    """Mask of the cells that hold no answer: None, NaN, NA, blank text and the text "nan".
+
+    Parameters
+    ----------
+    values : array-like of shape (n_records,)
+
+    Returns
+    -------
+    ndarray of bool, shape (n_records,)
+
+    Examples
+    --------
+    >>> from crtkit._columns import is_missing
+    >>> is_missing(["yes", "NA", "", None, "nan"]).tolist()
+    [False, False, True, True, True]
+    """
+    values = values if hasattr(values, "dtype") else as_array(values)
+    if getattr(values.dtype, "kind", "O") in "biu":
+        return np.zeros(len(values), dtype=bool)
+    values = np.asarray(values)
+    missing = np.asarray(pd.isna(values), dtype=bool)
+    if values.dtype.kind not in "OUST":
+        return missing
+    texts = [isinstance(v, str) and v.strip().casefold() in _MISSING_TEXTS for v in values.tolist()]
+    return missing | np.array(texts, dtype=bool)
+
+
+def as_column(name: str, values: Any) -> Any:
+    """One value per record: a frame or an array of one column as that column, else unchanged.
+
+    Raises
+    ------
+    ValueError
+        Several columns, or no axis at all.
+    """
+    if isinstance(values, pd.DataFrame):
+        if values.shape[1] != 1:
+            raise ValueError(
+                f"{name} must be one column, one value per record; got a table of "
+                f"{values.shape[1]} columns, {list(values.columns)[:5]}. Name one of them."
+            )
+        return values.iloc[:, 0]
+    shape = np.shape(values) if hasattr(values, "shape") else as_array(values).shape
+    if len(shape) == 2 and shape[1] == 1:
+        return np.asarray(values).ravel()
+    if len(shape) != 1:
+        raise ValueError(
+            f"{name} must hold one value per record, shape (n_records,); got shape {shape}."
+        )
+    return values
+
+
+def check_same_index(name: str, **objects: Any) -> None:
+    """Refuse pandas objects whose rows are labelled differently.
+
+    Values are combined by position here, so a table that was sorted or filtered would be paired
+    with other records' labels, silently.
+
+    Parameters
+    ----------
+    name : str
+        Of the caller, for messages.
+    **objects
+        Anything; what has no pandas index is by position and passes.
+
+    Raises
+    ------
+    ValueError
+        Two indices differ.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit._columns import check_same_index
+    >>> check_same_index("roc_auc", y_true=pd.Series([0, 1]), y_score=[0.2, 0.9])
+    """
+    indexed = [(k, v) for k, v in objects.items() if isinstance(v, (pd.Series, pd.DataFrame))]
+    for key, other in indexed[1:]:
+        first, one = indexed[0]
+        # Differing lengths are named by the caller, who knows what they should be.
+        if len(one) != len(other) or one.index.equals(other.index):
+            continue
+        row = int(np.flatnonzero(one.index != other.index)[0])
+        raise ValueError(
+            f"{name} pairs {first} and {key} row by row, but their pandas indices differ, first at "
+            f"row {row}: {one.index[row]!r} and {other.index[row]!r}. Bring them into one order "
+            f"({key}.loc[{first}.index]), or pass {key}.to_numpy() if the rows do correspond."
+        )
+
+
+def as_numpy(values: Any) -> np.ndarray:
+    """Nullable, categorical and Arrow columns as numpy; integers stay integers."""
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return np.asarray(values)
+    if pd.api.types.is_integer_dtype(dtype) and hasattr(values, "to_numpy"):
+        return values.to_numpy(dtype=np.int64)
+    return as_array(values)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Array of a sequence; numbers and text beside each other stay what they are."""
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    values = list(values)
+    if len({isinstance(v, str) for v in values}) > 1:
+        out = np.empty(len(values), dtype=object)
+        out[:] = values
+        return out
+    return np.asarray(values)

@@ -1,0 +1,5 @@
+from .resampled import ResampledClassifier as ResampledClassifier
+from .threshold import (
+    HeldOutThreshold as HeldOutThreshold,
+    best_threshold as best_threshold,
+)
