@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from crtkit.cohort.cells import exists, identity, listed, read_signals
+from crtkit.cohort.cells import exists, identity, listed
+from crtkit.cohort.signal_cells import read_signals
 
 if TYPE_CHECKING:
     from crtkit.cohort import Cohort

@@ -7,7 +7,9 @@ from sklearn.utils import check_consistent_length
 METHODS = ("mean", "median", "vote")
 
 
-def aggregate_by_group(scores, groups, *, y_true=None, method="mean", threshold=0.5):
+def aggregate_by_group(
+    scores, groups, *, y_true=None, method="mean", threshold=0.5
+) -> pd.DataFrame:
     """Bring scores of beats (or records) back to patients.
 
     ``evaluate(by="patient")`` does this for its own predictions; this is for predictions made

@@ -1,6 +1,7 @@
 """Zero-phase filters, along the last axis of signals of any shape."""
 
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 from scipy.signal import (
@@ -12,6 +13,7 @@ from scipy.signal import (
     zpk2sos,
 )
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,7 +26,7 @@ CHUNK_SAMPLES = 100_000
 
 def design_filter(
     fs, *, highpass=0.5, lowpass=None, order=5, mains=None, mains_method="notch", notch_q=30.0
-):
+) -> list[np.ndarray]:
     """Second-order sections of the stages of a lead filter.
 
     Parameters
@@ -91,7 +93,7 @@ def design_filter(
     return stages
 
 
-def filter_leads(signals, stages, *, pad_samples=None, missing="raise"):
+def filter_leads(signals, stages, *, pad_samples=None, missing="raise") -> np.ndarray:
     """Filter forwards and backwards along the last axis, extended oddly at both ends.
 
     Parameters
@@ -235,7 +237,7 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
         notch_q=30.0,
         padding=3.0,
         missing="raise",
-    ):
+    ) -> None:
         self.fs = fs
         self.highpass = highpass
         self.lowpass = lowpass
@@ -247,7 +249,7 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
         self.missing = missing
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Design the filter and remember the shape of a record.
 
         Parameters
@@ -265,7 +267,7 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
         self.sos_ = np.vstack(self._stages) if self._stages else np.empty((0, 6))
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Filter every lead.
 
         Parameters
@@ -288,11 +290,11 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
             out[where] = filter_leads(block, self._stages, **options)
         return out
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform=None) -> Self:
         """Do nothing: the output has more than two axes in general, and stays an array."""
         return self
 
-    def _design(self):
+    def _design(self) -> list[np.ndarray]:
         return design_filter(
             self.fs,
             highpass=self.highpass,
@@ -303,10 +305,10 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
             notch_q=self.notch_q,
         )
 
-    def _finite(self):
+    def _finite(self) -> bool | str:
         return True if self.missing == "raise" else "allow-nan"
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing == "runs"
         tags.input_tags.three_d_array = True
@@ -314,7 +316,7 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
         return tags
 
 
-def _run_stages(signals, stages, pad_samples):
+def _run_stages(signals, stages, pad_samples) -> np.ndarray:
     dtype = np.float32 if signals.dtype == np.float32 else np.float64
     if not stages:
         return signals.astype(dtype)
@@ -338,7 +340,7 @@ def _run_stages(signals, stages, pad_samples):
     return out.reshape(signals.shape)
 
 
-def _forward_backward(sos, start, leads, pad):
+def _forward_backward(sos, start, leads, pad) -> np.ndarray:
     """What scipy's sosfiltfilt does, with the steady state worked out once for all leads."""
     if pad:
         leads = np.concatenate(
@@ -356,12 +358,12 @@ def _forward_backward(sos, start, leads, pad):
     return leads[:, pad:][:, ::-1]
 
 
-def _scipy_padlen(sos):
+def _scipy_padlen(sos) -> int:
     # sosfiltfilt refuses records shorter than its own default, so the default is worked out here.
     n_taps = 2 * len(sos) + 1 - min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum())
     return 3 * int(n_taps)
 
 
-def _moving_average_sos(width):
+def _moving_average_sos(width) -> np.ndarray:
     zeros = np.exp(2j * np.pi * np.arange(1, width) / width)
     return zpk2sos(zeros, np.zeros(width - 1), 1 / width)

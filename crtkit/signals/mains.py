@@ -8,7 +8,7 @@ _GRID_HZ = np.arange(-0.2, 0.21, 0.05)
 _AROUND_S = 0.12
 
 
-def subtract_mains(signals, fs, peaks, *, frequencies=(50.0, 60.0), min_share=0.03):
+def subtract_mains(signals, fs, peaks, *, frequencies=(50.0, 60.0), min_share=0.03) -> np.ndarray:
     """Fit a sinusoid to the signal between QRS complexes and subtract it everywhere.
 
     Within 0.2 Hz of each mains frequency the one is sought that explains most of the first
@@ -70,7 +70,7 @@ def subtract_mains(signals, fs, peaks, *, frequencies=(50.0, 60.0), min_share=0.
     return signals
 
 
-def _vertex(share, best):
+def _vertex(share, best) -> float:
     """Frequency off the mains at the vertex of the parabola through the best three of the grid."""
     if 0 < best < len(share) - 1:
         left, middle, right = share[best - 1 : best + 2]
@@ -81,7 +81,7 @@ def _vertex(share, best):
 
 
 @lru_cache(maxsize=8)
-def _waves(n, fs, frequency):
+def _waves(n, fs, frequency) -> np.ndarray:
     """Cosines and sines of the grid: (2, n_frequencies, n)."""
     phase = 2.0 * np.pi / fs * (frequency + _GRID_HZ)[:, None] * np.arange(n)
     return np.stack([np.cos(phase), np.sin(phase)])

@@ -2,10 +2,12 @@
 
 from fractions import Fraction
 from numbers import Real
+from typing import Self
 
 import numpy as np
 from scipy.signal import resample_poly
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,7 +16,7 @@ from crtkit._validation import check_records, iter_blocks
 BLOCK = 64
 
 
-def resample_leads(signals, fs_in, fs_out, *, method="polyphase"):
+def resample_leads(signals, fs_in, fs_out, *, method="polyphase") -> np.ndarray:
     """Resample along the last axis to the times ``k / fs_out`` that lie inside the record.
 
     Parameters
@@ -95,13 +97,13 @@ class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
         "method": [StrOptions({"polyphase", "linear"})],
     }
 
-    def __init__(self, *, fs_in=500, fs_out=360, method="polyphase"):
+    def __init__(self, *, fs_in=500, fs_out=360, method="polyphase") -> None:
         self.fs_in = fs_in
         self.fs_out = fs_out
         self.method = method
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Remember the shape of a record.
 
         Parameters
@@ -119,7 +121,7 @@ class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
         self.n_samples_out_ = -(-X.shape[-1] * ratio.numerator // ratio.denominator)
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Resample every lead.
 
         Parameters
@@ -132,26 +134,24 @@ class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False)
-        out = None
+        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        out = np.empty((*X.shape[:-1], self.n_samples_out_), dtype=dtype)
         for where, block in iter_blocks(X, BLOCK):
-            resampled = resample_leads(block, self.fs_in, self.fs_out, method=self.method)
-            if out is None:
-                out = np.empty((len(X), *resampled.shape[1:]), dtype=resampled.dtype)
-            out[where] = resampled
+            out[where] = resample_leads(block, self.fs_in, self.fs_out, method=self.method)
         return out
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform=None) -> Self:
         """Do nothing: the output has more than two axes in general, and stays an array."""
         return self
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
-def _polyphase(signals, up, down):
+def _polyphase(signals, up, down) -> np.ndarray:
     n_samples = signals.shape[-1]
     first, last = signals[..., :1], signals[..., -1:]
     slope = (last - first) / max(n_samples - 1, 1)
@@ -161,5 +161,5 @@ def _polyphase(signals, up, down):
     return out + (first + slope * position.astype(signals.dtype))
 
 
-def _rational(rate):
+def _rational(rate) -> Fraction:
     return Fraction(float(rate)).limit_denominator(1000)

@@ -1,9 +1,11 @@
 """MiniRocket features of signals, from sktime's compiled kernels."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 from sklearn.base import (
@@ -12,7 +14,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -95,14 +97,16 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         "random_state": ["random_state"],
     }
 
-    def __init__(self, *, n_kernels=10_000, max_dilations=32, n_jobs=None, random_state=None):
+    def __init__(
+        self, *, n_kernels=10_000, max_dilations=32, n_jobs=None, random_state=None
+    ) -> None:
         self.n_kernels = n_kernels
         self.max_dilations = max_dilations
         self.n_jobs = n_jobs
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Draw leads and dilations of the kernels, and take their biases from records.
 
         Parameters
@@ -135,7 +139,7 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.n_kernels_ = int(self.rocket_.num_kernels_)
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Share of positive values of each convolution.
 
         Parameters
@@ -161,7 +165,7 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return out
 
     @contextmanager
-    def _own_threads(self):
+    def _own_threads(self) -> Iterator[int]:
         """Give the number of threads; numba sets OpenMP's, torch's with it, and leaves it so."""
         n_threads = 1 if self.n_jobs is None else int(self.n_jobs)
         n_threads = n_threads if n_threads > 0 else os.cpu_count() or 1
@@ -169,24 +173,24 @@ class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             yield n_threads
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return self.n_kernels_
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
 
-def _prepared(block):
+def _prepared(block) -> np.ndarray:
     """Records as sktime's kernels take them: float32, three axes, nine samples or more."""
     block = as_leads(np.asarray(block, dtype=np.float32))
     missing = max(0, KERNEL_LENGTH - block.shape[-1])
     return np.pad(block, ((0, 0), (0, 0), (0, missing)))
 
 
-def _need_numba():
+def _need_numba() -> None:
     try:
         import numba  # noqa: F401
     except ImportError as error:

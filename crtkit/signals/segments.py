@@ -105,7 +105,12 @@ def segment_beats(
     """
     rate = _sampling_rate(cohort, fs)
     annotated = _is_annotated(cohort, column, beats)
-    window = {"rr": rr, "before": before, "n_samples": n_samples, "highpass": highpass}
+    window: dict[str, Any] = {
+        "rr": rr,
+        "before": before,
+        "n_samples": n_samples,
+        "highpass": highpass,
+    }
     rows: list[dict[str, Any]] = []
     y: list[Any] = []
     lost: dict[str, list[int]] = {}

@@ -1,9 +1,11 @@
 """Twelve leads spliced into the rows of a printed page."""
 
 from numbers import Real
+from typing import Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -29,7 +31,7 @@ PAGE_SECONDS = 10
 BLOCK = 64
 
 
-def splice_leads(signals, layout="3x4+II"):
+def splice_leads(signals, layout="3x4+II") -> np.ndarray:
     """Put the leads of each page row one behind the other, each at its own time.
 
     Parameters
@@ -115,13 +117,13 @@ class LeadSplicer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         "on_unknown": [StrOptions({"raise", "nan"})],
     }
 
-    def __init__(self, *, fs=500, layout="3x4+II", on_unknown="raise"):
+    def __init__(self, *, fs=500, layout="3x4+II", on_unknown="raise") -> None:
         self.fs = fs
         self.layout = layout
         self.on_unknown = on_unknown
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Check leads and duration.
 
         Parameters
@@ -149,7 +151,7 @@ class LeadSplicer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
                 )
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Splice every record.
 
         Parameters
@@ -163,30 +165,31 @@ class LeadSplicer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         check_is_fitted(self)
         finite = self._finite(X)
         X = check_records(self, X, kind="signals", reset=False, finite=finite)
-        out = None
+        is_page = len(X.shape) == 3
+        n_rows = (len(SPLICE_LAYOUTS[self.layout]),) if is_page else ()
+        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        out = np.empty((len(X), *n_rows, X.shape[-1]), dtype=dtype)
         for where, block in iter_blocks(X, BLOCK, finite=finite):
-            spliced = splice_leads(block, self.layout) if block.ndim == 3 else block
+            spliced = splice_leads(block, self.layout) if is_page else block
             if self.on_unknown == "raise" and np.isnan(spliced).any():
                 bad = np.flatnonzero(np.isnan(spliced).any((-2, -1))) + where.start
                 raise ValueError(
                     f"LeadSplicer got NaN in what the page shows, in {len(bad)} record(s), first "
                     f"{bad[:5].tolist()}. Leave them out, or pass on_unknown='nan'."
                 )
-            if out is None:
-                out = np.empty((len(X), *spliced.shape[1:]), dtype=spliced.dtype)
             out[where] = spliced
         return out
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform=None) -> Self:
         """Do nothing: the output has more than two axes in general, and stays an array."""
         return self
 
-    def _finite(self, X):
+    def _finite(self, X) -> bool | str:
         # One lead is shown whole; of twelve leads only the shown windows must hold numbers.
         n_axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
         return True if self.on_unknown == "raise" and n_axes == 2 else "allow-nan"
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.on_unknown == "nan"
         tags.input_tags.three_d_array = True

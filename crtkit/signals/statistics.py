@@ -1,8 +1,11 @@
 """Five numbers a lead: the features of the LightGBM model of mori2025."""
 
+from typing import Self
+
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._leads import LEADS_12
@@ -15,7 +18,7 @@ STATISTICS = ("mean", "std", "min", "max", "median")
 _BLOCK_BYTES = 2**20
 
 
-def lead_statistics(signals, statistics=STATISTICS):
+def lead_statistics(signals, statistics=STATISTICS) -> np.ndarray:
     """Statistics of every lead over its samples.
 
     The same bits as ``numpy.mean``, ``std``, ``min``, ``max`` and ``median`` over the last axis of
@@ -123,11 +126,11 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
     ['I_mean', 'I_std', 'V6_median']
     """
 
-    def __init__(self, *, statistics=STATISTICS, lead_names=None):
+    def __init__(self, *, statistics=STATISTICS, lead_names=None) -> None:
         self.statistics = statistics
         self.lead_names = lead_names
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Remember the number of leads.
 
         Parameters
@@ -159,7 +162,7 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
             )
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray | pd.DataFrame:
         """Statistics of every lead.
 
         Parameters
@@ -181,7 +184,7 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
         X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite=False)
         return _statistics_of_records(X, self.statistics, type(self).__name__)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names such as ``I_mean``; plain ``mean`` for 2-D input.
 
         Parameters
@@ -203,13 +206,13 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
             leads = LEADS_12 if n_leads == 12 else [f"lead{i}" for i in range(n_leads)]
         return np.asarray([f"{lead}_{name}" for lead in leads for name in self.statistics], object)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
-def _check_statistics(statistics, name):
+def _check_statistics(statistics, name) -> None:
     """Raise unless ``statistics`` is a sequence of distinct known names."""
     known = not isinstance(statistics, str) and all(s in STATISTICS for s in statistics)
     if not known or not len(statistics) or len(set(statistics)) != len(statistics):
@@ -219,7 +222,7 @@ def _check_statistics(statistics, name):
         )
 
 
-def _check_input_features(estimator, names):
+def _check_input_features(estimator, names) -> None:
     """Refuse names that cannot be those of the fitted columns, in scikit-learn's words."""
     if names is None:
         return
@@ -233,7 +236,7 @@ def _check_input_features(estimator, names):
         )
 
 
-def _statistics_of_records(signals, statistics, name):
+def _statistics_of_records(signals, statistics, name) -> np.ndarray:
     """Walk checked records in blocks that fit the cache."""
     n_leads = signals.shape[1] if signals.ndim == 3 else 1
     n_samples = signals.shape[-1]
@@ -249,7 +252,7 @@ def _statistics_of_records(signals, statistics, name):
     return out.reshape(len(signals), -1)
 
 
-def _block_statistics(v, statistics, name, out, buffer):
+def _block_statistics(v, statistics, name, out, buffer) -> None:
     """Fill ``out`` (n_records, n_leads, n_statistics) from C-ordered ``v``."""
     mean = v.mean(axis=-1)
     # Any NaN or infinity reaches the mean, so the samples are searched only if a mean is not
@@ -269,7 +272,7 @@ def _block_statistics(v, statistics, name, out, buffer):
             out[..., i] = getattr(v, statistic)(axis=-1)
 
 
-def _median(v, buffer):
+def _median(v, buffer) -> np.ndarray:
     """Median of finite numbers, through one partition of integers that sort as the numbers do.
 
     numpy's partition of integers has no NaN to care for and takes half the time; and one pivot is
@@ -285,7 +288,7 @@ def _median(v, buffer):
     np.bitwise_xor(keys, bits, out=keys)
     keys.partition(half, axis=-1)
 
-    def number(key):
+    def number(key) -> np.ndarray:
         return (key ^ ((key >> (8 * v.dtype.itemsize - 1)) & largest)).view(v.dtype)
 
     upper = number(keys[..., half])

@@ -1,11 +1,14 @@
 """Short-time Fourier transform of every lead."""
 
+from collections.abc import Iterator
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 from scipy import fft
 from scipy.signal import get_window
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,7 +20,7 @@ FLOOR_DB = -80.0
 BLOCK = 16
 
 
-def count_frames(n_samples, *, window_length=512, hop_length=32, padding="constant"):
+def count_frames(n_samples, *, window_length=512, hop_length=32, padding="constant") -> int:
     """Number of frames of a record.
 
     Parameters
@@ -63,7 +66,9 @@ def count_frames(n_samples, *, window_length=512, hop_length=32, padding="consta
     return 1 + (n_samples - window_length % 2) // hop_length
 
 
-def stft(signals, *, window="hann", window_length=512, hop_length=32, padding="constant"):
+def stft(
+    signals, *, window="hann", window_length=512, hop_length=32, padding="constant"
+) -> np.ndarray:
     """Complex short-time Fourier transform along the last axis, unscaled.
 
     ``X[k, m] = sum_n x[n + m * hop_length - offset] w[n] exp(-2j pi k n / window_length)``, with
@@ -112,7 +117,7 @@ def spectrogram(
     padding="constant",
     scaling="dB",
     max_frequency=None,
-):
+) -> np.ndarray:
     """Spectrogram of every lead.
 
     Parameters
@@ -168,7 +173,7 @@ def spectrogram(
     return out
 
 
-def frequencies(fs, window_length=512, max_frequency=None):
+def frequencies(fs, window_length=512, max_frequency=None) -> np.ndarray:
     """Frequency of each bin.
 
     Parameters
@@ -275,7 +280,7 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         padding="constant",
         scaling="dB",
         max_frequency=None,
-    ):
+    ) -> None:
         self.fs = fs
         self.window = window
         self.window_length = window_length
@@ -285,7 +290,7 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         self.max_frequency = max_frequency
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Check that a record has frames, and remember its shape.
 
         Parameters
@@ -311,7 +316,7 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         self.times_ = (np.arange(self.n_frames_) * self.hop_length + offset) / self.fs
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Spectrograms of every lead.
 
         Parameters
@@ -324,9 +329,11 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False)
-        out = None
+        n_leads = X.shape[1] if len(X.shape) == 3 else 1
+        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        out = np.empty((len(X), n_leads, len(self.frequencies_), self.n_frames_), dtype=dtype)
         for where, block in iter_blocks(X, BLOCK):
-            images = spectrogram(
+            out[where] = spectrogram(
                 as_leads(block),
                 self.fs,
                 window=self.window,
@@ -336,23 +343,20 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
                 scaling=self.scaling,
                 max_frequency=self.max_frequency,
             )
-            if out is None:
-                out = np.empty((len(X), *images.shape[1:]), dtype=images.dtype)
-            out[where] = images
         return out
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform=None) -> Self:
         """Do nothing: the output has four axes, and stays an array."""
         return self
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
-def _prepare(signals, window, window_length):
+def _prepare(signals, window, window_length) -> tuple[np.ndarray, np.ndarray]:
     signals = np.asarray(signals)
     if signals.dtype != np.float32:
         signals = signals.astype(np.float64, copy=False)
@@ -363,7 +367,9 @@ def _prepare(signals, window, window_length):
     return signals, weights.astype(signals.dtype)
 
 
-def _spectra(signals, weights, hop_length, padding, n_frames):
+def _spectra(
+    signals, weights, hop_length, padding, n_frames
+) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
     """Yield each lead's index and spectrum (n_freqs, n_frames), one lead in the cache at a time."""
     length = len(weights)
     half = 0 if padding is None else length // 2
