@@ -107,27 +107,12 @@ def load(options):
             n_patients=60 if options.quick else None,
             random_state=options.random_state,
         )
-    cohort = ck.read_manifest(
+    return ck.read_manifest(
         options.data,
         label=options.label or "responder",
         group=options.group,
         map=options.map,
     )
-    return with_arrays(cohort)
-
-
-def with_arrays(cohort):
-    """Cohort whose maps are arrays where the manifest names one ``.npy`` file a patient."""
-    cells = cohort.X["map"]
-    files = cells.map(lambda cell: isinstance(cell, str) and "#" not in cell)
-    if not files.any():
-        return cohort
-    maps = [
-        np.load(cell, allow_pickle=False) if is_file else cell
-        for cell, is_file in zip(cells, files)
-    ]
-    X = cohort.X.assign(map=pd.Series(maps, index=cells.index, dtype=object))
-    return ck.Cohort(X, cohort.y, cohort.groups, cohort.info)
 
 
 def with_figures(cohort):

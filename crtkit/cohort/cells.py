@@ -7,13 +7,13 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crtkit.cohort.rows import spill
+from crtkit.cohort.rows import is_row_cell, spill, split_cell
 
 # Above this a column of arrays goes to a file: joblib would pickle it whole to every worker.
 SPILL_BYTES = 100_000_000
@@ -25,24 +25,32 @@ def listed(items: list[str]) -> str:
     return "".join(f"\n  {item}" for item in [*items[:10], *more])
 
 
+def as_objects(cells: Sequence[Any]) -> np.ndarray:
+    """Column of cells, each kept whole: numpy would stack arrays of one shape."""
+    column = np.empty(len(cells), dtype=object)
+    for i, cell in enumerate(cells):
+        column[i] = cell
+    return column
+
+
 def exists(cell: str) -> bool:
     """Whether the file behind a cell is there."""
-    path = cell.rpartition("#")[0] if ".npy#" in cell else cell
+    path = split_cell(cell)[0] if is_row_cell(cell) else cell
     # WFDB records are named without a suffix, by their header.
     return os.path.isfile(path) or os.path.isfile(f"{path}.hea")
 
 
 def identity(cell: str) -> str:
     """The record behind a cell: links followed, a WFDB record's header for any of its files."""
-    path, row = (
-        (cell.rpartition("#")[0], cell[cell.rindex("#") :]) if ".npy#" in cell else (cell, "")
-    )
+    path, row = split_cell(cell) if is_row_cell(cell) else (cell, None)
     path = os.path.realpath(path)
+    if row is not None:
+        return f"{path}#{row}"
     stem, suffix = os.path.splitext(path)
     for header in (path, f"{path}.hea", f"{stem}.hea" if suffix in (".dat", ".mat") else ""):
         if header.endswith(".hea") and os.path.isfile(header):
             return header
-    return path + row
+    return path
 
 
 def store_arrays(

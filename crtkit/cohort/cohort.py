@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._io import is_path
 from crtkit._labels import as_column, check_groups
-from crtkit.cohort.rows import Rows
+from crtkit.cohort.rows import Rows, is_row_cell
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,9 +168,9 @@ def _update(digest, cell) -> None:
     if isinstance(cell, np.ndarray):
         digest.update(f"{cell.shape}{cell.dtype}".encode())
         digest.update(np.ascontiguousarray(cell).tobytes())
-    elif isinstance(cell, (str, os.PathLike)) and ".npy#" in str(cell):
+    elif is_row_cell(cell):
         _update(digest, Rows.from_cells([cell])[0])
-    elif isinstance(cell, (str, os.PathLike)) and os.path.isfile(cell):
+    elif is_path(cell) and os.path.isfile(cell):
         with open(cell, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     else:

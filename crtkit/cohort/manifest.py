@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crtkit.cohort.cells import exists, identity, listed
+from crtkit._io import import_optional
+from crtkit.cohort.cells import as_objects, exists, identity, listed
+from crtkit.cohort.cohort import Cohort
+from crtkit.cohort.map_cells import read_maps
 from crtkit.cohort.signal_cells import read_signals
-
-if TYPE_CHECKING:
-    from crtkit.cohort import Cohort
 
 
 def read_manifest(
@@ -48,10 +48,10 @@ def read_manifest(
         another patient, name a column that says so (its own identifier). Patients are read as
         text from a CSV: 001 and 1 are two.
     image, signal, map : str, optional
-        Columns that hold files, relative to the manifest's folder (or to ``root``). Images and
-        maps stay paths. Signals are read here, by
-        :func:`crtkit.readers.read_ecg`, to millivolt in the order I, II, III, aVR, aVL, aVF,
-        V1–V6; cells ``file.npy#row`` stay as they are, and need ``fs``.
+        Columns that hold files, relative to the manifest's folder (or to ``root``). Images stay
+        paths. Signals are read here, by :func:`crtkit.readers.read_ecg`, to millivolt in the order
+        I, II, III, aVR, aVL, aVF, V1–V6, and so are polar maps, one ``.npy`` file each. Cells
+        ``file.npy#row`` stay as they are; of signals they need ``fs``.
     covariates : sequence of str, optional
         Columns to keep beside them; by default all that are not named above. Leave out what is
         only known after the prediction (post-implantation values are the label itself).
@@ -70,8 +70,8 @@ def read_manifest(
         Folder that files are relative to; needed where ``manifest`` is a DataFrame and its files
         are not absolute.
     cache_dir : path, optional
-        Where signals above some 100 MB are written as one ``.npy`` file; by default a temporary
-        folder that goes with the cohort.
+        Where signals or maps above some 100 MB are written as one ``.npy`` file; by default a
+        temporary folder that is removed when the process ends.
     name, licence : str, optional
         Go to ``info``.
 
@@ -101,8 +101,6 @@ def read_manifest(
     Cohort('manifest', real: 3 records of 2 patients, classes {'no': 2, 'yes': 1}, \
 columns ['qrs_duration_ms'])
     """
-    from crtkit.cohort import Cohort
-
     _choice("mixed_labels", mixed_labels, ("raise", "keep"))
     _choice("short", short, ("raise", "drop"))
     _positive("fs", fs, "hertz")
@@ -121,7 +119,9 @@ columns ['qrs_duration_ms'])
     paths = {modality: _locate(table[column], folder) for modality, column in files.items()}
     _check_files(paths)
     for modality, cells in paths.items():
-        columns[modality] = np.array(cells, dtype=object)
+        if modality == "map":
+            cells = read_maps(cells, cache_dir, default_name)
+        columns[modality] = as_objects(cells)
 
     frame = pd.DataFrame(columns, index=range(len(table)))
     y, groups = table[label].to_numpy(), table[group].to_numpy(dtype=object)
@@ -140,9 +140,7 @@ columns ['qrs_duration_ms'])
         )
         info.update(signal_info)
         frame = frame.iloc[kept].reset_index(drop=True)
-        column = np.empty(len(kept), dtype=object)
-        column[:] = cells
-        frame["signal"] = column
+        frame["signal"] = as_objects(cells)
         y, groups = y[kept], groups[kept]
         if len(kept) < len(table):
             flow[f"signal shorter than {duration:g} s"] = len(kept) - len(table)
@@ -171,14 +169,12 @@ def _read_table(manifest, root, as_text) -> tuple[pd.DataFrame, Path | None, str
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise ValueError(f"A manifest is .csv or .parquet, got {path.name!r}.")
+    if suffix == ".parquet":
+        import_optional("pyarrow", extra="parquet", purpose="Reading Parquet")
     try:
         # Patient 001 is not patient 1, and file 001 not file 1: numbers are not guessed from text.
         text = dict.fromkeys(as_text, str)
         table = pd.read_csv(path, dtype=text) if suffix == ".csv" else pd.read_parquet(path)
-    except ImportError as error:
-        raise ImportError(
-            "Reading Parquet needs pyarrow: pip install 'crtkit[parquet]'."
-        ) from error
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parser errors are among these
         raise ValueError(f"The manifest {path} cannot be read: {error}") from error
     return table, Path(root) if root is not None else path.parent, path.stem

@@ -4,10 +4,45 @@ A memory map would not do: the rows of a fold are never contiguous, so indexing 
 fold, and pages that a worker touched count as its memory. Rows are therefore *read*.
 """
 
+import math
 import os
+import re
+import stat
+import tokenize
+import warnings
 from pathlib import Path
 
 import numpy as np
+
+from crtkit._io import atomic_path, is_path
+
+_ROW_CELL = re.compile(r"(?P<path>.+\.npy)#(?P<row>[^#/]*)", re.IGNORECASE | re.DOTALL)
+# numpy's own headers have 128 bytes; a structured dtype of many fields is none of ours.
+_LONGEST_HEADER = 10_000
+
+
+def is_row_cell(cell):
+    """Whether a cell names one row of a file, ``file.npy#row``."""
+    return is_path(cell) and _ROW_CELL.fullmatch(os.fspath(cell)) is not None
+
+
+def split_cell(cell):
+    """Path and row of a cell ``file.npy#row``.
+
+    Raises
+    ------
+    ValueError
+        The cell is anything else, or its row is no number.
+
+    Examples
+    --------
+    >>> split_cell("/data/signals.npy#17")
+    ('/data/signals.npy', 17)
+    """
+    match = _ROW_CELL.fullmatch(os.fspath(cell)) if is_path(cell) else None
+    if match is None or not (match["row"].isascii() and match["row"].isdigit()):
+        raise ValueError(f"Expected a cell 'file.npy#row' with a row counted from 0, got {cell!r}.")
+    return match["path"], int(match["row"])
 
 
 class Rows:
@@ -25,6 +60,7 @@ class Rows:
         Which file and which row of it each record is.
     row_shape : tuple of int
     dtype : numpy dtype
+        As stored; what is read has the machine's byte order.
     offsets : sequence of int
         Where the data of each file begins, in bytes.
 
@@ -47,7 +83,9 @@ class Rows:
         self.file_index = np.asarray(file_index, dtype=np.intp)
         self.row_index = np.asarray(row_index, dtype=np.intp)
         self.row_shape = tuple(row_shape)
-        self.dtype = np.dtype(dtype)
+        self._stored = np.dtype(dtype)
+        # torch and LightGBM take no other byte order than the machine's.
+        self.dtype = self._stored.newbyteorder("=")
         self.offsets = tuple(offsets)
 
     @classmethod
@@ -64,16 +102,14 @@ class Rows:
         file_index: list[int] = []
         row_index: list[int] = []
         for cell in cells:
-            path, _, row = str(cell).rpartition("#")
-            if not path or not row.isdigit():
-                raise ValueError(f"Expected a cell 'file.npy#row', got {cell!r}.")
+            path, row = split_cell(cell)
             if path not in files:
-                files[path] = (len(files), *_read_header(path))
+                files[path] = (len(files), *read_npy_header(path, by_rows=True))
             number, shape, _, _ = files[path]
-            if int(row) >= shape[0]:
+            if row >= shape[0]:
                 raise ValueError(f"{path} has {shape[0]} rows, but a cell asks for row {row}.")
             file_index.append(number)
-            row_index.append(int(row))
+            row_index.append(row)
         kinds = {(shape[1:], dtype) for _, shape, dtype, _ in files.values()}
         if len(kinds) != 1:
             found = "; ".join(
@@ -123,7 +159,7 @@ class Rows:
             self.file_index[index],
             self.row_index[index],
             self.row_shape,
-            self.dtype,
+            self._stored,
             self.offsets,
         )
 
@@ -134,15 +170,15 @@ class Rows:
         return out if dtype is None else out.astype(dtype, copy=False)
 
     def _read(self, index):
-        out = np.empty((len(index), *self.row_shape), dtype=self.dtype)
+        out = np.empty((len(index), *self.row_shape), dtype=self._stored)
         flat = out.reshape(len(index), -1) if out.size else out
         size = int(np.prod(self.row_shape, dtype=np.int64)) * self.dtype.itemsize
         for number in np.unique(self.file_index[index]):
             with open(self.paths[number], "rb", buffering=0) as file:
                 for i in np.flatnonzero(self.file_index[index] == number):
                     file.seek(self.offsets[number] + int(self.row_index[index[i]]) * size)
-                    _read_exactly(file, memoryview(flat[i]).cast("B"), self.paths[number])
-        return out
+                    _read_exactly(file, flat[i].view(np.uint8).data, self.paths[number])
+        return out.astype(self.dtype, copy=False)
 
 
 def _read_exactly(file, buffer, path):
@@ -154,26 +190,67 @@ def _read_exactly(file, buffer, path):
         done += n
 
 
-def _read_header(path):
-    """Shape, dtype and data offset of a ``.npy`` file; refuses what cannot be read by rows."""
+def read_npy_header(path, *, by_rows=False):
+    """Shape, dtype and data offset of a ``.npy`` file of numbers, checked against its size.
+
+    Parameters
+    ----------
+    path : path-like
+    by_rows : bool, default=False
+        Refuse what cannot be read row by row: Fortran order, or no axis.
+
+    Returns
+    -------
+    shape : tuple of int
+    dtype : numpy dtype
+    offset : int
+        Bytes before the data.
+
+    Raises
+    ------
+    ValueError
+        No regular file, no ``.npy`` header, Python objects or records of fields, a shape that no
+        array has, or fewer bytes than the header announces.
+    """
     try:
+        # Opening a pipe would wait for somebody to write to it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError("it is not a regular file")
         with open(path, "rb") as file:
             version = np.lib.format.read_magic(file)
             read = {
                 (1, 0): np.lib.format.read_array_header_1_0,
                 (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran_order, dtype = read(file)
+            }.get(version)
+            if read is None:
+                raise ValueError(f"version {version} of the format is for arrays of named fields")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Python, on the text of a damaged header
+                shape, fortran_order, dtype = read(file, max_header_size=_LONGEST_HEADER)
             offset = file.tell()
-    except (OSError, ValueError, KeyError) as error:
+    except (
+        *(OSError, ValueError, TypeError, KeyError, EOFError, SyntaxError, tokenize.TokenError),
+        *(OverflowError, RecursionError, MemoryError, AttributeError, IndexError),
+    ) as error:  # numpy evaluates the header as Python, which may stumble over anything
         raise ValueError(f"{path} cannot be read as a .npy file: {error}") from error
     if dtype.hasobject:
         raise ValueError(f"{path} holds Python objects; a .npy file of numbers is needed.")
-    if fortran_order or not shape:
-        raise ValueError(f"{path} is not a C-ordered array with records on its first axis.")
-    expected = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if dtype.kind not in "biuf" or not dtype.itemsize or dtype.subdtype is not None:
+        raise ValueError(f"{path} holds {dtype}; a .npy file of numbers is needed.")
+    if any(isinstance(n, bool) or n < 0 for n in shape):
+        raise ValueError(f"{path} announces the shape {shape}, which no array has: it is damaged.")
+    if by_rows and (fortran_order or not shape):
+        raise ValueError(
+            f"{path} is not a C-ordered array with records on its first axis. Save it anew with "
+            "numpy.save(path, numpy.ascontiguousarray(array))."
+        )
+    # Python's integers: numpy's product wraps round on a damaged header.
+    expected = offset + math.prod(shape) * dtype.itemsize
     if os.path.getsize(path) < expected:
-        raise ValueError(f"{path} is truncated: {expected} bytes expected.")
+        raise ValueError(
+            f"{path} is truncated: its header announces {shape} {dtype}, {expected} bytes, and it "
+            f"has {os.path.getsize(path)}."
+        )
     return shape, dtype, offset
 
 
@@ -195,8 +272,8 @@ class RowWriter:
 
     def __init__(self, path):
         self.path = Path(path)
-        self._part = self.path.with_suffix(f".{os.getpid()}.part")
-        self._file = open(self._part, "wb")  # noqa: SIM115 - closed by close() or discard()
+        self._atomic = atomic_path(self.path)
+        self._file = open(self._atomic.__enter__(), "wb")  # noqa: SIM115 - see close(), discard()
         self._shape: tuple[int, ...] | None = None
         self._dtype = np.dtype(float)
         self._n = 0
@@ -228,12 +305,13 @@ class RowWriter:
         if self._shape is not None:
             self._write_header()
         self._file.close()
-        os.replace(self._part, self.path)
+        self._atomic.__exit__(None, None, None)
 
     def discard(self):
         """Remove what was written."""
         self._file.close()
-        self._part.unlink(missing_ok=True)
+        unfinished = RuntimeError(f"{self.path} was not finished")
+        self._atomic.__exit__(RuntimeError, unfinished, None)
 
     def __enter__(self):
         return self

@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from crtkit._io import is_path
 from crtkit.cohort.cohort import Cohort
-from crtkit.cohort.rows import Rows
+from crtkit.cohort.rows import Rows, is_row_cell
 
 
 class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -171,8 +172,8 @@ def _stack(cells, name):
 
 
 def _kind(cell):
-    if isinstance(cell, (str, os.PathLike)):
-        return "a row of a .npy file" if ".npy#" in str(cell) else "a path"
+    if is_path(cell):
+        return "a row of a .npy file" if is_row_cell(cell) else "a path"
     if cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA:
         return None
     return "an array"

@@ -11,13 +11,13 @@ import numpy as np
 
 from crtkit._leads import LEADS_12
 from crtkit.cohort.cells import identity, listed, store_arrays
-from crtkit.cohort.rows import Rows
+from crtkit.cohort.rows import Rows, is_row_cell
 from crtkit.readers import read_ecg
 
 
 def read_signals(cells, fs, duration, short, cache_dir, name):
     """Cells, kept positions and info of a column of ECG files."""
-    lazy = sum(".npy#" in cell for cell in cells)
+    lazy = sum(is_row_cell(cell) for cell in cells)
     if lazy == len(cells):
         return cells, np.arange(len(cells)), _info_of_rows(cells, fs, duration)
     if lazy:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from crtkit._io import write_bytes
 from crtkit._leads import LEADS_12
 from crtkit.cohort import Cohort
 from crtkit.cohort.cells import temporary_folder
@@ -204,9 +205,7 @@ def _write(path, data, sha256) -> None:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{path.name}: its SHA-256 is not that of {_TABLE}; the copy is damaged.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    write_bytes(path, data)
 
 
 def _number(text) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from crtkit._io import import_optional
 from crtkit.cohort import Cohort
 from crtkit.signals.segments import AAMI_CLASSES
 
@@ -159,10 +160,7 @@ def fetch_mitbih(
     >>> from crtkit.datasets import fetch_mitbih, load_mitbih
     >>> cohort = load_mitbih(fetch_mitbih("mitdb"))                    # doctest: +SKIP
     """
-    try:
-        import pooch
-    except ImportError as error:
-        raise ImportError("fetch_mitbih needs pooch: pip install 'crtkit[downloads]'.") from error
+    pooch = import_optional("pooch", extra="downloads", purpose="fetch_mitbih")
     names = _record_names(subset)
     registry = {name: f"sha256:{digest}" for name, digest in known_sums().items()}
     store = pooch.create(path=Path(path), base_url=base_url, registry=registry, retry_if_failed=2)
@@ -240,10 +238,7 @@ def _check_files(folder, names):
 
 
 def _read_record(folder, name, lead):
-    try:
-        import wfdb
-    except ImportError as error:
-        raise ImportError("MIT-BIH needs wfdb: pip install 'crtkit[readers]'.") from error
+    wfdb = import_optional("wfdb", extra="readers", purpose="load_mitbih")
     if (folder / f"{name}.atr").read_bytes()[-2:] != b"\0\0":
         raise ValueError(
             f"{folder / name}.atr is truncated: the mark that ends an annotation file is missing, "

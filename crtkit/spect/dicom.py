@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from crtkit._io import import_optional
+
 # What may leave a file: nothing that names a patient, a place or a date.
 HEADER = ("Modality", "Manufacturer", "ManufacturerModelName", "ImageType", "NumberOfFrames")
 
@@ -66,12 +68,7 @@ def read_gated_spect(path):
     >>> study = read_gated_spect("gated_short_axis.dcm")  # doctest: +SKIP
     >>> maps = sample_polar_maps(study.counts, spacing=study.spacing)  # doctest: +SKIP
     """
-    try:
-        import pydicom
-    except ImportError as error:
-        raise ImportError(
-            "read_gated_spect needs pydicom: pip install 'crtkit[readers]'."
-        ) from error
+    pydicom = import_optional("pydicom", extra="readers", purpose="read_gated_spect")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file.")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from crtkit._io import import_optional
 from crtkit.spect.circular import circular_mean, phase_bandwidth, phase_histogram, phase_moments
 from crtkit.spect.segments import AHA_SEGMENTS, aha_segments
 
@@ -142,8 +143,4 @@ def plot_segments(phase, *, ax=None, first_angle=0.0, title=None):
 
 
 def _pyplot():
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("Pictures need matplotlib: pip install 'crtkit[plots]'.") from error
-    return plt
+    return import_optional("matplotlib.pyplot", extra="plots", purpose="Drawing pictures")

@@ -87,6 +87,68 @@ def test_rows_of_a_file_stay_lazy(make_table, tmp_path):
         read_manifest(table, fs=500, **options)
 
 
+@pytest.mark.parametrize("shape", [(6, 8), (48,)])
+def test_maps_are_read(make_table, tmp_path, monkeypatch, shape):
+    table = make_table()
+    maps = np.random.default_rng(0).uniform(0, 360, (12, *shape)).astype(np.float32)
+    for i, one in enumerate(maps):
+        np.save(tmp_path / f"m{i}.npy", one)
+    np.save(tmp_path / "all.npy", maps)
+    table["file"] = [f"m{i}.npy" for i in range(12)]
+    cohort = read_manifest(table, map="file", root=tmp_path, **ROLES)
+    np.testing.assert_array_equal(Select("map").fit_transform(cohort.X), maps)
+    monkeypatch.setattr(cells, "SPILL_BYTES", 1000)
+    spilled = read_manifest(table, map="file", root=tmp_path, **ROLES)
+    assert ".npy#" in spilled.X["map"][0]
+    table["file"] = [f"all.npy#{i}" for i in range(12)]
+    rows = read_manifest(table, map="file", root=tmp_path, **ROLES)
+    assert rows.fingerprint() == spilled.fingerprint() == cohort.fingerprint()
+
+
+def test_maps_feed_the_autoencoder(make_table, tmp_path):
+    from sklearn.pipeline import make_pipeline
+
+    from crtkit import AutoencoderFeatures
+
+    table = make_table()
+    table["file"] = [f"m{i}.npy" for i in range(12)]
+    for i, name in enumerate(table["file"]):
+        np.save(tmp_path / name, np.full((4, 6), 10.0 * i))
+    cohort = read_manifest(table, map="file", root=tmp_path, **ROLES)
+    model = AutoencoderFeatures(n_components=2, layer_sizes=(4,), max_iter=2, random_state=0)
+    assert make_pipeline(Select("map"), model).fit_transform(cohort.X).shape == (12, 2)
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (lambda path: np.save(path, np.zeros((3, 6, 8))), "one map .height, width.* a file"),
+        (lambda path: np.save(path, np.zeros((5, 8))), "2 shapes"),
+        (lambda path: np.save(path, np.array([None], object), allow_pickle=True), "objects"),
+        (lambda path: path.write_bytes(b"no array"), "cannot be read as a .npy file"),
+    ],
+)
+def test_maps_that_cannot_be_read_are_listed(make_table, tmp_path, save, message):
+    table = make_table()
+    table["file"] = [f"m{i}.npy" for i in range(12)]
+    for name in table["file"]:
+        np.save(tmp_path / name, np.zeros((6, 8)))
+    save(tmp_path / "m3.npy")
+    with pytest.raises(ValueError, match="(?s)1 problem.*maps.*" + message) as error:
+        read_manifest(table, map="file", root=tmp_path, **ROLES)
+    assert "m3.npy" in str(error.value)
+    assert "m4.npy" not in str(error.value)
+
+
+def test_maps_of_another_format_say_how_to_make_them(make_table, tmp_path):
+    table = make_table()
+    table["file"] = [f"m{i}.dcm" for i in range(12)]
+    for name in table["file"]:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match="(?s)12 problem.*PhaseAnalysis.*and 2 more"):
+        read_manifest(table, map="file", root=tmp_path, **ROLES)
+
+
 def test_identifiers_are_not_read_as_numbers(tmp_path):
     (tmp_path / "c.csv").write_text("id,y\n001,a\n1,b\n002,a\n2,b\n")
     cohort = read_manifest(tmp_path / "c.csv", label="y", group="id")

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -73,6 +76,71 @@ def test_several_files_are_one_array(tmp_path):
 def test_refuses(tmp_path, make, message):
     with pytest.raises(ValueError, match=message):
         Rows.from_cells(make(tmp_path))
+
+
+def _with_header(path, header, data=b"\0" * 200):
+    text = header.encode("latin1")
+    text += b" " * (-(10 + len(text) + 1) % 64) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data)
+    return f"{path}#0"
+
+
+def _header(descr="'<f4'", shape="(2, 3)", order="False"):
+    return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(_header(shape=f"({a}, {b})") for a, b in ((-2, 3), (2, -3), (2**32, 2**32), (True, 3))),
+        _header(shape="(2, 9223372036854775807, 2)"),
+        _header(shape="3"),
+        _header(order="'no'"),
+        *(_header(descr=d) for d in ("'<c8'", "'<U4'", "'|V0'", "('<f4', (2,))", "[('a', '<f4')]")),
+        _header()[:-4],
+        "((((((" * 60,
+        "\x00" * 40,
+        "'" * 3,
+        "",
+    ],
+)
+def test_a_damaged_header_is_named(tmp_path, header):
+    with pytest.raises(ValueError, match=r"damaged\.npy"):
+        Rows.from_cells([_with_header(tmp_path / "damaged.npy", header)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.lists(st.integers(0, 199), min_size=1, max_size=4), value=st.integers(0, 255))
+def test_changed_bytes_are_read_or_refused_by_name(stored, at, value):
+    _, cells = stored
+    path = Path(cells[0].rpartition("#")[0])
+    data = bytearray(path.read_bytes())
+    for i in at:
+        data[i] = value
+    changed = path.with_name("changed.npy")
+    changed.write_bytes(data)
+    try:
+        size = Rows.from_cells([f"{changed}#0"])[0].nbytes
+    except ValueError as error:
+        size = 0 if "changed.npy" in str(error) else np.inf
+    assert size <= len(data)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npy")
+    with pytest.raises(ValueError, match="not a regular file"):
+        Rows.from_cells([f"{tmp_path}/pipe.npy#0"])
+
+
+def test_other_byte_orders_are_converted(tmp_path):
+    array = np.arange(12.0).reshape(4, 3)
+    np.save(tmp_path / "big.npy", array.astype(">f8"))
+    rows = Rows.from_cells([f"{tmp_path}/big.npy#{i}" for i in range(4)])
+    assert rows.dtype.isnative
+    assert np.asarray(rows[[1, 3]]).dtype.isnative
+    np.testing.assert_array_equal(np.asarray(rows), array)
+    np.testing.assert_array_equal(rows[[1, 3]][1], array[3])
 
 
 def test_a_file_that_shrank_is_named(tmp_path):

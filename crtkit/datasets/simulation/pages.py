@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from crtkit._io import atomic_path
 from crtkit.cohort import Cohort, Select
 from crtkit.cohort.rows import Rows
 
@@ -91,9 +92,8 @@ def render_cohort(
         page, truth = render_page(signals[i], fs, header=text, **style)
         path = folder / f"page_{i:05d}.jpg"
         dpi = round(truth.px_per_mm * 25.4)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        Image.fromarray(page).save(part, "JPEG", quality=int(quality), dpi=(dpi, dpi))
-        os.replace(part, path)
+        with atomic_path(path) as part:
+            Image.fromarray(page).save(part, "JPEG", quality=int(quality), dpi=(dpi, dpi))
         paths.append(str(path))
     made = {
         "quality": int(quality),
