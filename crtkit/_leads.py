@@ -19,14 +19,23 @@ _BY_UPPER_CASE = {name.upper(): name for name in LEADS_12}
 _BY_UPPER_CASE.update({"DI": "I", "DII": "II", "DIII": "III"})
 
 
+# What devices and converters write around the name itself.
+_PREFIXES = ("LEAD", "ECG", "EKG", "MDC_ECG_LEAD_")
+
+
 def lead_name(name: str) -> str:
     """The usual spelling of a lead's name; other names as they are.
 
     Examples
     --------
     >>> from crtkit._leads import lead_name
-    >>> [lead_name(name) for name in ("Lead II", "AVR", " v1 ", "DIII", "V3R")]
-    ['II', 'aVR', 'V1', 'III', 'V3R']
+    >>> [lead_name(name) for name in ("Lead II", "AVR", " v1 ", "DIII", "EKG V6", "V3R")]
+    ['II', 'aVR', 'V1', 'III', 'V6', 'V3R']
     """
     name = name.strip()
-    return _BY_UPPER_CASE.get(name.upper().removeprefix("LEAD").strip(), name)
+    bare = name.upper()
+    for _ in range(2):  # "ECG lead II" has two
+        for prefix in _PREFIXES:
+            if bare.startswith(prefix):  # a minus stays: -aVR is another lead
+                bare = bare[len(prefix) :].lstrip(" _:")
+    return _BY_UPPER_CASE.get(bare, name)

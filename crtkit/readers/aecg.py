@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
-from crtkit.readers.calibration import check_gain, scale_of, whole_rate
+from crtkit.readers.calibration import check_step, scale_of, whole_rate
 from crtkit.readers.ecg import ECG
 
 _PREFIX = "MDC_ECG_LEAD_"
@@ -102,9 +102,12 @@ def _samples(sequence: Element, where: str, path: Path) -> np.ndarray:
         raise ValueError(f"{where} is no list of numbers with an origin and a scale.") from error
     if not np.isfinite(origin):
         raise ValueError(f"{where} has no origin that is a number.")
-    check_gain(scale, where)
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{where} holds samples that are infinite or no numbers.")
     units = [_value(value.find(n), "unit") for n in ("origin", "scale")]  # type: ignore[union-attr]
-    return origin * scale_of(units[0], path) + samples * scale * scale_of(units[1], path)
+    per_unit = scale_of(units[1], path)
+    check_step(scale * per_unit, where)
+    return origin * scale_of(units[0], path) + samples * scale * per_unit
 
 
 def _printed(root: Element) -> dict[str, float]:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from crtkit._leads import LEADS_12, LIMB_FROM_I_II, lead_name
-from crtkit.readers.calibration import check_rate, in_single
+from crtkit.readers.calibration import check_millivolt, check_rate
 from crtkit.readers.ecg import ECG
 
 
 def assemble_ecg(
     leads: dict[str, np.ndarray], fs: float, header: dict[str, Any], kind: str, path: Any
 ) -> ECG:
-    """ECG of leads in millivolt, all twelve of them where I and II are among eight.
+    """ECG of leads in millivolt, with all limb leads where two of them are there.
 
     Parameters
     ----------
@@ -30,13 +30,12 @@ def assemble_ecg(
     -------
     ECG
         Standard leads first, in their usual order. ``header["derived_leads"]`` names those that
-        were computed from I and II.
+        were computed from two others.
 
     Raises
     ------
     ValueError
-        No leads, leads of several lengths, samples that no float32 holds, or a sampling rate that
-        no ECG has.
+        No leads, leads of several lengths, or samples or a sampling rate that no ECG has.
     """
     if not leads:
         raise ValueError(f"{path.name} holds no leads.")
@@ -44,18 +43,29 @@ def assemble_ecg(
     lengths = {name: len(lead) for name, lead in leads.items()}
     if len(set(lengths.values())) > 1 or not min(lengths.values()):
         raise ValueError(f"{path.name} has leads of unequal length, or empty ones: {lengths}.")
-    derived = [name for name in LIMB_FROM_I_II if name not in leads]
-    if not {"I", "II"} <= leads.keys():
-        derived = []
-    with np.errstate(invalid="ignore"):  # infinite samples are refused below
-        for name in derived:
-            one, two = LIMB_FROM_I_II[name]
-            leads[name] = one * leads["I"] + two * leads["II"]
+    derived = _complete_limb_leads(leads)
     names = [name for name in LEADS_12 if name in leads]
     names += [name for name in leads if name not in names]
-    signal = in_single(np.stack([leads[name] for name in names]), path)
+    signal = check_millivolt(np.stack([leads[name] for name in names]), path, names)
     header = {**header, "derived_leads": derived} if derived else header
     return ECG(signal, float(fs), tuple(names), header, kind)
+
+
+def _complete_limb_leads(leads: dict[str, np.ndarray]) -> list[str]:
+    """Add the limb leads that any two of them determine; their names."""
+    present = [name for name in LIMB_FROM_I_II if name in leads]
+    absent = [name for name in LIMB_FROM_I_II if name not in leads]
+    if len(present) < 2 or not absent:
+        return []
+    # I and II as they are, where they are there: their own formula keeps every digit.
+    pair = ["I", "II"] if {"I", "II"} <= set(present) else present[:2]
+    inverse = np.linalg.inv(np.array([LIMB_FROM_I_II[name] for name in pair]))
+    first, second = leads[pair[0]], leads[pair[1]]
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite samples are refused later
+        for name in absent:
+            one, two = (np.array(LIMB_FROM_I_II[name]) @ inverse).tolist()
+            leads[name] = one * first + two * second
+    return absent
 
 
 def add_lead(leads: dict[str, np.ndarray], name: str, values: np.ndarray, path: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from crtkit._io import import_optional
 from crtkit._leads import LEADS_12, lead_name
 from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
-from crtkit.readers.calibration import check_gain, scale_of
+from crtkit.readers.calibration import check_step, scale_of
 from crtkit.readers.ecg import ECG
 from crtkit.readers.lead_codes import lead_of_number
 
@@ -81,7 +81,7 @@ def _read(file: Any, path: Path, identifiers: bool) -> ECG:
         units = channel.get("ChannelSensitivityUnitsSequence")
         if not units:
             raise ValueError(f"lead {name} has no unit.")
-        check_gain(float(channel.get("ChannelSensitivity", "nan")), f"lead {name}")
+        check_step(float(channel.get("ChannelSensitivity", "nan")), f"lead {name}")
         values = values * scale_of(str(units[0].get("CodeValue", "")), path)
         if padding is not None:
             values[stored == padding] = np.nan

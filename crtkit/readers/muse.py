@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
-from crtkit.readers.calibration import check_gain, scale_of
+from crtkit.readers.calibration import check_step, scale_of
 from crtkit.readers.ecg import ECG
 from crtkit.readers.safe_xml import decode, number, numbers_of, text
 
@@ -92,6 +92,6 @@ def _samples(lead: Element, path: Path) -> np.ndarray:
     checksum = text(lead, "LeadDataCRC32")
     if checksum.isdecimal() and int(checksum) not in (0, zlib.crc32(raw)):
         raise ValueError(f"{where}: the checksum does not fit, the samples are damaged.")
-    gain = check_gain(number(lead, "LeadAmplitudeUnitsPerBit"), where)
-    scale = gain * scale_of(text(lead, "LeadAmplitudeUnits"), path)
-    return np.frombuffer(raw, dtype="<i2") * scale
+    unit = scale_of(text(lead, "LeadAmplitudeUnits"), path)
+    step = check_step(number(lead, "LeadAmplitudeUnitsPerBit") * unit, where)
+    return np.frombuffer(raw, dtype="<i2") * step

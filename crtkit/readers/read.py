@@ -47,22 +47,34 @@ def read_ecg(path: str | os.PathLike[str], identifiers: bool = False) -> ECG:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a directory; read_ecg reads one file.")
-    header = path.with_suffix(".hea") if path.suffix in (".hea", ".mat", ".dat") else None
-    if header is None:
-        header = path.with_name(path.name + ".hea")
-    if header.is_file():
+    header = _wfdb_header(path)
+    if header is not None:
         from crtkit.readers.wfdb import read_wfdb
 
         return read_wfdb(header, identifiers=identifiers)
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist, nor does a WFDB header {header.name}.")
+        raise FileNotFoundError(f"{path} does not exist, nor does a WFDB header {path.name}.hea.")
+    if not path.is_file():  # opening a FIFO would wait for a writer, a device might never end
+        raise ValueError(f"{path} is no regular file; read_ecg reads files.")
     return _read_by_content(path, identifiers)
+
+
+def _wfdb_header(path: Path) -> Path | None:
+    """The header that a path stands for: itself, beside a signal file, or behind a bare name."""
+    suffix = path.suffix.lower()
+    if suffix == ".hea":
+        return path if path.is_file() else None
+    beside = path.with_suffix(".hea") if suffix in (".mat", ".dat") else None
+    for candidate in (beside, path.with_name(path.name + ".hea")):
+        if candidate is not None and candidate.is_file():
+            return candidate
+    return None
 
 
 def _read_by_content(path: Path, identifiers: bool) -> ECG:
     with path.open("rb") as file:
-        head = file.read(256)
-    if head[128:132] == b"DICM":
+        head = file.read(512)
+    if is_dicom(head):
         from crtkit.readers.dicom import read_dicom
 
         return read_dicom(path, identifiers=identifiers)
@@ -73,11 +85,26 @@ def _read_by_content(path: Path, identifiers: bool) -> ECG:
     # In any encoding, a byte order mark or a blank line before it.
     if head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<"):
         return _read_xml(path, identifiers)
-    if path.suffix in (".mat", ".dat"):
+    if path.suffix.lower() in (".mat", ".dat"):
         header = path.with_suffix(".hea")
         raise FileNotFoundError(f"{path.name} needs its WFDB header {header.name} beside it.")
     raise ValueError(
         f"{path.name}: the format {path.suffix or 'without a suffix'} is not read. {_READ}"
+    )
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file begins as DICOM does, with its preamble or, as some viewers write, without."""
+    # Without one the first element is of group 0002 or 0008, its tag in little endian.
+    return head[128:132] == b"DICM" or head[:4] in (
+        b"\x02\0\0\0",
+        b"\x02\0\x01\0",
+        b"\x02\0\x02\0",
+        b"\x08\0\0\0",
+        b"\x08\0\x05\0",
+        b"\x08\0\x08\0",
+        b"\x08\0\x12\0",
+        b"\x08\0\x16\0",
     )
 
 

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
-from crtkit.readers.calibration import check_gain, check_rate
+from crtkit.readers.calibration import check_rate, check_step
 from crtkit.readers.ecg import ECG
 from crtkit.readers.safe_xml import decode, number, numbers_of, text
 
@@ -73,7 +73,7 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     if not names:
         raise ValueError(f"{path.name} names no leads.")
     check_rate(fs, path)
-    check_gain(resolution, path.name)
+    check_step(resolution / 1000.0, path.name)
     n_samples = round(min(duration * fs / 1000.0, _LONGEST + 1))
     if n_samples > _LONGEST:
         raise ValueError(

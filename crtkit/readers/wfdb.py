@@ -1,23 +1,38 @@
-"""WFDB records (PhysioNet), through the wfdb package."""
+"""WFDB records (PhysioNet): single records, records of segments, records with other channels."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crtkit._io import import_optional
 from crtkit._leads import lead_name
 from crtkit.readers.assemble import assemble_ecg, describe_patient
-from crtkit.readers.calibration import MILLIVOLT, check_rate, in_single
+from crtkit.readers.calibration import (
+    MILLIVOLT,
+    check_baseline,
+    check_millivolt,
+    check_rate,
+    check_step,
+)
 from crtkit.readers.ecg import ECG
+from crtkit.readers.wfdb_header import Header, SignalLine, read_header
+from crtkit.readers.wfdb_samples import INVALID, read_samples
 
-# Of samples to bytes of the signal files; FLAC may shrink a flat line a hundredfold.
-_MOST_A_BYTE = 1000
 # The PhysioNet Challenge's comment lines; whatever else a comment holds may identify somebody.
 _COMMENTS = {"age": "age", "sex": "sex", "dx": "diagnoses"}
+# Channels of monitors and sleep laboratories that some records store in millivolt too.
+_NO_ECG = re.compile(
+    r"(ABP|ART|BP|CVP|PAP|ICP|UAP|P\d|PLETH|PPG|RESP|RR|SPO2|SAO2|CO2|EEG|EOG|EMG|FLOW|TEMP)\b|"
+    r"PRESS|RESP|PLETH",
+    re.IGNORECASE,
+)
+_MOST_SEGMENTS = 100_000
+_MOST_SAMPLES = 200_000_000
 
 
 def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
@@ -28,60 +43,158 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
     header : Path
         The ``.hea`` file.
     identifiers : bool
-        Keep the record's name, date, time and every comment, as they are.
+        Keep the record's name, the line with its date and time, and every comment.
 
     Returns
     -------
     ECG
-        Leads in the order of the file; in the usual one, and twelve, where I and II are there.
-        Of the comments, the age, the sex and the codes of diagnoses.
+        The channels in volts that are not another signal's, at the rate that most of them have:
+        in a record with several samples a frame, that of the ECG. ``header["left_out"]`` names the
+        others. Leads in the order of the file; in the usual one, and all limb leads, where two of
+        them are there. Of the comments, the age, the sex and the codes of diagnoses. Segments of a
+        record are put together, with NaN where a segment lacks a lead or the recorder was off.
 
     Raises
     ------
     FileNotFoundError
         The header names a signal file that is not there.
     ImportError
-        The wfdb package is not installed.
+        The record is compressed by FLAC and the wfdb package is not installed.
     ValueError
-        The record is damaged, announces more samples than its files can hold, its units are not
-        volts, its sampling rate is none, or a lead has no name.
+        The record is damaged: its samples do not add up to its checksums, its files are shorter
+        than announced; it is not calibrated (a gain of 0, or none); no channel is in volts; a lead
+        has no name; or samples or rate are none that an ECG has.
     """
-    wfdb = import_optional("wfdb", extra="readers", purpose="Reading WFDB records")
-    name = header.with_suffix("")
+    parsed = read_header(header)
+    check_rate(parsed.fs, header)
+    if parsed.segments:
+        channels, left_out = _join_segments(parsed, header)
+    else:
+        channels, left_out = _channels(parsed, header)
+    fields = _fields(parsed, identifiers)
+    if left_out:
+        fields["left_out"] = left_out
+    frame = Counter(frame for _, frame, _ in channels).most_common(1)[0][0]
+    fields |= _of_other_rates(channels, frame, parsed, fields)
+    kept = [(name, values) for name, per_frame, values in channels if per_frame == frame]
+    if any(not name for name, _ in kept):
+        raise ValueError(f"{header} has a lead without a name: {[name for name, _ in kept]}.")
+    fs = parsed.fs * frame
+    leads = {lead_name(name): values for name, values in kept}
+    limb = {"I", "II", "III", "aVR", "aVL", "aVF"} & leads.keys()
+    if len(limb) >= 2 and len(leads) == len(kept):
+        return assemble_ecg(leads, fs, fields, "wfdb", header)
+    names = tuple(name for name, _ in kept)
+    signal = check_millivolt(np.stack([values for _, values in kept]), header, names)
+    return ECG(signal, fs, names, fields, "wfdb")
+
+
+def _channels(parsed: Header, path: Path) -> tuple[list[tuple[str, int, np.ndarray]], list[str]]:
+    """Name, samples a frame and millivolt of each ECG channel, and the others' names."""
+    if not parsed.signals:
+        raise ValueError(f"{path} holds no signals.")
+    wanted = [_is_ecg(line) for line in parsed.signals]
+    left_out = [f"{s.name} ({s.unit})" for s, ecg in zip(parsed.signals, wanted) if not ecg]
+    if not any(wanted):
+        raise ValueError(f"{path} has the channels {left_out}; an ECG is in mV, uV or V.")
+    stored = read_samples(parsed, path)
+    channels = [
+        (line.name, line.frame, _millivolt(line, samples, path))
+        for line, samples, ecg in zip(parsed.signals, stored, wanted)
+        if ecg
+    ]
+    if not len(channels[0][2]):
+        raise ValueError(f"{path} holds no samples.")
+    return channels, left_out
+
+
+def _is_ecg(line: SignalLine) -> bool:
+    return line.unit.strip().lower() in MILLIVOLT and not _NO_ECG.match(line.name)
+
+
+def _millivolt(line: SignalLine, samples: np.ndarray, path: Path) -> np.ndarray:
+    where = f"{path}, lead {line.name}"
+    if not line.gain:  # header(5) calls 0, and no gain at all, "not calibrated"
+        raise ValueError(
+            f"{where} is not calibrated: its gain is {'0' if line.gain == 0 else 'not given'}. "
+            "Write the steps a millivolt into the header (field 3 of the lead's line)."
+        )
+    scale = MILLIVOLT[line.unit.strip().lower()]
+    if not np.isfinite(line.gain) or line.gain < 0:
+        raise ValueError(f"{where}: {line.gain:g} steps a {line.unit}; above 0 is expected.")
+    check_step(scale / line.gain, where)
+    check_baseline(line.baseline, where)
+    values = (samples.astype(np.float64) - line.baseline) / line.gain
+    invalid = samples == INVALID.get(line.format, np.nan)
+    if invalid.any():
+        values[invalid] = np.nan
+    return values if scale == 1.0 else values * scale
+
+
+def _of_other_rates(channels, frame, parsed: Header, fields) -> dict[str, list[str]]:
+    others = [
+        f"{name} ({parsed.fs * per_frame:g} Hz)"
+        for name, per_frame, _ in channels
+        if per_frame != frame
+    ]
+    return {"left_out": [*fields.get("left_out", ()), *others]} if others else {}
+
+
+def _join_segments(parsed: Header, path: Path):
+    """Channels of a record of segments, of fixed or variable layout."""
+    if len(parsed.segments) > _MOST_SEGMENTS:
+        raise ValueError(f"{path} has {len(parsed.segments)} segments; it is too long to be read.")
+    total = sum(n for _, n in parsed.segments)
+    pieces: list[tuple[int, dict[tuple[str, int], np.ndarray]]] = []
+    names: list[tuple[str, int]] = []
+    left_out: list[str] = []
+    at = 0
+    for number, (name, n_samples) in enumerate(parsed.segments):
+        if name != "~" and n_samples:  # "~" is a gap; length 0 is the layout of a variable record
+            channels, others = _segment(name, n_samples, parsed, path)
+            piece = {(lead, frame): values for lead, frame, values in channels}
+            pieces.append((at, piece))
+            names += [key for key in piece if key not in names]
+            left_out += [other for other in others if other not in left_out]
+        elif name == "~" and number == 0:
+            raise ValueError(f"{path} begins with a gap; its first segment is expected.")
+        at += n_samples
+    if not names:
+        raise ValueError(f"{path} holds no samples: every segment is a gap.")
+    size = sum(total * frame for _, frame in names)
+    if size > _MOST_SAMPLES:
+        raise ValueError(f"{path} announces {size} samples; under {_MOST_SAMPLES} are read.")
+    joined = []
+    for lead, frame in names:
+        values = np.full(total * frame, np.nan, dtype=np.float32)
+        for start, piece in pieces:
+            part = piece.get((lead, frame))
+            if part is not None:
+                values[start * frame : start * frame + len(part)] = part
+        joined.append((lead, frame, values))
+    return joined, left_out
+
+
+def _segment(name: str, n_samples: int, parsed: Header, path: Path):
+    if "/" in name or "\\" in name:
+        raise ValueError(f"{path} names the segment {name!r}; it must lie beside the header.")
+    file = path.parent / f"{name}.hea"
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} names a segment that is missing: {name}.hea.")
+    segment = read_header(file)
+    if segment.segments:
+        raise ValueError(f"{path} names the segment {name}, which is itself a record of segments.")
+    if abs(segment.fs - parsed.fs) > 1e-6 * parsed.fs or segment.n_samples not in (0, n_samples):
+        raise ValueError(
+            f"{path} announces {n_samples} samples at {parsed.fs:g} Hz for the segment {name}, "
+            f"whose header says {segment.n_samples} at {segment.fs:g} Hz."
+        )
     try:
-        _check_size(wfdb.rdheader(str(name)), header)
-        record = wfdb.rdrecord(str(name), return_res=64)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{header} names a signal file that is missing: {error}") from error
-    except Exception as error:  # wfdb raises whatever its parser stumbles over
-        raise ValueError(f"{header} cannot be read as a WFDB record: {error!r}") from error
-    if record.p_signal is None or not record.sig_len:
-        raise ValueError(f"{header} holds no samples.")
-    units = [str(unit).strip().lower() for unit in record.units]
-    unknown = sorted({unit for unit in units if unit not in MILLIVOLT})
-    if unknown:
-        raise ValueError(f"{header} is in {unknown}; mV, uV or V is expected.")
-    if any(not lead for lead in record.sig_name):
-        raise ValueError(f"{header} has a lead without a name: {record.sig_name}.")
-    check_rate(float(record.fs), header)
-    gains = np.array([MILLIVOLT[unit] for unit in units])
-    signal = in_single((record.p_signal * gains).T, header)
-    fields = _fields(record, identifiers)
-    leads = {lead_name(lead): samples for lead, samples in zip(record.sig_name, signal)}
-    if {"I", "II"} <= leads.keys() and len(leads) == len(signal):
-        return assemble_ecg(leads, float(record.fs), fields, "wfdb", header)
-    return ECG(signal, float(record.fs), tuple(record.sig_name), fields, "wfdb")
-
-
-def _check_size(announced, header: Path) -> None:
-    """Refuse a header whose samples its files cannot hold, before memory is taken for them."""
-    files = [header.parent / name for name in {*(announced.file_name or ())} if name != "~"]
-    if not files or not all(file.is_file() for file in files):
-        return  # a record of segments, or the package says which file is missing
-    size = sum(file.stat().st_size for file in files)
-    n_samples = (announced.sig_len or 0) * (announced.n_sig or 0)
-    if n_samples > _MOST_A_BYTE * size:
-        raise ValueError(f"{n_samples} samples are announced, the signal files have {size} bytes")
+        return _channels(segment, file)
+    except ValueError as error:
+        if not any(_is_ecg(line) for line in segment.signals):
+            return [], [f"{line.name} ({line.unit})" for line in segment.signals]
+        raise error
 
 
 def parse_comments(comments: Iterable[str]) -> dict[str, Any]:
@@ -102,14 +215,14 @@ def parse_comments(comments: Iterable[str]) -> dict[str, Any]:
     return fields
 
 
-def _fields(record, identifiers: bool) -> dict[str, Any]:
-    fields = parse_comments(record.comments or ())
+def _fields(parsed: Header, identifiers: bool) -> dict[str, Any]:
+    fields = parse_comments(parsed.comments)
     if not identifiers:
         # Free text behind these keys may name somebody: only what is a number or a sex is kept.
         codes = [code for code in fields.get("diagnoses", ()) if code.isdecimal()]
         fields = describe_patient(fields.get("age", np.nan), fields.get("sex", ""))
         return {**fields, "diagnoses": codes} if codes else fields
-    fields["record_name"] = record.record_name
-    fields["comments"] = list(record.comments or ())
-    fields["date"], fields["time"] = record.base_date, record.base_time
+    fields["record_name"] = parsed.name
+    fields["comments"] = list(parsed.comments)
+    fields["record_line"] = parsed.record_line  # date and time, in whatever order they came
     return fields
