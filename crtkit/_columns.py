@@ -34,7 +34,8 @@ def is_missing(values: Any) -> np.ndarray:
     [False, False, True, True, True]
     """
     values = values if hasattr(values, "dtype") else as_array(values)
-    if getattr(values.dtype, "kind", "O") in "biu":
+    # pandas' nullable integers have a kind as well, and missing cells.
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biu":
         return np.zeros(len(values), dtype=bool)
     values = np.asarray(values)
     missing = np.asarray(pd.isna(values), dtype=bool)

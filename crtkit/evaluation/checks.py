@@ -12,7 +12,7 @@ import pandas as pd
 import sklearn
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from crtkit._labels import class_pair
+from crtkit._labels import class_pair, patient_text
 from crtkit.cohort import Cohort
 from crtkit.evaluation.models import is_estimator
 
@@ -89,7 +89,8 @@ def check_cohorts(
                 'they have no one answer. Score records with by="record", or settle their label.'
             )
     for name, other in external.items():
-        shared = set(cohort.groups.tolist()) & set(other.groups.tolist())
+        known, others = (set(map(patient_text, c.groups.tolist())) for c in (cohort, other))
+        shared = known & others
         if shared:
             warnings.warn(
                 f"{len(shared)} patient identifier(s) of external cohort {name!r} also occur in "

@@ -11,7 +11,13 @@ from scipy import stats
 from sklearn.utils import check_random_state
 
 from crtkit import metrics
-from crtkit._labels import check_labels, resolve_pos_label
+from crtkit._labels import (
+    as_column,
+    check_groups,
+    check_labels,
+    check_same_index,
+    resolve_pos_label,
+)
 
 __all__ = ["BootstrapInterval", "bootstrap_interval", "nadeau_bengio_interval"]
 
@@ -118,11 +124,11 @@ def bootstrap_interval(
     (0.75, 2000)
     """
     _check_confidence(confidence)
-    y_true, answer = np.asarray(y_true), np.asarray(answer)
+    check_same_index("bootstrap_interval", y_true=y_true, answer=answer, groups=groups)
+    y_true, answer = as_column("y_true", y_true), np.asarray(as_column("answer", answer))
     estimate = float(metric(y_true, answer, sample_weight=None))
-    _, patient_of = np.unique(np.asarray(groups), return_inverse=True)
-    if patient_of.shape != y_true.shape:
-        raise ValueError(f"One patient a record is expected: {len(y_true)}, got {len(patient_of)}.")
+    groups = check_groups("bootstrap_interval", groups, len(y_true))
+    _, patient_of = np.unique(groups, return_inverse=True)
     replicates = _replicates_of(metric, y_true, answer)
     n_patients = int(patient_of.max()) + 1
     values = np.concatenate(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils import check_consistent_length
 
+from crtkit._labels import check_groups, patient_text
 from crtkit.cohort import Cohort, Select
 
 __all__ = ["PoolLeakError", "check_pool"]
@@ -102,7 +102,9 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     found = _equal(seen, tested)
     _nearly_equal(found, seen, tested, tolerance)
     if pool_groups is not None and groups is not None:
-        _same_patient(found, seen, tested, np.asarray(pool_groups), np.asarray(groups))
+        pool_groups = check_groups("check_pool, pool", pool_groups, len(seen.exact))
+        groups = check_groups("check_pool", groups, len(tested.exact))
+        _same_patient(found, seen, tested, pool_groups, groups)
     elif pool_groups is not None:
         raise ValueError("check_pool knows the patients of the pool: pass groups= of the test too.")
     if not found:
@@ -168,9 +170,9 @@ def _residual(thumbnails, mean):
 
 def _same_patient(found, seen, tested, pool_groups, groups):
     """Add records whose patient is in the pool."""
-    check_consistent_length(seen.exact, pool_groups)
-    check_consistent_length(tested.exact, groups)
-    place = {patient: i for i, patient in reversed(list(enumerate(pool_groups.tolist())))}
-    for j, patient in enumerate(groups.tolist()):
+    # As text: numbers of one table are often the text of another.
+    pool = list(enumerate(map(patient_text, pool_groups.tolist())))
+    place = {patient: i for i, patient in reversed(pool)}
+    for j, patient in enumerate(map(patient_text, groups.tolist())):
         if patient in place:
             found.setdefault(j, (place[patient], "same patient"))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from crtkit._labels import check_groups
 from crtkit.signals import LEADS_12, SPLICE_LAYOUTS
 from crtkit.signals.qrs.delineate import qrs_bounds
 from crtkit.signals.qrs.median_beats import median_beat
@@ -297,9 +298,9 @@ def _complexes(record, fs, lead):
 
 def _shares(mass, names, index, groups, level, n_bootstrap, seed):
     """Mean share of each column with an interval by patient."""
-    groups = np.arange(len(mass)) if groups is None else np.asarray(groups)
-    if len(groups) != len(mass):
-        raise ValueError(f"Got {len(groups)} groups for {len(mass)} maps.")
+    if groups is None:
+        groups = np.arange(len(mass))
+    groups = check_groups("The share of maps", groups, len(mass))
     total = mass.sum(axis=1)
     kept = np.isfinite(total) & (total > 0)
     out = pd.DataFrame(index=pd.Index(names, name=index))

@@ -58,6 +58,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from crtkit._labels import check_groups
 from crtkit._splits import group_holdout
 from crtkit._validation import FLOAT_DTYPES, check_records
 from crtkit.neural.batches import Batches, RecordDataset
@@ -341,8 +342,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
-        groups = None if groups is None else np.asarray(groups)
-        check_consistent_length(X, y, groups)
+        check_consistent_length(X, y)
+        groups = None if groups is None else check_groups(name, groups, len(y))
         weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         kept = weight > 0
         self.classes_, codes = np.unique(y[kept], return_inverse=True)

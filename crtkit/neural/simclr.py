@@ -7,13 +7,13 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import joblib
-import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
+from crtkit._labels import check_groups
 from crtkit.images.pool import PagePaths, as_paths, fingerprints
 from crtkit.neural.augment import PageAugment, two_views
 from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
@@ -254,9 +254,9 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         """
         X = self._start_fit(X)
         if groups is not None:
-            check_consistent_length(X, groups)
+            groups = check_groups(type(self).__name__, groups, len(X))
         self.pool_hashes_, self.skipped_, kept = fingerprints(X, self.on_error)
-        self.pool_groups_ = None if groups is None else np.asarray(groups)[kept]
+        self.pool_groups_ = None if groups is None else groups[kept]
         if self.skipped_:
             X = X.take(kept)
             first = next(iter(self.skipped_.items()))

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
+from crtkit._labels import as_column, check_groups, check_same_index
+
 METHODS = ("mean", "median", "vote")
 
 
@@ -52,13 +54,15 @@ def aggregate_by_group(
     """
     if method not in METHODS:
         raise ValueError(f"aggregate_by_group knows the methods {METHODS}, got {method!r}.")
-    scores = np.asarray(scores, dtype=float)
+    given, scores = scores, np.asarray(scores, dtype=float)
     if scores.ndim not in (1, 2) or not scores.size:
         raise ValueError(
             "aggregate_by_group expects scores of shape (n_records,) or (n_records, n_classes), "
             f"got {scores.shape}."
         )
-    check_consistent_length(scores, groups, y_true)
+    check_same_index("aggregate_by_group", scores=given, groups=groups, y_true=y_true)
+    groups = check_groups("aggregate_by_group", groups, len(scores))
+    check_consistent_length(scores, y_true)
     if np.isnan(scores).any():
         raise ValueError(
             f"aggregate_by_group got {int(np.isnan(scores).any(axis=-1).sum())} record(s) without "
@@ -69,12 +73,12 @@ def aggregate_by_group(
         scores = (scores > threshold).astype(float)
     elif method == "vote":
         scores = np.eye(len(names))[scores.argmax(axis=1)]
-    patients = pd.Series(np.asarray(groups), name="group")
+    patients = pd.Series(groups, name="group")
     by = pd.DataFrame(scores.reshape(len(scores), -1), columns=names).groupby(patients, sort=False)
     out = by.median() if method == "median" else by.mean()
     out["n_records"] = by.size()
     if y_true is not None:
-        truth = pd.Series(np.asarray(y_true)).groupby(patients)
+        truth = pd.Series(np.asarray(as_column("y_true", y_true))).groupby(patients)
         mixed = truth.nunique()
         if (mixed > 1).any():
             raise ValueError(

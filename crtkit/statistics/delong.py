@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from crtkit._labels import as_column, check_groups, check_same_index
 from crtkit.statistics._outcome import binary_outcome, check_level
 from crtkit.statistics._pvalues import not_zero
 
@@ -132,15 +133,16 @@ def delong_interval(y, score, *, groups=None, pos_label=None, level=0.95):
 
 def _auc_covariance(name, y, scores, groups, pos_label):
     """Areas (n_scores,), their covariance (n_scores, n_scores), and counts for the table."""
-    y = np.asarray(y)
+    named = {f"score_{letter}": score for letter, score in zip("ab", scores)}
+    check_same_index(name, y=y, **named, groups=groups)
+    given, y = y, np.asarray(as_column(f"{name}: y", y))
     scores = np.array([np.asarray(s, dtype=float) for s in _same_length(name, y, scores)])
     if not np.isfinite(scores).all():
         raise ValueError(f"{name} needs finite scores, got NaN or infinity. Drop those records.")
-    positive = binary_outcome(name, y, pos_label)
+    positive = binary_outcome(name, given, pos_label)
     m, n = int(positive.sum()), int((~positive).sum())
-    clusters = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    if len(clusters) != len(y):
-        raise ValueError(f"{name}: {len(y)} records, but {len(clusters)} groups.")
+    groups = np.arange(len(y)) if groups is None else check_groups(name, groups, len(y))
+    clusters = np.unique(groups, return_inverse=True)[1]
     n_groups = int(clusters.max()) + 1
     with_pos = len(np.unique(clusters[positive]))
     with_neg = len(np.unique(clusters[~positive]))

@@ -121,7 +121,7 @@ def test_own_metrics_and_ours_give_the_same_interval():
             for metric in (ours, own)
         ]
         np.testing.assert_allclose(*results)
-    with pytest.raises(ValueError, match="One patient a record"):
+    with pytest.raises(ValueError, match="one patient per record"):
         bootstrap_interval(y, score, groups[1:])
 
 

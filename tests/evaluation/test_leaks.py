@@ -73,7 +73,7 @@ def test_patients_are_found_by_their_groups(pages):
     check_pool(pages[:16], pages[16:19], pool_groups=ids, groups=["x", "y", "z"])
     with pytest.raises(ValueError, match="groups="):
         check_pool(pages[:16], pages[16:], pool_groups=ids)
-    with pytest.raises(ValueError, match="inconsistent"):
+    with pytest.raises(ValueError, match="one patient per record"):
         check_pool(pages[:16], pages[16:], pool_groups=ids[:3], groups=np.arange(8))
 
 

@@ -85,7 +85,7 @@ def test_complexes_are_found_where_the_simulation_put_them(spliced):
     [
         (lambda m: signal_lead_share(m[:, :5]), "12 rows does not fit maps of 5"),
         (lambda m: signal_lead_share(m, "6x2"), "layout must be one of"),
-        (lambda m: signal_lead_share(m, groups=[1]), "1 groups for 2 maps"),
+        (lambda m: signal_lead_share(m, groups=[1]), "got 1 patients for 2 records"),
         (lambda m: wave_share(m, m[:1], 500), "does not fit the maps"),
         (lambda m: signal_lead_share(m[:0]), "expects maps of shape"),
     ],

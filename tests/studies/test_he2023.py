@@ -204,7 +204,7 @@ def test_aggregated_scores_are_the_means_of_each_patient():
         ({"scores": [0.1, np.nan], "groups": [1, 2]}, "without a score"),
         ({"scores": [0.1, 0.2], "groups": [1, 1], "y_true": [0, 1]}, "two labels"),
         ({"scores": [0.1, 0.2], "groups": [1, 1], "method": "max"}, "knows the methods"),
-        ({"scores": [0.1, 0.2], "groups": [1]}, "inconsistent numbers"),
+        ({"scores": [0.1, 0.2], "groups": [1]}, "got 1 patients for 2 records"),
         ({"scores": np.zeros((2, 2, 2)), "groups": [1, 2]}, "n_classes"),
     ],
 )

@@ -1,0 +1,103 @@
+"""One rule for patients' identifiers, for every function that takes groups."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import crtkit as ck
+from crtkit import evaluation, statistics
+from crtkit._labels import check_groups, patient_text
+from crtkit.resampling import HeldOutThreshold, ResampledClassifier
+
+N = 40
+Y = np.tile([0, 1], N // 2)
+RNG = np.random.default_rng(0)
+SCORE = Y + RNG.normal(0, 1, N)
+SIGNALS = RNG.normal(size=(N, 2, 64)).astype(np.float32)
+PAGES = RNG.integers(0, 256, (N, 32, 32, 3), dtype=np.uint8)
+
+
+def _network(groups):
+    model = ck.FCNClassifier(n_filters=(4, 4, 4), max_epochs=1, early_stopping=True, random_state=0)
+    return model.fit(SIGNALS, Y, groups=groups)
+
+
+TAKES_GROUPS = {
+    "Cohort": lambda g: ck.Cohort(pd.DataFrame({"a": SCORE}), Y, g),
+    "aggregate_by_group": lambda g: ck.signals.aggregate_by_group(SCORE, g),
+    "delong_interval": lambda g: statistics.delong_interval(Y, SCORE, groups=g),
+    "delong_test": lambda g: statistics.delong_test(Y, SCORE, -SCORE, groups=g),
+    "bootstrap_interval": lambda g: evaluation.bootstrap_interval(Y, SCORE, g, n_bootstrap=9),
+    "signal_lead_share": lambda g: ck.explain.signal_lead_share(
+        np.abs(RNG.normal(size=(N, 12, 50))), groups=g, n_bootstrap=9
+    ),
+    "group_holdout": lambda g: evaluation.group_holdout(Y, g, random_state=0),
+    "HeldOutThreshold": lambda g: HeldOutThreshold(LogisticRegression(), random_state=0).fit(
+        SCORE[:, None], Y, groups=g
+    ),
+    "ResampledClassifier": lambda g: ResampledClassifier(LogisticRegression()).fit(
+        SCORE[:, None], Y, groups=g
+    ),
+    "FCNClassifier": _network,
+    "SimCLR": lambda g: ck.SimCLR(max_epochs=1, batch_size=20).fit(PAGES, groups=g),
+    "check_pool": lambda g: evaluation.check_pool(PAGES[:6], PAGES, pool_groups=range(6), groups=g),
+    "check_pool, pool": lambda g: evaluation.check_pool(
+        PAGES, PAGES[:6], pool_groups=g, groups=range(6)
+    ),
+}
+
+
+def _with_missing(kind):
+    rows = (3, 9, 20)
+    text = np.array([f"p{i // 2}" for i in range(N)], dtype=object)
+    if kind == "NaN":
+        numbers = np.arange(N) // 2 * 1.0
+        numbers[list(rows)] = np.nan
+        return numbers
+    if kind == "nullable":
+        return pd.array([None if i in rows else i // 2 for i in range(N)], dtype="Int64")
+    text[list(rows)] = {"None": None, "empty": "", "blank": "  ", "text nan": "nan"}[kind]
+    return text.tolist() if kind == "blank" else text
+
+
+@pytest.mark.parametrize("kind", ["None", "NaN", "nullable", "empty", "blank", "text nan"])
+@pytest.mark.parametrize("name", TAKES_GROUPS)
+def test_a_missing_patient_is_refused_everywhere(name, kind):
+    with pytest.raises(ValueError, match=r"3 record\(s\) have no patient .* first at row 3"):
+        TAKES_GROUPS[name](_with_missing(kind))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([1, 2, 1], [1, 2, 1]),
+        ([1.0, 2.0, 1.0], [1, 2, 1]),
+        ([1, "1", 1.0], ["1", "1", "1"]),
+        (["e\u0301", "\u00e9"], ["\u00e9", "\u00e9"]),
+        (["NA", "None"], ["NA", "None"]),
+        (pd.Categorical(["b", "a"]), ["b", "a"]),
+        (pd.array([1, 2], dtype="Int64"), [1, 2]),
+        (pd.Series(["a", "b"], dtype="string"), ["a", "b"]),
+        (pd.DataFrame({"patient": [3, 4]}), [3, 4]),
+    ],
+)
+def test_one_patient_has_one_identifier(given, expected):
+    assert check_groups("test", given).tolist() == expected
+
+
+@pytest.mark.parametrize("pair", [("01", "1"), ("1.0", "1"), ("a ", "a"), ("P1", "p1")])
+def test_look_alikes_are_two_and_warn(pair):
+    with pytest.warns(UserWarning, match="count as two"):
+        assert len(set(check_groups("test", list(pair)))) == 2
+
+
+def test_several_columns_are_no_identifier():
+    with pytest.raises(ValueError, match=r"2 columns, \['patient', 'visit'\]"):
+        check_groups("test", pd.DataFrame({"patient": [1], "visit": [2]}))
+
+
+def test_cohorts_compare_patients_as_text():
+    assert patient_text(7) == patient_text(7.0) == patient_text("7") == "7"
+    assert patient_text(np.int64(7)) == patient_text(np.float32(7)) == "7"
+    assert patient_text("07") != patient_text(7)
