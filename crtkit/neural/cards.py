@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from crtkit.neural.files import read_safetensors
+
 CARD_KEY = "card"
 
 
@@ -45,19 +47,9 @@ def read_card(path):
     {'data': 'MIT-BIH DS1', 'seed': 0}
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file at {str(path)!r}.")
     try:
-        from safetensors import safe_open
-    except ImportError as error:
-        raise ImportError(
-            "Reading .safetensors files needs safetensors: pip install 'crtkit[persistence]'."
-        ) from error
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        card = json.loads(metadata.get(CARD_KEY, "{}"))
-    except Exception as error:  # its error class derives from Exception alone
+        card = json.loads(read_safetensors(path, tensors=False)[1].get(CARD_KEY, "{}"))
+    except ValueError as error:
         raise ValueError(f"{path.name} has no card that can be read: {error}") from error
     if not isinstance(card, dict):
         raise ValueError(f"The card of {path.name} is no JSON object but a {type(card).__name__}.")

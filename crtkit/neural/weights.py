@@ -2,14 +2,19 @@
 
 import hashlib
 import json
-import os
-import pickle
 import re
 from pathlib import Path
 
 import torch
 
+from crtkit._io import atomic_path
 from crtkit.neural.cards import CARD_KEY
+from crtkit.neural.files import (
+    file_hash as file_hash,
+    read_safetensors,
+    read_torch,
+    write_safetensors,
+)
 
 PREFIXES = ("", "module.", "backbone.", "encoder.")
 
@@ -52,21 +57,9 @@ def read_weights(path):
     {'weight': (1, 2), 'bias': (1,)}
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file at {str(path)!r}.")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        # torch's own words advise to load it without care.
-        reason = "it is damaged, or holds objects that could run code"
-        if not isinstance(error, pickle.UnpicklingError) and str(error):
-            reason = str(error).splitlines()[0].split(". ")[0]
-        raise ValueError(
-            f"{path.name} is not a plain file of weights and was not loaded ({reason}). Expected "
-            "a dict of tensors written by torch.save(module.state_dict(), path), or safetensors."
-        ) from error
+        return read_safetensors(path)[0]
+    state = read_torch(path)
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -116,18 +109,13 @@ def save_weights(model, path, *, card=None):
         raise ValueError(f"Only .safetensors files hold a card, got {Path(path).name!r}.")
     metadata = None if card is None else {CARD_KEY: json.dumps(card, allow_nan=False)}
     module = model if isinstance(model, torch.nn.Module) else model.module_
-    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        if path.suffix == ".safetensors":
-            _safetensors().save_file(state, part, metadata)
-        else:
+    if path.suffix == ".safetensors":
+        write_safetensors(module.state_dict(), path, metadata)
+    else:
+        state = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+        with atomic_path(path) as part:
             torch.save(state, part)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    os.replace(part, path)
     return path
 
 
@@ -160,12 +148,6 @@ def imagenet_file(depth):
             f"weights='.../{path.name}'."
         )
     return path
-
-
-def file_hash(path):
-    """sha256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def state_hash(state):
@@ -246,21 +228,3 @@ def _is_weight(value, own):
     if value.layout != torch.strided or value.is_floating_point() != own.is_floating_point():
         return False
     return bool(torch.isfinite(value).all())
-
-
-def _safetensors():
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError(
-            "Reading .safetensors files needs safetensors: pip install 'crtkit[persistence]'."
-        ) from error
-    return safetensors.torch
-
-
-def _read_safetensors(path):
-    reader = _safetensors()
-    try:
-        return reader.load_file(path)
-    except Exception as error:  # its error class derives from Exception alone
-        raise ValueError(f"{path.name} cannot be read as safetensors: {error}") from error

@@ -1,4 +1,5 @@
 from .checkpoint import (
+    checkpoint_hash as checkpoint_hash,
     load_checkpoint as load_checkpoint,
     load_safetensors as load_safetensors,
     save_safetensors as save_safetensors,

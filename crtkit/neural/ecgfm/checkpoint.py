@@ -1,51 +1,48 @@
-"""Reading the public ECG-FM checkpoints, and safetensors files of our own.
+"""Checkpoints of ECG-FM: the public files, safetensors files of our own, and the weights we ship.
 
-Sizes come from the tensors; the configuration gives only what tensors cannot tell (strides, heads,
-dropout). It is parsed, never evaluated, and no pickled object is ever built.
+A checkpoint is read, checked and hashed once a process, however many fits start from it.
 """
 
 from __future__ import annotations
 
-import ast
+import copy
+import functools
 import json
 import os
-import pickle
-import re
-import zipfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-_KINDS = {"wav2vec2_cmsc": "pretrained", "ecg_transformer_classifier": "finetuned"}
-_OLD_WEIGHT_NORM = {
-    "weight_g": "parametrizations.weight.original0",
-    "weight_v": "parametrizations.weight.original1",
-}
-# Parts that a pretraining file may hold and that this network, which does not pretrain, never has.
-_DROPPED = ("target_glu.", "input_quantizer.", "project_inp.")
-_MAX_CONVOLUTIONS = 64
+from crtkit.neural.cards import CARD_KEY
+from crtkit.neural.ecgfm.network import ECGFM, ECGFMConfig
+from crtkit.neural.ecgfm.published import read_published
+from crtkit.neural.files import file_hash, file_stamp, read_safetensors, write_safetensors
+
+#: Weights that come with the package, by the name that ``checkpoint=`` takes.
+SHIPPED: dict[str, str] = {}
+_FOLDER = Path(__file__).parent / "weights"
 
 
 def load_checkpoint(path: str | os.PathLike[str]):
-    """Read an ECG-FM checkpoint (``.pt``) as published.
+    """Read an ECG-FM checkpoint: a public ``.pt``, or a ``.safetensors`` of ours.
 
     Parameters
     ----------
     path : path-like
-        A pretraining or a fine-tuned file of the fairseq-signals trainer.
+        A pretraining or a fine-tuned file of the fairseq-signals trainer, or what
+        :func:`save_safetensors` or `ECGFMPretraining.save` wrote.
 
     Returns
     -------
     module : ECGFM
         In eval mode, float32, on the CPU. A pretraining file gives no head; a fine-tuned one keeps
         its own. ``feature_grad_mult`` is 1, so that what lies before the network can be trained
-        and attributed; ``config["feature_grad_mult"]`` says what the file had.
+        and attributed; ``config["feature_grad_mult"]`` says what a public file had.
     config : dict
-        ``cfg["model"]`` of the file.
-    kind : {"pretrained", "finetuned"}
+        ``cfg["model"]`` of a public file, the card of one of ours.
+    kind : {"pretrained", "finetuned", "safetensors"}
 
     Raises
     ------
@@ -60,25 +57,77 @@ def load_checkpoint(path: str | os.PathLike[str]):
     >>> from crtkit.neural.ecgfm import load_checkpoint
     >>> module, config, kind = load_checkpoint("mimic_iv_ecg_finetuned.pt")     # doctest: +SKIP
     """
-    from crtkit.neural.ecgfm.network import ECGFM
-
-    path = Path(path)
-    content = _read(path)
-    config = content["cfg"]["model"]
-    state, kind = _plain_keys(path, content["model"], config)
-    sizes = _sizes(path, state, config)
-    with torch.device("meta"):
-        module = ECGFM(sizes)
-    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in state.items()}
-    _compare(path, wanted, found)
-    # Copies, because the tensors of a mapped file live as long as the file does.
-    copies = {key: value.detach().to(torch.float32).clone() for key, value in state.items()}
-    module.load_state_dict(copies, strict=True, assign=True)
-    return module.eval(), config, kind
+    path = checkpoint_path(path)
+    if path.suffix == ".safetensors":
+        return (*load_safetensors(path), "safetensors")
+    sizes, state, config, kind = read_published(path)
+    return _filled(path, sizes, state), config, kind
 
 
-def save_safetensors(module, path: str | os.PathLike[str], card: dict[str, Any]) -> None:
+def checkpoint_hash(checkpoint: str | os.PathLike[str]) -> str:
+    """Identify a checkpoint by its content, whatever its file is called and wherever it lies.
+
+    Parameters
+    ----------
+    checkpoint : path-like
+
+    Returns
+    -------
+    str
+        sha256 of the file. A file that has not changed is not read twice in a process.
+
+    Examples
+    --------
+    >>> from crtkit.neural.ecgfm import checkpoint_hash
+    >>> checkpoint_hash("mimic_iv_ecg_finetuned.pt")                            # doctest: +SKIP
+    """
+    return file_hash(checkpoint_path(checkpoint))
+
+
+def checkpoint_path(checkpoint: str | os.PathLike[str]) -> Path:
+    """Path of a file, or of the shipped weights of that name.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is neither.
+    """
+    if checkpoint in SHIPPED:
+        return _FOLDER / SHIPPED[str(checkpoint)]
+    path = Path(checkpoint)
+    if not path.is_file():
+        names = f", or the name of shipped weights: {sorted(SHIPPED)}" if SHIPPED else ""
+        raise FileNotFoundError(
+            f"{path} does not exist. The public ECG-FM checkpoints are downloaded by hand, from "
+            f"where their authors offer them; give the file's path{names}."
+        )
+    return path
+
+
+def start_from(checkpoint: str | os.PathLike[str]) -> tuple[ECGFM, dict[str, str]]:
+    """Copy a checkpoint's network and say what it is: ``kind, file, sha256``.
+
+    The file is read once a process as long as it does not change.
+    """
+    path = checkpoint_path(checkpoint)
+    module, kind = _loaded(os.path.abspath(path), *file_stamp(path))
+    return copy.deepcopy(module), {"kind": kind, "file": path.name, "sha256": file_hash(path)}
+
+
+# Two, because lvsd2026 goes to and fro between a pretrained and a fine-tuned file.
+@functools.lru_cache(maxsize=2)
+def _loaded(path: str, size: int, changed: int):
+    module, _, kind = load_checkpoint(path)
+    return module, kind
+
+
+def save_safetensors(
+    module,
+    path: str | os.PathLike[str],
+    card: dict[str, Any],
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write a network's weights, sizes and card as one safetensors file.
 
     Parameters
@@ -87,6 +136,8 @@ def save_safetensors(module, path: str | os.PathLike[str], card: dict[str, Any])
     path : path-like
     card : dict
         What a reader must know: data, split, seed, scores. Anything JSON can hold.
+    dtype : torch.dtype
+        What the weights are stored in; float16 halves the file. They are read as float32.
 
     Examples
     --------
@@ -97,13 +148,13 @@ def save_safetensors(module, path: str | os.PathLike[str], card: dict[str, Any])
     >>> load_safetensors(path)[1]
     {'data': 'none: random weights'}
     """
-    save_file = _safetensors("save_file")
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    metadata = {"crtkit": "ecgfm", "sizes": json.dumps(asdict(module.config))}
-    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    save_file(state, str(part), metadata={**metadata, "card": json.dumps(card)})
-    os.replace(part, path)
+    metadata = {
+        "crtkit": "ecgfm",
+        "sizes": json.dumps(asdict(module.config)),
+        CARD_KEY: json.dumps(card, allow_nan=False),
+    }
+    state = {key: value.to(dtype) for key, value in module.state_dict().items()}
+    write_safetensors(state, path, metadata)
 
 
 def load_safetensors(path: str | os.PathLike[str]):
@@ -116,7 +167,7 @@ def load_safetensors(path: str | os.PathLike[str]):
     Returns
     -------
     module : ECGFM
-        In eval mode, on the CPU.
+        In eval mode, float32, on the CPU.
     card : dict
 
     Raises
@@ -129,242 +180,34 @@ def load_safetensors(path: str | os.PathLike[str]):
     >>> from crtkit.neural.ecgfm import load_safetensors
     >>> module, card = load_safetensors("mine.safetensors")            # doctest: +SKIP
     """
-    from crtkit.neural.ecgfm.network import ECGFM, ECGFMConfig
-
-    safe_open, path = _safetensors("safe_open"), Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist.")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except Exception as error:  # the package raises a class of its own for every damage
-        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+    path = Path(path)
+    state, metadata = read_safetensors(path)
     if metadata.get("crtkit") != "ecgfm":
         raise ValueError(f"{path} does not say that it holds an ECG-FM network of crtkit.")
     try:
-        sizes, card = json.loads(metadata["sizes"]), json.loads(metadata["card"])
+        sizes, card = json.loads(metadata["sizes"]), json.loads(metadata[CARD_KEY])
         sizes["conv_layers"] = tuple(tuple(layer) for layer in sizes["conv_layers"])
         sizes["quantizer"] = tuple(sizes["quantizer"]) if sizes["quantizer"] else None
         if sizes["n_layers"] > len(state):
             raise ValueError(f"n_layers is {sizes['n_layers']}, of {len(state)} tensors")
-        # Without memory: sizes are only believed once the tensors have them.
-        with torch.device("meta"):
-            module = ECGFM(ECGFMConfig(**sizes))
-    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        return _filled(path, ECGFMConfig(**sizes), state), card
+    except (KeyError, TypeError, ArithmeticError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"{path} does not give the sizes and card of a network: {error}"
         ) from error
+
+
+def _filled(path: Path, sizes: ECGFMConfig, state: dict[str, torch.Tensor]) -> ECGFM:
+    """Build a network of these sizes that holds copies of these tensors."""
+    # Without memory: sizes are only believed once the tensors have them.
+    with torch.device("meta"):
+        module = ECGFM(sizes)
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     _compare(path, wanted, {key: tuple(value.shape) for key, value in state.items()})
-    state = {key: value.to(torch.float32, copy=True) for key, value in state.items()}
-    module.load_state_dict(state, strict=True, assign=True)
-    return module.eval(), card
-
-
-def _safetensors(name):
-    try:
-        import safetensors
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError(
-            "Reading and writing .safetensors needs: pip install 'crtkit[persistence]'."
-        ) from error
-    return getattr(safetensors.torch, name, None) or getattr(safetensors, name)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist. The public ECG-FM checkpoints are downloaded by hand, from "
-            "where their authors offer them; give the file's path."
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > path.stat().st_size:  # torch.save never compresses
-            raise ValueError(f"its records unpack to {unpacked} bytes, more than the file has")
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors and plain values, or is damaged; it was not loaded. "
-            f"No pickled object is built from outside. ({str(error).splitlines()[0]})"
-        ) from error
-    except Exception as error:  # damaged opcodes raise whatever the unpickler trips over
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} is no readable PyTorch checkpoint: {message}") from error
-    model = content.get("model") if isinstance(content, dict) else None
-    cfg = content.get("cfg") if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not isinstance(cfg, dict) or "model" not in cfg:
-        found = sorted(map(str, content))[:8] if isinstance(content, dict) else type(content)
-        raise ValueError(
-            f"{path} is no ECG-FM checkpoint: 'model' and 'cfg' expected, got {found}."
-        )
-    if not isinstance(cfg["model"], dict):
-        raise ValueError(f"{path}: the configuration of the model is {type(cfg['model'])}.")
-    n_left = path.stat().st_size
-    for key, value in model.items():
-        dense = isinstance(value, Tensor) and value.layout == torch.strided
-        dense = dense and value.device.type == "cpu"
-        if not isinstance(key, str) or not dense or not value.is_floating_point():
-            raise ValueError(f"{path}: 'model' holds {key!r}, no dense tensor of real numbers.")
-        # Strides of zero, or one storage named often, make a small file fill the memory.
-        n_left -= value.numel() * value.element_size()
-        if n_left < 0:
-            raise ValueError(f"{path}: the tensors up to {key!r} are larger than the file.")
-        if not bool(value.isfinite().all()):
-            raise ValueError(f"{path}: {key!r} holds NaN or infinity; the file is damaged.")
-    return content
-
-
-def _plain_keys(path: Path, model: dict[str, Tensor], config) -> tuple[dict[str, Tensor], str]:
-    """State dict in the pretraining layout without what only pretraining uses, and its kind."""
-    named = _KINDS.get(str(config.get("_name")))
-    found = "finetuned" if "proj.weight" in model else "pretrained"
-    if named is None:
-        raise ValueError(
-            f"{path} is of the model {config.get('_name')!r}; ECG-FM is one of {list(_KINDS)}."
-        )
-    if named != found:
-        raise ValueError(
-            f"{path} is called {named} in its configuration, but its keys are {found}."
-        )
-    state: dict[str, Tensor] = {}
-    for key, value in model.items():
-        # The same prefix means the transformer in one kind and the whole backbone in the other.
-        plain = key.removeprefix("encoder.") if found == "finetuned" else key
-        head, _, tail = plain.rpartition(".")
-        plain = f"{head}.{_OLD_WEIGHT_NORM[tail]}" if tail in _OLD_WEIGHT_NORM else plain
-        if plain.startswith(_DROPPED):
-            continue
-        if plain in state:
-            raise ValueError(f"{path} holds {plain!r} twice, under two names.")
-        state[plain] = value
-    return state, found
-
-
-def _sizes(path: Path, state: dict[str, Tensor], config):
-    from crtkit.neural.ecgfm.network import ECGFMConfig
-
-    try:
-        dim, width = state["post_extract_proj.weight"].shape
-        ffn_dim = state["encoder.layers.0.fc1.weight"].shape[0]
-        position = state["conv_pos.pos_conv.0.parametrizations.weight.original1"].shape
-        convs = [tuple(state[key].shape) for key in _conv_keys(state)]
-        if len(position) != 3 or 0 in position or any(len(shape) != 3 for shape in convs):
-            raise ValueError("a convolution does not have three axes")
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"{path} lacks the tensors of an ECG-FM network: {error}.") from error
-    for key in ("proj.weight", "final_proj.weight"):
-        if key in state and state[key].ndim != 2:
-            raise ValueError(f"{path}: {key!r} has shape {tuple(state[key].shape)}, not two axes.")
-    layers = {key.split(".")[2] for key in state if key.startswith("encoder.layers.")}
-    if config.get("layer_norm_first") or config.get("extractor_mode", "default") != "default":
-        raise ValueError(
-            f"{path} is configured as pre-norm or with another feature extractor "
-            f"(layer_norm_first={config.get('layer_norm_first')}, "
-            f"extractor_mode={config.get('extractor_mode')!r}); ECG-FM is neither."
-        )
-    spec = parse_conv_layers(str(config.get("conv_feature_layers", "[(256, 2, 2)] * 4")))
-    shapes = [(width_, kernel) for width_, kernel, _ in spec]
-    if shapes != [(shape[0], shape[2]) for shape in convs]:
-        raise ValueError(
-            f"{path}: conv_feature_layers says (width, kernel) {shapes}, the tensors "
-            f"{[(shape[0], shape[2]) for shape in convs]}."
-        )
-    sizes = ECGFMConfig(
-        conv_layers=spec,
-        n_leads=convs[0][1],
-        dim=dim,
-        ffn_dim=ffn_dim,
-        n_heads=_count(path, config, "encoder_attention_heads", 12, of=dim),
-        n_layers=len(layers),
-        pos_kernel=position[2],
-        pos_groups=dim // position[1],
-        dropout=_rate(path, config, "dropout"),
-        attention_dropout=_rate(path, config, "attention_dropout"),
-        activation_dropout=_rate(path, config, "activation_dropout"),
-        input_dropout=_rate(path, config, "dropout_input"),
-        head_dropout=_rate(path, config, "final_dropout"),
-        n_labels=state["proj.weight"].shape[0] if "proj.weight" in state else 0,
-    )
-    if "quantizer.vars" in state:
-        codes = state["quantizer.vars"].shape
-        if len(codes) != 3:
-            raise ValueError(f"{path}: 'quantizer.vars' has shape {tuple(codes)}, not three axes.")
-        _, n_codes, entry_dim = codes
-        n_groups = _count(path, config, "latent_groups", 2, of=n_codes)
-        final_dim = state["final_proj.weight"].shape[0] if "final_proj.weight" in state else 256
-        sizes = replace(
-            sizes, quantizer=(n_groups, n_codes // n_groups, entry_dim), final_dim=final_dim
-        )
-    return sizes
-
-
-def _count(path: Path, config, name: str, default: int, of: int) -> int:
-    """Read a whole number of the configuration that divides a size of the network."""
-    value = config.get(name, default)
-    if type(value) is not int or value < 1 or of % value:
-        raise ValueError(f"{path}: {name} is {value!r}, no whole number that divides {of}.")
-    return value
-
-
-def _rate(path: Path, config, name: str) -> float:
-    value = config.get(name, 0.0)
-    if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise ValueError(f"{path}: {name} is {value!r}, no number from 0 to 1.")
-    return float(value)
-
-
-def _conv_keys(state: dict[str, Tensor]) -> list[str]:
-    pattern = re.compile(r"feature_extractor\.conv_layers\.(\d+)\.0\.weight")
-    found = {int(match[1]): key for key in state if (match := pattern.fullmatch(key))}
-    return [found[i] for i in sorted(found)]
-
-
-def parse_conv_layers(text: str) -> tuple[tuple[int, int, int], ...]:
-    """Parse a convolution list such as ``"[(256, 2, 2)] * 4 + [(128, 3, 1)]"`` without running it.
-
-    Raises
-    ------
-    ValueError
-        Anything but lists of (width, kernel, stride), ``*`` with a number, and ``+``.
-    """
-    try:
-        layers = _walk(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError(
-            f"conv_feature_layers {text[:80]!r} is not a list of (width, kernel, stride): {error}"
-        ) from error
-    if not 0 < len(layers) <= _MAX_CONVOLUTIONS:
-        raise ValueError(f"conv_feature_layers gives {len(layers)} convolutions.")
-    for layer in layers:
-        if len(layer) != 3 or any(type(n) is not int or n < 1 for n in layer):
-            raise ValueError(f"conv_feature_layers holds {layer!r}, not (width, kernel, stride).")
-    return tuple(layers)
-
-
-def _walk(node: ast.expr) -> list[Any]:
-    if isinstance(node, ast.List):
-        return [ast.literal_eval(item) for item in node.elts]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _bounded(_walk(node.left) + _walk(node.right))
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        left, right = node.left, node.right
-        if isinstance(left, ast.Constant):
-            left, right = right, left
-        if isinstance(right, ast.Constant) and type(right.value) is int:
-            if not 0 < right.value <= _MAX_CONVOLUTIONS:
-                raise ValueError(f"{right.value} repetitions")
-            return _bounded(_walk(left) * right.value)
-    raise ValueError("only lists, + and * with a number are read")
-
-
-def _bounded(layers: list[Any]) -> list[Any]:
-    # At every step: repetitions of repetitions fill the memory before the end is reached.
-    if len(layers) > _MAX_CONVOLUTIONS:
-        raise ValueError(f"more than {_MAX_CONVOLUTIONS} convolutions")
-    return layers
+    # Copies, because the tensors of a mapped file live as long as the file does.
+    copies = {key: value.detach().to(torch.float32, copy=True) for key, value in state.items()}
+    module.load_state_dict(copies, strict=True, assign=True)
+    return module.eval()
 
 
 def _compare(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:

@@ -11,10 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from crtkit.neural.base import TorchClassifier
-from crtkit.neural.ecgfm.checkpoint import load_checkpoint, load_safetensors
+from crtkit.neural.ecgfm.checkpoint import start_from
 from crtkit.neural.ecgfm.network import ECGFM, SIZES, ECGFMConfig
 from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SignalMixin
-from crtkit.neural.weights import file_hash
 
 # What "frozen extractor" freezes: everything in front of the first transformer layer.
 EXTRACTOR = ("feature_extractor", "layer_norm", "post_extract_proj", "conv_pos")
@@ -357,14 +356,8 @@ class ECGFMClassifier(
         self.weights_loaded_ = None
         if self.checkpoint is None:
             return ECGFM(SIZES[self.size] if isinstance(self.size, str) else self.size)
-        path = Path(self.checkpoint)
-        if path.suffix == ".safetensors":
-            module, _ = load_safetensors(path)
-            kind = "safetensors"
-        else:
-            module, _, kind = load_checkpoint(path)
+        module, self.weights_loaded_ = start_from(self.checkpoint)
         module.drop_pretraining()  # nothing here would train it
-        self.weights_loaded_ = {"kind": kind, "file": path.name, "sha256": file_hash(path)}
         return module
 
     def _param_groups(self, module):

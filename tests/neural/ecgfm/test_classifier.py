@@ -12,7 +12,15 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit.neural import ECGFMClassifier
-from crtkit.neural.ecgfm import SIZES, ECGFMConfig, load_checkpoint, save_safetensors
+from crtkit.neural.ecgfm import (
+    SIZES,
+    ECGFMConfig,
+    checkpoint,
+    checkpoint_hash,
+    load_checkpoint,
+    load_safetensors,
+    save_safetensors,
+)
 from crtkit.testing import parametrize_with_nd_checks
 
 DATA = Path(__file__).parents[2] / "data" / "ecg_fm"
@@ -179,6 +187,32 @@ def test_a_safetensors_file_starts_a_model(tmp_path, data):
     model = ECGFMClassifier(checkpoint=tmp_path / "mine.safetensors", max_epochs=1, random_state=0)
     assert model.fit(X, y).weights_loaded_["kind"] == "safetensors"
     assert model.module_.projection.weight.shape == (12, 4, 1)
+
+
+def test_a_checkpoint_is_read_once_for_many_fits(tmp_path, data, monkeypatch):
+    X, y = data
+    path = tmp_path / "mine.safetensors"
+    save_safetensors(load_checkpoint(DATA / "finetuned.pt")[0], path, {})
+    read = []
+    monkeypatch.setattr(
+        checkpoint, "load_safetensors", lambda p: read.append(p) or load_safetensors(p)
+    )
+    model = ECGFMClassifier(checkpoint=path, max_epochs=1, lr=1e-2, random_state=0)
+    first = model.fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(model.fit(X, y).predict_proba(X), first)  # not trained on
+    assert len(read) == 1
+    save_safetensors(load_checkpoint(DATA / "pretrained.pt")[0], path, {"another": "network"})
+    assert not np.array_equal(model.fit(X, y).predict_proba(X), first)
+    assert model.weights_loaded_["sha256"] == checkpoint_hash(path)
+
+
+def test_a_checkpoint_is_known_by_its_content(tmp_path):
+    copy = tmp_path / "copy.pt"
+    copy.write_bytes((DATA / "finetuned.pt").read_bytes())
+    assert checkpoint_hash(copy) == checkpoint_hash(DATA / "finetuned.pt")
+    assert checkpoint_hash(copy) != checkpoint_hash(DATA / "pretrained.pt")
+    with pytest.raises(FileNotFoundError, match="downloaded by hand"):
+        checkpoint_hash(tmp_path / "gone.pt")
 
 
 def test_search_over_what_is_trained(data):

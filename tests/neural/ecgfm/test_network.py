@@ -21,7 +21,7 @@ from crtkit.neural.ecgfm import (
     load_safetensors,
     save_safetensors,
 )
-from crtkit.neural.ecgfm.checkpoint import parse_conv_layers
+from crtkit.neural.ecgfm.published import parse_conv_layers
 
 DATA = Path(__file__).parents[2] / "data" / "ecg_fm"
 FILES = {
