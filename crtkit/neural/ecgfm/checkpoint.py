@@ -114,7 +114,7 @@ def start_from(checkpoint: str | os.PathLike[str]) -> tuple[ECGFM, dict[str, str
     return copy.deepcopy(module), {"kind": kind, "file": path.name, "sha256": file_hash(path)}
 
 
-# Two, because lvsd2026 goes to and fro between a pretrained and a fine-tuned file.
+# Two, because lvsd2026 alternates between a pretrained and a fine-tuned file.
 @functools.lru_cache(maxsize=2)
 def _loaded(path: str, size: int, changed: int):
     module, _, kind = load_checkpoint(path)
