@@ -27,6 +27,7 @@ from .images import (
 from .neural import (
     AutoencoderFeatures as AutoencoderFeatures,
     ECGFMClassifier as ECGFMClassifier,
+    ECGFMPretraining as ECGFMPretraining,
     FCNClassifier as FCNClassifier,
     InceptionTimeClassifier as InceptionTimeClassifier,
     LSTMFCNClassifier as LSTMFCNClassifier,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from crtkit._labels import check_groups, patient_text
@@ -41,11 +43,12 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
 
     Parameters
     ----------
-    pool : SimCLR, FrozenEstimator of one, array, Rows or paths
+    pool : SimCLR, ECGFMPretraining, FrozenEstimator of one, array, Rows or paths
         A fitted encoder remembers what it saw (``pool_hashes_``, ``pool_groups_``), images or paths
         are read.
     test : Cohort, array or Rows of shape (n_records, height, width, 3), or paths (n_records,)
-        Of a cohort, the column ``image`` and its groups.
+        Of a cohort, the column ``image`` and its groups. For an `ECGFMPretraining`, signals (the
+        column ``signal``): those that look alike at another rate or gain are found too.
     pool_groups : array-like of shape (n_pool,), optional
         Patients of the pool; by default what the encoder was told.
     groups : array-like of shape (n_records,), optional
@@ -90,15 +93,18 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
         size = encoder.shape_in_[:2] if known and len(encoder.shape_in_) == 3 else (224, 224)
     if known is None and hasattr(pool, "fit"):
         raise ValueError(
-            f"check_pool expects a fitted SimCLR or images, got {type(encoder).__name__} without "
-            "pool_hashes_. Fit it first, or pass the images it was fitted on."
+            "check_pool expects a fitted SimCLR or ECGFMPretraining, or images, got "
+            f"{type(encoder).__name__} without pool_hashes_. Fit it first, or pass the images it was fitted on."
         )
     pool_groups = getattr(encoder, "pool_groups_", None) if pool_groups is None else pool_groups
     if isinstance(test, Cohort):
         groups = test.groups if groups is None else groups
-        test = Select("image").fit_transform(test.X)
+        column = "signal" if hasattr(encoder, "fingerprints") else "image"
+        test = Select(column).fit_transform(test.X)
     seen = known if known is not None else _fingerprints(pool, size)
-    tested = _fingerprints(test, size)
+    # Signals look alike in another way than pages; their encoder knows which.
+    look = getattr(encoder, "fingerprints", None) or partial(_fingerprints, size=size)
+    tested = look(test)
     found = _equal(seen, tested)
     _nearly_equal(found, seen, tested, tolerance)
     if pool_groups is not None and groups is not None:

@@ -76,18 +76,21 @@ class Fingerprints:
         A grey thumbnail of each image; None for records that are no images.
     names : ndarray of str, shape (n_records,), or None
         Files, where they came from files.
+    kind : str
+        What a message calls one of them.
     """
 
     exact: np.ndarray
     perceptual: np.ndarray | None
     names: np.ndarray | None = None
+    kind: str = "image"
 
     def __len__(self):
         return len(self.exact)
 
     def name(self, i):
         """How a message names image ``i``."""
-        return f"image {i}" if self.names is None else f"{self.names[i]}"
+        return f"{self.kind} {i}" if self.names is None else f"{self.names[i]}"
 
 
 def fingerprints(X, on_error="raise"):

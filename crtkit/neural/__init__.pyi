@@ -2,6 +2,7 @@ from .augment import ImageAugment as ImageAugment, PageAugment as PageAugment
 from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
 from .cards import read_card as read_card
 from .ecgfm.classifier import ECGFMClassifier as ECGFMClassifier
+from .ecgfm.pretraining import ECGFMPretraining as ECGFMPretraining
 from .resnet import ResNetClassifier as ResNetClassifier
 from .sequence import FCNClassifier as FCNClassifier, LSTMFCNClassifier as LSTMFCNClassifier
 from .sequence_residual import (

@@ -124,7 +124,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         Learning rate of Adam.
     weight_decay : float, default=0.0
         L2 penalty, as Adam applies it.
-    schedule : {"cosine", "onecycle"} or None, default=None
+    schedule : {"cosine", "onecycle", "warmup"} or None, default=None
         Course of the learning rate.
     batch_size : int or None, default=None
         Maps a step, at least 2; None is all.

@@ -75,7 +75,7 @@ from crtkit.neural.engine import (
 TRAINING_PARAMETERS = {
     "lr": [Interval(Real, 0, None, closed="neither")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "schedule": [StrOptions({"cosine", "onecycle"}), None],
+    "schedule": [StrOptions({"cosine", "onecycle", "warmup"}), None],
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
     # BatchNorm cannot train on a batch of one.
     "batch_size": [Interval(Integral, 2, None, closed="left")],

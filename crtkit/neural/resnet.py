@@ -71,7 +71,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         Learning rate of AdamW; the peak of it under a schedule.
     weight_decay : float, default=1e-2
         Decoupled weight decay.
-    schedule : {"cosine", "onecycle"} or None, default=None
+    schedule : {"cosine", "onecycle", "warmup"} or None, default=None
         Course of the learning rate over all steps.
     max_epochs : int, default=20
         Passes over the training records.

@@ -27,7 +27,7 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
     lr : float, default=5e-6
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
+    schedule : {"cosine", "onecycle", "warmup"} or None, default=None
         Course of the learning rate over all steps.
     augment : {"light"}, callable or None, default=None
         Augmentation of training batches. ``"light"`` is `neural.SignalAugment()`; a callable
@@ -159,7 +159,7 @@ class LSTMFCNClassifier(SequenceMixin, TorchClassifier):
     lr : float, default=5e-6
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
+    schedule : {"cosine", "onecycle", "warmup"} or None, default=None
     augment : {"light"}, callable or None, default=None
     max_epochs : int, default=100
         The paper's.

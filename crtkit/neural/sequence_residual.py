@@ -25,7 +25,7 @@ class ResNet1dClassifier(SequenceMixin, TorchClassifier):
     lr : float, default=5e-6
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
+    schedule : {"cosine", "onecycle", "warmup"} or None, default=None
     augment : {"light"}, callable or None, default=None
     max_epochs : int, default=100
         The paper's.
@@ -141,7 +141,7 @@ class InceptionTimeClassifier(SequenceMixin, TorchClassifier):
     lr : float, default=5e-6
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
+    schedule : {"cosine", "onecycle", "warmup"} or None, default=None
     augment : {"light"}, callable or None, default=None
     max_epochs : int, default=100
         The paper's.

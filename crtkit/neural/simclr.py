@@ -93,7 +93,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         Learning rate of AdamW; the peak of it under a schedule.
     weight_decay : float, default=1e-4
         Decoupled weight decay.
-    schedule : {"cosine", "onecycle"} or None, default="cosine"
+    schedule : {"cosine", "onecycle", "warmup"} or None, default="cosine"
         Course of the learning rate over all steps.
     max_epochs : int, default=100
         Passes over the pool.

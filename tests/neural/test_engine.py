@@ -27,6 +27,8 @@ from crtkit.neural.engine import (
     make_optimizer,
     make_schedule,
     resolve_device,
+    train_network,
+    warmup_factor,
 )
 
 
@@ -585,3 +587,44 @@ def test_a_model_trained_on_a_gpu_loads_on_a_cpu(blobs, monkeypatch):
         loaded = pickle.loads(data)
     assert loaded.device_ == "cpu"
     np.testing.assert_array_equal(loaded.predict_proba(X), expected)
+
+
+def test_warmup_rises_over_a_tenth_and_falls_to_zero():
+    factors = [warmup_factor(step, 100) for step in range(101)]
+    np.testing.assert_allclose(factors[:10], np.arange(1, 11) / 10)
+    assert np.argmax(factors) == 9
+    assert (np.diff(factors[9:]) < 0).all()
+    assert factors[100] == 0
+    assert warmup_factor(0, 1) == 1
+
+
+def test_gradients_are_clipped():
+    optimizer_steps = []
+    for clip in (None, 1e-3):
+        module = torch.nn.Linear(3, 2)
+        torch.nn.init.zeros_(module.weight)
+        options = TrainingOptions(
+            lr=1.0, optimizer="adamw", max_epochs=1, batch_size=8, clip_norm=clip
+        )
+        dataset = RecordDataset(np.ones((8, 3), np.float32), np.zeros(8, dtype=np.int64))
+        criterion = torch.nn.CrossEntropyLoss(reduction="none")
+        groups = [{"params": list(module.parameters())}]
+        norms = []
+        clip_norm = torch.nn.utils.clip_grad_norm_
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                torch.nn.utils,
+                "clip_grad_norm_",
+                lambda parameters, n: norms.append((float(clip_norm(parameters, n)), n)),
+            )
+            train_network(
+                *(module, criterion, dataset, None, options),
+                prepare=lambda x, training: x,
+                groups=groups,
+                device="cpu",
+                name="test",
+            )
+        optimizer_steps.append(norms)
+    assert optimizer_steps[0] == []
+    assert len(optimizer_steps[1]) == 1
+    assert optimizer_steps[1][0][1] == 1e-3

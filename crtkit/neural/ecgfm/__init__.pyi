@@ -6,3 +6,4 @@ from .checkpoint import (
 )
 from .classifier import ECGFMClassifier as ECGFMClassifier
 from .network import ECGFM as ECGFM, SIZES as SIZES, ECGFMConfig as ECGFMConfig
+from .pretraining import ECGFMPretraining as ECGFMPretraining

@@ -1,20 +1,32 @@
 """ECG-FM as a classifier: a projection in front, a head behind, and fourteen ways to train it."""
 
+import copy
+import math
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 
-import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from crtkit.neural.base import TorchClassifier
+from crtkit.neural.base import TorchClassifier, draw_seed
 from crtkit.neural.ecgfm.checkpoint import start_from
+from crtkit.neural.ecgfm.front import LeadResampler, normalize_leads
 from crtkit.neural.ecgfm.network import ECGFM, SIZES, ECGFMConfig
+from crtkit.neural.ecgfm.pretraining import ECGFMPretraining
+from crtkit.neural.engine import WARMUP
 from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SignalMixin
+from crtkit.neural.weights import state_hash
 
+# Epochs after the warm-up before a run may be called dead.
+MIN_EPOCHS = 5
+# Kinds of the public files, which say nothing of a sampling rate.
+PUBLISHED = ("pretrained", "finetuned")
 # What "frozen extractor" freezes: everything in front of the first transformer layer.
 EXTRACTOR = ("feature_extractor", "layer_norm", "post_extract_proj", "conv_pos")
 
@@ -31,19 +43,24 @@ class ECGFMNetwork(nn.Module):
     project : bool
         Whether a pointwise convolution brings them to the backbone's leads.
     normalize : bool
-        Whether each lead becomes a z-score over the record first.
-    window : int or None
-        Samples a window; None takes the whole record.
+        Whether leads become z-scores over the record first, as the backbone's configuration says.
+    window : float or None
+        Seconds a window; None takes the whole record.
     pooling : {"mean", "max"}
         How the logits of windows become one answer.
+    fs : float
+        Sampling rate of the records in Hz; a backbone with a rate of its own gets that.
     """
 
-    def __init__(self, backbone, n_leads, *, project, normalize, window, pooling):
+    def __init__(self, backbone, n_leads, *, project, normalize, window, pooling, fs):
         super().__init__()
         n_in = backbone.config.n_leads
+        rate = fs if backbone.config.fs is None else backbone.config.fs
+        self.resample = LeadResampler(fs, rate)
         self.projection = nn.Conv1d(n_leads, n_in, kernel_size=1) if project else nn.Identity()
         self.backbone = backbone
-        self.normalize, self.window, self.pooling = normalize, window, pooling
+        self.normalize, self.pooling = normalize, pooling
+        self.window = None if window is None else round(window * rate)
         self.frozen = ()
 
     def freeze(self, n_layers, extractor):
@@ -67,12 +84,10 @@ class ECGFMNetwork(nn.Module):
 
     def _windows(self, x):
         """Records as windows one after another, and how many a record has."""
+        x = self.resample(x)
         n_samples = x.shape[-1]
         if self.normalize:
-            centred = x - x.mean(-1, keepdim=True)
-            sd = centred.square().mean(-1, keepdim=True).sqrt()
-            # A constant lead becomes zeros, which is how the model was shown missing leads.
-            x = centred / torch.where(sd > 0, sd, torch.ones_like(sd))
+            x = normalize_leads(x, self.backbone.config.normalize)
         x = self.projection(x)
         if self.window is None or n_samples < 2 * self.window:
             return x if self.window is None else x[..., : self.window], 1
@@ -100,12 +115,16 @@ class ECGFMClassifier(
     Parameters
     ----------
     checkpoint : path-like or None, default=None
-        A public checkpoint (``.pt``, pretraining or fine-tuned) or a ``.safetensors`` file of
-        :func:`crtkit.neural.ecgfm.save_safetensors`. None trains from scratch. The head always
-        starts anew. In lvsd2026 [2]_ "single-step" starts from the pretraining file, "sequential"
-        from one already fine-tuned on PhysioNet 2021 labels.
-    size : {"base", "tiny"} or ECGFMConfig, default="base"
-        Of the network from scratch; a checkpoint brings its own.
+        A public checkpoint (``.pt``, pretraining or fine-tuned), or a ``.safetensors`` file of
+        `ECGFMPretraining.save` or :func:`crtkit.neural.ecgfm.save_safetensors`. None trains from
+        scratch. The head always starts anew. In lvsd2026 [2]_ "single-step" starts from the
+        pretraining file, "sequential" from one already fine-tuned on PhysioNet 2021 labels.
+    backbone : ECGFMPretraining, FrozenEstimator of one, or None, default=None
+        Another start: an unfitted one pretrains on the training records inside ``fit``, without
+        their labels and so once a fold of a cross-validation; ``FrozenEstimator(fitted)`` was
+        pretrained on a pool of its own.
+    size : {"tiny", "small", "medium", "base"} or ECGFMConfig, default="base"
+        Of the network from scratch; a checkpoint or backbone brings its own.
     trainable_layers : int, default=12
         Of the transformer, counted from its end. 12 (or as many as there are) is full fine-tuning,
         0 additive: only projection and head train. The paper's partial models train 2, 4, 6, 8, 10.
@@ -134,8 +153,12 @@ class ECGFMClassifier(
     lr_extractor, lr_projection, lr_head : float or None, default=None
         Of the other parts; None is ``lr``.
     weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
-        Course of the learning rates over all steps.
+    schedule : {"cosine", "onecycle", "warmup"} or None, default="warmup"
+        Course of the learning rates over all steps. From scratch the network stays at chance
+        without a warm-up: post-norm transformers do. "warmup" rises over the first tenth of the
+        steps and falls to zero; None keeps the rates constant, as the released script did.
+    clip_norm : float or None, default=1.0
+        Largest norm of a gradient; None for none.
     augment : {"light"}, callable or None, default=None
         Augmentation of training batches. ``"light"`` is `neural.SignalAugment()`; a callable takes
         a floating batch (n_records, n_leads, n_samples) and returns one like it.
@@ -204,6 +227,7 @@ class ECGFMClassifier(
     _parameter_constraints = {
         **SIGNAL_PARAMETERS,
         "checkpoint": [str, Path, None],
+        "backbone": [HasMethods(["fit", "transform"]), None],
         "size": [StrOptions(set(SIZES)), ECGFMConfig],
         "trainable_layers": [Interval(Integral, 0, None, closed="left")],
         "train_extractor": ["boolean", StrOptions({"auto"})],
@@ -212,6 +236,7 @@ class ECGFMClassifier(
         "window": [Interval(Real, 0, None, closed="neither"), None],
         "pooling": [StrOptions({"mean", "max"})],
         "fs": [Interval(Real, 0, None, closed="neither")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         **{
             name: [Interval(Real, 0, None, closed="neither"), None]
             for name in ("lr_extractor", "lr_projection", "lr_head")
@@ -222,6 +247,7 @@ class ECGFMClassifier(
         self,
         *,
         checkpoint=None,
+        backbone=None,
         size="base",
         trainable_layers=12,
         train_extractor="auto",
@@ -235,7 +261,8 @@ class ECGFMClassifier(
         lr_projection=None,
         lr_head=None,
         weight_decay=0.0,
-        schedule=None,
+        schedule="warmup",
+        clip_norm=1.0,
         augment=None,
         max_epochs=60,
         batch_size=32,
@@ -250,6 +277,7 @@ class ECGFMClassifier(
         verbose=0,
     ):
         self.checkpoint = checkpoint
+        self.backbone = backbone
         self.size = size
         self.trainable_layers = trainable_layers
         self.train_extractor = train_extractor
@@ -264,6 +292,7 @@ class ECGFMClassifier(
         self.lr_head = lr_head
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.clip_norm = clip_norm
         self.augment = augment
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -300,6 +329,19 @@ class ECGFMClassifier(
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+    def _fit_net(self, train, valid, n_outputs, seed):
+        super()._fit_net(train, valid, n_outputs=n_outputs, seed=seed)
+        chance = prior_entropy(train.target[train.index], train.weight[train.index])
+        losses = [row["train_loss"] for row in self.history_]
+        if is_dead(losses, chance, self.max_epochs):
+            warnings.warn(
+                f"ECGFMClassifier learned nothing: after {len(losses)} epochs its training loss is "
+                f"{losses[-1]:.4f}, and {chance:.4f} is that of the class frequencies alone. Use "
+                "schedule='warmup', another lr, or more epochs.",
+                UserWarning,
+                stacklevel=4,
+            )
+
     def _make_module(self, n_outputs, shape_in):
         backbone = self._load_backbone()
         n_leads = self._n_leads(shape_in)
@@ -310,15 +352,7 @@ class ECGFMClassifier(
                 f"ECGFMClassifier(projection=False) expects {n_in} leads, got {n_leads}. Use "
                 "projection='auto'."
             )
-        window = None if self.window is None else round(self.window * self.fs)
-        n_samples = shape_in[-1] if window is None else min(window, shape_in[-1])
-        if n_samples < backbone.config.min_samples:
-            raise ValueError(
-                f"ECGFMClassifier needs at least {backbone.config.min_samples} samples a window, "
-                f"got {n_samples} (records of {shape_in[-1]} samples, window={self.window} s at "
-                f"{self.fs} Hz)."
-            )
-        if self.checkpoint is not None and self.weights_loaded_["kind"] != "safetensors":
+        if self.weights_loaded_ is not None and self.weights_loaded_["kind"] in PUBLISHED:
             self._warn_of_rate(shape_in[-1])
         backbone.replace_head(n_outputs)
         network = ECGFMNetwork(
@@ -326,9 +360,19 @@ class ECGFMClassifier(
             n_leads,
             project=project,
             normalize=self.normalize,
-            window=window,
+            window=self.window,
             pooling=self.pooling,
+            fs=self.fs,
         )
+        resample = network.resample
+        n_samples = -(-shape_in[-1] * resample.up // resample.down)
+        n_samples = min(n_samples, network.window or n_samples)
+        if n_samples < backbone.config.min_samples:
+            raise ValueError(
+                f"ECGFMClassifier needs at least {backbone.config.min_samples} samples a window, "
+                f"got {n_samples} (records of {shape_in[-1]} samples, window={self.window} s at "
+                f"{self.fs} Hz)."
+            )
         n_trained = min(int(self.trainable_layers), n_layers)
         extractor = self.train_extractor
         if isinstance(extractor, str):
@@ -352,11 +396,41 @@ class ECGFMClassifier(
             stacklevel=6,
         )
 
+    def _start_fit(self, X):
+        if self.backbone is not None and self.checkpoint is not None:
+            raise ValueError("ECGFMClassifier takes backbone or checkpoint, not both.")
+        inner = getattr(self.backbone, "estimator", self.backbone)
+        if inner is not None and not isinstance(inner, ECGFMPretraining):
+            raise ValueError(
+                "ECGFMClassifier expects backbone=ECGFMPretraining(...) or FrozenEstimator of a "
+                f"fitted one, got {type(inner).__name__}."
+            )
+        if isinstance(self.backbone, FrozenEstimator):
+            check_is_fitted(inner)
+        return super()._start_fit(X)
+
+    def _before_training(self, X, train, rng):
+        if self.backbone is None:
+            return
+        if isinstance(self.backbone, FrozenEstimator):
+            self.backbone_ = self.backbone.estimator
+            return
+        self.backbone_ = clone(self.backbone)
+        if self.backbone_.random_state is None:
+            self.backbone_.set_params(random_state=draw_seed(rng))
+        self.backbone_.fit(X if len(train) == len(X) else X[train])
+
     def _load_backbone(self):
         self.weights_loaded_ = None
-        if self.checkpoint is None:
+        if self.backbone is not None:
+            module = copy.deepcopy(self.backbone_.module_.backbone).cpu()
+            digest = state_hash(module.state_dict())
+            self.weights_loaded_ = {"kind": "backbone", "file": None, "sha256": digest}
+            module.config = replace(module.config, feature_grad_mult=1.0)
+        elif self.checkpoint is not None:
+            module, self.weights_loaded_ = start_from(self.checkpoint)
+        else:
             return ECGFM(SIZES[self.size] if isinstance(self.size, str) else self.size)
-        module, self.weights_loaded_ = start_from(self.checkpoint)
         module.drop_pretraining()  # nothing here would train it
         return module
 
@@ -381,6 +455,23 @@ class ECGFMClassifier(
         if self.dtype_in_ == "uint8":
             raise ValueError("ECGFMClassifier expects signals in floating millivolt, got uint8.")
         return X
+
+
+def prior_entropy(target, weight):
+    """Loss of a network that answers every record with the weighted class frequencies."""
+    share = np.bincount(target, weights=weight) / weight.sum()
+    share = share[share > 0]
+    return float(-(share * np.log(share)).sum())
+
+
+def is_dead(losses, chance, max_epochs):
+    """Whether training has stayed at the loss of chance, once warm-up and a fair try are over.
+
+    Dropout makes the loss of a network that has learned a little larger than chance too, so the
+    best epoch counts, and 1 % below chance is learning.
+    """
+    after = losses[math.ceil(WARMUP * max_epochs) :]
+    return len(after) >= MIN_EPOCHS and bool(min(after) > 0.99 * chance)
 
 
 def _embed(module, x):

@@ -21,6 +21,7 @@ from crtkit.neural.ecgfm import (
     load_safetensors,
     save_safetensors,
 )
+from crtkit.neural.ecgfm.classifier import is_dead, prior_entropy
 from crtkit.testing import parametrize_with_nd_checks
 
 DATA = Path(__file__).parents[2] / "data" / "ecg_fm"
@@ -257,3 +258,57 @@ def test_bad_input(parameters, shape, message):
 def test_sizes_must_divide():
     with pytest.raises(ValueError, match="multiple of n_heads"):
         ECGFMClassifier(size=replace(TOY, n_heads=3), max_epochs=1).fit(np.eye(4), [0, 1, 0, 1])
+
+
+# -- training that works by default
+
+
+def _two_rhythms(n, n_samples=500, noise=1.0):
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    t = np.arange(n_samples) / 100
+    wave = np.sin(2 * np.pi * (1 + 3 * y)[:, None, None] * t + rng.uniform(0, 6, (n, 12, 1)))
+    return (wave + noise * rng.normal(size=(n, 12, n_samples))).astype(np.float32), y
+
+
+def test_a_run_that_learns_nothing_is_said(data):
+    X, y = data
+    dead = ECGFMClassifier(**{**TINY, "lr": 1e-12}, max_epochs=8)
+    with pytest.warns(UserWarning, match="learned nothing: after 8 epochs"):
+        dead.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ECGFMClassifier(**{**TINY, "lr": 1e-12}, max_epochs=3).fit(X, y)  # too short to tell
+        X, y = _two_rhythms(32, noise=0.3)
+        model = ECGFMClassifier(**{**TINY, "lr": 3e-3}, fs=100, max_epochs=15).fit(X, y)
+    assert model.history_[-1]["train_loss"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("losses", "max_epochs", "dead"),
+    [
+        ([0.7, 0.69] + [0.693] * 18, 20, True),  # the warm-up's own epochs do not count
+        ([0.7, 0.3] + [0.693] * 18, 20, True),
+        ([0.7] * 10 + [0.68] + [0.7] * 9, 20, False),
+        ([0.7] * 6, 60, False),  # stopped before the warm-up was over
+    ],
+)
+def test_what_counts_as_dead(losses, max_epochs, dead):
+    assert is_dead(losses, np.log(2), max_epochs) is dead
+
+
+def test_chance_is_that_of_the_weighted_classes():
+    target, weight = np.array([0, 0, 0, 1]), np.array([1.0, 1.0, 1.0, 3.0])
+    assert prior_entropy(target, weight) == pytest.approx(np.log(2))
+    assert prior_entropy(target, np.ones(4)) == pytest.approx(
+        -np.log(0.75) * 0.75 - np.log(0.25) / 4
+    )
+
+
+def test_public_files_are_not_resampled_and_ours_are(data):
+    X, y = data
+    own = replace(SIZES["tiny"], fs=50)
+    model = ECGFMClassifier(**{**TINY, "size": own}, fs=100, max_epochs=1).fit(X, y)
+    assert model.module_.resample(torch.from_numpy(X)).shape[-1] == 160
+    model = ECGFMClassifier(**TINY, fs=100, max_epochs=1).fit(X, y)
+    assert model.module_.resample(torch.from_numpy(X)).shape[-1] == 320

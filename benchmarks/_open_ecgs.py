@@ -1,0 +1,135 @@
+"""The open twelve-lead ECGs that weights are trained on, and who is kept out.
+
+Kept out of the pool, because a table tests on them: fold 10 of PTB-XL, every patient with a record
+in it, the records of the PhysioNet Challenge 2021 folder (its HRnnnnn are records of PTB-XL), and
+LUDB. What is left: folds 1 to 9 of PTB-XL, Challenge 2011, CODE-15 %.
+"""
+
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from crtkit.signals import resample_leads
+
+TEST_FOLD = 10
+SECONDS = 10
+LICENCES = {
+    "PTB-XL": "CC BY 4.0; Wagner 2020, doi:10.1038/s41597-020-0495-6",
+    "Challenge 2011": "ODC-BY 1.0; Silva 2011, PhysioNet/CinC Challenge 2011 set-a",
+    "CODE-15 %": "CC BY 4.0; Ribeiro 2020, doi:10.5281/zenodo.4916206",
+}
+
+
+@dataclass(frozen=True)
+class Ecgs:
+    """Records of one source: signals in mV, (n, 12, n_samples) float32, and a row for each."""
+
+    signals: np.ndarray
+    table: pd.DataFrame
+    fs: float
+
+
+def read_shard(path):
+    """Twelve leads of a compressed shard, (n, 12, n_samples) int16.
+
+    Leads I, II and V1 to V6 are stored as differences in time, the others as what Einthoven's and
+    Goldberger's laws leave of them; all modulo 2**16.
+    """
+    with lzma.open(path) as file:
+        stored = np.load(file, allow_pickle=False).astype(np.int32)
+    x = stored.copy()
+    independent = [0, 1, 6, 7, 8, 9, 10, 11]
+    x[:, independent] = np.cumsum(stored[:, independent], axis=2)
+    x = x.astype(np.int16).astype(np.int32)
+    one, two = x[:, 0], x[:, 1]
+    x[:, 2] += two - one
+    x[:, 3] -= (one + two) // 2
+    x[:, 4] += (2 * one - two) // 2
+    x[:, 5] += (2 * two - one) // 2
+    return x.astype(np.int16)
+
+
+def load(folder, fs_in, gain, fs, table=None):
+    """Read the records of a folder of shards, in the order of its table.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``labels.csv`` (columns shard, row).
+    fs_in, fs : float
+        Hz, of the files and of the result.
+    gain : float
+        Units a millivolt.
+    table : DataFrame, optional
+        The rows to read; all by default.
+
+    Returns
+    -------
+    Ecgs
+        Shorter records are filled with zeros to ten seconds, longer ones cut.
+    """
+    table = pd.read_csv(folder / "labels.csv") if table is None else table
+    table = table.reset_index(drop=True)
+    signals = np.zeros((len(table), 12, round(SECONDS * fs)), dtype=np.float32)
+    for name, rows in table.groupby("shard"):
+        x = read_shard(folder / name)[rows["row"].to_numpy()].astype(np.float32) / gain
+        x = resample_leads(x, fs_in, fs)[..., : signals.shape[2]]
+        signals[rows.index, :, : x.shape[2]] = x
+    return Ecgs(signals, table, fs)
+
+
+def ptbxl(data, fs):
+    """PTB-XL as it lies in ``data``; column ``test`` marks the patients of fold 10."""
+    ecgs = load(Path(data) / "ptbxl_500hz", 500, 1000, fs)
+    table = ecgs.table
+    tested = table["patient_id"].isin(table.loc[table["strat_fold"] == TEST_FOLD, "patient_id"])
+    elsewhere = set(_challenge_2021(data))
+    table["test"] = tested
+    # A record of the Challenge folder is tested there, and so is its patient.
+    shared = table.loc[table["ecg_id"].isin(elsewhere), "patient_id"]
+    table["pool"] = ~tested & ~table["patient_id"].isin(shared)
+    return ecgs
+
+
+def _challenge_2021(data):
+    """Numbers in PTB-XL of the records of the Challenge 2021 folder."""
+    names = pd.read_csv(Path(data) / "ecg12_physionet2021" / "labels.csv")["record"].astype(str)
+    return [int(name[2:]) for name in names if name.startswith("HR")]
+
+
+def pool(data, fs):
+    """Signals of all that may be pretrained on, their patients, and a table of where they are from.
+
+    Returns
+    -------
+    signals : ndarray of shape (n_records, 12, 10 fs)
+    patients : ndarray of str
+    table : DataFrame
+        ``source, record, patient``.
+    """
+    data = Path(data)
+    first = ptbxl(data, fs)
+    keep = first.table["pool"].to_numpy()
+    parts = [(first.signals[keep], _named("PTB-XL", first.table[keep], "ecg_id", "patient_id"))]
+    ecgs = load(data / "cinc2011_seta", 500, 200, fs)
+    parts.append((ecgs.signals, _named("Challenge 2011", ecgs.table, "record", "record")))
+    table = pd.read_csv(data / "code15_chagas" / "labels.csv")
+    table = table[table["n_samples"] >= 7 * 400]  # two segments of 3.5 s
+    ecgs = load(data / "code15_chagas", 400, 1000, fs, table)
+    parts.append((ecgs.signals, _named("CODE-15 %", ecgs.table, "exam_id", "patient_id")))
+    signals = np.concatenate([part[0] for part in parts])
+    table = pd.concat([part[1] for part in parts], ignore_index=True)
+    flat = signals.std(axis=(1, 2)) == 0
+    # Copies of a record under two names would be each other's negatives.
+    _, first_of = np.unique(signals.reshape(len(signals), -1), axis=0, return_index=True)
+    kept = np.sort(np.setdiff1d(first_of, np.flatnonzero(flat)))
+    table = table.iloc[kept].reset_index(drop=True)
+    return signals[kept], table["patient"].to_numpy(), table
+
+
+def _named(source, table, record, patient):
+    patients = [f"{source} {value:.0f}" for value in table[patient]]
+    return pd.DataFrame({"source": source, "record": table[record].to_numpy(), "patient": patients})
