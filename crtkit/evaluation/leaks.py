@@ -94,7 +94,8 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     if known is None and hasattr(pool, "fit"):
         raise ValueError(
             "check_pool expects a fitted SimCLR or ECGFMPretraining, or images, got "
-            f"{type(encoder).__name__} without pool_hashes_. Fit it first, or pass the images it was fitted on."
+            f"{type(encoder).__name__} without pool_hashes_. Fit it first, or pass the images "
+            "it was fitted on."
         )
     pool_groups = getattr(encoder, "pool_groups_", None) if pool_groups is None else pool_groups
     if isinstance(test, Cohort):

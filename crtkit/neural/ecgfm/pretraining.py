@@ -377,8 +377,8 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         if config.n_tokens(n_segment) < needed:
             raise ValueError(
                 f"ECGFMPretraining(size={self.size!r}) needs segments of {needed} tokens or more; "
-                f"records of {shape_in[-1]} samples (n_features = {shape_in[-1]}) at {self.fs:g} Hz "
-                f"give segments of {n_segment} samples, too short."
+                f"records of {shape_in[-1]} samples (n_features = {shape_in[-1]}) at "
+                f"{self.fs:g} Hz give segments of {n_segment} samples, too short."
             )
         return module
 

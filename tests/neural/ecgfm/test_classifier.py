@@ -21,7 +21,7 @@ from crtkit.neural.ecgfm import (
     load_safetensors,
     save_safetensors,
 )
-from crtkit.neural.ecgfm.classifier import is_dead, prior_entropy
+from crtkit.neural.ecgfm.classifier_network import is_dead, prior_entropy
 from crtkit.testing import parametrize_with_nd_checks
 
 DATA = Path(__file__).parents[2] / "data" / "ecg_fm"
