@@ -42,93 +42,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix
-from sklearn.model_selection import StratifiedGroupKFold
 
-import crtkit as ck
-from benchmarks._mitbih import CLASSES, WINDOWS, Beats, choose, save, stand_for
 from benchmarks._results import environment, markdown_table, write_json
 from benchmarks._study import Output
-from crtkit.signals import segment_beats
+from crtkit.studies.mitbih import stand_for
+from crtkit.studies.pretraining import (
+    CLASSES,
+    WHAT,
+    WINDOWS,
+    draw_beats,
+    load_beats,
+    save_network,
+    scores,
+)
 
 GOALS = {"accuracy": 0.90, "macro sensitivity": 0.70}
-WHAT = {
-    "aami": "AAMI's set-up (44 records, DS1 to DS2; Q, 15 beats, not scored)",
-    "paper": "the paper's set-up (48 records, five classes)",
-}
-# Kappa's weight in j kappa is a half; the other half are sensitivities and PPVs of S and V.
-J_CLASSES = ("S", "V")
 #: What is held against the goals.
 JUDGED = "Difference + RR"
-
-
-def scores(y_true, y_pred, classes, sample_weight=None):
-    """Figures of the arrhythmia field from answers beat by beat.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_beats,)
-    classes : sequence of str
-    sample_weight : array-like of shape (n_beats,), optional
-        How many beats each one stands for.
-
-    Returns
-    -------
-    figures : dict
-        ``n, accuracy, macro sensitivity, kappa, j_kappa`` and a sensitivity and PPV of each class;
-        nan where there is no such beat. ``j_kappa`` is ``kappa / 2 + j / 8``, with ``j`` the sum of
-        the sensitivities and PPVs of S and V (Mar et al. 2011).
-    matrix : DataFrame
-        Beats, truth down, answer across.
-    """
-    counts = confusion_matrix(y_true, y_pred, labels=list(classes), sample_weight=sample_weight)
-    total = counts.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sensitivity = counts.diagonal() / counts.sum(axis=1)
-        ppv = counts.diagonal() / counts.sum(axis=0)
-    accuracy = counts.trace() / total
-    chance = float(counts.sum(axis=0) @ counts.sum(axis=1)) / total**2
-    kappa = (accuracy - chance) / (1 - chance) if chance < 1 else np.nan
-    at = [list(classes).index(c) for c in J_CLASSES]
-    j = sensitivity[at].sum() + ppv[at].sum()
-    figures = {
-        "n": round(float(total)),
-        "accuracy": float(accuracy),
-        "macro sensitivity": float(np.nanmean(sensitivity)),
-        "kappa": float(kappa),
-        "j_kappa": float(kappa / 2 + j / 8),
-    }
-    for name, se, positive in zip(classes, sensitivity, ppv):
-        figures[f"{name} sensitivity"] = float(se)
-        figures[f"{name} PPV"] = float(positive)
-    matrix = pd.DataFrame(counts, index=pd.Index(classes, name="truth"), columns=list(classes))
-    return figures, matrix
-
-
-def split_subjects(beats, setup, seed):
-    """Rows that may be trained on, and rows to test on, with no subject on both sides but 201."""
-    if setup == "aami":
-        part = np.isin(beats.records, ck.datasets.mitbih.DS2)
-        return np.flatnonzero(~part), np.flatnonzero(part)
-    folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
-    return next(folds.split(beats.records, beats.y, beats.groups))
 
 
 def run(options):
     """Train, test, and write the tables and the weights."""
     start = time.perf_counter()
     classes = CLASSES[options.setup]
-    records = ck.datasets.load_mitbih(
-        options.data, subset="aami" if options.setup == "aami" else "all"
-    )
-    # AAMI counts the 15 unclassifiable beats of the 44 records apart.
-    cohort = segment_beats(records, classes=classes, cache_dir=options.cache)
-    beats = Beats(cohort, options)
-    rng = np.random.default_rng(options.seed)
-    candidates, test = split_subjects(beats, options.setup, options.seed)
-    train = choose(beats.y, beats.records, candidates, options.cap, rng)
-    if options.max_test and len(test) > options.max_test:
-        test = np.sort(rng.choice(test, options.max_test, replace=False))
+    beats = load_beats(options, options.data, options.cache)
+    train, candidates, test = draw_beats(beats, options, options.max_test)
     weight = stand_for(beats.y, beats.records, candidates, train)
     pictures = beats.pictures(train)
     net = beats.network(train, pictures)
@@ -158,7 +96,7 @@ def run(options):
     )
     rows["RANDOM SPLIT OF BEATS, Picture (a warning)"] = warning(beats, train, options, classes)
     say(options, start, "random split done")
-    write(options, beats, cohort, train, test, rows, matrices, net, start)
+    write(options, beats, train, test, rows, matrices, net, start)
 
 
 def warning(beats, train, options, classes):
@@ -171,7 +109,7 @@ def warning(beats, train, options, classes):
     return figures
 
 
-def write(options, beats, cohort, train, test, rows, matrices, net, start):
+def write(options, beats, train, test, rows, matrices, net, start):
     """Tables, JSON, and the weights with their card."""
     stated = (
         f"Real data, MIT-BIH Arrhythmia Database 1.0.0: {WHAT[options.setup]}; trained on "
@@ -207,10 +145,10 @@ def write(options, beats, cohort, train, test, rows, matrices, net, start):
         output.text(f"Goals on DS2 ({JUDGED})", verdict)
     output.report()
     weights = options.out / f"resnet{options.depth}.safetensors"
-    card = save(
+    card = save_network(
         net,
         weights,
-        options=options,
+        settings=options,
         beats=beats,
         train=train,
         test=test,
@@ -222,8 +160,8 @@ def write(options, beats, cohort, train, test, rows, matrices, net, start):
         {
             "stated": stated,
             "options": {k: getattr(options, k) for k in OPTIONS},
-            "data_sha256": cohort.fingerprint(),
-            "flow": cohort.info["flow"],
+            "data_sha256": beats.cohort.fingerprint(),
+            "flow": beats.cohort.info["flow"],
             "goals": GOALS,
             "scores": table,
             "confusion": matrices,

@@ -30,14 +30,15 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks._mitbih import CLASSES, WINDOWS, Beats, choose, save
 from benchmarks._results import environment, markdown_table, write_json
 from benchmarks._study import Output, journal_path
-from benchmarks.he2023 import pretrained
 from crtkit.datasets.mitbih import DS2
 from crtkit.neural import read_card
 from crtkit.signals import segment_beats
 from crtkit.studies import he2023
+from crtkit.studies.mitbih import choose
+from crtkit.studies.pretraining import CLASSES, WINDOWS, load_beats, save_network
+from crtkit.studies.run.he2023 import pretrained
 
 QUESTIONS = {"V": "ventricular extrasystole", "S": "supraventricular extrasystole"}
 N_LABELLED = 2
@@ -104,16 +105,16 @@ def pretrain(options):
         if not options.weights:
             refuse_other_settings(card, options)
         return path
-    records = ck.datasets.load_mitbih(options.data, subset="DS1")
-    cohort = segment_beats(records, classes=CLASSES["aami"], cache_dir=options.cache)
-    beats = Beats(cohort, options)
+    beats = load_beats(options, options.data, options.cache, subset="DS1")
     everything = np.arange(len(beats.y))
     train = choose(
         beats.y, beats.records, everything, options.cap, np.random.default_rng(options.seed)
     )
     net = beats.network(train, beats.pictures(train))
     what = "DS1 alone, 22 records, for benchmarks.mitbih_transfer"
-    save(net, path, options=options, beats=beats, train=train, test=[], what=what, figures={})
+    save_network(
+        net, path, settings=options, beats=beats, train=train, test=[], what=what, figures={}
+    )
     return path
 
 

@@ -22,8 +22,7 @@ import pandas as pd
 
 from benchmarks._results import environment, write_json
 from benchmarks._study import Output
-from crtkit.statistics import audit_table, rebuild_p_values
-from crtkit.statistics._pvalues import format_p
+from crtkit.statistics import audit_table, format_p, rebuild_p_values
 from crtkit.statistics.printed.p_values import COUNT_TESTS
 from crtkit.studies import he2021, he2023, lvsd2026, mori2025
 

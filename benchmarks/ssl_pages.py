@@ -151,7 +151,7 @@ def run(options):
         rows = fit_all(grid, data, splits, settings, options, journal, encoders, n_threads)
     finally:
         journal.close()
-    write(options, cohort, settings, splits, pd.DataFrame(rows), n_threads, start)
+    return write(options, cohort, settings, splits, pd.DataFrame(rows), n_threads, start)
 
 
 def load_pages(options):
@@ -383,5 +383,5 @@ def write(options, cohort, settings, splits, fits, n_threads, start):
             "seconds_of_fits": round(float(fits["seconds"].sum()), 1),
         },
     )
-    print(f"\n{stated(cohort)}\n\n{markdown_table(shown_cells(table, fits))}")
-    print("\n".join(answer))
+    shown = markdown_table(shown_cells(table, fits))
+    return "\n".join([f"\n{stated(cohort)}\n", shown, *answer])

@@ -1,3 +1,4 @@
+from ._pvalues import format_p as format_p
 from .correlation import pearson_table as pearson_table
 from .delong import delong_interval as delong_interval, delong_test as delong_test
 from .firth import fit_firth as fit_firth

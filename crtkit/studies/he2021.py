@@ -68,15 +68,15 @@ _MULTIVARIABLE = {
 
 _UNIVARIATE = {name: tuple(map(float, row)) for name, *row in PUBLISHED_UNIVARIATE.itertuples()}
 
-#: Table 2 of the paper: one row a variable of an analysis.
+#: Table 2 of the paper: the variables of each logistic model, the univariate ones first.
 PUBLISHED = pd.DataFrame(
     [
-        (analysis, variable, *row)
-        for analysis, rows in {"univariate": _UNIVARIATE, **_MULTIVARIABLE}.items()
+        (model, variable, *row)
+        for model, rows in {"univariate": _UNIVARIATE, **_MULTIVARIABLE}.items()
         for variable, row in rows.items()
     ],
-    columns=["analysis", "variable", "odds_ratio", "ci_low", "ci_high", "p_value"],
-).set_index(["analysis", "variable"])
+    columns=["model", "variable", "odds_ratio", "ci_low", "ci_high", "p_value"],
+).set_index(["model", "variable"])
 
 #: Areas and likelihood ratios in the paper's text: what the features add to clinical variables.
 PUBLISHED_INCREMENTAL = pd.DataFrame(

@@ -23,11 +23,34 @@ from sklearn.svm import SVC
 
 from crtkit.cohort import Select
 from crtkit.guidelines import GuidelineClassifier
-from crtkit.images import SpectrogramImager
-from crtkit.signals import LEADS_12, NoBeatsError, Resampler, STFTTransformer, cut_beats
+from crtkit.signals import LEADS_12, Resampler
+from crtkit.studies.pretraining import pretrain
+from crtkit.studies.spectrograms import (
+    FS,
+    PICTURE,
+    STFT,
+    picture_steps,
+    representative_beats,
+    spectrogram_steps,
+)
 
-#: Sampling rate of MIT-BIH, in Hz, that every spectrogram is computed at.
-FS = 360
+__all__ = [
+    "DEPTHS",
+    "FS",
+    "LEADS",
+    "NETWORK",
+    "PICTURE",
+    "PUBLISHED",
+    "PUBLISHED_TABLE1",
+    "REMARKS",
+    "STFT",
+    "TABLE1_ROWS",
+    "picture_steps",
+    "pipelines",
+    "pretrain",
+    "representative_beats",
+    "spectrogram_steps",
+]
 
 #: Depths of the paper's networks.
 DEPTHS = (18, 50, 101)
@@ -35,17 +58,16 @@ DEPTHS = (18, 50, 101)
 #: How twelve leads become one answer.
 LEADS = ("page", "stack", "mean")
 
-#: Ours but for the window: 1.42 s, which is longer than most beats, so that beats are padded.
-STFT = {"window": "hann", "window_length": 512, "hop_length": 32, "max_frequency": 45.0}
-PICTURE = {"db_range": (-70.0, 0.0), "colour_map": "viridis"}
-
 #: Learning rate as printed. The printed batch of 2000 beats is more than a fold's training beats.
 NETWORK = {"lr": 1e-3, "max_epochs": 20, "batch_size": 16, "schedule": "cosine"}
 
+_TABLE2 = pd.read_csv(files("crtkit") / "studies" / "published" / "he2023_table2.csv")
+
 #: Table 2 of the paper: mean and SD over five folds.
-PUBLISHED = pd.read_csv(
-    files("crtkit") / "studies" / "published" / "he2023_table2.csv", index_col=["model", "training"]
+PUBLISHED = _TABLE2.drop(columns=["model", "training"]).set_index(
+    _TABLE2["model"] + _TABLE2["training"].map({"general": "", "pretrained": ", pretrained"})
 )
+PUBLISHED.index.name = "model"
 
 #: Table 1 of the paper, as printed.
 PUBLISHED_TABLE1 = pd.read_csv(
@@ -97,109 +119,6 @@ REMARKS = (
 )
 
 
-def representative_beats(signals, *, fs=FS, rr=1.2, before=0.5, n_samples=512):
-    """Replace each record by its median beat of ``rr`` RR intervals.
-
-    Beats are those of :func:`crtkit.signals.cut_beats`: high-pass filtered, R peak at
-    ``round(before * n_samples)``, zeros around. The number of records stays what it was, so that
-    the function is a pipeline's step; the paper's way, every beat for itself, is
-    ``segment_beats(cohort)`` before ``pipelines(unit="beat")``.
-
-    Parameters
-    ----------
-    signals : array-like or Rows of shape (n_records, n_leads, n_samples_in)
-        Millivolt; a 2-D array is one lead. R peaks are found in II of twelve leads, else the first.
-    fs : float
-        Hz.
-    rr, before, n_samples
-        As in :func:`crtkit.signals.cut_beats`.
-
-    Returns
-    -------
-    ndarray of shape (n_records, n_leads, n_samples), float32
-
-    Raises
-    ------
-    ValueError
-        Records without two whole beats (flat, NaN, too short): all are named.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crtkit.studies import he2023
-    >>> t = np.arange(3600) / 360
-    >>> x = np.exp(-0.5 * ((t % 0.8 - 0.4) / 0.012) ** 2)
-    >>> beats = he2023.representative_beats(x[None, None])
-    >>> beats.shape, int(beats[0, 0].argmax())
-    ((1, 1, 512), 256)
-    """
-    beats, lost = [], []
-    for row in range(len(signals)):
-        try:
-            found = cut_beats(signals[row], fs, rr=rr, before=before, n_samples=n_samples).signals
-        except NoBeatsError:
-            found = np.empty((0,))
-        if len(found):
-            beats.append(np.median(found, axis=0))
-        else:
-            lost.append(row)
-    if lost:
-        raise ValueError(
-            f"representative_beats got no whole beat in record(s) {lost}: flat, NaN, or shorter "
-            "than two beats. Leave them out (signals.signal_quality tells which)."
-        )
-    return np.stack(beats).astype(np.float32)
-
-
-def spectrogram_steps(*, stft=None):
-    """Steps from beats at 360 Hz to spectrograms.
-
-    Parameters
-    ----------
-    stft : dict, optional
-        Replaces some of ``STFT``.
-
-    Returns
-    -------
-    list of transformers
-
-    Examples
-    --------
-    >>> from crtkit.studies import he2023
-    >>> [type(step).__name__ for step in he2023.spectrogram_steps()]
-    ['STFTTransformer']
-    """
-    return [STFTTransformer(fs=FS, **{**STFT, **(stft or {})})]
-
-
-def picture_steps(size, n_leads=12, lead=None):
-    """Steps from spectrograms to pictures.
-
-    Parameters
-    ----------
-    size : tuple of int
-        Height and width of one lead's tile.
-    n_leads : int
-        Of the record; twelve tiles make a page of three rows of four.
-    lead : int, optional
-        Only this lead.
-
-    Returns
-    -------
-    list of transformers
-
-    Examples
-    --------
-    >>> from crtkit.studies import he2023
-    >>> he2023.picture_steps((32, 32))[0].size
-    (96, 128)
-    """
-    if lead is not None:
-        return [SpectrogramImager(size=tuple(size), leads=[lead], **PICTURE)]
-    down, across = (3, 4) if n_leads == 12 else (n_leads, 1)
-    return [SpectrogramImager(size=(down * size[0], across * size[1]), **PICTURE)]
-
-
 def pipelines(
     *,
     fs=500,
@@ -230,7 +149,7 @@ def pipelines(
     n_leads : int
         Leads of the signals.
     weights : path-like or dict of int to path-like, optional
-        Networks pretrained on MIT-BIH (``python -m benchmarks.mitbih_pretraining``), by depth; a
+        Networks pretrained on MIT-BIH (:func:`pretrain`), by depth; a
         path alone is for the first of ``depths``. Without one, the pretrained twin of that depth is
         left out.
     depths : sequence of {18, 34, 50, 101}

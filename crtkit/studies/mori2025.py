@@ -16,15 +16,15 @@ from crtkit.signals import LeadStatistics
 #: Models of the paper, in its order.
 MODELS = ("ResNet-18", "SSL + ResNet-18", "LightGBM")
 
-#: Table 2 and Figure 4 of the paper: mean and SD over ten seeds, in per cent but for the AUC.
+#: Table 2 and Figure 4 of the paper: mean and SD over ten seeds; the paper prints per cent.
 PUBLISHED = pd.DataFrame(
     {
-        "accuracy": [56.5, 62.1, 64.7],
-        "accuracy_sd": [12.8, 5.4, 5.6],
-        "ppv": [81.8, 78.5, 71.2],
-        "ppv_sd": [11.1, 5.5, 3.9],
-        "npv": [49.9, 49.8, 50.0],
-        "npv_sd": [13.0, 5.3, 9.5],
+        "accuracy": [0.565, 0.621, 0.647],
+        "accuracy_sd": [0.128, 0.054, 0.056],
+        "ppv": [0.818, 0.785, 0.712],
+        "ppv_sd": [0.111, 0.055, 0.039],
+        "npv": [0.499, 0.498, 0.500],
+        "npv_sd": [0.130, 0.053, 0.095],
         "roc_auc": [0.613, 0.669, 0.659],
         "roc_auc_sd": [0.111, 0.048, 0.032],
         "roc_auc_best_seed": [0.728, 0.766, 0.701],

@@ -60,8 +60,8 @@ def test_two_dimensional_input_is_one_lead():
 
 def test_models_come_in_the_order_of_the_paper(weights):
     names = list(he2023.pipelines(weights={18: weights, 50: None}))
-    printed = list(dict.fromkeys(he2023.PUBLISHED.index.get_level_values("model")))
-    assert [name for name in names if name in printed] == printed
+    general = [name for name in he2023.PUBLISHED.index if "pretrained" not in name]
+    assert [name for name in names if name in general] == general
     assert "ResNet-18, pretrained" in names
     assert "ResNet-50, pretrained" not in names
     assert {f"{m}, pretrained" for m in ("SVM", "Random Forest", "Logistic regression")} <= {*names}
@@ -170,7 +170,7 @@ def test_sampling_rates_are_followed(cohort):
 
 
 def test_the_best_published_row_fits_no_matrix():
-    best = he2023.PUBLISHED.loc[("ResNet-50", "pretrained")]
+    best = he2023.PUBLISHED.loc["ResNet-50, pretrained"]
     figures = best[["accuracy", "sensitivity", "specificity"]]
     low, high = sorted(figures[["sensitivity", "specificity"]])
     assert not low <= figures["accuracy"] <= high

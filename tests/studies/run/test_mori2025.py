@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 import crtkit as ck
-from benchmarks import mori2025
 from benchmarks.__main__ import main
-from benchmarks._mori2025_maps import refit
 from crtkit.images import ECGRenderer
 from crtkit.studies import mori2025 as study
+from crtkit.studies.run.cohorts import asks_response, leave_out_unusable
+from crtkit.studies.run.mori2025_maps import refit
 
 TABLES = ("table1", "table2", "against_rules", "tableS3", "tableS4")
 OF_PAGES = ("gradcam", "gradcam_leads", "tableS1", "tableS2")
@@ -107,7 +107,7 @@ def test_runs_on_a_manifest(tmp_path, capsys):
 def test_a_cohort_without_a_usable_signal_is_refused(make_signals):
     X = pd.DataFrame({"signal": list(make_signals(4, 12, 1000))})
     with pytest.raises(ValueError, match="None of 4 records passes the signal-quality check"):
-        mori2025.leave_out_unusable(ck.Cohort(X, [0, 1] * 2, range(4), {"sampling_rate": 500}))
+        leave_out_unusable(ck.Cohort(X, [0, 1] * 2, range(4), {"sampling_rate": 500}))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_signals_without_quality_are_left_out_and_counted(make_signals):
         "name": "six",
         "flow": {"in the manifest": 7, "short": -1, "read": 6},
     }
-    cohort, flow = mori2025.leave_out_unusable(ck.Cohort(X, [0, 1] * 3, range(6), info))
+    cohort, flow = leave_out_unusable(ck.Cohort(X, [0, 1] * 3, range(6), info))
     assert len(cohort) == 5
     assert [count for _, count in flow] == [7, -1, -1, 5]
 
@@ -183,7 +183,7 @@ def test_the_output_folder_is_checked_before_anything_is_fitted(tmp_path, capsys
 )
 def test_published_figures_belong_beside_response_only(info, option, asks):
     cohort, options = SimpleNamespace(info=info), SimpleNamespace(label=option)
-    assert mori2025.asks_response(cohort, options) is asks
+    assert asks_response(cohort, options) is asks
 
 
 # -- pages

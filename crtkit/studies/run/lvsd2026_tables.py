@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks._figures import flow_diagram
-from benchmarks._results import markdown_table
 from crtkit.evaluation.models import prepare
 from crtkit.statistics import baseline_table, friedman_test, rm_anova, wilcoxon_holm
 from crtkit.studies import lvsd2026 as study
+from crtkit.studies.run.figures import flow_diagram
+from crtkit.studies.run.output import MISSING, markdown_table, number
 
 NO_CHECKPOINT = "no checkpoint given"
-MISSING = "–"
 ABLATED = ("FCN", "ECG-FM (scratch)")
 VARIANTS = (" + oversampling", " + augmentation", ", 12 leads")
 METRICS = dict(
@@ -144,14 +143,10 @@ def _rows(scores, model, source, shown=None):
             "model": shown or model,
             "set": on,
             "source": source,
-            **{title: _number(row[metric]) for metric, title in METRICS.items()},
+            **{title: number(row[metric]) for metric, title in METRICS.items()},
         }
         for on, row in scores.loc[model].iterrows()
     ]
-
-
-def _number(value):
-    return MISSING if pd.isna(value) else f"{value:.3f}"
 
 
 def table3(output, scores):
@@ -163,9 +158,9 @@ def table3(output, scores):
     for model in ("InceptionTime", "ECG-FM (scratch)", study.EXCHANGED):
         row = {}
         for metric in ("accuracy", "roc_auc"):
-            row[f"{METRICS[metric]} published"] = _number(printed.loc[model, metric])
+            row[f"{METRICS[metric]} published"] = number(printed.loc[model, metric])
             row[METRICS[metric]] = (
-                _number(ours.loc[model, metric]) if model in ours.index else NO_CHECKPOINT
+                number(ours.loc[model, metric]) if model in ours.index else NO_CHECKPOINT
             )
         rows[model] = row
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
@@ -182,9 +177,7 @@ def tables_s(output, scores):
             rows[model] = {
                 "trainable layers": k,
                 **{
-                    title: _number(ours.loc[model, metric])
-                    if model in ours.index
-                    else NO_CHECKPOINT
+                    title: number(ours.loc[model, metric]) if model in ours.index else NO_CHECKPOINT
                     for metric, title in METRICS.items()
                 },
             }
@@ -202,7 +195,7 @@ def ablations(output, scores, result, sets):
         for model in (name, *(f"{name}{what}" for what in VARIANTS)):
             if model not in ours.index:
                 continue
-            row = {METRICS[m]: _number(ours.loc[model, m]) for m in ("accuracy", "f1", "roc_auc")}
+            row = {METRICS[m]: number(ours.loc[model, m]) for m in ("accuracy", "f1", "roc_auc")}
             for called, on in sets.items():
                 title = f"AUROC, change on {study.SETS.get(called, called)}"
                 row[title] = MISSING if model == name else _change(result, model, name, on)

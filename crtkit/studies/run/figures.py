@@ -1,4 +1,4 @@
-"""Figures that several studies share: the flow of patients."""
+"""Figures that several studies share."""
 
 
 def flow_diagram(columns):

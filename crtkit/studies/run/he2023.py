@@ -12,26 +12,32 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import Output, journal_path, load_cohort, measured_rows, stated
-from benchmarks.mori2025 import asks_response, leave_out_unusable
 from crtkit.guidelines.reference import measure_missing
 from crtkit.neural import read_card
 from crtkit.signals import LEADS_12, Resampler, segment_beats
 from crtkit.signals.stft import spectrogram
 from crtkit.statistics import baseline_table
 from crtkit.studies import he2023 as study
+from crtkit.studies.run.cohorts import asks_response, leave_out_unusable, load_cohort, stated
+from crtkit.studies.run.output import (
+    MISSING,
+    NOT_RUN,
+    Output,
+    finish,
+    interval,
+    journal_path,
+    left_out,
+    markdown_table,
+    mean_sd,
+    measured_rows,
+)
 
 FOLDS = 5
-#: A ResNet-18 of width 8 that two cores pretrained; its card says on which records and how well.
-WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
 METRICS = {"accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 TRANSFER = {"roc_auc": "AUC", "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy"}
-MISSING = "–"
-NOT_RUN = "not run"
 
 
-def add_options(sub):
+def add_arguments(sub):
     """Options of this study alone.
 
     Parameters
@@ -42,9 +48,8 @@ def add_options(sub):
         "--weights",
         type=Path,
         nargs="*",
-        help="networks pretrained by benchmarks.mitbih_pretraining (depth, width, picture and "
-        "window come from their cards); default: the small one of benchmarks/results; nothing "
-        "after --weights: no pretrained models",
+        help="networks pretrained by crtkit.studies.he2023.pretrain (depth, width, picture and "
+        "window come from their cards); without one no pretrained models",
     )
     sub.add_argument("--depths", type=int, nargs="+", choices=study.DEPTHS, help="default: 18")
     sub.add_argument("--unit", choices=("record", "beat"), default="record")
@@ -53,12 +58,17 @@ def add_options(sub):
 
 
 def run(options):
-    """Run the study as the command line asks, and print Table 2 and where the files are.
+    """Run the study as the command line asks.
 
     Parameters
     ----------
     options : Namespace
-        From ``benchmarks.__main__``, with those of :func:`add_options`.
+        From :func:`crtkit.studies.run.add_arguments`.
+
+    Returns
+    -------
+    str
+        Table 2 and where the files are.
     """
     start = time.perf_counter()
     cohort, flow = leave_out_unusable(load_cohort(options, "he2023"))
@@ -77,7 +87,6 @@ def run(options):
     if missing:  # open data have no ejection fraction
         del models["Guideline"]
     seeds = options.seeds or 1
-    options.out.mkdir(parents=True, exist_ok=True)
     result = ck.evaluate(
         models,
         prepared,
@@ -98,30 +107,22 @@ def run(options):
     output.text("What this run was", described(options, weights, settings, flow))
     if published:
         output.text("What to know about the printed figures", study.REMARKS)
-    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
-    report = output.report()
-    write_json(
-        options.out / "results.json",
-        {
-            "study": "he2023",
-            "patients": stated(cohort),
-            "data_sha256": cohort.fingerprint(),
-            "flow": flow,
-            "seeds": seeds,
-            "folds": FOLDS,
-            "unit": options.unit,
-            "leads": options.leads,
-            "random_state": options.random_state,
-            "cards": {str(depth): read_card(path) for depth, path in weights.items()},
-            "settings": result.info,
-            "environment": environment(),
-            "seconds": round(time.perf_counter() - start, 1),
-            "tables": output.tables,
-            "per_fold": result.per_fold().reset_index(),
-        },
+    where = finish(
+        output,
+        cohort,
+        options,
+        start,
+        study="he2023",
+        flow=flow,
+        seeds=seeds,
+        folds=FOLDS,
+        unit=options.unit,
+        leads=options.leads,
+        cards={str(depth): read_card(path) for depth, path in weights.items()},
+        settings=result.info,
+        per_fold=result.per_fold().reset_index(),
     )
-    print(f"\n{stated(cohort)}\n\nTable 2, mean ± SD over folds\n\n{text}\n")
-    print(f"Report, tables, figures and results.json are in {report.parent}/")
+    return f"\n{stated(cohort)}\n\nTable 2, mean ± SD over folds\n\n{text}\n\n{where}"
 
 
 def pretrained(options):
@@ -138,9 +139,7 @@ def pretrained(options):
     ValueError
         Weights without a card, or whose cards differ in width, picture or window.
     """
-    paths = options.weights
-    if paths is None:
-        paths = [WEIGHTS] if WEIGHTS.is_file() else []
+    paths = options.weights or []
     cards = {path: read_card(path) for path in paths}
     bare = [p.name for p, card in cards.items() if not {"depth", "width", "size"} <= set(card)]
     if bare:
@@ -211,22 +210,21 @@ def table1(output, cohort, published):
 
 def table2(output, result, seeds, missing, published):
     """Table 2: reference rows below; if `published`, every printed figure beside ours."""
-    folds = result.per_fold().groupby(level="model", sort=False)
-    mean, sd = folds.mean(), folds.std(ddof=1)
+    folds = result.per_fold()
     summary = result.summary()["roc_auc"]
-    printed = {_name(*key): row for key, row in study.PUBLISHED.iterrows()}
+    printed = study.PUBLISHED
     rows = {}
-    for model in dict.fromkeys([*printed, *result.models] if published else result.models):
+    for model in dict.fromkeys([*printed.index, *result.models] if published else result.models):
         row = {}
         for metric, title in METRICS.items():
             if published:
                 row[f"{title} published"] = (
-                    _published(printed[model], metric) if model in printed else MISSING
+                    _published(printed.loc[model], metric) if model in printed.index else MISSING
                 )
-            row[title] = _mean_sd(mean, sd, model, metric)
-        row["AUC"] = _mean_sd(mean, sd, model, "roc_auc")
+            row[title] = _mean_sd(folds, model, metric)
+        row["AUC"] = _mean_sd(folds, model, "roc_auc")
         row["AUC, 95 % interval by patient"] = (
-            f"{summary.loc[model, 'ci_low']:.3f} to {summary.loc[model, 'ci_high']:.3f}"
+            interval(*summary.loc[model, ["ci_low", "ci_high"]])
             if model in summary.index
             else MISSING
         )
@@ -236,7 +234,7 @@ def table2(output, result, seeds, missing, published):
         + (f", {seeds} times." if seeds > 1 else ".")
         + " Rows without published figures are ours, and clinical rules." * published,
         *([f"Guideline left out: the cohort has no {', '.join(missing)}."] if missing else []),
-        *(f"Left out, {k}: {v}." for k, v in result.info.get("left_out", {}).items()),
+        *left_out(result),
         *measured_rows(result),
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
@@ -260,7 +258,7 @@ def transfer(output, result, cohort):
                     "pretrained": f"{row['mean_a']:.3f}",
                     "general": f"{row['mean_b']:.3f}",
                     "difference": f"{row['difference']:+.3f}",
-                    "95 % interval": f"{low:+.3f} to {high:+.3f}",
+                    "95 % interval": interval(low, high, sign="+"),
                     "transfer": answer,
                 }
             )
@@ -344,19 +342,13 @@ def described(options, weights, settings, flow):
     return lines if weights else [*lines, "No pretrained weights: the pretrained rows are absent."]
 
 
-def _name(model, training):
-    return model if training == "general" else f"{model}, pretrained"
-
-
 def _published(row, metric):
     if pd.isna(row[f"{metric}_sd"]):
         return f"{row[metric]:g}"
     return f"{row[metric]:.3f} ± {row[f'{metric}_sd']:.3f}"
 
 
-def _mean_sd(mean, sd, model, metric):
-    if model not in mean.index:
+def _mean_sd(folds, model, metric):
+    if model not in folds.index.get_level_values("model"):
         return NOT_RUN
-    if pd.isna(mean.loc[model, metric]):
-        return MISSING
-    return f"{mean.loc[model, metric]:.3f} ± {sd.loc[model, metric]:.3f}"
+    return mean_sd(folds.xs(model, level="model")[metric], unit="folds")

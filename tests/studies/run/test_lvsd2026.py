@@ -11,13 +11,13 @@ from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 
 import crtkit as ck
-from benchmarks import _lvsd2026_parts as parts, lvsd2026
 from benchmarks.__main__ import main
-from benchmarks._study import Output
 from crtkit.evaluation.checks import check_inner_splits
 from crtkit.resampling import ResampledClassifier
 from crtkit.statistics import rm_anova
 from crtkit.studies import lvsd2026 as study
+from crtkit.studies.run import lvsd2026, lvsd2026_tables as parts
+from crtkit.studies.run.output import Output
 
 TABLES = (
     *("table1", "table2", "table3", "tableS1", "tableS2", "ablations", "bands", "tests"),
@@ -243,7 +243,7 @@ def test_fourteen_ways_to_fine_tune(tmp_path):
 
 
 def test_a_checkpoint_gives_the_rows_of_its_starting_point(request):
-    path = request.path.parents[1] / "data" / "ecg_fm" / "pretrained.pt"
+    path = request.path.parents[2] / "data" / "ecg_fm" / "pretrained.pt"
     cohort = ck.datasets.make_cohort("lvsd2026", n_patients=40, random_state=0)
     inside, (train, test), _ = lvsd2026.divide(cohort)
     models = study.pipelines(
@@ -258,8 +258,8 @@ def test_a_checkpoint_gives_the_rows_of_its_starting_point(request):
     assert set(model.predict(inside.X.iloc[test])) <= {0, 1}
 
 
-RESULTS = Path(lvsd2026.__file__).parent / "results" / "lvsd2026_simulated"
-PAGE = Path(lvsd2026.__file__).parents[1] / "docs" / "studies" / "lvsd2026.rst"
+RESULTS = Path(__file__).parents[3] / "benchmarks" / "results" / "lvsd2026_simulated"
+PAGE = Path(__file__).parents[3] / "docs" / "studies" / "lvsd2026.rst"
 
 
 def test_the_page_says_what_the_committed_run_gave():

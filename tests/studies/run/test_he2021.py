@@ -10,12 +10,13 @@ import pytest
 import statsmodels.api as sm
 from sklearn.metrics import roc_auc_score
 
-from benchmarks import he2021
 from benchmarks.__main__ import main, parser
-from benchmarks._study import Output
 from crtkit.cohort import Select
 from crtkit.datasets import make_cohort
 from crtkit.studies import he2021 as study
+from crtkit.studies.run import he2021
+from crtkit.studies.run.cohorts import load_cohort
+from crtkit.studies.run.output import Output
 
 TABLES = ("table1", "table2", "table3", "figure2", "figure3")
 FILES = {
@@ -139,7 +140,7 @@ def test_a_manifest_of_one_map_file_a_patient_without_qrs(tmp_path):
     )
     table.to_csv(tmp_path / "cohort.csv", index=False)
     options = parser().parse_args(["he2021", "--data", str(tmp_path / "cohort.csv")])
-    read = he2021.with_figures(he2021.load(options))
+    read = he2021.with_figures(load_cohort(options, "he2021"))
     np.testing.assert_array_equal(Select("map").fit_transform(read.X), maps)
     np.testing.assert_allclose(read.X["psd_deg"], cohort.X["psd_deg"], atol=0.06)
     models = he2021.runnable(study.pipelines(), read)
@@ -169,7 +170,7 @@ def test_published_figures_are_those_of_the_tables():
 
 def test_the_guide_s_tables_are_in_the_repository():
     """docs/studies/he2021.rst reads them, so its figures are those of the last run."""
-    folder = Path(__file__).parents[2]
+    folder = Path(__file__).parents[3]
     page = folder / "docs" / "studies" / "he2021.rst"
     named = re.findall(r":file: (\S+)", page.read_text(encoding="utf-8"))
     assert len(named) == 2

@@ -5,7 +5,6 @@ ours, from the user's cohort, open data or simulated patients. Not a goal: the p
 whose patients are private.
 """
 
-import sys
 import time
 from pathlib import Path
 
@@ -13,36 +12,51 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks._figures import flow_diagram
-from benchmarks._mori2025_maps import explain_positives
-from benchmarks._mori2025_parameters import (
+from crtkit.explain.gradcam import STAGES
+from crtkit.statistics import baseline_table
+from crtkit.studies import mori2025 as study
+from crtkit.studies.run.cohorts import asks_response, leave_out_unusable, load_cohort, stated
+from crtkit.studies.run.figures import flow_diagram
+from crtkit.studies.run.mori2025_maps import explain_positives
+from crtkit.studies.run.mori2025_parameters import (
     resnet_parameters,
     simclr_parameters,
     table_s1,
     table_s2,
     table_s3,
 )
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import Output, journal_path, load_cohort, measured_rows, stated
-from crtkit.explain.gradcam import STAGES
-from crtkit.signals import quality_counts, signal_quality, usable_records
-from crtkit.statistics import baseline_table
-from crtkit.studies import mori2025 as study
+from crtkit.studies.run.output import (
+    MISSING,
+    NOT_RUN,
+    Output,
+    finish,
+    interval,
+    journal_path,
+    left_out,
+    markdown_table,
+    mean_sd,
+    measured_rows,
+    number,
+)
 
 SEEDS = 10
 EQUAL_SENSITIVITY = 0.8
 METRICS = {"accuracy": "Accuracy (%)", "ppv": "PPV (%)", "npv": "NPV (%)", "roc_auc": "AUC"}
 ALSO = {"sensitivity": "Sensitivity (%)", "specificity": "Specificity (%)"}
-MISSING = "–"
 
 
 def run(options):
-    """Run the study as the command line asks, and print Table 2 and where the files are.
+    """Run the study as the command line asks.
 
     Parameters
     ----------
     options : Namespace
-        From ``benchmarks.__main__``.
+        From :func:`crtkit.studies.run.add_arguments`.
+
+    Returns
+    -------
+    str
+        Table 2 and where the files are.
     """
     start = time.perf_counter()
     cohort = load_cohort(options, "mori2025")
@@ -52,7 +66,6 @@ def run(options):
     seeds = options.seeds
     if seeds is None:
         seeds = 2 if options.quick else SEEDS
-    options.out.mkdir(parents=True, exist_ok=True)
     result = ck.evaluate(
         models,
         cohort,
@@ -69,38 +82,26 @@ def run(options):
     text = table2(output, result, not_run, published)
     against_rules(output, result)
     maps = explain_positives(output, cohort, models, result, options, published)
-    if maps is not None:
-        output.table("tableS1", "Table S1. Parameters of SimCLR (ours)", table_s1(options))
-        output.table("tableS2", "Table S2. Parameters of ResNet-18 (ours)", table_s2(options))
-    if "LightGBM" in models:
-        output.table("tableS3", "Table S3. Parameters of LightGBM (ours)", table_s3())
+    parameters(output, options, pages=maps is not None, boosting="LightGBM" in models)
     output.table("tableS4", "Table S4. Every seed", table_s4(result))
     figures4(output, result)
     if published:
         output.text("What to know about the printed figures", study.REMARKS)
-    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
-    report = output.report()
-    write_json(
-        options.out / "results.json",
-        {
-            "study": "mori2025",
-            "patients": stated(cohort),
-            "data_sha256": cohort.fingerprint(),
-            "seeds": seeds,
-            "random_state": options.random_state,
-            "settings": result.info,
-            "environment": environment(options.device),
-            "seconds": round(time.perf_counter() - start, 1),
-            "flow": flow,
-            "published": published,
-            "grad_cam": maps,
-            "tables": output.tables,
-            "summary": _flat(result.summary()),
-            "per_seed": result.per_seed().reset_index(),
-        },
+    where = finish(
+        output,
+        cohort,
+        options,
+        start,
+        study="mori2025",
+        seeds=seeds,
+        settings=result.info,
+        flow=flow,
+        published=published,
+        grad_cam=maps,
+        summary=_flat(result.summary()),
+        per_seed=result.per_seed().reset_index(),
     )
-    print(f"\n{stated(cohort)}\n\nTable 2, mean ± SD over {seeds} seeds\n\n{text}\n")
-    print(f"Report, tables, figures and results.json are in {report.parent}{_sep()}")
+    return f"\n{stated(cohort)}\n\nTable 2, mean ± SD over {seeds} seeds\n\n{text}\n\n{where}"
 
 
 def add_arguments(sub):
@@ -127,15 +128,6 @@ def add_arguments(sub):
     sub.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     sub.add_argument("--precision", default="float32", help="float32 or bf16")
     sub.add_argument("--cache", type=Path, help="folder that keeps unpacked and decoded pages")
-
-
-def asks_response(cohort, options):
-    """Whether the label is the paper's, so that its figures belong beside ours.
-
-    Data sets say in ``info`` what their label is; of a manifest it is the column's name.
-    """
-    label = str(cohort.info.get("label") or options.label or "responder").lower()
-    return "respon" in label and not label.startswith(("non", "not", "no "))
 
 
 def runnable(options, cohort):
@@ -170,39 +162,6 @@ def runnable(options, cohort):
 def _mixed(cohort):
     """Whether a patient carries several labels, and so has no one answer."""
     return bool((pd.Series(cohort.y).groupby(cohort.groups).nunique() > 1).any())
-
-
-def leave_out_unusable(cohort):
-    """Leave out signals with drift, noise or dead leads, as the study did by eye, and count them.
-
-    Returns
-    -------
-    cohort : Cohort
-    flow : list of (str, int)
-        Steps of Figure 1; negative counts are exclusions.
-    """
-    flow = list((cohort.info.get("flow") or {"records": len(cohort)}).items())
-    flow = [(step, n) for step, n in flow if "ID" not in step]  # counts of patients are no step
-    # The last count comes again below, once unusable signals are left out.
-    flow = flow[:-1] if len(flow) > 1 and flow[-1][1] == len(cohort) else flow
-    if "signal" not in cohort.X:  # pages: their quality is not judged
-        return cohort, [*flow, ("analysed", len(cohort))]
-    signals = ck.Select("signal").fit_transform(cohort.X)
-    quality = signal_quality(signals, cohort.info["sampling_rate"])
-    usable = usable_records(quality)
-    if not usable.any():
-        counts = quality_counts(quality)
-        raise ValueError(
-            f"None of {len(cohort)} records passes the signal-quality check: {counts.to_dict()}. "
-            "Are the signals in millivolt, and is the sampling rate right?"
-        )
-    if not usable.all():
-        flow.append(("drift, noise or dead leads\n(signal-quality check)", -int((~usable).sum())))
-        cohort = cohort.take(usable)
-    flow.append(("analysed", len(cohort)))
-    if len(np.unique(cohort.y)) < 2:
-        raise ValueError(f"The {len(cohort)} usable records are of one class, {cohort.y[0]!r}.")
-    return cohort, flow
 
 
 def figure1(output, flow, published):
@@ -255,7 +214,7 @@ def table2(output, result, not_run, published):
     """
     per_seed = result.per_seed()
     equal = result.at_sensitivity(EQUAL_SENSITIVITY)
-    interval = result.summary()["roc_auc"]
+    areas = result.summary()["roc_auc"]
     rows = {}
     shown = [*study.MODELS, *result.models] if published else result.models
     for model in dict.fromkeys(shown):
@@ -264,25 +223,33 @@ def table2(output, result, not_run, published):
         for metric, title in METRICS.items():
             if published:
                 row[f"{title} published"] = _published(model, metric)
-            row[title] = _mean_sd(mine[metric], metric) if len(mine) else "not run"
-        row["AUC, 95 % interval"] = _interval(interval, model)
+            row[title] = _mean_sd(mine[metric], metric) if len(mine) else NOT_RUN
+        row["AUC, 95 % interval"] = _interval(areas, model)
         for metric, title in ALSO.items():
             row[title] = _mean_sd(mine[metric], metric) if len(mine) else MISSING
         for metric in ("ppv", "npv"):
             at = f"{metric.upper()} at sensitivity {EQUAL_SENSITIVITY:.0%} (%)"
             row[at] = _at(equal, model, metric)
         rows[model] = row
-    left_out = result.info.get("left_out", {})
     notes = [
         *([] if published else ["The paper's figures answer another question and are left out."]),
         *(f"Not run, {name}: {reason}." for name, reason in not_run.items()),
-        *(f"Left out, {name}: {reason}." for name, reason in left_out.items()),
+        *left_out(result),
         *measured_rows(result),
         "Intervals are Nadeau and Bengio's, which allow for training sets that overlap.",
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     output.table("table2", "Table 2. Predictive performance", table, " ".join(notes))
     return markdown_table(table[[*METRICS.values(), "AUC, 95 % interval"]])
+
+
+def parameters(output, options, pages, boosting):
+    """Tables S1 to S3: training parameters of what was run."""
+    if pages:
+        output.table("tableS1", "Table S1. Parameters of SimCLR (ours)", table_s1(options))
+        output.table("tableS2", "Table S2. Parameters of ResNet-18 (ours)", table_s2(options))
+    if boosting:
+        output.table("tableS3", "Table S3. Parameters of LightGBM (ours)", table_s3())
 
 
 def against_rules(output, result):
@@ -295,7 +262,8 @@ def against_rules(output, result):
             "best rule": table["reference"],
             "AUC, model less rule": [f"{d:+.3f}" for d in table["difference"]],
             "95 % interval": [
-                f"{low:+.3f} to {high:+.3f}" for low, high in zip(table["ci_low"], table["ci_high"])
+                interval(low, high, sign="+")
+                for low, high in zip(table["ci_low"], table["ci_high"])
             ],
             "beats it": ["yes" if b else "no" for b in table["beats"]],
         },
@@ -313,30 +281,21 @@ def _at(equal, model, metric):
     return f"{row[metric] * 100:.1f} ± {MISSING if pd.isna(sd) else f'{sd * 100:.1f}'}"
 
 
-def _interval(summary, model):
-    if model not in summary.index or summary.loc[model, ["nb_low", "nb_high"]].isna().any():
-        return MISSING
-    return f"{summary.loc[model, 'nb_low']:.3f} to {summary.loc[model, 'nb_high']:.3f}"
+def _interval(areas, model):
+    return interval(*areas.loc[model, ["nb_low", "nb_high"]]) if model in areas.index else MISSING
 
 
 def _published(model, metric):
     if model not in study.PUBLISHED.index:
         return MISSING
     row = study.PUBLISHED.loc[model]
-    digits = 3 if metric == "roc_auc" else 1
-    return f"{row[metric]:.{digits}f} ± {row[metric + '_sd']:.{digits}f}"
+    factor, digits = (1, 3) if metric == "roc_auc" else (100, 1)
+    mean, sd = row[[metric, f"{metric}_sd"]] * factor
+    return f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def _mean_sd(values, metric):
-    """Mean ± SD as the paper prints it; says how many seeds have a value where not all do."""
-    values = pd.Series(values, dtype=float)
-    valid = values.dropna()
-    if not len(valid):
-        return MISSING
-    factor, digits = (1, 3) if metric == "roc_auc" else (100, 1)
-    sd = f"{valid.std(ddof=1) * factor:.{digits}f}" if len(valid) > 1 else MISSING
-    text = f"{valid.mean() * factor:.{digits}f} ± {sd}"
-    return text if len(valid) == len(values) else f"{text} ({len(valid)} of {len(values)} seeds)"
+    return mean_sd(values) if metric == "roc_auc" else mean_sd(values, factor=100, digits=1)
 
 
 def table_s4(result):
@@ -346,7 +305,7 @@ def table_s4(result):
         if metric != "roc_auc":
             table[metric] = table[metric] * 100
         digits = 3 if metric == "roc_auc" else 1
-        table[metric] = [MISSING if pd.isna(v) else f"{v:.{digits}f}" for v in table[metric]]
+        table[metric] = [number(v, digits) for v in table[metric]]
     return table.rename(columns=METRICS).reset_index().set_index("model")
 
 
@@ -370,7 +329,3 @@ def _flat(summary):
     out = summary.copy()
     out.columns = [f"{metric} {figure}" for metric, figure in summary.columns]
     return out
-
-
-def _sep():
-    return "/" if sys.platform != "win32" else "\\"

@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 import crtkit as ck
-from benchmarks.mori2025 import runnable
+from crtkit.studies.run.mori2025 import runnable
 
 
 def options(**changed):

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks import _lvsd2026_parts as parts
-from benchmarks._results import environment, write_json
-from benchmarks._study import Output, journal_path, load_cohort, stated
 from crtkit.studies import lvsd2026 as study
+from crtkit.studies.run import lvsd2026_tables as parts
+from crtkit.studies.run.cohorts import load_cohort, stated
+from crtkit.studies.run.output import Output, finish, journal_path
 
 PAIRS, QUICK_PAIRS = 300, 80
 
 
 def add_arguments(parser):
-    """Arguments that only this study has."""
+    """Give a parser the options that only this study has."""
     parser.add_argument("--pairs", type=int, help=f"simulated pairs (default: {PAIRS})")
     parser.add_argument("--size", choices=list(study.SIZES), default="small")
     parser.add_argument("--checkpoint", type=Path, help="ECG-FM, pretrained (.pt, .safetensors)")
@@ -31,19 +31,23 @@ def add_arguments(parser):
 
 
 def run(options):
-    """Run the study as the command line asks, and print Table 2 and where the files are.
+    """Run the study as the command line asks.
 
     Parameters
     ----------
     options : Namespace
-        From ``benchmarks.__main__``.
+        From :func:`crtkit.studies.run.add_arguments`.
+
+    Returns
+    -------
+    str
+        The averages of Table 2 and where the files are.
     """
     start = time.perf_counter()
     cohort = _load(options)
     inside, split, external = divide(cohort)
     models = _models(options)
     seeds = options.seeds or 1
-    options.out.mkdir(parents=True, exist_ok=True)
     result = ck.evaluate(
         models,
         inside,
@@ -71,29 +75,21 @@ def run(options):
     )
     output.text("Sizes of this run", _sizes(options))
     output.text("What to know about the printed figures", study.REMARKS)
-    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
-    report = output.report()
-    write_json(
-        options.out / "results.json",
-        {
-            "study": "lvsd2026",
-            "patients": stated(cohort),
-            "data_sha256": cohort.fingerprint(),
-            "seeds": seeds,
-            "random_state": options.random_state,
-            "size": options.size,
-            "epochs": _epochs(options),
-            "settings": result.info,
-            "environment": environment(options.device),
-            "seconds": round(time.perf_counter() - start, 1),
-            "tables": output.tables,
-            "scores": scores.reset_index(),
-            "tests": tests,
-            "explained": explained,
-        },
+    where = finish(
+        output,
+        cohort,
+        options,
+        start,
+        study="lvsd2026",
+        seeds=seeds,
+        size=options.size,
+        epochs=_epochs(options),
+        settings=result.info,
+        scores=scores.reset_index(),
+        tests=tests,
+        explained=explained,
     )
-    print(f"\n{stated(cohort)}\n\nTable 2, averages over sets\n\n{text}\n")
-    print(f"Report, tables, figures and results.json are in {report.parent}")
+    return f"\n{stated(cohort)}\n\nTable 2, averages over sets\n\n{text}\n\n{where}"
 
 
 def divide(cohort):

@@ -7,12 +7,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import crtkit as ck
-from crtkit.neural import save_weights
-from crtkit.studies import he2023
+from crtkit.cohort import Select
+from crtkit.images import SpectrogramImager
+from crtkit.studies.spectrograms import PICTURE, picture_steps, spectrogram_steps
 
-CLASSES = {"aami": ("N", "S", "V", "F"), "paper": ("N", "S", "V", "F", "Q")}
-WINDOWS = {"aami": 96, "paper": 512}
 #: Beats that tell what is usual in a record, and the range of what differs from it.
 N_USUAL = 64
 DIFFERENCE_DB = (-35.0, 35.0)
@@ -61,31 +59,37 @@ def rhythm(beats):
 
 
 class Beats:
-    """All beats of the database, painted when they are needed."""
+    """Beats of the database, painted when they are needed.
 
-    def __init__(self, cohort, options):
-        self.cohort, self.options = cohort, options
+    Parameters
+    ----------
+    cohort : Cohort
+        From :func:`crtkit.signals.segment_beats`.
+    settings : crtkit.studies.pretraining.Settings or Namespace
+        ``window, size, seed`` for pictures; ``depth, width, epochs, device`` for networks.
+    """
+
+    def __init__(self, cohort, settings):
+        self.cohort, self.settings = cohort, settings
         self.table = cohort.X.drop(columns="signal")
         self.y = cohort.y.astype(str)
         self.groups = cohort.groups.astype(str)
         self.records = self.table["record"].to_numpy().astype(str)
         self.rhythm = rhythm(self.table)
         self.stft = {
-            "window_length": options.window,
-            "hop_length": 32 if options.window > 256 else 16,
+            "window_length": settings.window,
+            "hop_length": 32 if settings.window > 256 else 16,
         }
 
     def spectra(self, rows):
         """Spectrograms (n_rows, 1, n_freqs, n_frames) of some beats, in decibel."""
-        steps = make_pipeline(ck.Select("signal"), *he2023.spectrogram_steps(stft=self.stft))
+        steps = make_pipeline(Select("signal"), *spectrogram_steps(stft=self.stft))
         return steps.fit_transform(self.cohort.X.iloc[rows])
 
     def pictures(self, rows):
         """uint8 pictures (n_rows, size, size, 3) of some beats, as he2023 paints them."""
-        size = (self.options.size, self.options.size)
-        return make_pipeline(*he2023.picture_steps(size, n_leads=1)).fit_transform(
-            self.spectra(rows)
-        )
+        size = (self.settings.size, self.settings.size)
+        return make_pipeline(*picture_steps(size, n_leads=1)).fit_transform(self.spectra(rows))
 
     def differences(self, rows):
         """uint8 pictures of what differs from the usual beat of the same record.
@@ -93,32 +97,34 @@ class Beats:
         The usual is the median spectrogram of 64 beats of the record, whatever they are: no label
         is read. Grey is no difference.
         """
-        low, high = he2023.PICTURE["db_range"]
+        low, high = PICTURE["db_range"]
         apart = self.spectra(rows).clip(low, high)
         for record in np.unique(self.records[rows]):
             whole = np.flatnonzero(self.records == record)
-            rng = np.random.default_rng([self.options.seed, int(record)])
+            rng = np.random.default_rng([self.settings.seed, int(record)])
             some = np.sort(rng.choice(whole, min(N_USUAL, len(whole)), replace=False))
             usual = np.median(self.spectra(some).clip(low, high), axis=0)
             apart[self.records[rows] == record] -= usual
-        imager = ck.SpectrogramImager(
-            size=(self.options.size, self.options.size), db_range=DIFFERENCE_DB, colour_map="gray"
+        imager = SpectrogramImager(
+            size=(self.settings.size, self.settings.size), db_range=DIFFERENCE_DB, colour_map="gray"
         )
         return imager.fit_transform(apart)
 
     def network(self, rows, pictures):
         """A network fitted on some beats."""
+        from crtkit.neural import ResNetClassifier
+
         weights = class_weights(self.y[rows], 0.5)
-        model = ck.ResNetClassifier(
-            depth=self.options.depth,
-            width=self.options.width,
+        model = ResNetClassifier(
+            depth=self.settings.depth,
+            width=self.settings.width,
             lr=2e-3,
             schedule="onecycle",
             batch_size=64,
-            max_epochs=self.options.epochs,
+            max_epochs=self.settings.epochs,
             class_weight=weights,
-            device=self.options.device,
-            random_state=self.options.seed,
+            device=self.settings.device,
+            random_state=self.settings.seed,
         )
         return model.fit(pictures, self.y[rows])
 
@@ -140,7 +146,7 @@ class Beats:
             Log probabilities, classes sorted, by networks that have not seen the subject.
         """
         classes = np.unique(self.y[train])
-        splitter = StratifiedGroupKFold(2, shuffle=True, random_state=self.options.seed)
+        splitter = StratifiedGroupKFold(2, shuffle=True, random_state=self.settings.seed)
         folds = list(splitter.split(train, self.y[train], self.groups[train]))
         said = np.empty((len(train), len(classes)))
         for seen, left in folds:
@@ -171,39 +177,3 @@ class Beats:
             # The network of one half spoke for the other: there its head is fitted.
             answers[seen] = self.head(train[left], said[left], weight[left]).predict(inputs[seen])
         return answers
-
-
-def save(net, path, *, options, beats, train, test, what, figures):
-    """Write a network with the card that says what it is and how it did.
-
-    Parameters
-    ----------
-    net : ResNetClassifier
-    path : Path
-    options : Namespace
-        ``setup, depth, width, size, epochs, cap, seed``.
-    beats : Beats
-    train, test : ndarray of int
-        Rows trained on, and rows never seen.
-    what : str
-        The set-up, in words.
-    figures : dict
-        Scores on the rows never seen; nan become null.
-    """
-    card = {
-        "data": "MIT-BIH Arrhythmia Database 1.0.0 (ODC-BY 1.0)",
-        "set_up": what,
-        "training_records": sorted(set(beats.records[train].tolist())),
-        "test_records": sorted(set(beats.records[test].tolist())),
-        "classes": list(CLASSES[options.setup]),
-        "depth": options.depth,
-        "width": options.width,
-        "size": options.size,
-        "stft": {**he2023.STFT, **beats.stft},
-        "epochs": options.epochs,
-        "cap": options.cap,
-        "seed": options.seed,
-        "scores": {k: None if np.isnan(v) else round(v, 4) for k, v in figures.items()},
-    }
-    save_weights(net, path, card=card)
-    return card

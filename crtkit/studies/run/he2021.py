@@ -14,46 +14,57 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 import crtkit as ck
-from benchmarks._results import environment, write_json
-from benchmarks._study import Output, journal_path, stated
-from benchmarks.mori2025 import asks_response
 from crtkit.spect import PhaseStatistics
 from crtkit.statistics import (
     UnivariateScreen,
     baseline_table,
+    format_p,
     incremental_value,
     multivariable_logistic,
     pearson_table,
     univariate_logistic,
 )
-from crtkit.statistics._pvalues import format_p
 from crtkit.studies import he2021 as study
+from crtkit.studies.run.cohorts import asks_response, load_cohort, stated
+from crtkit.studies.run.output import (
+    MISSING,
+    Output,
+    finish,
+    interval,
+    journal_path,
+    left_out,
+    mean_sd,
+    number,
+)
 
 SEEDS = 10
 FOLDS = 5
 QUICK = {"max_iter": 100}
-MISSING = "–"
 
 
 def add_arguments(parser):
-    """What only this study has."""
+    """Give a parser the options that only this study has."""
     parser.add_argument("--map", default="map", help="phase map column of the manifest")
 
 
 def run(options):
-    """Run the study as the command line asks, and print where the files are.
+    """Run the study as the command line asks.
 
     Parameters
     ----------
     options : Namespace
-        From ``benchmarks.__main__``.
+        From :func:`crtkit.studies.run.add_arguments`.
+
+    Returns
+    -------
+    str
+        The areas and where the files are.
     """
     start = time.perf_counter()
-    cohort = with_figures(load(options))
+    cohort = with_figures(load_cohort(options, "he2021"))
     published = asks_response(cohort, options)
     seeds = options.seeds if options.seeds is not None else (1 if options.quick else SEEDS)
     changes = QUICK if options.quick else {}
-    options.out.mkdir(parents=True, exist_ok=True)
     output = Output(options.out, "he2021", stated(cohort))
     table1(output, cohort, published)
     codes, fit = in_sample_codes(cohort, changes, options.random_state)
@@ -74,45 +85,22 @@ def run(options):
     text = table3(output, result, in_sample_areas(X, cohort.y, best), seeds, published)
     output.text("The autoencoder", fit["lines"])
     output.text("What to know about the printed figures", study.REMARKS)
-    output.text("What is assumed", cohort.info.get("assumed") or ["nothing"])
-    report = output.report()
-    write_json(
-        options.out / "results.json",
-        {
-            "study": "he2021",
-            "quick": bool(options.quick),
-            "patients": stated(cohort),
-            "data_sha256": cohort.fingerprint(),
-            "seeds": seeds,
-            "folds": FOLDS,
-            "random_state": options.random_state,
-            "autoencoder": {**study.AUTOENCODER, **changes},
-            "reconstruction": fit["errors"],
-            "features": {"best": best, "pair": pair, "significant": hits},
-            "environment": environment(),
-            "seconds": round(time.perf_counter() - start, 1),
-            "flow": cohort.info.get("flow"),
-            "tables": output.tables,
-            "per_seed": result.per_seed().reset_index(),
-        },
+    where = finish(
+        output,
+        cohort,
+        options,
+        start,
+        study="he2021",
+        quick=bool(options.quick),
+        seeds=seeds,
+        folds=FOLDS,
+        autoencoder={**study.AUTOENCODER, **changes},
+        reconstruction=fit["errors"],
+        features={"best": best, "pair": pair, "significant": hits},
+        flow=cohort.info.get("flow"),
+        per_seed=result.per_seed().reset_index(),
     )
-    print(f"\n{stated(cohort)}\n\n{text}\nReport, tables and figures are in {report.parent}")
-
-
-def load(options):
-    """Cohort that the command line asks for."""
-    if options.data is None:
-        return ck.datasets.make_cohort(
-            "he2021",
-            n_patients=60 if options.quick else None,
-            random_state=options.random_state,
-        )
-    return ck.read_manifest(
-        options.data,
-        label=options.label or "responder",
-        group=options.group,
-        map=options.map,
-    )
+    return f"\n{stated(cohort)}\n\n{text}\n{where}"
 
 
 def with_figures(cohort):
@@ -391,20 +379,14 @@ def table3(output, result, aucs, seeds, published):
     per_seed = result.per_seed()["roc_auc"]
     for model in result.models:
         mine = per_seed.loc[model].dropna()
-        sd = f" ± {mine.std(ddof=1):.3f}" if len(mine) > 1 else ""
-        interval = MISSING
-        if model in summary.index and summary.loc[model, ["nb_low", "nb_high"]].notna().all():
-            low, high = summary.loc[model, ["nb_low", "nb_high"]]
-            interval = f"{low:.3f} to {high:.3f}"
-        here = aucs.get(model)
+        ends = summary.loc[model, ["nb_low", "nb_high"]] if model in summary.index else [np.nan] * 2
         rows[model] = {
             **({"AUC published (in-sample)": printed.get(model, MISSING)} if published else {}),
-            "AUC in-sample": MISSING if here is None else f"{here:.3f}",
-            "AUC out of fold": f"{mine.mean():.3f}{sd}" if len(mine) else MISSING,
-            "95 % interval": interval,
+            "AUC in-sample": number(aucs.get(model)),
+            "AUC out of fold": mean_sd(mine) if len(mine) > 1 else number(mine.mean()),
+            "95 % interval": interval(*ends),
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    left = [f"Left out, {k}: {v}." for k, v in result.info.get("left_out", {}).items()]
     note = " ".join(
         [
             f"Out of fold: {FOLDS} folds by patient, {seeds} seed(s), mean ± SD over seeds; "
@@ -412,7 +394,7 @@ def table3(output, result, aucs, seeds, published):
             "fold. In-sample: all three on the patients they are judged on. One AE feature is the "
             "most significant one, AE all with p < 0.1. The area of a rule with one threshold is "
             "that of its quantity.",
-            *left,
+            *left_out(result),
         ]
     )
     return output.table(

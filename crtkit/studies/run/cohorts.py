@@ -1,0 +1,108 @@
+"""Cohort of a run: as the command line asks, without unusable signals, and in a sentence."""
+
+import numpy as np
+
+import crtkit as ck
+from crtkit.signals import quality_counts, signal_quality, usable_records
+
+
+def load_cohort(options, study):
+    """Cohort that the command line asks for.
+
+    Parameters
+    ----------
+    options : Namespace
+        ``data``, ``label``, ``group``, ``signal``, ``fs``, ``duration``, ``quick``,
+        ``random_state``.
+    study : str
+        Study whose simulated cohort stands in where no data are given.
+
+    Returns
+    -------
+    Cohort
+    """
+    if options.data is None:
+        # Sixty patients are enough for two splits that hold both classes.
+        n_patients = 60 if options.quick else None
+        return ck.datasets.make_cohort(
+            study,
+            n_patients=n_patients,
+            modality=getattr(options, "modality", None),
+            random_state=options.random_state,
+        )
+    if (options.data / "labels.csv").is_file() and not any(options.data.rglob("*.hea")):
+        cache = getattr(options, "cache", None)
+        return ck.datasets.load_ecg_images(options.data, label="binary", cache_dir=cache)
+    if options.data.is_dir():
+        return ck.datasets.load_physionet(
+            options.data,
+            label=options.label or "sinus rhythm",
+            duration=options.duration or 10.0,
+            fs=options.fs or 500.0,
+        )
+    image, maps = getattr(options, "image", None), getattr(options, "map", None)
+    return ck.read_manifest(
+        options.data,
+        label=options.label or "responder",
+        group=options.group,
+        signal=options.signal or (None if image or maps else "signal"),
+        image=image,
+        map=maps,
+        fs=options.fs,
+        duration=options.duration,
+    )
+
+
+def asks_response(cohort, options):
+    """Whether the label is the paper's, so that its figures belong beside ours.
+
+    Data sets say in ``info`` what their label is; of a manifest it is the column's name.
+    """
+    label = str(cohort.info.get("label") or options.label or "responder").lower()
+    return "respon" in label and not label.startswith(("non", "not", "no "))
+
+
+def leave_out_unusable(cohort):
+    """Leave out signals with drift, noise or dead leads, as the study did by eye, and count them.
+
+    Returns
+    -------
+    cohort : Cohort
+    flow : list of (str, int)
+        Steps of Figure 1; negative counts are exclusions.
+    """
+    flow = list((cohort.info.get("flow") or {"records": len(cohort)}).items())
+    flow = [(step, n) for step, n in flow if "ID" not in step]  # counts of patients are no step
+    # The last count comes again below, once unusable signals are left out.
+    flow = flow[:-1] if len(flow) > 1 and flow[-1][1] == len(cohort) else flow
+    if "signal" not in cohort.X:  # pages: their quality is not judged
+        return cohort, [*flow, ("analysed", len(cohort))]
+    signals = ck.Select("signal").fit_transform(cohort.X)
+    quality = signal_quality(signals, cohort.info["sampling_rate"])
+    usable = usable_records(quality)
+    if not usable.any():
+        counts = quality_counts(quality)
+        raise ValueError(
+            f"None of {len(cohort)} records passes the signal-quality check: {counts.to_dict()}. "
+            "Are the signals in millivolt, and is the sampling rate right?"
+        )
+    if not usable.all():
+        flow.append(("drift, noise or dead leads\n(signal-quality check)", -int((~usable).sum())))
+        cohort = cohort.take(usable)
+    flow.append(("analysed", len(cohort)))
+    if len(np.unique(cohort.y)) < 2:
+        raise ValueError(f"The {len(cohort)} usable records are of one class, {cohort.y[0]!r}.")
+    return cohort, flow
+
+
+def stated(cohort):
+    """One sentence that says what the patients are."""
+    counts = f"{len(cohort)} records of {cohort.n_patients} patients"
+    name = cohort.info["name"]
+    if cohort.info["source"] != "simulated":
+        return f"Real data, {name}: {counts}."
+    best = "; ".join(
+        f"{modality}: {value['auc']:.3f} ± {value['se']:.3f}"
+        for modality, value in cohort.info["best_auc"].items()
+    )
+    return f"SIMULATED patients, {name}: {counts}; best reachable AUC ({best})."

@@ -1,0 +1,142 @@
+"""Result files as JSON, with what their numbers depend on."""
+
+import datetime
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import crtkit
+from crtkit._io import write_text
+
+PACKAGES = (
+    *("crtkit", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "torchvision"),
+    *("skorch", "lightgbm", "sktime", "numba", "statsmodels"),
+)
+
+
+def environment(device="cpu"):
+    """What a figure depends on, without anything that names the machine or its user.
+
+    Parameters
+    ----------
+    device : str, default="cpu"
+        Where the work was done; for "cuda" the name of the GPU is given.
+
+    Returns
+    -------
+    dict
+        ``date`` (UTC), ``python``, ``platform``, ``versions``, ``cpu``, ``n_cores``, ``threads``,
+        ``device``, ``git_commit`` (None outside a repository).
+    """
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "versions": {name: _version(name) for name in PACKAGES},
+        "cpu": _cpu(),
+        "n_cores": os.cpu_count(),
+        "threads": _threads(),
+        "device": _device(device),
+        "git_commit": _commit(),
+    }
+
+
+def write_json(path, payload):
+    """Write a result as JSON; a reader never sees half of it.
+
+    Parameters
+    ----------
+    path : path-like
+        Its folder is made.
+    payload : dict
+        Plain values, numpy values, DataFrames (as a list of rows, index first). NaN and infinity
+        become null, which is what JSON has for them.
+
+    Raises
+    ------
+    TypeError
+        A value of another type, a path for one: result files name no machine.
+    """
+    text = json.dumps(_plain(payload), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def _plain(value):
+    """Value in the types of JSON."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, pd.DataFrame):
+        return [_plain(row) for row in value.reset_index().to_dict(orient="records")]
+    if isinstance(value, (pd.Series, np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or value is pd.NA or isinstance(value, (str, int)):
+        return None if value is pd.NA else value
+    raise TypeError(f"A result file holds plain values, got {type(value).__name__}: {value!r}.")
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or None
+
+
+def _threads():
+    """Threads of each pool that is loaded."""
+    from threadpoolctl import threadpool_info
+
+    threads = {pool["user_api"]: pool["num_threads"] for pool in threadpool_info()}
+    if "torch" in sys.modules:
+        threads["torch"] = sys.modules["torch"].get_num_threads()
+    return threads
+
+
+def _device(device):
+    if not str(device).startswith("cuda"):
+        return str(device)
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
+def _commit():
+    """Commit of the working tree, "-dirty" when tracked files differ from it.
+
+    None for an installed package, even in an environment that lies within another repository.
+    """
+    root = Path(crtkit.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        run = [
+            subprocess.run(
+                ["git", *command], cwd=root, capture_output=True, text=True, timeout=10, check=True
+            )
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run[0].stdout.strip() + ("-dirty" if run[1].stdout.strip() else "")
