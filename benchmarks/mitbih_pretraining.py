@@ -81,12 +81,12 @@ def run(options):
     answers[JUDGED] = head.predict(np.hstack([told, beats.rhythm[test]]))
     say(options, start, f"tested on {len(test)} beats")
     rows, matrices = {}, {}
-    for name, called in answers.items():
-        figures, matrix = scores(beats.y[test], called, classes)
+    for name, predicted in answers.items():
+        figures, matrix = scores(beats.y[test], predicted, classes)
         rows[f"{name}, between subjects"], matrices[name] = figures, matrix
         if options.setup == "aami":
             kept = beats.records[test] != "202"
-            rows[f"{name}, without 202"], _ = scores(beats.y[test][kept], called[kept], classes)
+            rows[f"{name}, without 202"], _ = scores(beats.y[test][kept], predicted[kept], classes)
     majority = np.full(len(test), "N")
     rows["Always N"], _ = scores(beats.y[test], majority, classes)
     # What the choices were made by: no tested subject is in it.

@@ -43,7 +43,7 @@ STATED = "Printed figures only: no patients, none simulated."
 
 
 def p_values():
-    """Printed p-values of counts and what every test gives, one row a variable of a paper."""
+    """Printed p-values of counts and those of every test, one row per variable of a paper."""
     parts = {paper: rebuild_p_values(TABLES[paper]) for paper in ON_CRT}
     return pd.concat(parts, names=["paper"]).reset_index()
 
@@ -64,13 +64,13 @@ def tests_in_use(rebuilt):
 
 def flags():
     """Entries that cannot be right as printed, and how many were checked."""
-    found = {}
+    audits = {}
     for paper, table in TABLES.items():
         ratios = {}
         if paper == "he2021":
             ratios = {"odds_ratios": he2021.PUBLISHED_UNIVARIATE, "event": "responder"}
-        found[paper] = audit_table(table, **ratios)
-    every = pd.concat(found, names=["paper"]).reset_index()
+        audits[paper] = audit_table(table, **ratios)
+    every = pd.concat(audits, names=["paper"]).reset_index()
     checked = every.groupby("paper", sort=False)["ok"].agg(
         checked="size", flagged=lambda x: (~x).sum()
     )

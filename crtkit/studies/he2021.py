@@ -94,17 +94,17 @@ REMARKS = (
     "Table 2's univariate column contradicts Table 1: QRS duration has p 0.157 there and 0.001 in "
     "Table 1 (whose moments give an odds ratio of about 1.034 a millisecond), LVEF and ACEI/ARB "
     "have the opposite sign, and PSD has 0.123 against 0.819.",
-    "So QRS duration, whose area alone is about 0.69, entered no model that AE #30 was compared "
+    "So QRS duration, whose AUC alone is about 0.69, entered no model that AE #30 was compared "
     "with; ours prints every model with QRS duration too.",
-    "The text exchanges ESV and EDV: its figures for one are the table's for the other.",
+    "The text exchanges ESV and EDV: its figures for one are those of the other in the table.",
     "Screening 64 features at 0.05 gives about 3 hits by chance, and 3 were found; the autoencoder "
     "had seen every patient. Ours also fits autoencoder, screen and model inside the folds.",
     "The published multivariable intervals (1.03, 1.01 to 1.06 beside 1.24, 1.07 to 1.44 alone) "
     "fit a linear-probability model, not a logistic one; ours is logistic.",
     "Of 104 enrolled patients 103 are reported and 102 analysed: one had an LVESV of 16 mL, the "
     "first loss is not explained. The autoencoder was trained on 104 maps.",
-    "Not published: layer sizes, optimiser, rate, batch and map size. Ours are printed. A code has "
-    "no order, scale or sign, so the paper's feature 30 is no feature of another fit.",
+    "Not published: layer sizes, optimiser, rate, batch and map size. Ours are printed. Codes have "
+    "no order, scale or sign, so the paper's feature 30 does not exist in another fit.",
 )
 
 #: Our parameters of the autoencoder; the paper gives four linear layers, 64 features and 1,000

@@ -103,9 +103,9 @@ REMARKS = (
     "sensitivity (0.783) and its specificity (0.792): no confusion matrix does that, nor, with the "
     "printed SDs, any mean of five folds.",
     "SDs of about 0.015 are too small for folds of 14 patients, so beats of one patient may have "
-    "been on both sides. Ours splits by patient, and gives one answer a patient.",
-    "The guideline row is impossible: the rule demands LBBB, which 12 of 25 non-responders have "
-    "not, so its specificity is at least 0.48, not 0.038.",
+    "been on both sides. Ours splits by patient and gives one answer per patient.",
+    "The guideline row is impossible: the rule demands LBBB, which 12 of 25 non-responders lack, "
+    "so its specificity is at least 0.48, not 0.038.",
     "LBBB alone (44 of 46 against 13 of 25) has sensitivity 0.957, specificity 0.480 and accuracy "
     "0.789, more than any published row; QRS duration alone has an AUC of about 0.75.",
     "No row of Table 2 fits 46 responders and 25 non-responders, pooled or as a mean of five "
@@ -143,9 +143,9 @@ def pipelines(
         ``"beat"``: its rows are beats already, from ``segment_beats(cohort, n_samples=...)``; then
         ``evaluate(by="patient")`` votes them to one answer, as the paper's figures would need.
     leads : {"page", "stack", "mean"}
-        ``"page"``: the leads' spectrograms are tiles of one picture. ``"stack"``: one encoder a
-        lead, features side by side. ``"mean"``: one model a lead, mean probability; that of an SVM
-        is calibrated on three folds by patient.
+        ``"page"``: the leads' spectrograms are tiles of one picture. ``"stack"``: one encoder per
+        lead, features side by side. ``"mean"``: one model per lead, probabilities averaged; those
+        of an SVM are calibrated on three folds by patient.
     n_leads : int
         Leads of the signals.
     weights : path-like or dict of int to path-like, optional
@@ -153,11 +153,11 @@ def pipelines(
         path alone is for the first of ``depths``. Without one, the pretrained twin of that depth is
         left out.
     depths : sequence of {18, 34, 50, 101}
-        ResNets to have.
+        Of the ResNets.
     width : int
         Channels of their first stage; that of the weights.
     size : tuple of int
-        Height and width of one lead's picture.
+        Height and width of one lead's tile.
     stft, network : dict, optional
         Replace some of ``STFT`` and of ``NETWORK``.
 
@@ -232,8 +232,8 @@ def _classifiers(leads):
     """The paper's three, by name."""
     svm = SVC(kernel="rbf", class_weight="balanced")
     return {
-        # Probabilities, which a mean over leads needs, an SVM has only from a calibration.
-        # With ensemble=False scikit-learn would not hand groups on to the splitter.
+        # A mean over leads needs probabilities, which an SVM has only after calibration.
+        # With ensemble=False scikit-learn would not pass groups to the splitter.
         "SVM": CalibratedClassifierCV(svm, cv=_PatientFolds(3), ensemble=True)
         if leads == "mean"
         else svm,
@@ -245,13 +245,13 @@ def _classifiers(leads):
 
 
 class _PatientFolds(StratifiedGroupKFold):
-    """Stratified folds by patient; where no groups come, every record is its own patient."""
+    """Stratified folds by patient; without groups every record is its own patient."""
 
     def split(self, X, y=None, groups=None):
         if groups is None:
             warnings.warn(
-                "The SVM of leads='mean' is calibrated by record: no groups came. evaluate passes "
-                "them; elsewhere switch metadata routing on and call fit(X, y, groups=...).",
+                "The SVM of leads='mean' is calibrated by record: fit received no groups. evaluate "
+                "passes them; elsewhere enable metadata routing and call fit(X, y, groups=...).",
                 UserWarning,
                 stacklevel=2,
             )

@@ -19,7 +19,7 @@ from crtkit.cohort import Select
 from crtkit.resampling import HeldOutThreshold, ResampledClassifier
 from crtkit.signals import LeadFilter, LeadSplicer, MiniRocketFeatures, Resampler
 
-#: Sets of a cohort's ``set`` column, by what they are called in print.
+#: Values of a cohort's ``set`` column, and their names in print.
 SETS = {"internal": "internal", "external1": "external 1", "external2": "external 2"}
 METRICS = (
     *("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1"),
@@ -76,16 +76,16 @@ REMARKS = (
 
 #: The paper's baselines, in its order.
 BASELINES = ("FCN", "LSTM-FCN", "ResNet", "InceptionTime")
-#: The cheap row that the paper lacks: thousands of fixed convolutions and a ridge classifier.
+#: A cheap row absent from the paper: thousands of fixed convolutions and a ridge classifier.
 CHEAP = "MiniRocket + ridge"
-#: What its row reads where it cannot run.
+#: Text of its row where it cannot run.
 NEEDS_NUMBA = "needs numba: pip install 'crtkit[rocket]'"
 #: Transformer layers that train in each of the seven models of a starting point.
 TRAINABLE_LAYERS = (0, 2, 4, 6, 8, 10, 12)
 #: Learning rate by trainable layers; the script has 5e-7 for all twelve, the text 1e-3 to 5e-7.
 LEARNING_RATES = {0: 1e-3, 2: 1e-4, 4: 5e-5, 6: 1e-5, 8: 5e-6, 10: 1e-6, 12: 5e-7}
 
-#: Epochs, rates and sizes: ``"paper"`` is for a GPU, ``"small"`` for two cores.
+#: Epochs, rates and sizes: ``"paper"`` needs a GPU, ``"small"`` runs on two cores.
 SIZES = {
     "paper": {
         "fs": 500,
@@ -153,7 +153,7 @@ def repaired():
 
 
 def blocks(table):
-    """Scores as the paper tested them: a row a metric and set, a column a model.
+    """Scores as the paper tested them: one row per metric and set, one column per model.
 
     Parameters
     ----------
@@ -314,11 +314,11 @@ def pipelines(
 
 
 def _with_minirocket(asked):
-    """Whether its row is wanted and can run."""
-    found = find_spec("numba") is not None
-    if asked and not found:
+    """Whether MiniRocket is wanted and can run."""
+    available = find_spec("numba") is not None
+    if asked and not available:
         raise ImportError(f"{CHEAP} {NEEDS_NUMBA}; or pass minirocket=False.")
-    return found if asked is None else bool(asked)
+    return available if asked is None else bool(asked)
 
 
 def _cheap_steps():

@@ -52,11 +52,11 @@ def representative_beats(signals, *, fs=FS, rr=1.2, before=0.5, n_samples=512):
     beats, lost = [], []
     for row in range(len(signals)):
         try:
-            found = cut_beats(signals[row], fs, rr=rr, before=before, n_samples=n_samples).signals
+            cut = cut_beats(signals[row], fs, rr=rr, before=before, n_samples=n_samples).signals
         except NoBeatsError:
-            found = np.empty((0,))
-        if len(found):
-            beats.append(np.median(found, axis=0))
+            cut = np.empty((0,))
+        if len(cut):
+            beats.append(np.median(cut, axis=0))
         else:
             lost.append(row)
     if lost:

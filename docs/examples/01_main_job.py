@@ -17,7 +17,7 @@ cohort
 
 # %%
 # The study's models, on the same ten splits by patient as the reference rows. Its networks read
-# pages, which this cohort has not: they are left out, by name.
+# pages, which are absent from this cohort: they are left out, by name.
 
 result = ck.evaluate(ck.studies.mori2025.pipelines(), cohort, seeds=10)
 result.summary()["roc_auc"]

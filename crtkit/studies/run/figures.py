@@ -2,7 +2,7 @@
 
 
 def flow_diagram(columns):
-    """Flow of patients as boxes, one column a source (the paper's, ours).
+    """Flow of patients as boxes, one column per source (the paper, this cohort).
 
     Parameters
     ----------

@@ -123,11 +123,11 @@ def runnable(models, cohort):
 
 def clinical(cohort):
     """Columns of the paper's variables that the cohort has."""
-    found = [column for column in study.VARIABLES.values() if column in cohort.X]
-    absent = [column for column in study.CLINICAL if column not in found]
+    present = [column for column in study.VARIABLES.values() if column in cohort.X]
+    absent = [column for column in study.CLINICAL if column not in present]
     if absent:
         raise ValueError(f"he2021 needs the columns {list(study.CLINICAL)}; {absent} are missing.")
-    return found
+    return present
 
 
 def table1(output, cohort, published):

@@ -31,7 +31,7 @@ def score_table(result, sets):
     ----------
     result : Evaluation
     sets : dict of str to str
-        What a set is called here, and in the evaluation.
+        Name of a set here, and in the evaluation.
 
     Returns
     -------
@@ -92,8 +92,8 @@ def table1(output, cohort):
     for column in (*order, "p"):
         shown[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
     note = (
-        "A row a pair, as printed: pairs of one patient count as independent, which makes every p "
-        "too small. Mean ± SD or n (%); one-way ANOVA, Welch's where Levene's p is below 0.05; "
+        "One row per pair, as printed: pairs of one patient count as independent, which makes "
+        "every p too small. Mean ± SD or n (%); one-way ANOVA, Welch's where Levene's p is below 0.05; "
         "chi-square."
     )
     output.table("table1", "Table 1. Sets", shown, note)
@@ -109,9 +109,9 @@ def table2(output, scores):
             rows += _rows(study.PUBLISHED, model, "published")
         if model == study.EXCHANGED:
             rows += _rows(study.repaired(), model, "corrected")
-        found = _ours(model, ours)
-        if found is not None:
-            rows += _rows(scores, found, "ours", model)
+        own = _ours(model, ours)
+        if own is not None:
+            rows += _rows(scores, own, "ours", model)
         else:
             rows.append(_empty(model, NO_CHECKPOINT))
     if study.CHEAP not in ours:
@@ -196,8 +196,8 @@ def ablations(output, scores, result, sets):
             if model not in ours.index:
                 continue
             row = {METRICS[m]: number(ours.loc[model, m]) for m in ("accuracy", "f1", "roc_auc")}
-            for called, on in sets.items():
-                title = f"AUROC, change on {study.SETS.get(called, called)}"
+            for own, on in sets.items():
+                title = f"AUROC, change on {study.SETS.get(own, own)}"
                 row[title] = MISSING if model == name else _change(result, model, name, on)
             rows[model] = row
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
@@ -220,7 +220,7 @@ def _change(result, model, base, on):
 
 
 def bands(output, result, cohorts, sets):
-    """Share called LVSD by band of LVEF: 40 to 50 % is the grey zone."""
+    """Share predicted as LVSD by band of LVEF: 40 to 50 % is the grey zone."""
     if any("outcome" not in cohort.info for cohort in cohorts.values()):
         return
     rows = []
@@ -232,16 +232,16 @@ def bands(output, result, cohorts, sets):
         for model in result.models:
             own = answers[answers["model"] == model]
             values = lvef[own["row"].to_numpy()]
-            called = (own["y_pred"] == positive).to_numpy()
+            predicted = (own["y_pred"] == positive).to_numpy()
             row = {"model": model, "set": study.SETS.get(name, name)}
             for low, high in BANDS:
                 inside = (values >= low) & (values < high)
                 title = f"LVEF {low} to {min(high, 100)} %"
                 n = inside.sum()
-                row[title] = f"{100 * called[inside].mean():.0f} % (n = {n})" if n else MISSING
+                row[title] = f"{100 * predicted[inside].mean():.0f} % (n = {n})" if n else MISSING
             rows.append(row)
     table = pd.DataFrame(rows).set_index("model")
-    note = "Share of pairs called LVSD. Right is 100 % below 40 and 0 % above."
+    note = "Share of pairs predicted as LVSD; the right answer is 100 % below 40 and 0 % above."
     output.table("bands", "Answers by LVEF", table, note)
 
 
@@ -273,7 +273,7 @@ def tests(output, scores, references):
         "Printed: F = 16.67. A block is one metric on one set. Eight metrics of the same "
         "predictions are not independent, so the p-values mean little. The last column is the "
         "corrected p of a pair where one model wins every block. Blocks in which a model has no "
-        "value (PPV where it calls nobody) are left out."
+        "value (PPV of a model that predicts no positive) are left out."
     )
     output.table("tests", "Repeated-measures ANOVA and Friedman", shown, note)
     shown_as = {

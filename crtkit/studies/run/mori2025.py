@@ -173,7 +173,7 @@ def figure1(output, flow, published):
 
 
 def table1(output, cohort, published):
-    """Table 1: baseline characteristics by class, one row a patient, the published beside them."""
+    """Table 1: baseline characteristics of the patients by class."""
     names = cohort.info.get("covariates")
     numeric = cohort.X.select_dtypes("number").columns
     first = ~pd.Series(cohort.groups).duplicated().to_numpy()
