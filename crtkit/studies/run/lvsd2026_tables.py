@@ -93,8 +93,8 @@ def table1(output, cohort):
         shown[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
     note = (
         "One row per pair, as printed: pairs of one patient count as independent, which makes "
-        "every p too small. Mean ± SD or n (%); one-way ANOVA, Welch's where Levene's p is below 0.05; "
-        "chi-square."
+        "every p too small. Mean ± SD or n (%); one-way ANOVA, Welch's where Levene's p is below "
+        "0.05; chi-square."
     )
     output.table("table1", "Table 1. Sets", shown, note)
 
