@@ -33,10 +33,10 @@ from benchmarks._ssl_report import (
 )
 from benchmarks._ssl_spread import ARMS, cells, comparison, components
 from benchmarks._study import Output, journal_path, load_cohort, stated
-from crtkit._splits import draw_patients, patient_labels
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, check_pool
 from crtkit.evaluation.fingerprint import versions
 from crtkit.evaluation.journal import Journal
+from crtkit.evaluation.splits import draw_patients, patient_labels
 from crtkit.evaluation.threads import pinned_threads, resolve_threads
 from crtkit.images import IdentityEraser, JPEGLoader
 from crtkit.neural import ResNetClassifier

@@ -70,9 +70,7 @@ def run(options):
     parts.ablations(output, scores, result, sets)
     parts.bands(output, result, {"internal": inside, **external}, sets)
     tests = parts.tests(output, scores, result.info["reference_rows"])
-    explained = parts.explain(
-        output, models, inside, split, random_state=options.random_state, quick=options.quick
-    )
+    explained = parts.explain(output, result, inside, split, quick=options.quick)
     output.text("Sizes of this run", _sizes(options))
     output.text("What to know about the printed figures", study.REMARKS)
     where = finish(

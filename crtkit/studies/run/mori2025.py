@@ -81,7 +81,7 @@ def run(options):
     table1(output, cohort, published)
     text = table2(output, result, not_run, published)
     against_rules(output, result)
-    maps = explain_positives(output, cohort, models, result, options, published)
+    maps = explain_positives(output, cohort, result, options, published)
     parameters(output, options, pages=maps is not None, boosting="LightGBM" in models)
     output.table("tableS4", "Table S4. Every seed", table_s4(result))
     figures4(output, result)

@@ -2,11 +2,7 @@
 
 import numpy as np
 import pandas as pd
-import sklearn
-from sklearn.utils.metadata_routing import get_routing_for_object
 
-from crtkit.evaluation.models import prepare
-from crtkit.evaluation.threads import pinned_threads
 from crtkit.explain import grad_cam, lead_share, overlay
 from crtkit.images import EDAN_SE3
 
@@ -32,20 +28,19 @@ def page_layout_of(cohort, options):
     return "3x4+II", "3x4+II (assumed; --layout sets it)"
 
 
-def explain_positives(output, cohort, models, result, options, published):
+def explain_positives(output, cohort, result, options, published):
     """Grad-CAM of the positive test records of the first seed: Figure 3, tables by region and lead.
 
-    The network of that seed is fitted again with the seed that the evaluation drew, since an
-    evaluation keeps no networks.
+    An evaluation keeps no networks: that of the first seed is fitted again, and checked against
+    the predictions in the table.
 
     Parameters
     ----------
     output : Output
     cohort : Cohort
-    models : dict of str to Pipeline
     result : Evaluation
     options : Namespace
-        ``layout``, ``stage``, ``random_state``.
+        ``layout``, ``stage``.
     published : bool
         Whether the paper's counts belong beside ours.
 
@@ -54,11 +49,13 @@ def explain_positives(output, cohort, models, result, options, published):
     dict or None
         What results.json keeps; None where no image model was run.
     """
-    name = next((name for name in MODELS if name in models), None)
+    name = next((name for name in MODELS if name in result.models), None)
     if name is None:
         return None
     seed, positive = result.info["seeds"][0], result.classes[1]
-    model, test = refit(name, models[name], cohort, result, options.random_state)
+    model = result.refit(name, seed)
+    tested = result.predictions.query("model == @name and seed == @seed and set == 'test'")
+    test = tested["row"].to_numpy(dtype=int)
     rows = test[cohort.y[test] == positive]
     pages = model[:-1].transform(cohort.X.iloc[rows])
     maps = grad_cam(model[-1], pages, stage=options.stage, target=positive)
@@ -102,35 +99,6 @@ def explain_positives(output, cohort, models, result, options, published):
         "regions": table,
         "leads": leads.rename_axis("lead"),
     }
-
-
-def refit(name, model, cohort, result, random_state):
-    """The network of the evaluation's first seed, and its test records.
-
-    Raises
-    ------
-    RuntimeError
-        It does not answer as it did in the evaluation, so it is another network.
-    """
-    seed = result.info["seeds"][0]
-    answers = result.predictions.query("model == @name and seed == @seed and set == 'test'")
-    test = answers["row"].to_numpy(dtype=int)
-    train = np.setdiff1d(np.arange(len(cohort)), test)
-    entropy = np.random.SeedSequence(random_state, spawn_key=(seed, 0))
-    n_threads = result.info["threads_per_fit"]
-    with pinned_threads(n_threads), sklearn.config_context(enable_metadata_routing=True):
-        fitted = prepare(model, entropy, n_threads)
-        asked = get_routing_for_object(fitted).consumes(method="fit", params=["groups"])
-        groups = {"groups": cohort.groups[train]} if asked else {}
-        fitted.fit(cohort.X.iloc[train], cohort.y[train], **groups)
-        column = list(fitted.classes_).index(result.classes[1])
-        score = fitted.predict_proba(cohort.X.iloc[test])[:, column]
-    if not np.allclose(score, answers["score"], atol=1e-5):
-        raise RuntimeError(
-            f"{name} of seed {seed} answers otherwise than in the evaluation when it is fitted "
-            "again: Grad-CAM would explain another network."
-        )
-    return fitted, test
 
 
 def shown_regions(table, published):

@@ -152,7 +152,7 @@ def test_the_explained_network_is_that_of_the_table(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ck.explain, "attribute", attribute)
     with pytest.raises(Stop):
-        parts.explain(Output(tmp_path, "t", "s"), models, inside, split, random_state=3)
+        parts.explain(Output(tmp_path, "t", "s"), result, inside, split)
     answers = result.predictions.sort_values("row")
     np.testing.assert_allclose(seen["score"], answers["score"], atol=1e-5)
 

@@ -12,8 +12,9 @@ import crtkit as ck
 from benchmarks.__main__ import main
 from crtkit.images import ECGRenderer
 from crtkit.studies import mori2025 as study
+from crtkit.studies.run import mori2025_maps
 from crtkit.studies.run.cohorts import asks_response, leave_out_unusable
-from crtkit.studies.run.mori2025_maps import refit
+from crtkit.studies.run.output import Output
 
 TABLES = ("table1", "table2", "against_rules", "tableS3", "tableS4")
 OF_PAGES = ("gradcam", "gradcam_leads", "tableS1", "tableS2")
@@ -266,14 +267,24 @@ def test_another_label_leaves_the_papers_figures_out(pages, tmp_path):
     assert "published_count" not in results["grad_cam"]["regions"][0]
 
 
-def test_grad_cam_is_of_the_network_that_was_evaluated(pages, tmp_path):
-    """Fitted again under another seed it would be another network, and is refused."""
+def test_grad_cam_is_of_the_network_that_was_evaluated(pages, tmp_path, monkeypatch):
     cohort = ck.read_manifest(pages, image="image", label="responder", group="patient")
     network = {"width": 8, "max_epochs": 2}
     models = study.pipelines(size=(32, 32), resnet=network, simclr={"max_epochs": 1})
     models = {"SSL + ResNet-18": models["SSL + ResNet-18"]}
     result = ck.evaluate(models, cohort, seeds=1, reference_rows=False, random_state=3)
-    fitted, test = refit("SSL + ResNet-18", *models.values(), cohort, result, 3)
-    assert test.tolist() == result.predictions["row"].tolist()
-    with pytest.raises(RuntimeError, match="another network"):
-        refit("SSL + ResNet-18", *models.values(), cohort, result, 4)
+    seen = {}
+
+    class Stop(Exception):
+        pass
+
+    def grad_cam(network, pages, **options):
+        seen["proba"] = network.predict_proba(pages)[:, 1]
+        raise Stop
+
+    monkeypatch.setattr(mori2025_maps, "grad_cam", grad_cam)
+    options = SimpleNamespace(layout=None, stage="layer3")
+    with pytest.raises(Stop):
+        mori2025_maps.explain_positives(Output(tmp_path, "t", "s"), cohort, result, options, True)
+    positive = result.predictions[cohort.y[result.predictions["row"]] == 1]
+    np.testing.assert_allclose(seen["proba"], positive["score"], atol=1e-5)
