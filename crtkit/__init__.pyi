@@ -35,7 +35,12 @@ from .neural import (
     ResNetClassifier as ResNetClassifier,
     SimCLR as SimCLR,
 )
-from .persistence import card as card, load as load, save as save
+from .persistence import (
+    card as card,
+    load as load,
+    predict as predict,
+    save as save,
+)
 from .signals import (
     LeadFilter as LeadFilter,
     LeadSplicer as LeadSplicer,

@@ -1,4 +1,5 @@
 from .archive import BundleError as BundleError
+from .prediction import predict as predict
 from .saving import (
     Bundle as Bundle,
     BundleVersionWarning as BundleVersionWarning,
