@@ -64,7 +64,8 @@ def predict(
     >>> from lightgbm import LGBMClassifier
     >>> from sklearn.pipeline import make_pipeline
     >>> cohort = ck.datasets.make_cohort("mori2025", n_patients=40, random_state=0)
-    >>> model = make_pipeline(ck.Select("signal"), ck.LeadStatistics(), LGBMClassifier(verbosity=-1))
+    >>> booster = LGBMClassifier(verbosity=-1)
+    >>> model = make_pipeline(ck.Select("signal"), ck.LeadStatistics(), booster)
     >>> path = os.path.join(tempfile.mkdtemp(), "model.crtkit")
     >>> _ = ck.save(model.fit(cohort.X, cohort.y), path, cohort=cohort)
     >>> table = ck.predict(path, cohort.X.iloc[:3])

@@ -1,0 +1,166 @@
+"""A saved model on one new patient and on another hospital's table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+import crtkit as ck
+from crtkit.readers import ECG
+from crtkit.signals import resample_leads
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return ck.datasets.make_cohort("mori2025", n_patients=60, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def model(cohort):
+    booster = LGBMClassifier(n_estimators=10, verbosity=-1, n_jobs=1)
+    return make_pipeline(ck.Select("signal"), ck.LeadStatistics(), booster).fit(cohort.X, cohort.y)
+
+
+@pytest.fixture(scope="module")
+def bundle(model, cohort, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "model.crtkit"
+    ck.save(model, path, cohort=cohort)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clinical(cohort, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "clinical.crtkit"
+    names = ["qrs_duration_ms", "age"]
+    ck.save(
+        make_pipeline(ck.Select(names), LogisticRegression(max_iter=1000)).fit(cohort.X, cohort.y),
+        path,
+        cohort=cohort,
+    )
+    return path
+
+
+def signal_of(cohort, row):
+    return np.asarray(ck.Select("signal").fit_transform(cohort.X.iloc[[row]]))[0]
+
+
+def ecg_of(cohort, row, **changes):
+    options = {"signal": signal_of(cohort, row), "fs": 500.0, "lead_names": ck.signals.LEADS_12}
+    return ECG(**{**options, **changes})
+
+
+def test_a_table_is_answered_as_the_model_itself_answers(bundle, model, cohort):
+    table = ck.predict(bundle, cohort.X.iloc[:8])
+    np.testing.assert_array_equal(table["risk"], model.predict_proba(cohort.X.iloc[:8])[:, 1])
+    np.testing.assert_array_equal(list(table["answer"]), model.predict(cohort.X.iloc[:8]))
+    assert (table["threshold"] == 0.5).all()
+    assert not table["abstained"].any()
+    assert (table["quality"] == 1).all()
+    assert (table["reasons"] == "").all()
+
+
+def test_one_ecg_gives_the_risk_of_its_row(bundle, model, cohort):
+    table = ck.predict(bundle, ecg_of(cohort, 3))
+    assert table["risk"].iloc[0] == model.predict_proba(cohort.X.iloc[[3]])[0, 1]
+
+
+def test_the_answer_does_not_depend_on_who_else_is_asked(bundle, cohort):
+    alone = pd.concat([ck.predict(bundle, cohort.X.iloc[[i]]) for i in range(5)])
+    together = ck.predict(bundle, cohort.X.iloc[:5])
+    pd.testing.assert_frame_equal(alone.reset_index(drop=True), together.reset_index(drop=True))
+
+
+def test_leads_in_another_order_are_put_in_order(bundle, cohort):
+    order = np.random.default_rng(0).permutation(12)
+    leads = [ck.signals.LEADS_12[i] for i in order]
+    shuffled = ecg_of(cohort, 0, signal=signal_of(cohort, 0)[order], lead_names=leads)
+    assert (
+        ck.predict(bundle, shuffled)["risk"].iloc[0]
+        == (ck.predict(bundle, ecg_of(cohort, 0))["risk"].iloc[0])
+    )
+
+
+def test_another_rate_is_resampled(bundle, cohort):
+    """Twice the rate and half of it: the same heart, so nearly the same statistics."""
+    x = signal_of(cohort, 1)
+    fast = ecg_of(cohort, 1, signal=resample_leads(x[None], 500, 1000)[0], fs=1000.0)
+    table = ck.predict(bundle, [ecg_of(cohort, 1), fast])
+    assert not table["abstained"].any()
+    assert abs(table["risk"].diff().iloc[1]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"lead_names": ("X", *ck.signals.LEADS_12[1:])}, r"lead\(s\) I are absent"),
+        ({"signal": np.zeros((12, 5000), "f4")}, r"12 lead\(s\) are unusable"),
+        ({"signal": np.ones((12, 1000), "f4")}, "2 s long, the model was fitted on 10 s"),
+    ],
+)
+def test_what_cannot_be_answered_says_why(bundle, cohort, change, reason):
+    table = ck.predict(bundle, [ecg_of(cohort, 0), ecg_of(cohort, 0, **change)])
+    assert list(table["abstained"]) == [False, True]
+    assert np.isnan(table["risk"].iloc[1])
+    assert table["answer"].iloc[1] is None
+    assert pd.Series(table["reasons"].iloc[1:]).str.contains(reason).all()
+
+
+def test_an_ecg_file_and_one_that_cannot_be_read(bundle, make_wfdb, tmp_path):
+    folder = make_wfdb(n_records=1, seconds=10.0)
+    broken = tmp_path / "broken.xml"
+    broken.write_text("<not an ecg")
+    table = ck.predict(bundle, [folder / "r0.hea", broken], max_bad_leads=None)
+    assert np.isfinite(table["risk"].iloc[0])
+    assert "cannot be read" in table["reasons"].iloc[1]
+
+
+def test_clinical_columns_by_any_name_and_out_of_range(clinical, cohort, tmp_path):
+    path = tmp_path / "theirs.csv"
+    theirs = pd.DataFrame({"QRS": [150.0, 40.0], "age": [65, 66], "unrelated": ["a", "b"]})
+    theirs.to_csv(path, index=False)
+    table = ck.predict(clinical, path, columns={"QRS": "qrs_duration_ms"})
+    assert list(table["abstained"]) == [False, True]
+    assert "qrs_duration_ms is 40, outside the training cohort" in table["reasons"].iloc[1]
+    told = ck.predict(clinical, path, columns={"QRS": "qrs_duration_ms"}, allow_outside=True)
+    assert not told["abstained"].any()
+    assert "outside" in told["reasons"].iloc[1]
+    with pytest.raises(ValueError, match=r"\['qrs_duration_ms'\] are absent from the table"):
+        ck.predict(clinical, path)
+
+
+def test_one_file_for_a_model_of_several_columns_says_what_to_pass(clinical):
+    with pytest.raises(ValueError, match="Pass a table"):
+        ck.predict(clinical, "ecg.xml")
+
+
+def test_a_page_for_a_model_of_signals_names_the_digitizer(bundle):
+    assert "digitise" in ck.predict(bundle, "page.jpg")["reasons"].iloc[0]
+
+
+def test_arrays_without_select(tmp_path):
+    X, y = np.arange(20.0)[:, None], np.arange(20) // 10
+    ck.save(LogisticRegression().fit(X, y), tmp_path / "m.crtkit")
+    table = ck.predict(tmp_path / "m.crtkit", X[:3])
+    np.testing.assert_allclose(
+        table["risk"], LogisticRegression().fit(X, y).predict_proba(X[:3])[:, 1]
+    )
+
+
+def test_no_row_of_a_patient_is_in_the_bundle(cohort, bundle, clinical):
+    """No identifier, and no value of a continuous variable to the digits that the table has."""
+    for path in (bundle, clinical):
+        manifest = ck.persistence.read_bundle(path).manifest
+        text = str(manifest)
+        assert not any(f"'{group}'" in text for group in cohort.groups)
+        for name, known in manifest["training"]["columns"].items():
+            if known["kind"] == "number":
+                values = set(cohort.X[name].round(6))
+                assert known["mean"] not in values or len(values) < 10
+        assert manifest["training"]["n_patients"] == 60
+
+
+def test_what_is_no_bundle_is_refused():
+    with pytest.raises(TypeError, match="path of a bundle"):
+        ck.predict(object(), "x.xml")
