@@ -157,7 +157,7 @@ def _from_table(table, needed, contract, training, columns) -> Records:
     if absent:
         raise ValueError(
             f"The model reads the column(s) {needed}; {absent} are absent from the table, which "
-            f"has {list(map(str, table.columns))[:20]}. Name them with columns={{'theirs': 'ours'}}."
+            f"has {list(map(str, table.columns))[:20]}. Name them: columns={{'theirs': 'ours'}}."
         )
     X = table[needed].reset_index(drop=True)
     names = [str(index) for index in table.index]
