@@ -15,6 +15,7 @@ from .qrs.conduction import (
 from .qrs.delineate import QRSBounds as QRSBounds, qrs_bounds as qrs_bounds
 from .qrs.detect import locate_qrs as locate_qrs
 from .qrs.estimator import QRSMeasurements as QRSMeasurements
+from .qrs.files import ecg_files as ecg_files, measure_files as measure_files
 from .qrs.measure import MEASUREMENTS as MEASUREMENTS, measure_qrs as measure_qrs
 from .qrs.median_beats import MedianBeat as MedianBeat, median_beat as median_beat
 from .qrs.pacing import find_pacing_spikes as find_pacing_spikes, remove_spikes as remove_spikes
