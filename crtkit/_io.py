@@ -100,3 +100,20 @@ def import_optional(name: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the package {name.partition('.')[0]!r}, which could not be imported "
             f"({error}). Install it with: pip install 'crtkit[{extra}]'"
         ) from error
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a model's numbers depend on, where present."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in _NUMERICAL:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout, or an extra that is not there
+            continue
+    return found
+
+
+_NUMERICAL = ("crtkit", "scikit-learn", "numpy", "torch", "lightgbm", "skops", "safetensors")

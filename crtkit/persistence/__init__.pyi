@@ -1,4 +1,5 @@
 from .archive import BundleError as BundleError
+from .external import evaluate_bundle as evaluate_bundle
 from .prediction import predict as predict
 from .saving import (
     Bundle as Bundle,

@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 import datetime
 import os
-import platform
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from crtkit._io import import_optional
+from crtkit._io import import_optional, package_versions
 from crtkit.persistence.archive import (
     BundleError,
     check_inner_archive,
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from crtkit.cohort import Cohort
 
 MODEL, CARD = "model.skops", "card.md"
-PACKAGES = ("crtkit", "scikit-learn", "numpy", "torch", "lightgbm", "skops", "safetensors")
 
 
 class BundleVersionWarning(UserWarning):
@@ -133,7 +130,7 @@ def save(
     manifest = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "name": name or type(model).__name__,
-        "versions": _versions(),
+        "versions": package_versions(),
         **describe_model(model),
         "training": describe_training(cohort),
         "evaluation": describe_evaluation(evaluation, name),
@@ -289,22 +286,12 @@ def _check_trees(bare: Any) -> None:
                     check_predictor(predictor.nodes, item.n_features_in_)
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a checkout, or an extra that is not there
-            continue
-    return found
-
-
 def _warn_of_versions(path: Any, written: dict[str, str]) -> None:
-    here = _versions()
+    here = package_versions()
     other = [
         f"{package} {written[package]} (here {here.get(package, 'absent')})"
-        for package in PACKAGES
-        if package in written and _release(written[package]) != _release(here.get(package, ""))
+        for package in written
+        if package != "python" and _release(written[package]) != _release(here.get(package, ""))
     ]
     if other:
         warnings.warn(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._progress import Progress
 from crtkit.signals.qrs.measure import MEASUREMENTS, measure_qrs
 
 # Suffixes of the formats that read_ecg reads; a WFDB record is its header.
@@ -118,18 +118,16 @@ def measure_files(
 
 def _in_batches(paths: list[Path], n_jobs: int | None, verbose: bool) -> list[dict[str, Any]]:
     from joblib import Parallel, delayed
-    from tqdm import tqdm
 
     batches = [paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH)]
     done = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_measure_batch)(batch) for batch in batches
     )
-    bar = tqdm(total=len(paths), unit="file", file=sys.stderr, disable=not verbose)
     rows: list[dict[str, Any]] = []
-    with bar:
+    with Progress(len(paths), "measuring", "file", show=verbose) as progress:
         for part in done:
             rows += part
-            bar.update(len(part))
+            progress.update(len(part))
     return rows
 
 

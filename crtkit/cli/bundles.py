@@ -1,0 +1,195 @@
+"""``crtkit fit, predict, evaluate, card``: a model as a file, on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from crtkit.cli.common import (
+    CommandError,
+    add_manifest_options,
+    emit,
+    emit_json,
+    parse_columns,
+    positive_label,
+    read_cohort,
+    say,
+)
+
+STUDIES = ("mori2025", "he2023", "he2021", "lvsd2026")
+
+
+def add_commands(commands: Any) -> None:
+    """Add the four commands."""
+    _add_fit(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    card = commands.add_parser("card", help="print the model card of a bundle")
+    card.add_argument("bundle", type=Path)
+    card.add_argument("--json", action="store_true", help="the manifest, as JSON")
+    card.set_defaults(run=run_card)
+
+
+def _add_fit(commands: Any) -> None:
+    parser = commands.add_parser(
+        "fit",
+        help="fit a published model on a table of patients, and save it",
+        description="Fit one model of a study on all patients of a table and write it to one file. "
+        "To judge it, use crtkit run or crtkit.evaluate first: this command does not.",
+    )
+    parser.add_argument("data", type=Path, help="table of records (CSV)")
+    parser.add_argument(
+        "--model", required=True, help="STUDY/MODEL, such as mori2025/LightGBM; 'list' lists them"
+    )
+    add_manifest_options(parser)
+    parser.add_argument("--random-state", type=int, default=0, help="seed of the fit [0]")
+    parser.add_argument("--name", help="name in the card [the model's]")
+    parser.add_argument("--licence", help="licence of the model, for the card")
+    parser.add_argument("--intended-use", help="text for the card")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("model.crtkit"), help="[%(default)s]"
+    )
+    parser.set_defaults(run=run_fit)
+
+
+def _add_predict(commands: Any) -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="apply a saved model to new patients",
+        description="Risk, answer, and why not where there is none. An ECG file, a page, or a "
+        "table without labels.",
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("data", nargs="+", type=Path, help="ECG files or pages, or one table")
+    parser.add_argument("--columns", type=parse_columns, metavar="THEIRS=OURS,...")
+    parser.add_argument("--allow-outside", action="store_true", help="answer out of range too")
+    parser.add_argument("-o", "--out", type=Path, help="table to write (CSV)")
+    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    parser.set_defaults(run=run_predict)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="judge a saved model on your patients, in figures that may leave the hospital",
+        description="The model and its threshold stay as they are. What is written holds counts, "
+        "figures with intervals, calibration, ROC in steps of several patients and the case mix; "
+        "no row, no identifier.",
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("data", type=Path, help="table of records with the outcome (CSV)")
+    add_manifest_options(parser)
+    parser.add_argument("--smallest", type=int, default=5, help="smallest count told [5]")
+    parser.add_argument("--bootstrap", type=int, default=2000, help="draws of patients [2000]")
+    parser.add_argument("-o", "--out", type=Path, help="JSON to write [standard output]")
+    parser.set_defaults(run=run_evaluate)
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    """Fit on everybody and save."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from crtkit.persistence import save
+
+    models = _models(options.model)
+    cohort = read_cohort(options.data, options)
+    positive = positive_label(cohort, options.pos_label)
+    if positive is not None:  # scikit-learn takes the larger label; 0 and 1 say which is meant
+        cohort = replace(cohort, y=np.asarray(cohort.y == positive).astype(int))
+    model = models[options.model]
+    _seed(model, options.random_state)
+    say(f"fitting {options.model} on {len(cohort)} records of {cohort.n_patients} patients")
+    model.fit(cohort.X, cohort.y, **_groups(model, cohort))
+    save(
+        model,
+        options.out,
+        cohort=cohort,
+        name=options.name or options.model,
+        licence=options.licence,
+        intended_use=options.intended_use,
+        notes=f"Fitted on all patients with random_state={options.random_state}; not judged here.",
+    )
+    say(f"wrote {options.out}")
+    return 0
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    """Predict; 1 where no record at all could be answered."""
+    from crtkit.persistence import predict
+
+    data: Any = options.data[0] if len(options.data) == 1 else options.data
+    table = predict(
+        options.bundle, data, columns=options.columns, allow_outside=options.allow_outside
+    )
+    emit(table, options)
+    if table["abstained"].all():
+        say("no record could be answered; see the reasons")
+        return 1
+    return 0
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    """Judge the bundle and write the answer."""
+    from crtkit.persistence import evaluate_bundle
+
+    cohort = read_cohort(options.data, options)
+    answer = evaluate_bundle(
+        options.bundle,
+        cohort,
+        pos_label=positive_label(cohort, options.pos_label),
+        smallest=options.smallest,
+        n_bootstrap=options.bootstrap,
+    )
+    emit_json(answer, options)
+    return 0
+
+
+def run_card(options: argparse.Namespace) -> int:
+    """Print the card."""
+    from crtkit.persistence import card, read_bundle
+
+    if options.json:
+        options.out = None
+        emit_json(read_bundle(options.bundle).manifest, options)
+    else:
+        sys.stdout.write(card(options.bundle))
+    return 0
+
+
+def _models(wanted: str) -> dict[str, Any]:
+    """Unfitted pipelines of the study that is named, by STUDY/MODEL."""
+    from importlib import import_module
+
+    study = wanted.partition("/")[0]
+    names = (study,) if study in STUDIES else STUDIES
+    models = {
+        f"{name}/{key}": model
+        for name in names
+        for key, model in import_module(f"crtkit.studies.{name}").pipelines().items()
+    }
+    if wanted not in models:
+        listed = "\n  ".join(models)
+        raise CommandError(f"--model takes one of\n  {listed}\ngot {wanted!r}")
+    return models
+
+
+def _seed(model: Any, random_state: int) -> None:
+    """Every ``random_state`` of the pipeline that is not set."""
+    parameters = model.get_params()
+    unset = {
+        key: random_state
+        for key, value in parameters.items()
+        if key.split("__")[-1] == "random_state" and value is None
+    }
+    model.set_params(**unset)
+
+
+def _groups(model: Any, cohort: Any) -> dict[str, Any]:
+    """Groups for models that ask for them with plain scikit-learn, without metadata routing."""
+    from inspect import signature
+
+    return {"groups": cohort.groups} if "groups" in signature(model.fit).parameters else {}

@@ -1,0 +1,152 @@
+"""What the commands share: options of a manifest, output, and errors without tracebacks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crtkit._io import write_text
+
+
+class CommandError(Exception):
+    """Bad input to a command: its text is all that the user sees."""
+
+
+def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True) -> None:
+    """Options that say which column of a table is what."""
+    group = parser.add_argument_group("the table")
+    if label:
+        group.add_argument("--label", help="column of the outcome")
+        group.add_argument("--pos-label", help="the outcome that is predicted, such as yes")
+        group.add_argument("--group", default="patient", help="column of the patient [patient]")
+    group.add_argument("--signal", help="column of ECG files")
+    group.add_argument("--image", help="column of pages (JPEG, PNG, TIFF)")
+    group.add_argument("--map", help="column of polar maps")
+    group.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
+    group.add_argument("--duration", type=float, help="seconds to keep of each signal")
+    group.add_argument(
+        "--columns",
+        metavar="THEIRS=OURS,...",
+        type=parse_columns,
+        help="names in the table for names that crtkit knows, as QRS=qrs_duration_ms,Sex=male",
+    )
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """``"QRS=qrs_duration_ms,Sex=male"`` -> dict."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not pairs or any(not sep or not a.strip() or not b.strip() for a, sep, b in pairs):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not of the form THEIRS=OURS,THEIRS=OURS, such as QRS=qrs_duration_ms"
+        )
+    return {a.strip(): b.strip() for a, _, b in pairs}
+
+
+def read_cohort(path: Path, options: argparse.Namespace) -> Any:
+    """The cohort of a manifest, as the options name its columns."""
+    from dataclasses import replace
+
+    from crtkit.cohort import read_manifest
+
+    if not options.label:
+        raise CommandError("name the column of the outcome with --label")
+    given = {
+        name: getattr(options, name)
+        for name in ("label", "group", "signal", "image", "map", "fs", "duration")
+        if getattr(options, name, None) is not None
+    }
+    cohort = read_manifest(path, **given)
+    if options.columns:
+        absent = sorted(set(options.columns) - set(cohort.X.columns))
+        if absent:
+            raise CommandError(
+                f"--columns names {absent}, absent from the table; it has {list(cohort.X.columns)}"
+            )
+        cohort = replace(cohort, X=cohort.X.rename(columns=options.columns))
+    return cohort
+
+
+def positive_label(cohort: Any, text: str | None) -> Any:
+    """The class that ``--pos-label`` names, in the type that the cohort's labels have."""
+    classes = np.unique(np.asarray(cohort.y).astype(object)).tolist()
+    if text is None:
+        larger = str(max(classes)).strip().lower() if len(classes) == 2 else ""
+        if larger in ("no", "n", "false", "non-responder", "nonresponder", "negative"):
+            say(
+                f"warning: {max(classes)!r} counts as the positive class; say --pos-label to change"
+            )
+        return None
+    for value in classes:
+        if str(value) == text or (isinstance(value, float) and str(int(value)) == text):
+            return value
+    raise CommandError(f"--pos-label {text!r} is none of the labels {classes}")
+
+
+def emit(table: Any, options: argparse.Namespace) -> None:
+    """Print a table, or write it where ``--out`` says; ``--json`` makes it machine-readable."""
+    out = getattr(options, "out", None)
+    if getattr(options, "json", False):
+        text = json.dumps(plain(table), indent=2, ensure_ascii=False) + "\n"
+    elif out is not None:
+        text = table.to_csv()
+    else:
+        text = table.to_string() + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_text(out, text)
+        say(f"wrote {out}")
+
+
+def emit_json(value: Any, options: argparse.Namespace) -> None:
+    """JSON to ``--out`` or to standard output."""
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
+    if getattr(options, "out", None) is None:
+        sys.stdout.write(text)
+    else:
+        write_text(options.out, text)
+        say(f"wrote {options.out}")
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr: standard output is for results."""
+    print(f"crtkit: {text}", file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+
+
+def plain(value: Any) -> Any:
+    """JSON's types; NaN becomes null."""
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        rows = value.reset_index().to_dict(orient="records")
+        return [plain(row) for row in rows]
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict())
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    return str(value)
+
+
+def cpu_jobs(text: str) -> int:
+    """Number of processes: a positive number, or -1 for all cores."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1 and value != -1:
+        raise argparse.ArgumentTypeError(f"expects a number of processes or -1, got {text!r}")
+    return value

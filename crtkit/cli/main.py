@@ -1,0 +1,75 @@
+"""``crtkit COMMAND``: parser and exit codes.
+
+0: done. 1: the input was bad, the last line on stderr says what and how to fix it. 2: the command
+itself was not understood. 130: interrupted; files are whole or absent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+
+from crtkit.cli import bundles, check, measure, read
+from crtkit.cli.common import CommandError, say
+
+EPILOG = """\
+examples:
+  crtkit check cohort.csv --label responder --signal ecg    what is in it, and what is wrong
+  crtkit measure ECGS/ -o qrs.csv                           QRS duration, LBBB, axis ... of files
+  crtkit fit cohort.csv --label responder --signal ecg --model mori2025/LightGBM -o model.crtkit
+  crtkit predict model.crtkit new.xml                       one new patient
+  crtkit evaluate model.crtkit theirs.csv --label responder --signal ecg -o answer.json
+
+Research software, not a medical device."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    import crtkit
+
+    main = argparse.ArgumentParser(
+        prog="crtkit",
+        description="Published models of response to cardiac resynchronization therapy.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    main.add_argument("--version", action="version", version=f"crtkit {crtkit.__version__}")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (check, measure, read, bundles):
+        module.add_commands(commands)
+    return main
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    warnings.showwarning = _show_warning
+    options = parser().parse_args(arguments)
+    try:
+        code = options.run(options)
+    except KeyboardInterrupt:
+        say("interrupted; no half-written file is left")
+        return 130
+    except BrokenPipeError:  # as in: crtkit measure ... | head
+        return 0
+    except (CommandError, ValueError, TypeError, OSError, ImportError) as error:
+        say(f"error: {error}")
+        return 1
+    return int(code or 0)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    """Warnings of crtkit as one line without the place in the code; others say nothing here."""
+    if category.__module__.startswith("crtkit") or "crtkit" in filename:
+        say(f"warning: {message}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

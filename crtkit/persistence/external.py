@@ -1,0 +1,198 @@
+"""A bundle judged where its patients are: figures leave the hospital, rows do not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit._labels import resolve_pos_label
+from crtkit.persistence.contract import SMALL, describe_training
+from crtkit.persistence.prediction import predict
+from crtkit.persistence.saving import Bundle, read_bundle
+
+METRICS = ("roc_auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")
+
+
+def evaluate_bundle(
+    bundle: Any,
+    cohort: Any,
+    *,
+    pos_label: Any = None,
+    smallest: int = SMALL,
+    confidence: float = 0.95,
+    n_bootstrap: int = 2000,
+    random_state: Any = 0,
+) -> dict[str, Any]:
+    """Judge a frozen model on another hospital's patients, in figures that can be sent back.
+
+    Parameters
+    ----------
+    bundle : path-like or Bundle
+        Of :func:`crtkit.save`. Model and threshold stay as they are.
+    cohort : Cohort
+        With labels. Patients, not records, are drawn for the intervals.
+    pos_label : label, optional
+        The outcome that the model's positive class stands for; by default the larger label.
+    smallest : int, default=5
+        Smallest number of patients that any count, step of the ROC curve or bin tells of.
+    confidence : float, default=0.95
+    n_bootstrap : int, default=2000
+    random_state : int or RandomState, default=0
+
+    Returns
+    -------
+    dict
+        Plain JSON: ``counts``, ``metrics`` (each with its interval), ``calibration``, ``roc``
+        (steps of at least ``smallest`` records), ``case_mix`` beside the training cohort's,
+        ``refused`` (why records were not answered, counted), ``versions`` and the bundle's digest.
+        No row, no identifier, and no score of a single patient.
+
+    Raises
+    ------
+    BundleError, ValueError
+        The bundle cannot be read; no record can be answered; one class; fewer than twice
+        ``smallest`` patients.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import crtkit as ck
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> here = ck.datasets.make_cohort("mori2025", n_patients=80, random_state=0)
+    >>> there = ck.datasets.make_cohort("mori2025", n_patients=60, random_state=1)
+    >>> model = make_pipeline(ck.Select(["qrs_duration_ms", "lvef"]), LogisticRegression())
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.crtkit")
+    >>> _ = ck.save(model.fit(here.X, here.y), path, cohort=here)
+    >>> answer = ck.persistence.evaluate_bundle(path, there, n_bootstrap=200)
+    >>> answer["counts"]["patients"] > 50, sorted(answer["metrics"])[:2]
+    (True, ['accuracy', 'npv'])
+    """
+    from crtkit._io import package_versions
+
+    bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    label = bundle.manifest["label"]
+    if label["positive"] is None:
+        raise ValueError("evaluate_bundle judges models of two classes; this one has another task.")
+    table = predict(bundle, cohort)
+    y = np.asarray(cohort.y)
+    y_true = np.asarray(y == resolve_pos_label(pos_label, y), dtype=bool)
+    kept = ~table["abstained"].to_numpy()
+    groups = np.asarray(cohort.groups)[kept]
+    n_patients = len(np.unique(groups))
+    _check_enough(kept, y_true, n_patients, smallest)
+    y_true, answered = y_true[kept], table[kept]
+    called = np.asarray([value == label["positive"] for value in answered["answer"]])
+    risk = answered["risk"].to_numpy(float)
+    options = {"confidence": confidence, "n_bootstrap": n_bootstrap, "random_state": random_state}
+    return {
+        "format": "crtkit-answer",
+        "format_version": 1,
+        "bundle": {"name": bundle.manifest["name"], "digest": bundle.manifest["digest"]},
+        "label": {**label, "outcome": str(cohort.info.get("label", ""))},
+        "counts": {
+            "records": len(cohort),
+            "answered": int(kept.sum()),
+            "patients": n_patients,
+            "positive": _told(int(y_true.sum()), smallest),
+        },
+        "refused": _refusals(table["reasons"][~kept], smallest),
+        "metrics": _metrics(y_true, called, risk, groups, options),
+        "calibration": _calibration(y_true, risk, groups, options),
+        "roc": _roc_steps(y_true, risk, smallest),
+        "case_mix": {
+            "here": (describe_training(cohort) or {}).get("columns"),
+            "training": (bundle.manifest.get("training") or {}).get("columns"),
+        },
+        "versions": package_versions(),
+    }
+
+
+def _check_enough(kept: np.ndarray, y_true: np.ndarray, n_patients: int, smallest: int) -> None:
+    if not kept.any():
+        raise ValueError("The model answered for no record; see the reasons that predict gives.")
+    if len(np.unique(y_true[kept])) < 2:
+        raise ValueError("All records that were answered are of one class: nothing can be judged.")
+    if n_patients < 2 * smallest:
+        raise ValueError(
+            f"{n_patients} patients were answered; below {2 * smallest} an answer could tell of "
+            "single patients."
+        )
+
+
+def _metrics(y_true, called, risk, groups, options) -> dict[str, Any]:
+    """Each metric with its interval, patients drawn with all their records."""
+    from crtkit import metrics
+    from crtkit.evaluation import bootstrap_interval
+
+    found = {}
+    for name in METRICS:
+        answer = risk if name == "roc_auc" else called
+        if name == "roc_auc" and not np.isfinite(risk).all():
+            continue
+        interval = bootstrap_interval(y_true, answer, groups, getattr(metrics, name), **options)
+        found[name] = _figure(interval.estimate, interval.low, interval.high)
+    return found
+
+
+def _calibration(y_true, risk, groups, options) -> dict[str, Any] | None:
+    """Slope, intercept, O:E and Brier score; None where the model gives no risks."""
+    if not np.isfinite(risk).all() or risk.min() < 0 or risk.max() > 1:
+        return None
+    from crtkit import metrics
+    from crtkit.evaluation import bootstrap_interval, calibration_figures
+
+    figures = calibration_figures(
+        y_true, risk, pos_label=True, confidence=options["confidence"]
+    )._asdict()
+    found = {
+        name: _figure(figures[name], figures[f"{name}_low"], figures[f"{name}_high"])
+        for name in ("slope", "intercept", "o_e")
+    }
+    interval = bootstrap_interval(y_true, risk, groups, metrics.brier, **options)
+    found["brier"] = _figure(interval.estimate, interval.low, interval.high)
+    return found
+
+
+def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
+    return {"value": _number(value), "ci_low": _number(low), "ci_high": _number(high)}
+
+
+def _roc_steps(y_true, risk, smallest: int) -> dict[str, Any] | None:
+    """Sensitivity and 1 - specificity at cuts that have at least ``smallest`` records between."""
+    if not np.isfinite(risk).all():
+        return None
+    order = np.argsort(-risk, kind="stable")
+    positives = np.cumsum(y_true[order])
+    negatives = np.cumsum(~y_true[order])
+    last = np.append(np.diff(risk[order]) != 0, True)  # ends of runs of equal scores
+    ends = np.flatnonzero(last)
+    kept, since = [], -1
+    for end in ends:
+        if end - since >= smallest:
+            kept.append(end)
+            since = end
+    if len(y_true) - 1 - since < smallest and kept:
+        kept.pop()
+    sensitivity = [0.0, *(positives[kept] / positives[-1]).tolist(), 1.0]
+    fpr = [0.0, *(negatives[kept] / negatives[-1]).tolist(), 1.0]
+    rounded = {"sensitivity": sensitivity, "false_positive_rate": fpr}
+    return {key: [round(value, 4) for value in values] for key, values in rounded.items()}
+
+
+def _refusals(reasons: pd.Series, smallest: int) -> dict[str, Any]:
+    """Reasons without their numbers: a value of a patient is none of the answer's business."""
+    kinds = reasons.str.replace(r"\bis [-+.\deE]+, ", "", regex=True)
+    kinds = kinds.str.replace(r"^.*cannot be read.*$", "a file cannot be read", regex=True)
+    return {str(key): _told(int(n), smallest) for key, n in kinds.value_counts().items()}
+
+
+def _told(count: int, smallest: int) -> int | str:
+    return count if count >= smallest or count == 0 else f"fewer than {smallest}"
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if math.isfinite(value) else None
