@@ -121,7 +121,10 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
                 f"Select({self.column!r}) expects the column(s) {missing}, "
                 f"but the table has {list(X.columns)}."
             )
-        validate_data(self, X, reset=reset, skip_check_array=True)
+        if reset:
+            validate_data(self, X, reset=True, skip_check_array=True)
+        # A new table may have other columns beside these, and in another order: as in
+        # ColumnTransformer, what is not read cannot matter.
         if not len(X):
             raise ValueError("Found array with 0 sample(s): the table has no rows.")
         if isinstance(self.column, str) and X[self.column].dtype.kind not in "biuf":

@@ -167,3 +167,13 @@ def test_select_is_small_to_send_to_a_worker(cohort, tmp_path):
     cells = spill([np.zeros((12, 5000), np.float32)] * 20, tmp_path / "signals.npy")
     rows = Select("signal").fit_transform(pd.DataFrame({"signal": cells}))
     assert len(pickle.dumps(rows)) < 5_000 < rows.nbytes
+
+
+def test_a_fitted_select_reads_its_own_columns_by_name_whatever_else_a_table_has():
+    X = pd.DataFrame({"age": [60.0, 70.0], "lvef": [30.0, 25.0], "site": ["a", "b"]})
+    select = Select(["lvef"]).fit(X)
+    other = pd.DataFrame({"more": [0, 1], "lvef": [31.0, 26.0]})
+    np.testing.assert_array_equal(select.transform(other), [[31.0], [26.0]])
+    np.testing.assert_array_equal(select.transform(X[["site", "lvef", "age"]]), [[30.0], [25.0]])
+    with pytest.raises(ValueError, match="lvef"):
+        select.transform(other[["more"]])
