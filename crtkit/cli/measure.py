@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
         files += ecg_files(path) if path.is_dir() else [path]
     # A process costs two seconds to start: a handful of files is sooner done in this one.
     jobs = 1 if len(files) < 64 else options.jobs
+    say(f"measuring {len(files)} file(s)")
     table = measure_files(files, on_error="nan", n_jobs=jobs, verbose=True)
     bad = table["error"][table["error"] != ""]
     for error in bad.iloc[:20]:

@@ -1,0 +1,258 @@
+"""The commands through real processes: output, exit codes, no tracebacks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import crtkit as ck
+
+ENV = {**os.environ, "PYTHONPATH": str(Path(ck.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+
+
+def crtkit(*arguments, code=0, cwd=None):
+    """Run a command; its exit code is checked, and that no traceback is shown."""
+    done = subprocess.run(
+        [sys.executable, "-m", "crtkit", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=ENV,
+        cwd=cwd,
+        timeout=300,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+@pytest.fixture(scope="module")
+def clinical(tmp_path_factory):
+    """A table of 120 made patients under another hospital's names, two records for some."""
+    folder = tmp_path_factory.mktemp("clinical")
+    cohort = ck.datasets.make_cohort("mori2025", n_patients=120, random_state=3)
+    table = cohort.X[["qrs_duration_ms", "lbbb", "male", "age", "lvef", "nyha"]].rename(
+        columns={"qrs_duration_ms": "QRS"}
+    )
+    # Values that nobody else has, so that a search of the answer's text can find them.
+    table["age"] = table["age"] + np.random.default_rng(0).uniform(0, 0.001, len(table))
+    table.insert(0, "responder", np.where(cohort.y == 1, "yes", "no"))
+    table.insert(0, "patient", [f"PT-{i:05d}-X" for i in range(len(table))])
+    table.to_csv(folder / "cohort.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """A folder of WFDB records with a table that names them."""
+    wfdb = pytest.importorskip("wfdb")
+    folder = tmp_path_factory.mktemp("records")
+    rows = []
+    for i in range(24):
+        kind = "lbbb" if i % 2 else "narrow"
+        x, _ = ck.datasets.simulate_ecg(kind, 160 if i % 2 else 95, random_state=i)
+        wfdb.wrsamp(
+            f"r{i:02d}",
+            fs=500,
+            units=["mV"] * 12,
+            sig_name=list(ck.signals.LEADS_12),
+            p_signal=np.asarray(x, dtype=float).T,
+            fmt=["16"] * 12,
+            adc_gain=[1000] * 12,
+            baseline=[0] * 12,
+            write_dir=str(folder),
+        )
+        rows.append({"patient": f"p{i}", "ecg": f"r{i:02d}.hea", "block": kind})
+    pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(records, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "model.crtkit"
+    done = crtkit(
+        *("fit", records / "cohort.csv", "--model", "mori2025/LightGBM", "--signal", "ecg"),
+        *("--label", "block", "--pos-label", "lbbb", "-o", path),
+    )
+    assert "24 records of 24 patients" in done.stderr
+    return path
+
+
+def test_help_names_every_command():
+    text = crtkit("--help").stdout
+    for command in ("check", "measure", "read", "fit", "predict", "evaluate", "card"):
+        assert f"    {command} " in text
+        assert crtkit(command, "--help").stdout
+    assert crtkit("--version").stdout.strip() == f"crtkit {ck.__version__}"
+    crtkit("no-such-command", code=2)
+
+
+def test_check_counts_and_prints_table_1(clinical):
+    done = crtkit("check", clinical / "cohort.csv", "--label", "responder", "--pos-label", "yes")
+    assert "120" in done.stdout
+    assert "Table 1" in done.stdout
+    facts = json.loads(
+        crtkit("check", clinical / "cohort.csv", "--label", "responder", "--json").stdout
+    )
+    table = pd.read_csv(clinical / "cohort.csv")
+    assert facts["classes"] == table["responder"].value_counts().to_dict()
+    assert facts["records"] == facts["patients"] == 120
+
+
+def test_check_measures_the_quality_of_signals(records):
+    facts = json.loads(
+        crtkit(
+            *("check", records / "cohort.csv", "--label", "block", "--signal", "ecg", "--json")
+        ).stdout
+    )
+    assert facts["signal_quality"]
+    assert facts["sampling_rate"] == 500
+
+
+def test_measure_a_folder_as_the_library_does(records, tmp_path):
+    (records / "broken.xml").write_text("<nothing")
+    done = crtkit("measure", records, "-o", tmp_path / "qrs.csv")
+    assert "broken.xml" in done.stderr
+    assert "measured 24 of 25" in done.stderr
+    table = pd.read_csv(tmp_path / "qrs.csv", index_col="file")
+    (records / "broken.xml").unlink()
+    ours = ck.signals.measure_files(records)
+    shared = table.loc[ours.index, "qrs_duration_ms"]
+    np.testing.assert_allclose(shared, ours["qrs_duration_ms"])
+
+
+def test_measure_to_standard_output_is_only_the_table(records):
+    rows = json.loads(crtkit("measure", records / "r00.hea", "--json").stdout)
+    assert rows[0]["error"] == ""
+    assert 80 < rows[0]["qrs_duration_ms"] < 115
+
+
+def test_nothing_measurable_is_an_error(tmp_path):
+    (tmp_path / "a.xml").write_text("x")
+    done = crtkit("measure", tmp_path, code=1)
+    assert "none of 1 file(s) could be measured" in done.stderr
+    done = crtkit("measure", tmp_path / "absent", code=1)
+    assert "absent" in done.stderr
+
+
+def test_read_says_what_a_file_holds_and_draws_it(records, tmp_path):
+    done = crtkit("read", records / "r01.hea", "--png", tmp_path / "page.png")
+    assert "aVF" in done.stdout
+    assert "500" in done.stdout
+    from PIL import Image
+
+    with Image.open(tmp_path / "page.png") as image:
+        assert image.size[0] > 1000
+    facts = json.loads(crtkit("read", records / "r01.hea", "--json").stdout)
+    assert facts["measured"]["lbbb"] == 1
+
+
+def test_predict_answers_for_one_file_and_for_a_table(bundle, records, tmp_path):
+    rows = json.loads(crtkit("predict", bundle, records / "r01.hea", "--json").stdout)
+    table = ck.predict(bundle, records / "r01.hea")
+    assert rows[0]["risk"] == table["risk"].iloc[0]
+    theirs = tmp_path / "theirs.csv"
+    listed = pd.read_csv(records / "cohort.csv")[["ecg"]].rename(columns={"ecg": "signal"})
+    listed["signal"] = [str(records / name) for name in listed["signal"]]
+    listed.to_csv(theirs, index=False)
+    crtkit("predict", bundle, theirs, "-o", tmp_path / "out.csv")
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 24
+    done = crtkit("predict", bundle, records / "absent.xml", code=1)
+    assert "no record could be answered" in done.stderr
+
+
+def test_card_prints_and_names_the_training_cohort(bundle):
+    card = crtkit("card", bundle).stdout
+    assert "not a medical device" in card
+    assert "24, 24" in card
+    manifest = json.loads(crtkit("card", bundle, "--json").stdout)
+    assert manifest["training"]["n_patients"] == 24
+
+
+def test_an_answer_for_another_hospital_tells_of_no_patient(clinical, tmp_path):
+    """Every identifier and every value of a column that is different in each patient is sought."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    here = ck.datasets.make_cohort("mori2025", n_patients=150, random_state=0)
+    model = make_pipeline(
+        ck.Select(["qrs_duration_ms", "age"]), LogisticRegression(max_iter=1000)
+    ).fit(here.X, here.y)
+    ck.save(model, tmp_path / "m.crtkit", cohort=here)
+    crtkit(
+        *("evaluate", tmp_path / "m.crtkit", clinical / "cohort.csv", "--label", "responder"),
+        *("--pos-label", "yes", "--columns", "QRS=qrs_duration_ms", "-o", tmp_path / "a.json"),
+        *("--bootstrap", "300"),
+    )
+    text = (tmp_path / "a.json").read_text()
+    answer = json.loads(text)
+    table = pd.read_csv(clinical / "cohort.csv")
+    for patient in table["patient"]:
+        assert patient not in text
+    risks = ck.predict(tmp_path / "m.crtkit", table.rename(columns={"QRS": "qrs_duration_ms"}))[
+        "risk"
+    ].dropna()
+    for value in [*table["age"], *risks]:
+        assert f"{value:.4f}" not in text.replace('"value": 0', "")
+    assert answer["counts"]["records"] == 120
+    auc = answer["metrics"]["roc_auc"]
+    kept = risks.index.astype(int)
+    expected = ck.metrics.roc_auc((table["responder"] == "yes").to_numpy()[kept], risks)
+    assert auc["value"] == pytest.approx(expected, abs=1e-4)
+    assert auc["ci_low"] < auc["value"] < auc["ci_high"]
+    steps = len(answer["roc"]["sensitivity"])
+    assert steps <= answer["counts"]["answered"] / 5 + 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "absent.csv", "--label", "y"], "absent.csv"),
+        (["check", "{clinical}", "--label", "nothing"], "nothing"),
+        (["check", "{clinical}"], "--label"),
+        (["fit", "{clinical}", "--label", "responder", "--model", "x"], "mori2025/LightGBM"),
+        (["card", "{clinical}"], "no crtkit bundle"),
+        (["read", "{clinical}"], "crtkit: error:"),
+        (
+            ["check", "{clinical}", "--label", "responder", "--pos-label", "maybe"],
+            "none of the labels",
+        ),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_1(arguments, words, clinical):
+    arguments = [a.format(clinical=clinical / "cohort.csv") for a in arguments]
+    done = crtkit(*arguments, code=1)
+    assert words in done.stderr
+
+
+def test_columns_of_another_form_are_a_usage_error(clinical):
+    done = crtkit("check", clinical / "cohort.csv", "--label", "x", "--columns", "QRS", code=2)
+    assert "THEIRS=OURS" in done.stderr
+
+
+def test_a_no_that_would_become_the_positive_class_is_warned_of(tmp_path):
+    rows = pd.DataFrame({"patient": list("abcd"), "block": ["No", "LBBB"] * 2, "age": [1, 2, 3, 4]})
+    rows.to_csv(tmp_path / "c.csv", index=False)
+    done = crtkit("check", tmp_path / "c.csv", "--label", "block")
+    assert "'No' counts as the positive class" in done.stderr
+    done = crtkit("check", tmp_path / "c.csv", "--label", "block", "--pos-label", "LBBB")
+    assert "warning" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_an_interrupted_command_leaves_nothing_half_written(records, tmp_path):
+    out = tmp_path / "qrs.csv"
+    many = [str(records / f"r{i % 24:02d}.hea") for i in range(3000)]
+    command = [sys.executable, "-m", "crtkit", "measure", *many, "-j", "1", "-o", str(out)]
+    process = subprocess.Popen(command, env=ENV, stderr=subprocess.PIPE, text=True)
+    assert "measuring 3000" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert list(tmp_path.iterdir()) == []
