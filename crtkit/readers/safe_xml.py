@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -31,8 +32,22 @@ def parse(path: Path) -> Element:
     size = path.stat().st_size
     if size > _LARGEST:
         raise ValueError(f"{path.name} has {size / 1e6:.0f} MB; an ECG in XML has under 30.")
+
+    def parsed(data: bytes) -> Element:
+        options = {"forbid_entities": True, "forbid_external": True}
+        root: Element = defused.fromstring(data, **options)
+        return root
+
+    data = path.read_bytes()
     try:
-        root: Element = defused.parse(path, forbid_entities=True, forbid_external=True).getroot()
+        try:
+            root = parsed(data)
+        except defused.ParseError:
+            # A control character in some text is no reason to lose the signal.
+            clean = _without_control_characters(data)
+            if clean == data:
+                raise
+            root = parsed(clean)
     except DefusedXmlException as error:
         raise ValueError(
             f"{path.name} declares XML entities, which no ECG needs: {error!r}."
@@ -42,6 +57,18 @@ def parse(path: Path) -> Element:
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
+
+
+# XML 1.0 allows tab, line feed and carriage return only, as bytes and as references.
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f]|&#(?:[1-8]|1[124-9]|2\d|3[01]);"
+                      rb"|&#x0*(?:[1-8bBcCeEfF]|1[\da-fA-F]);")  # fmt: skip
+
+
+def _without_control_characters(data: bytes) -> bytes:
+    """XML with blanks for characters that XML 1.0 does not allow; UTF-16 is left as it is."""
+    if b"\0" in data[:64]:
+        return data
+    return _CONTROL.sub(b" ", data).replace(b"\0", b" ")
 
 
 def text(element: Element | None, path: str) -> str:

@@ -1,24 +1,25 @@
-"""SCP-ECG (EN 1064), with the standard's own Huffman table and no subtracted beats."""
+"""SCP-ECG (EN 1064): Huffman tables, differences and subtracted reference beats."""
 
 from __future__ import annotations
 
 import binascii
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
-from crtkit.readers.calibration import whole_rate
+from crtkit.readers.calibration import check_step, whole_rate
 from crtkit.readers.ecg import ECG
 from crtkit.readers.lead_codes import lead_of_number
+from crtkit.readers.scp_codes import add_reference_beats, integrate, read_tables, unpack_values
 
-_STANDARD_TABLE = 19999
 _NOT_COMPUTED = (29999, 29998, 19999)
 _HEAD = 16
 _LARGEST = 30_000_000
-_NEEDED = (1, 2, 3, 6, 7)
+_NEEDED = (1, 2, 3, 4, 5, 6, 7)
 
 
 def read_scp(path: Path, *, identifiers: bool = False) -> ECG:
@@ -37,8 +38,8 @@ def read_scp(path: Path, *, identifiers: bool = False) -> ECG:
     Raises
     ------
     ValueError
-        The file is damaged (its checksum does not fit), or uses a Huffman table of its own,
-        bimodal compression, or the subtraction of a reference beat, which are not read.
+        The file is damaged (its checksum does not fit), or uses bimodal compression, which is
+        not read.
     """
     if path.stat().st_size > _LARGEST:
         raise ValueError(f"{path.name} is larger than {_LARGEST / 1e6:g} MB; no SCP-ECG file is.")
@@ -59,27 +60,17 @@ def _read(data: bytes, path: Path, identifiers: bool) -> ECG:
     for needed in (3, 6):
         if needed not in sections:
             raise ValueError(f"{path.name} has no section {needed}: there is no rhythm in it.")
-    table = struct.unpack_from("<H", sections[2])[0] if 2 in sections else None
-    if table not in (None, _STANDARD_TABLE):
-        raise ValueError(f"{path.name} brings its own Huffman table, which is not read.")
-    names = _leads(sections[3], path)
-    unit, interval, order, bimodal = struct.unpack_from("<HHBB", sections[6])
-    if bimodal or order > 2 or not interval or not unit:
-        raise ValueError(f"{path.name} is compressed in a way that is not read.")
-    sizes = struct.unpack_from(f"<{len(names)}H", sections[6], 6)
+    names, subtracted = _leads(sections[3], path)
+    rhythm = _Block.of(sections[6], path)
+    if sections[6][5]:
+        raise ValueError(f"{path.name} is compressed in two modes (bimodal), which is not read.")
+    stored = rhythm.values(sections, names, path)
+    if subtracted:
+        stored = _with_reference_beats(stored, sections, names, rhythm, path)
     leads: dict[str, np.ndarray] = {}
-    at = 6 + 2 * len(names)
-    for (name, n_samples), size in zip(names, sizes):
-        block = sections[6][at : at + size]
-        if table is None:
-            whole = block[: len(block) // 2 * 2]
-            values = np.frombuffer(whole, dtype="<i2")[:n_samples].astype(np.int64)
-        else:
-            values = unpack(block, n_samples)
-        if len(values) < n_samples:
-            raise ValueError(f"{path.name}, lead {name}: {n_samples} samples are not there.")
-        add_lead(leads, name, _integrate(values, order) * unit * 1e-6, path)
-        at += size
+    for (name, *_), values in zip(names, stored):
+        add_lead(leads, name, values * rhythm.unit * 1e-6, path)
+    interval = rhythm.interval
     # Intervals are whole microseconds: 1667 is 600 Hz.
     rate = whole_rate(1e6 / interval)
     tags = _tags(sections.get(1, b""))
@@ -116,72 +107,84 @@ def _sections(data: bytes, path: Path) -> dict[int, bytes]:
     return out
 
 
-def _leads(section: bytes, path: Path) -> list[tuple[str, int]]:
-    """Name and number of samples of each lead."""
-    if section[1] & 1:
-        raise ValueError(f"{path.name} has a reference beat subtracted, which is not read.")
+@dataclass(frozen=True)
+class _Block:
+    """Section 5 or 6: samples of every lead, in steps of ``unit`` nanovolt."""
+
+    unit: int
+    interval: int
+    order: int
+    content: bytes
+
+    @classmethod
+    def of(cls, section: bytes, path: Path) -> _Block:
+        unit, interval, order = struct.unpack_from("<HHB", section)
+        if order > 2 or not interval or not unit:
+            raise ValueError(f"{path.name} is compressed in a way that is not read.")
+        check_step(unit * 1e-6, path.name)
+        return cls(unit, interval, order, section[6:])
+
+    def values(self, sections, names, path, n_samples: int | None = None) -> list[np.ndarray]:
+        """Stored samples of each lead; ``n_samples`` overrides the length that is announced."""
+        table = sections.get(2)
+        try:
+            tables = None if table is None else read_tables(table)
+        except ValueError as error:
+            raise ValueError(f"{path.name} brings {error}, which is no table.") from error
+        sizes = struct.unpack_from(f"<{len(names)}H", self.content)
+        at = 2 * len(names)
+        out = []
+        for (name, announced, least), size in zip(names, sizes):
+            block = self.content[at : at + size]
+            wanted = announced if n_samples is None else n_samples
+            if table is None:
+                whole = block[: len(block) // 2 * 2]
+                values = np.frombuffer(whole, dtype="<i2")[:wanted].astype(np.int64)
+            else:
+                values = unpack_values(block, wanted, tables)
+            if n_samples is None and len(values) < least:
+                raise ValueError(f"{path.name}, lead {name}: {announced} samples are not there.")
+            out.append(integrate(values, self.order))
+            at += size
+        # Where samples are numbered from 0, the last of them may not be there (see _leads).
+        shortest = min(map(len, out)) if out else 0
+        return [values[:shortest] for values in out] if n_samples is None else out
+
+
+def _with_reference_beats(stored, sections, names, rhythm: _Block, path) -> list[np.ndarray]:
+    """Add what sections 4 and 5 say was subtracted from the rhythm."""
+    if 4 not in sections or 5 not in sections:
+        raise ValueError(f"{path.name} has a reference beat subtracted that is not in it.")
+    beat = _Block.of(sections[5], path)
+    if beat.interval != rhythm.interval:
+        raise ValueError(f"{path.name} has a reference beat at another rate, which is not read.")
+    length_ms, fiducial, n_complexes = struct.unpack_from("<HHH", sections[4])
+    n_beat = round(length_ms * 1000 / beat.interval)
+    places = []
+    for i in range(n_complexes):
+        kind, first, middle, last = struct.unpack_from("<HIII", sections[4], 6 + 14 * i)
+        if kind == 0:  # only complexes of the reference beat's own kind had it subtracted
+            places.append((first, middle, last))
+    beats = beat.values(sections, names, path, n_beat)
+    return [
+        add_reference_beats(values, one * (beat.unit / rhythm.unit), fiducial, places)
+        for values, one in zip(stored, beats)
+    ]
+
+
+def _leads(section: bytes, path: Path) -> tuple[list[tuple[str, int, int]], bool]:
+    """Name, announced and least number of samples of each lead; whether a beat was subtracted.
+
+    Samples count from 1. Writers that count from 0 mean the last sample, or the one behind it.
+    """
     leads = []
     for i in range(section[0]):
         first, last, code = struct.unpack_from("<IIB", section, 2 + 9 * i)
-        if last < first:
+        if last < first or (last == 0 and first == 0):
             raise ValueError(f"{path.name}: a lead ends at sample {last}, before it begins.")
-        leads.append((lead_of_number(code), last - first + 1))
-    return leads
-
-
-def unpack(block: bytes, n_samples: int) -> np.ndarray:
-    """Values of the standard's Huffman code.
-
-    A value k from -8 to 8 is |k| ones (at most: one for 0), a zero, and a sign bit; nine ones and
-    a one more are followed by 8 bits, or by 16.
-
-    Parameters
-    ----------
-    block : bytes
-    n_samples : int
-
-    Returns
-    -------
-    ndarray of int64, shape (up to n_samples,)
-        Fewer where the block ends before.
-    """
-    bits = np.unpackbits(np.frombuffer(block, dtype=np.uint8))
-    zeros = np.flatnonzero(bits == 0).tolist() + [len(bits)]
-    listed = bits.tolist()
-    values: list[int] = []
-    at = place = 0
-    while len(values) < n_samples and at < len(listed):
-        while place < len(zeros) - 1 and zeros[place] < at:
-            place += 1
-        ones = zeros[place] - at
-        if ones == 0:
-            values.append(0)
-            at += 1
-        elif ones < 9:
-            if at + ones + 1 >= len(listed):
-                break
-            values.append(-ones if listed[at + ones + 1] else ones)
-            at += ones + 2
-        else:
-            # Nine ones: a zero then means 8 bits, a tenth one 16.
-            width = 8 if ones == 9 else 16
-            start = at + 10
-            if start + width > len(listed):
-                break
-            number = int("".join(map(str, listed[start : start + width])), 2)
-            values.append(number - (1 << width) if listed[start] else number)
-            at = start + width
-    return np.array(values, dtype=np.int64)
-
-
-def _integrate(values: np.ndarray, order: int) -> np.ndarray:
-    """Samples of first or second differences; the first one or two are stored as they are."""
-    if order == 0 or len(values) < 2:
-        return values
-    if order == 1:
-        return np.cumsum(values)
-    slope = np.cumsum(np.concatenate([[values[1] - values[0]], values[2:]]))
-    return values[0] + np.concatenate([[0], np.cumsum(slope)])
+        n_samples = last - first + 1
+        leads.append((lead_of_number(code), n_samples, n_samples - (first == 0)))
+    return leads, bool(section[1] & 1)
 
 
 def _tags(section: bytes) -> dict[int, bytes]:

@@ -12,14 +12,24 @@ import numpy as np
 from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
 from crtkit.readers.calibration import check_rate, check_step
 from crtkit.readers.ecg import ECG
-from crtkit.readers.safe_xml import decode, number, numbers_of, text
+from crtkit.readers.safe_xml import decode, number, text
 
-_GROUP = {
-    "heart_rate_bpm": "meanventrate",
-    "pr_ms": "meanprint",
-    "qrs_duration_ms": "meanqrsdur",
-    "qt_ms": "meanqtint",
+# Where versions of the format keep what was printed for the whole record; the first that is there
+# wins, value by value. Groups of like beats and single leads measure other things.
+_PRINTED = {
+    "heart_rate_bpm": ("heartrate", "meanventrate"),
+    "pr_ms": ("print", "meanprint"),
+    "qrs_duration_ms": ("qrsdur", "meanqrsdur"),
+    "qt_ms": ("qtint", "meanqtint"),
+    "qrs_axis_deg": ("qrsfrontaxis",),
 }
+_GLOBAL = (
+    ".//interpretation/globalmeasurements",
+    ".//interpretationmeasurements",
+    ".//globalmeasurements",
+    ".//crossleadmeasurements",
+    ".//groupmeasurement",
+)
 _PERSON = {
     "patient_id": ".//generalpatientdata/patientid",
     "last_name": ".//generalpatientdata/name/lastname",
@@ -35,8 +45,8 @@ _LONGEST = 1_000_000
 def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     """Read the parsed waveforms of a Sierra file; ``header["printed"]`` has what was printed.
 
-    Of the printed values, those of the first group of beats are given: the global QRS duration of
-    older versions is the longest of a lead. ``printed["qrs_axis_deg"]`` is global.
+    These are the global measurements, as edited by a reader where the file says so, not those of
+    the first group of beats.
 
     Parameters
     ----------
@@ -113,8 +123,16 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
 
 
 def _printed(root: Element) -> dict[str, float]:
-    printed = numbers_of(root.find(".//groupmeasurement"), _GROUP)
-    return printed | numbers_of(root, {"qrs_axis_deg": ".//qrsfrontaxis"})
+    printed: dict[str, float] = {}
+    for where in _GLOBAL:
+        measured = root.find(where)
+        for ours, names in _PRINTED.items():
+            for theirs in names:
+                value = number(measured, theirs)
+                # 0 ms and 0 bpm are what is written where nothing could be measured.
+                if np.isfinite(value) and (value > 0 or ours == "qrs_axis_deg"):
+                    printed.setdefault(ours, value)
+    return printed
 
 
 def _number(value: str | None, otherwise: float) -> float:
@@ -135,11 +153,16 @@ def _limb_leads_of(samples: list[np.ndarray], names: list[str]) -> list[np.ndarr
     if names[:6] != _STANDARD.split()[:6] or len(samples) < 6:
         return samples
     one, two, three, right, left, foot = samples[:6]
-    three = two - one - three
-    right = -right - (one + two) // 2
-    left = (one - three) // 2 - left
-    foot = (two + three) // 2 - foot
+    three = _wrapped(two - one - three)
+    right = _wrapped(-right - (one + two) // 2)
+    left = _wrapped((one - three) // 2 - left)
+    foot = _wrapped((two + three) // 2 - foot)
     return [one, two, three, right, left, foot, *samples[6:]]
+
+
+def _wrapped(samples: np.ndarray) -> np.ndarray:
+    """Samples as the 16-bit integers that the recorder computed with."""
+    return samples.astype(np.int16).astype(np.int64)
 
 
 def _end_of_heart(samples: np.ndarray, fs: float) -> int:
@@ -222,4 +245,4 @@ def _integrate(data: bytes, first: int) -> np.ndarray:
     # first samples are stored as they are.
     second = 64 - np.concatenate([[64 + first], delta[2:-1]])
     slope = np.cumsum(np.concatenate([[delta[1] - delta[0]], second]))
-    return delta[0] + np.concatenate([[0], np.cumsum(slope)])
+    return _wrapped(delta[0] + np.concatenate([[0], np.cumsum(slope)]))

@@ -156,12 +156,19 @@ def aecg(counts, *, names=EIGHT, unit="uV", increment="0.002", digits=None, code
     ).encode()
 
 
-def scp(counts, *, order=2, table=True, own_table=False, subtracted=False, n=None, damage=None):
-    blocks = [scp_block(lead, order, table) for lead in counts]
+def scp(
+    counts, *, order=2, table=True, own_table=False, subtracted=False, n=None, damage=None, first=1
+):
+    """``subtracted`` takes a beat of 200 samples off at three places; ``first`` numbers samples."""
+    beat_sections = {}
+    rhythm_counts = counts
+    if subtracted:
+        rhythm_counts, beat_sections = scp_subtracted(counts, order, table)
+    blocks = [scp_block(lead, order, table) for lead in rhythm_counts]
     numbers = [1, 2, *range(3, 9)]
     total = counts.shape[1] if n is None else n
     leads = bytes([len(counts), 68 | subtracted]) + b"".join(
-        struct.pack("<IIB", 1, total, number) for number in numbers
+        struct.pack("<IIB", first, total, number) for number in numbers
     )
     rhythm = struct.pack("<HHBB", 5000, 2000, order, 0)
     rhythm += struct.pack(f"<{len(blocks)}H", *map(len, blocks)) + b"".join(blocks)
@@ -176,9 +183,9 @@ def scp(counts, *, order=2, table=True, own_table=False, subtracted=False, n=Non
         )
     )
     beat = struct.pack("<BBHH5H3h", 1, 0, 800, 29999, 100, 200, 260, 420, 700, 0, -20, 90)
-    sections = {1: person, 3: leads, 6: rhythm, 7: beat}
+    sections = {1: person, 3: leads, 6: rhythm, 7: beat, **beat_sections}
     if table:
-        sections[2] = struct.pack("<H", 1 if own_table else 19999)
+        sections[2] = own_scp_table() if own_table else struct.pack("<H", 19999)
     whole, pointers, at = b"", b"", 7 + 16 + 120
     for number in range(12):
         content = sections.get(number)
@@ -194,6 +201,40 @@ def scp(counts, *, order=2, table=True, own_table=False, subtracted=False, n=Non
     out = struct.pack("<H", binascii.crc_hqx(body, 0xFFFF)) + body
     if damage is not None:
         out = out[:damage] + bytes([out[damage] ^ 255]) + out[damage + 1 :]
+    return out
+
+
+def scp_subtracted(counts, order, table, places=(120, 600, 1100), n_beat=200, fiducial=80):
+    """The rhythm less a beat at three complexes, and sections 4 and 5 that say so."""
+    shape = np.hanning(n_beat) * 100
+    beats = [np.round(shape * (k + 1)).astype(np.int64) for k in range(len(counts))]
+    rhythm = counts.copy()
+    complexes = b""
+    for number, middle in enumerate(places):
+        kind = 1 if number == 2 else 0  # another kind of beat: nothing was subtracted there
+        first, last = middle - 50, middle + 70
+        complexes += struct.pack("<HIII", kind, first, middle, last)
+        for sample in range(first, last + 1):  # as the standard words it, sample by sample
+            if kind == 0:
+                for lead, beat in zip(rhythm, beats):
+                    lead[sample - 1] -= beat[fiducial + sample - middle - 1]
+    four = struct.pack("<HHH", n_beat * 2, fiducial, len(places)) + complexes
+    blocks = [scp_block(beat, order, table) for beat in beats]
+    five = struct.pack("<HHBB", 5000, 2000, order, 0)
+    five += struct.pack(f"<{len(blocks)}H", *map(len, blocks)) + b"".join(blocks)
+    return rhythm, {4: four, 5: five}
+
+
+def own_scp_table():
+    """The standard's own code, written out as a table of the file."""
+    rows = [(1, 1, 0, "0")]
+    for value in range(1, 9):
+        rows.append((value + 2, value + 2, value, "1" * value + "00"))
+        rows.append((value + 2, value + 2, -value, "1" * value + "01"))
+    rows += [(10, 18, 0, "1" * 9 + "0"), (10, 26, 0, "1" * 10)]
+    out = struct.pack("<HH", 1, len(rows))
+    for prefix, bits, base, code in rows:
+        out += struct.pack("<BBBhI", prefix, bits, 1, base, int(code[::-1], 2))
     return out
 
 

@@ -71,15 +71,26 @@ def test_printed_values(read):
 
 def test_variants_of_formats(read, counts):
     want = expected(counts)
-    for changes in ({"order": 0}, {"order": 1}, {"table": False, "order": 0}):
+    for changes in (
+        {"order": 0},
+        {"order": 1},
+        {"table": False, "order": 0},
+        {"own_table": True},
+        {"subtracted": True},
+        {"subtracted": True, "table": False, "order": 0},
+        {"first": 0},
+        {"first": 0, "n": 1499},
+    ):
         np.testing.assert_allclose(read("scp", **changes).signal, want, atol=1e-6)
     np.testing.assert_allclose(read("sierra", compression="").signal, want, atol=0.0051)
     np.testing.assert_allclose(read("sierra", encoding="utf-16").signal, want, atol=0.0051)
     # The calibration pulse behind the record is no heart beat.
     assert read("sierra", pulse=True).signal.shape == want.shape
     assert read("aecg", increment="0.001667").fs == 600
-    millivolt = read("aecg", unit="mV").signal
-    np.testing.assert_allclose(millivolt, want * 1000, rtol=1e-5)
+    nanovolt = read("aecg", unit="nV").signal
+    np.testing.assert_allclose(nanovolt, want / 1000, rtol=1e-5, atol=1e-9)
+    with pytest.raises(ValueError, match="mV; no ECG exceeds 50"):
+        read("aecg", unit="mV")
 
 
 def test_large_steps_survive_compression(read):
@@ -109,13 +120,13 @@ def test_large_steps_survive_compression(read):
         ("aecg", {"digits": "1 2 x"}, "lead I is no list of numbers"),
         ("aecg", {"digits": ""}, "unequal length, or empty"),
         ("scp", {"damage": 900}, "the checksum does not fit"),
-        ("scp", {"own_table": True}, "its own Huffman table"),
-        ("scp", {"subtracted": True}, "a reference beat subtracted"),
+        ("scp", {"n": 1501}, "lead I: 1501 samples are not there"),
+        ("scp", {"first": 0, "n": 1501}, "lead I: 1502 samples are not there"),
         ("scp", {"n": 10**9}, "1000000000 samples are not there"),
         ("scp", {"n": 0}, "ends at sample 0, before it begins"),
         ("sierra", {"duration": "inf"}, "lacks its sampling rate, resolution or duration"),
         ("sierra", {"duration": "1e308"}, "a resting ECG has under"),
-        ("aecg", {"digits": "1 inf 2"}, r"ecg\.aecg holds samples that are infinite"),
+        ("aecg", {"digits": "1 inf 2"}, r"ecg\.aecg, lead I holds samples that are infinite"),
         ("aecg", {"digits": "1 1e300 2"}, "too large for float32"),
     ],
 )
@@ -129,10 +140,10 @@ def test_damaged_files_are_named(kind, changes, words, read):
     [
         ("aecg", b'<scale value="5"', b'<scale value="0"', "is worth 0; above 0"),
         ("aecg", b'<origin value="0"', b'<origin value="inf"', "no origin that is a number"),
-        ("sierra", b"<resolution>5", b"<resolution>-5", "is worth -5; above 0"),
+        ("sierra", b"<resolution>5", b"<resolution>-5", "is worth -0.005; above 0"),
         ("sierra", b"<samplingrate>500", b"<samplingrate>0", "no sampling rate that could be one"),
         ("sierra", b'"I II III aVR aVL aVF V1 V2 V3 V4 V5 V6"', b'""', "names no leads"),
-        ("muse", b"UnitsPerBit>5", b"UnitsPerBit>1e300", "too large for float32"),
+        ("muse", b"UnitsPerBit>5", b"UnitsPerBit>1e300", "is worth 1e[+]297 mV"),
         ("muse", b"<WaveFormData>", b"<WaveFormData>\xfc", "lead I is no Base64"),
     ],
 )
@@ -397,6 +408,57 @@ def test_dicom_against_pydicom(vendor):
         ecg.signal.T, pydicom.dcmread(path).waveform_array(0) / 1000, atol=1e-5
     )
     assert ecg.header["printed"]["qrs_duration_ms"] == 75
+
+
+def test_a_table_may_switch_to_another():
+    from crtkit.readers.scp_codes import read_tables, unpack_values
+
+    def row(prefix, bits, mode, base, code):
+        return struct.pack("<BBBhI", prefix, bits, mode, base, int(code[::-1], 2))
+
+    section = struct.pack("<H", 2)
+    section += struct.pack("<H", 2) + row(1, 1, 1, 7, "0") + row(1, 1, 0, 2, "1")
+    section += struct.pack("<H", 2) + row(1, 5, 1, 0, "0") + row(1, 1, 0, 1, "1")
+    # 7, then table 2: the four bits behind its prefix are -3, then back to table 1: 7.
+    bits = "0" + "1" + "01101" + "1" + "0"
+    block = int(bits.ljust(16, "1"), 2).to_bytes(2, "big")
+    assert unpack_values(block, 3, read_tables(section)).tolist() == [7, -3, 7]
+    with pytest.raises(ValueError, match="of 0 codes"):
+        read_tables(struct.pack("<HH", 1, 0))
+
+
+def test_printed_values_of_the_whole_record(vendor):
+    # Read off the files' global measurements; the first file's statement is of an IVCD.
+    printed = {
+        "129DYPRG_v1.03.xml": {"qrs_duration_ms": 135, "pr_ms": 151, "qt_ms": 476},
+        "2020-5-18_v1.04.01.xml": {"qrs_duration_ms": 102, "pr_ms": 164, "qt_ms": 399},
+        "ZZDEMOPTONLY_v1.04.xml": {"qrs_duration_ms": 84, "pr_ms": 144, "qt_ms": 352},
+    }
+    for name, values in printed.items():
+        header = read_ecg(vendor / "philips_sierra_xml" / name).header
+        assert {k: header["printed"][k] for k in values} == values
+
+
+@pytest.mark.parametrize("kind", ["muse", "sierra", "aecg"])
+def test_a_control_character_costs_its_text_only(kind, make, tmp_path, counts):
+    content = make(kind)
+    path = tmp_path / "ecg.xml"
+    for bad in (b"\x0b", b"\x1f", b"&#11;", b"&#x1F;"):
+        path.write_bytes(content.replace(b"4711", b"47" + bad + b"11", 1))
+        ecg = read_ecg(path, identifiers=True)
+        assert ecg.signal.shape == (12, 1500)
+        assert "47" in str(ecg.header)
+
+
+def test_xli_counts_in_16_bits(make, tmp_path):
+    counts = np.zeros((8, 400), dtype=np.int64)
+    counts[0], counts[1] = 30_000, -30_000
+    counts[:, 100] += 5
+    path = tmp_path / "ecg.xml"
+    path.write_bytes(make("sierra", counts=counts).replace(b"<resolution>5", b"<resolution>1"))
+    ecg = read_ecg(path)
+    assert np.abs(ecg.signal).max() < 33  # III would be -60 mV
+    assert ecg.signal[2, 0] == pytest.approx((-60_000 + 65_536) / 1000)
 
 
 def test_schiller_is_named(vendor):
