@@ -87,12 +87,12 @@ def calibration_figures(
     >>> round(figures.o_e, 3), round(figures.brier, 3)
     (1.111, 0.198)
     """
-    y_true, prob, weight = check_ranked("calibration_figures", y_true, y_prob, pos_label, None)
+    positive, prob, weight = check_ranked("calibration_figures", y_true, y_prob, pos_label, None)
     if len(prob) and (prob.min() < 0 or prob.max() > 1):
         raise ValueError(
             f"calibration_figures expects risks in [0, 1], got {prob.min():g} to {prob.max():g}."
         )
-    y, nan = y_true.astype(float), float("nan")
+    y, nan = positive.astype(float), float("nan")
     if not len(y):
         return Calibration(0, *[nan] * 18)
     z = stats.norm.ppf((1 + confidence) / 2)

@@ -125,7 +125,7 @@ def _corrected_t(
     test = corrected_resampled_ttest(
         pd.DataFrame({"a": columns[0], "b": columns[1]}),
         test_size=ratio / (1 + ratio),
-        level=confidence,
+        confidence=confidence,
     ).iloc[0]
     return {ours: float(test[theirs]) for ours, theirs in keys.items()}
 

@@ -62,8 +62,8 @@ def net_benefit(
     >>> net_benefit([1, 1, 0, 0], [0.9, 0.6, 0.7, 0.1], [0.5, 0.2]).tolist()
     [0.25, 0.4375]
     """
-    y_true, prob, weight = check_ranked("net_benefit", y_true, y_prob, pos_label, sample_weight)
-    return replicate_benefit(y_true, prob, check_thresholds(thresholds), weight[None])[0]
+    positive, prob, weight = check_ranked("net_benefit", y_true, y_prob, pos_label, sample_weight)
+    return replicate_benefit(positive, prob, check_thresholds(thresholds), weight[None])[0]
 
 
 def replicate_benefit(

@@ -1,15 +1,18 @@
 """The table behind a correlation map."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandas.api import types
 from scipy import stats
 
-from crtkit.statistics._outcome import check_level
-from crtkit.statistics._pvalues import not_zero
+from crtkit.statistics.outcome import check_confidence, renamed
+from crtkit.statistics.p_values import not_zero
 
 
-def pearson_table(a, b=None, *, level=0.95):
+@renamed("level", "confidence")
+def pearson_table(a, b=None, *, confidence=0.95) -> pd.DataFrame:
     """Pearson correlation of every column of one table with every column of another.
 
     Parameters
@@ -17,7 +20,7 @@ def pearson_table(a, b=None, *, level=0.95):
     a : DataFrame of shape (n_patients, n_a)
     b : DataFrame of shape (n_patients, n_b), optional
         Rows as in `a`; without it the pairs of columns of `a`, each once.
-    level : float, default=0.95
+    confidence : float, default=0.95
         Of the interval (Fisher's z).
 
     Returns
@@ -42,7 +45,7 @@ def pearson_table(a, b=None, *, level=0.95):
     a   b
     psd pbw  0.938    0.018  5
     """
-    check_level("pearson_table", level)
+    check_confidence("pearson_table", confidence)
     frame_a = _numbers(a, "a")
     frame_b = frame_a if b is None else _numbers(b, "b")
     if not frame_a.index.equals(frame_b.index):
@@ -54,13 +57,15 @@ def pearson_table(a, b=None, *, level=0.95):
     rows = []
     for i, name in enumerate(frame_a.columns):
         for other in columns_b[i + 1 :] if b is None else columns_b:
-            rows.append({"a": name, "b": other, **_pearson(frame_a[name], frame_b[other], level)})
+            rows.append(
+                {"a": name, "b": other, **_pearson(frame_a[name], frame_b[other], confidence)}
+            )
     if not rows:
         raise ValueError("pearson_table needs at least two columns, or a second table.")
     return pd.DataFrame(rows).set_index(["a", "b"])
 
 
-def _pearson(x, y, level):
+def _pearson(x, y, confidence) -> dict[str, Any]:
     there = x.notna() & y.notna()
     x, y, n = x[there].to_numpy(), y[there].to_numpy(), int(there.sum())
     empty = dict.fromkeys(("r", "ci_low", "ci_high", "p_value"), np.nan)
@@ -73,13 +78,13 @@ def _pearson(x, y, level):
     if n < 4 or abs(r) >= 1:
         note = "no interval: fewer than 4 pairs or |r| = 1"
     else:
-        reach = stats.norm.isf((1 - level) / 2) / np.sqrt(n - 3)
+        reach = stats.norm.isf((1 - confidence) / 2) / np.sqrt(n - 3)
         low, high = np.tanh(np.arctanh(r) + np.array([-reach, reach]))
     p = not_zero(result.pvalue)
     return {"r": r, "ci_low": low, "ci_high": high, "p_value": p, "n": n, "note": note}
 
 
-def _numbers(table, name):
+def _numbers(table, name) -> pd.DataFrame:
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"pearson_table expects DataFrames, {name} is {type(table).__name__}.")
     if not table.columns.is_unique:

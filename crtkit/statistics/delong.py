@@ -1,15 +1,20 @@
 """DeLong: areas under ROC curves of the same patients, their intervals and their difference."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from crtkit._labels import as_column, check_groups, check_same_index
-from crtkit.statistics._outcome import binary_outcome, check_level
-from crtkit.statistics._pvalues import not_zero
+from crtkit.statistics.outcome import binary_outcome, check_confidence, renamed
+from crtkit.statistics.p_values import not_zero
 
 
-def delong_test(y, score_a, score_b, *, groups=None, pos_label=None, level=0.95):
+@renamed("level", "confidence")
+def delong_test(
+    y, score_a, score_b, *, groups=None, pos_label=None, confidence=0.95
+) -> pd.DataFrame:
     """DeLong's test of two areas under the ROC curve of the same patients.
 
     Parameters
@@ -23,7 +28,7 @@ def delong_test(y, score_a, score_b, *, groups=None, pos_label=None, level=0.95)
         patient this is DeLong's test.
     pos_label : label, optional
         The positive class.
-    level : float, default=0.95
+    confidence : float, default=0.95
         Of the interval.
 
     Returns
@@ -56,7 +61,7 @@ def delong_test(y, score_a, score_b, *, groups=None, pos_label=None, level=0.95)
     """
     scores = [np.asarray(score_a), np.asarray(score_b)]
     auc, cov, counts = _auc_covariance("delong_test", y, scores, groups, pos_label)
-    check_level("delong_test", level)
+    check_confidence("delong_test", confidence)
     difference = auc[0] - auc[1]
     variance = cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]
     # Rounding leaves some 1e-18 where the two scores order the records alike.
@@ -69,7 +74,7 @@ def delong_test(y, score_a, score_b, *, groups=None, pos_label=None, level=0.95)
     else:
         z = p = np.nan
         note = "variance 0 although the areas differ: no test; use a bootstrap or permutation"
-    reach = stats.norm.isf((1 - level) / 2) * se
+    reach = stats.norm.isf((1 - confidence) / 2) * se
     row = {
         "auc_a": auc[0],
         "auc_b": auc[1],
@@ -85,7 +90,8 @@ def delong_test(y, score_a, score_b, *, groups=None, pos_label=None, level=0.95)
     return pd.DataFrame([row])
 
 
-def delong_interval(y, score, *, groups=None, pos_label=None, level=0.95):
+@renamed("level", "confidence")
+def delong_interval(y, score, *, groups=None, pos_label=None, confidence=0.95) -> pd.DataFrame:
     """Area under the ROC curve with DeLong's interval.
 
     Parameters
@@ -96,7 +102,7 @@ def delong_interval(y, score, *, groups=None, pos_label=None, level=0.95):
         Patients, each one cluster.
     pos_label : label, optional
         The positive class; by default the greater label.
-    level : float, default=0.95
+    confidence : float, default=0.95
 
     Returns
     -------
@@ -117,9 +123,9 @@ def delong_interval(y, score, *, groups=None, pos_label=None, level=0.95):
     0  0.889   0.581
     """
     auc, cov, counts = _auc_covariance("delong_interval", y, [score], groups, pos_label)
-    check_level("delong_interval", level)
+    check_confidence("delong_interval", confidence)
     se = float(np.sqrt(max(cov[0, 0], 0.0)))
-    reach = stats.norm.isf((1 - level) / 2) * se
+    reach = stats.norm.isf((1 - confidence) / 2) * se
     row = {
         "auc": auc[0],
         "ci_low": max(0.0, auc[0] - reach),
@@ -131,7 +137,9 @@ def delong_interval(y, score, *, groups=None, pos_label=None, level=0.95):
     return pd.DataFrame([row])
 
 
-def _auc_covariance(name, y, scores, groups, pos_label):
+def _auc_covariance(
+    name, y, scores, groups, pos_label
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Areas (n_scores,), their covariance (n_scores, n_scores), and counts for the table."""
     named = {f"score_{letter}": score for letter, score in zip("ab", scores)}
     check_same_index(name, y=y, **named, groups=groups)
@@ -161,7 +169,7 @@ def _auc_covariance(name, y, scores, groups, pos_label):
     return auc, cov, {"n_positive": m, "n_negative": n, "n_groups": n_groups}
 
 
-def _components(scores, positive):
+def _components(scores, positive) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Structural components by midranks: O(n log n) instead of every pair."""
     m, n = positive.sum(), (~positive).sum()
     ranks = stats.rankdata(scores, axis=1)
@@ -172,7 +180,7 @@ def _components(scores, positive):
     return v10.mean(1), v10, v01
 
 
-def _same_length(name, y, scores):
+def _same_length(name, y, scores) -> list[Any]:
     shapes = [np.shape(s) for s in scores]
     if y.ndim != 1 or any(s != y.shape for s in shapes):
         raise ValueError(

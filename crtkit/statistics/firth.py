@@ -6,7 +6,8 @@ import numpy as np
 from scipy import optimize, stats
 from scipy.special import expit, log_expit
 
-from crtkit.statistics._pvalues import not_zero
+from crtkit.statistics.outcome import check_confidence, renamed
+from crtkit.statistics.p_values import not_zero
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class FirthResult:
     loglik: float
 
 
-def fit_firth(design, y, *, level=0.95, columns=None):
+@renamed("level", "confidence")
+def fit_firth(design, y, *, confidence=0.95, columns=None) -> FirthResult:
     """Fit a logistic model by Firth's penalised likelihood.
 
     The log likelihood is raised by half the log determinant of the Fisher information (Jeffreys'
@@ -46,7 +48,7 @@ def fit_firth(design, y, *, level=0.95, columns=None):
         With its column of ones, if the model has an intercept (it should).
     y : array-like of shape (n_records,)
         0 and 1, or bool.
-    level : float, default=0.95
+    confidence : float, default=0.95
         Of the intervals.
     columns : list of int, optional
         Those whose interval and test are wanted, as each takes tens of fits; of the others they
@@ -81,7 +83,7 @@ def fit_firth(design, y, *, level=0.95, columns=None):
     >>> np.exp(result.coef[1]).round(2), result.p_value[1].round(4)
     (np.float64(28.64), np.float64(0.0031))
     """
-    design, y = _check(design, y, level)
+    design, y = _check(design, y, confidence)
     # Scaling changes the penalty by a constant only, so estimates scale back exactly.
     scale = np.sqrt((design**2).mean(axis=0))
     x = design / scale
@@ -89,7 +91,7 @@ def fit_firth(design, y, *, level=0.95, columns=None):
     best, coef = maximise(x, y, tol=1e-20)
     information = _information(x, coef)
     se = np.sqrt(np.diag(np.linalg.inv(information)))
-    drop = stats.chi2.isf(1 - level, 1) / 2
+    drop = stats.chi2.isf(1 - confidence, 1) / 2
     limits, chi2 = np.full((2, k), np.nan), np.full(k, np.nan)
     for j in range(k) if columns is None else columns:
         held = np.zeros(k, dtype=bool)
@@ -109,7 +111,7 @@ def fit_firth(design, y, *, level=0.95, columns=None):
     )
 
 
-def maximise(x, y, held=None, start=None, tol=1e-13, max_iter=30):
+def maximise(x, y, held=None, start=None, tol=1e-13, max_iter=30) -> tuple[float, np.ndarray]:
     """Maximum of the penalised likelihood, with the coefficients `held` kept at their start.
 
     Parameters
@@ -151,7 +153,7 @@ def maximise(x, y, held=None, start=None, tol=1e-13, max_iter=30):
     return _climb(x, y, free, coef)
 
 
-def _climb(x, y, free, coef):
+def _climb(x, y, free, coef) -> tuple[float, np.ndarray]:
     """Quasi-Newton ascent for hills where Fisher scoring circles, far from the estimate."""
 
     def downhill(part):
@@ -172,7 +174,7 @@ def _climb(x, y, free, coef):
     return -float(result.fun), out
 
 
-def _score(x, y, coef):
+def _score(x, y, coef) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the penalised likelihood, and the Fisher information."""
     p = expit(x @ coef)
     root = np.sqrt(p * (1 - p))[:, None] * x
@@ -181,7 +183,7 @@ def _score(x, y, coef):
     return x.T @ (y - p + leverage * (0.5 - p)), information
 
 
-def penalised(x, y, coef):
+def penalised(x, y, coef) -> float:
     """Log likelihood plus half the log determinant of the Fisher information."""
     eta = x @ coef
     sign, logdet = np.linalg.slogdet(_information(x, coef))
@@ -190,12 +192,12 @@ def penalised(x, y, coef):
     return float(log_expit(np.where(y, eta, -eta)).sum() + logdet / 2)
 
 
-def _information(x, coef):
+def _information(x, coef) -> np.ndarray:
     p = expit(x @ coef)
     return (x * (p * (1 - p))[:, None]).T @ x
 
 
-def _profile(x, y, held, value, near):
+def _profile(x, y, held, value, near) -> float:
     """Maximum with one coefficient held; of three starts, as the profile can have several hills.
 
     Under separation the other coefficients grow in proportion, so one start is stretched.
@@ -211,7 +213,7 @@ def _profile(x, y, held, value, near):
     return max(found, default=-np.inf)
 
 
-def _limit(x, y, held, coef, se, sign, target):
+def _limit(x, y, held, coef, se, sign, target) -> float:
     """Where the profile falls to `target`, left (sign -1) or right (+1) of the estimate."""
     centre = float(coef[held][0])
 
@@ -226,7 +228,7 @@ def _limit(x, y, held, coef, se, sign, target):
     return centre + sign * optimize.brentq(above, 0.0, far, xtol=1e-8 * max(1.0, far))
 
 
-def _check(design, y, level):
+def _check(design, y, confidence) -> tuple[np.ndarray, np.ndarray]:
     design, y = np.asarray(design, dtype=float), np.asarray(y)
     if design.ndim != 2 or y.shape != design.shape[:1]:
         raise ValueError(
@@ -237,8 +239,7 @@ def _check(design, y, level):
         raise ValueError("fit_firth needs finite values, got NaN or infinity in the design.")
     if not np.isin(y, (0, 1)).all():
         raise ValueError(f"fit_firth needs y of 0 and 1, got {np.unique(y)[:5]}.")
-    if not 0 < level < 1:
-        raise ValueError(f"fit_firth needs 0 < level < 1, got {level!r}.")
+    check_confidence("fit_firth", confidence)
     spread = np.sqrt((design**2).mean(axis=0))
     if (spread == 0).any() or np.linalg.matrix_rank(design / spread) < design.shape[1]:
         raise ValueError(

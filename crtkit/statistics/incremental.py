@@ -1,19 +1,23 @@
 """What a new predictor adds to a clinical model: the bars of an incremental-value figure."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crtkit.statistics._outcome import standardised
-from crtkit.statistics._pvalues import format_p, not_zero
 from crtkit.statistics.delong import delong_interval
 from crtkit.statistics.firth import maximise
 from crtkit.statistics.logistic import check_model, complete_records, fit_model
+from crtkit.statistics.outcome import renamed, standardised
+from crtkit.statistics.p_values import format_p, not_zero
 
 
-def incremental_value(X, y, base, added, *, method="ml", pos_label=None, level=0.95):
+@renamed("level", "confidence")
+def incremental_value(
+    X, y, base, added, *, method="ml", pos_label=None, confidence=0.95
+) -> pd.DataFrame:
     """Compare nested logistic models by the likelihood ratio, step by step.
 
     All models are fitted to the same records: those without a missing value in any of them.
@@ -35,7 +39,7 @@ def incremental_value(X, y, base, added, *, method="ml", pos_label=None, level=0
         one with the added coefficients held at 0, as penalised likelihoods of different designs
         do not compare).
     pos_label : label, optional
-    level : float, default=0.95
+    confidence : float, default=0.95
         Of the intervals of the areas (DeLong).
 
     Returns
@@ -74,7 +78,7 @@ def incremental_value(X, y, base, added, *, method="ml", pos_label=None, level=0
         raise ValueError(f"{name}: method must be 'ml' or 'firth', got {method!r}.")
     steps = _steps(name, X, base, added)
     frame, event = check_model(
-        name, X[[v for step in steps for v in step]], y, method, pos_label, level
+        name, X[[v for step in steps for v in step]], y, method, pos_label, confidence
     )
     frame, event = complete_records(name, frame, event)
     names, start, rows, last_loglik, last_auc = [], 0, [], _null(event), 0.5
@@ -82,13 +86,13 @@ def incremental_value(X, y, base, added, *, method="ml", pos_label=None, level=0
         names += step
         model = frame[names]
         if method == "ml":
-            fit = fit_model(model, event, "ml", level)
+            fit = fit_model(model, event, "ml", confidence)
             whole, gain = 2 * (fit.loglik - _null(event)), 2 * (fit.loglik - last_loglik)
             loglik, linear, note = fit.loglik, fit.linear, "; ".join(fit.notes)
         else:
             loglik, linear, whole, gain = _firth(model, event, start)
             note = ""
-        row = {
+        row: dict[str, Any] = {
             "model": " + ".join(map(str, names)),
             "chi2": whole,
             "df": len(names),
@@ -96,7 +100,7 @@ def incremental_value(X, y, base, added, *, method="ml", pos_label=None, level=0
             "added_chi2": gain,
             "added_df": len(step),
             "added_p": _p(gain, len(step)),
-            **_area(event, linear, level, bool(note)),
+            **_area(event, linear, confidence, bool(note)),
             "loglik": loglik,
             "n": len(event),
             "n_events": int(event.sum()),
@@ -106,14 +110,14 @@ def incremental_value(X, y, base, added, *, method="ml", pos_label=None, level=0
         rows.append(row)
         start, last_loglik, last_auc = len(names), loglik, row["auc"]
     for note in {r["note"] for r in rows if r["note"]}:
-        warnings.warn(f"{name}: {note}.", UserWarning, stacklevel=2)
+        warnings.warn(f"{name}: {note}.", UserWarning, stacklevel=3)
     out = pd.DataFrame(rows).set_index("model")
     out["p"] = [format_p(p) for p in out["added_p"]]
     first = ["chi2", "df", "p_value", "added_chi2", "added_df", "added_p", "auc", "auc_low"]
     return out[[*first, "auc_high", "auc_gain", "loglik", "n", "n_events", "note", "p"]]
 
 
-def _firth(model, event, start):
+def _firth(model, event, start) -> tuple[float, np.ndarray, float, float]:
     """Penalised likelihood, predictor, chi-square of all slopes and of those from `start` on."""
     z = np.column_stack([np.ones(len(model)), standardised(model)[0]])
     best, coef = maximise(z, event)
@@ -123,23 +127,23 @@ def _firth(model, event, start):
     return best, z @ coef, 2 * whole, 2 * gain
 
 
-def _null(event):
+def _null(event) -> float:
     share = event.mean()
     return len(event) * (share * np.log(share) + (1 - share) * np.log(1 - share))
 
 
-def _area(event, linear, level, no_estimate):
+def _area(event, linear, confidence, no_estimate) -> dict[str, float]:
     if no_estimate:
         return dict.fromkeys(("auc", "auc_low", "auc_high"), np.nan)
-    roc = delong_interval(event, linear, level=level).iloc[0]
+    roc = delong_interval(event, linear, confidence=confidence).iloc[0]
     return {"auc": roc["auc"], "auc_low": roc["ci_low"], "auc_high": roc["ci_high"]}
 
 
-def _p(chi2, df):
+def _p(chi2, df) -> float:
     return np.nan if np.isnan(chi2) else not_zero(stats.chi2.sf(max(chi2, 0.0), df))
 
 
-def _steps(name, X, base, added):
+def _steps(name, X, base, added) -> list[list[str]]:
     """Lists of variables, the base model first; each variable is there, and once."""
     if not isinstance(X, pd.DataFrame):
         raise TypeError(f"{name} expects a DataFrame, got {type(X).__name__}.")

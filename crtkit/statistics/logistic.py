@@ -2,22 +2,25 @@
 
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crtkit.statistics._outcome import (
+from crtkit.metrics import roc_auc
+from crtkit.statistics.firth import fit_firth
+from crtkit.statistics.outcome import (
     binary_outcome,
-    check_level,
+    check_confidence,
     constant_columns,
     covariates,
+    renamed,
     separating_direction,
     standardised,
     variance_inflation,
 )
-from crtkit.statistics._pvalues import format_p, not_zero
-from crtkit.statistics.firth import fit_firth
+from crtkit.statistics.p_values import format_p, not_zero
 
 METHODS = ("ml", "firth", "auto")
 COLUMNS = ("odds_ratio", "ci_low", "ci_high", "p_value", "coef", "se", "statistic")
@@ -35,7 +38,8 @@ class _Fit:
     notes: list = field(default_factory=list)
 
 
-def univariate_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
+@renamed("level", "confidence")
+def univariate_logistic(X, y, *, method="ml", pos_label=None, confidence=0.95) -> pd.DataFrame:
     """One logistic regression a variable, each with an intercept.
 
     Parameters
@@ -50,7 +54,7 @@ def univariate_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
         separated, so that maximum likelihood has no estimate.
     pos_label : label, optional
         The class whose odds are modelled.
-    level : float, default=0.95
+    confidence : float, default=0.95
         Of the intervals.
 
     Returns
@@ -79,11 +83,11 @@ def univariate_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
     lbbb      7.20 [1.35–38.3]  0.021  29
     """
     name = "univariate_logistic"
-    frame, event = check_model(name, X, y, method, pos_label, level)
+    frame, event = check_model(name, X, y, method, pos_label, confidence)
     rows = []
     for variable in frame:
         there = frame[variable].notna().to_numpy()
-        row = _univariate_row(frame.loc[there, [variable]], event[there], method, level)
+        row = _univariate_row(frame.loc[there, [variable]], event[there], method, confidence)
         left_out = int((~there).sum())
         if left_out:
             row["note"] = _join(f"{left_out} missing values left out", row["note"])
@@ -91,7 +95,8 @@ def univariate_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
     return _finish(rows, ("auc", "n", "n_events", "separated", "method", "note"))
 
 
-def multivariable_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
+@renamed("level", "confidence")
+def multivariable_logistic(X, y, *, method="ml", pos_label=None, confidence=0.95) -> pd.DataFrame:
     """One logistic regression on all variables, with an intercept.
 
     Parameters
@@ -103,7 +108,7 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
     method : {"ml", "firth", "auto"}, default="ml"
         As in :func:`univariate_logistic`.
     pos_label : label, optional
-    level : float, default=0.95
+    confidence : float, default=0.95
 
     Returns
     -------
@@ -135,7 +140,7 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
     (['ae30', 'lvef'], True)
     """
     name = "multivariable_logistic"
-    frame, event = check_model(name, X, y, method, pos_label, level)
+    frame, event = check_model(name, X, y, method, pos_label, confidence)
     frame, event = complete_records(name, frame, event)
     k = frame.shape[1]
     per_parameter = min(event.sum(), (~event).sum()) / k
@@ -149,7 +154,7 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
     high = [f"{c} ({v:.0f})" for c, v in zip(frame, vif) if v > 10]
     if high:
         _warn(f"{name}: collinear variables, variance inflation above 10: {', '.join(high)}.")
-    fit = fit_model(frame, event, method, level)
+    fit = fit_model(frame, event, method, confidence)
     for note in fit.notes:
         _warn(f"{name}: {note}.")
     rows = [
@@ -167,7 +172,7 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
     out.attrs.update(
         intercept=fit.intercept,
         loglik=fit.loglik,
-        auc=area(event, fit.linear),
+        auc=roc_auc(event, fit.linear, pos_label=True),
         n=len(frame),
         n_events=int(event.sum()),
         events_per_parameter=float(per_parameter),
@@ -176,18 +181,23 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, level=0.95):
     return out
 
 
-def _univariate_row(frame, event, method, level):
+def _univariate_row(frame, event, method, confidence) -> dict[str, Any]:
     row = dict.fromkeys((*COLUMNS, "auc"), np.nan)
     row.update(n=len(frame), n_events=int(event.sum()), separated=False, method=method)
     if event.all() or not event.any():
         return {**row, "note": "one class among the records that have a value"}
     if constant_columns(frame):
         return {**row, "note": "constant"}
-    fit = fit_model(frame, event, method, level)
-    return {**row, **fit.rows[0], "auc": area(event, fit.linear), "method": fit.method}
+    fit = fit_model(frame, event, method, confidence)
+    return {
+        **row,
+        **fit.rows[0],
+        "auc": roc_auc(event, fit.linear, pos_label=True),
+        "method": fit.method,
+    }
 
 
-def fit_model(frame, event, method, level):
+def fit_model(frame, event, method, confidence) -> _Fit:
     """One model, estimated on standardised columns and given back in the units of the data."""
     z, scale = standardised(frame)
     direction = separating_direction(z, event)
@@ -198,15 +208,15 @@ def fit_model(frame, event, method, level):
         return _no_estimate(frame, z, direction)
     design = np.column_stack([np.ones(len(z)), z])
     if method == "firth":
-        got = fit_firth(design, event, level=level, columns=range(1, design.shape[1]))
+        got = fit_firth(design, event, confidence=confidence, columns=range(1, design.shape[1]))
         coef, se, low, high = got.coef, got.se, got.ci_low[1:], got.ci_high[1:]
         statistic, p, loglik = got.chi2[1:], got.p_value[1:], got.loglik
     else:
         coef, se, loglik = _maximum_likelihood(design, event)
-        reach = stats.norm.isf((1 - level) / 2) * se[1:]
+        reach = stats.norm.isf((1 - confidence) / 2) * se[1:]
         low, high = coef[1:] - reach, coef[1:] + reach
         statistic = coef[1:] / se[1:]
-        p = [not_zero(2 * stats.norm.sf(abs(s))) for s in statistic]
+        p = np.array([not_zero(2 * stats.norm.sf(abs(s))) for s in statistic])
     beta = coef[1:] / scale
     rows = []
     with np.errstate(over="ignore"):
@@ -220,7 +230,7 @@ def fit_model(frame, event, method, level):
     return _Fit(rows, method, float(loglik), design @ coef, float(intercept))
 
 
-def _maximum_likelihood(design, event):
+def _maximum_likelihood(design, event) -> tuple[np.ndarray, np.ndarray, float]:
     import statsmodels.api as sm
 
     result = sm.GLM(event.astype(float), design, family=sm.families.Binomial()).fit(
@@ -234,7 +244,7 @@ def _maximum_likelihood(design, event):
     return np.asarray(result.params), np.asarray(result.bse), result.llf
 
 
-def _no_estimate(frame, z, direction):
+def _no_estimate(frame, z, direction) -> _Fit:
     """Rows of a separated model: the odds ratios that run off, and why the rest is missing."""
     names = [str(c) for c, d in zip(frame, direction) if d]
     note = (
@@ -251,23 +261,16 @@ def _no_estimate(frame, z, direction):
     return _Fit(rows, "ml", linear=z @ direction, notes=[note])
 
 
-def area(event, linear):
-    """Area under the ROC curve of a linear predictor on its own records."""
-    ranks = stats.rankdata(linear)
-    m = event.sum()
-    return float((ranks[event].sum() - m * (m + 1) / 2) / (m * (len(event) - m)))
-
-
-def check_model(name, X, y, method, pos_label, level):
+def check_model(name, X, y, method, pos_label, confidence) -> tuple[pd.DataFrame, np.ndarray]:
     """Covariates as a float frame and the event as bool, with options checked."""
     if method not in METHODS:
         raise ValueError(f"{name}: method must be one of {METHODS}, got {method!r}.")
-    check_level(name, level)
+    check_confidence(name, confidence)
     frame = covariates(name, X, y)
     return frame, binary_outcome(name, y, pos_label)
 
 
-def complete_records(name, frame, event):
+def complete_records(name, frame, event) -> tuple[pd.DataFrame, np.ndarray]:
     """Records without missing values; varying, independent columns."""
     there = frame.notna().all(axis=1).to_numpy()
     if not there.all():
@@ -293,7 +296,7 @@ def complete_records(name, frame, event):
     return frame, event
 
 
-def _finish(rows, columns):
+def _finish(rows, columns) -> pd.DataFrame:
     out = pd.DataFrame(rows).set_index("variable")
     out["or_ci"] = [
         "" if np.isnan(low) else f"{_odds(odds)} [{_odds(low)}–{_odds(high)}]"
@@ -303,15 +306,15 @@ def _finish(rows, columns):
     return out[[*COLUMNS, *columns, "or_ci", "p"]]
 
 
-def _odds(value):
+def _odds(value) -> str:
     if value >= 1e5:
         return f"{value:.1e}"
     return f"{value:.2f}" if value < 10 else f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
-def _join(*notes):
+def _join(*notes) -> str:
     return "; ".join(n for n in notes if n)
 
 
-def _warn(message):
-    warnings.warn(message, UserWarning, stacklevel=3)
+def _warn(message) -> None:
+    warnings.warn(message, UserWarning, stacklevel=4)

@@ -1,17 +1,20 @@
 """Are models different? Tests on a (blocks x models) table of scores."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crtkit.statistics._blocks import check_blocks, pairs
-from crtkit.statistics._outcome import check_level
-from crtkit.statistics._pvalues import holm, not_zero
+from crtkit.statistics.blocks import check_blocks, pairs
+from crtkit.statistics.outcome import check_confidence, renamed
+from crtkit.statistics.p_values import holm, not_zero
 
 EXACT_LIMIT = 50  # blocks, as in R
 
 
-def corrected_resampled_ttest(scores, *, test_size=0.2, level=0.95):
+@renamed("level", "confidence")
+def corrected_resampled_ttest(scores, *, test_size=0.2, confidence=0.95) -> pd.DataFrame:
     """Nadeau and Bengio's corrected t-test on scores of repeated splits.
 
     The repeats share patients, so their variance is raised by n_test / n_train.
@@ -22,7 +25,7 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, level=0.95):
         One row a split. A repeat where either score is nan is left out of that pair.
     test_size : float, default=0.2
         Fraction of the patients in each test set: 0.2 for 80:20, 1 / k for (repeated) k-fold.
-    level : float, default=0.95
+    confidence : float, default=0.95
         Of the interval.
 
     Returns
@@ -56,7 +59,7 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, level=0.95):
             f"corrected_resampled_ttest needs test_size in (0, 1), the fraction tested, "
             f"got {test_size!r}."
         )
-    check_level("corrected_resampled_ttest", level)
+    check_confidence("corrected_resampled_ttest", confidence)
     scores = check_blocks("corrected_resampled_ttest", scores, missing=True)
     rows = []
     for a, b, d in pairs(scores):
@@ -70,7 +73,7 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, level=0.95):
             row["note"] = "the difference is the same in every repeat: no variance to test with"
         else:
             se = np.sqrt(d.var(ddof=1) * (1 / n + test_size / (1 - test_size)))
-            reach = stats.t.isf((1 - level) / 2, n - 1) * se
+            reach = stats.t.isf((1 - confidence) / 2, n - 1) * se
             row.update(
                 ci_low=row["difference"] - reach,
                 ci_high=row["difference"] + reach,
@@ -84,7 +87,7 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, level=0.95):
     return out
 
 
-def rm_anova(scores):
+def rm_anova(scores) -> pd.DataFrame:
     """Repeated-measures analysis of variance: do models differ over the same blocks?
 
     Blocks must be independent of each other. Metrics of the same predictions are not, nor are
@@ -124,7 +127,12 @@ def rm_anova(scores):
     """
     values = check_blocks("rm_anova", scores).to_numpy()
     n, k = values.shape
-    row = {"statistic": np.nan, "df1": k - 1, "df2": (k - 1) * (n - 1), "p_value": np.nan}
+    row: dict[str, Any] = {
+        "statistic": np.nan,
+        "df1": k - 1,
+        "df2": (k - 1) * (n - 1),
+        "p_value": np.nan,
+    }
     row.update(epsilon=np.nan, p_corrected=np.nan, n_blocks=n, n_models=k, note="")
     between = values.mean(axis=0) - values.mean()
     residual = values - values.mean(axis=1, keepdims=True) - between
@@ -147,7 +155,7 @@ def rm_anova(scores):
     return pd.DataFrame([row])
 
 
-def friedman_test(scores):
+def friedman_test(scores) -> pd.DataFrame:
     """Friedman's test: do models rank differently over the same blocks?
 
     Parameters
@@ -184,7 +192,7 @@ def friedman_test(scores):
     """
     values = check_blocks("friedman_test", scores, min_models=3).to_numpy()
     n, k = values.shape
-    row = {"statistic": np.nan, "df": k - 1, "p_value": np.nan}
+    row: dict[str, Any] = {"statistic": np.nan, "df": k - 1, "p_value": np.nan}
     smallest = not_zero(stats.chi2.sf(n * (k - 1), k - 1))
     row.update(p_smallest=smallest, kendall_w=np.nan, n_blocks=n, n_models=k, note="")
     if (np.ptp(values, axis=1) == 0).all():
@@ -200,7 +208,7 @@ def friedman_test(scores):
     return pd.DataFrame([row])
 
 
-def wilcoxon_holm(scores, *, method="auto"):
+def wilcoxon_holm(scores, *, method="auto") -> pd.DataFrame:
     """Wilcoxon signed-rank test of every pair of models, with Holm's step-down correction.
 
     Blocks where two models score the same are left out of that pair, and counted.
@@ -272,7 +280,7 @@ def wilcoxon_holm(scores, *, method="auto"):
     return out
 
 
-def _why(n, n_pairs, smallest):
+def _why(n, n_pairs, smallest) -> str:
     if not n:
         return "the two models score the same in every block"
     if n_pairs * smallest > 0.05:
@@ -280,7 +288,7 @@ def _why(n, n_pairs, smallest):
     return ""
 
 
-def _signed_rank(d, method):
+def _signed_rank(d, method) -> tuple[float, float]:
     """Smaller rank sum and two-sided p-value of differences that are not zero."""
     if not len(d):
         return 0.0, 1.0
@@ -296,7 +304,7 @@ def _signed_rank(d, method):
     return statistic, not_zero(2 * stats.norm.sf(z))
 
 
-def _exact_tail(ranks, statistic):
+def _exact_tail(ranks, statistic) -> float:
     """Share of all 2^n signs whose smaller rank sum is at most the observed one."""
     doubled = np.rint(2 * ranks).astype(int)  # midranks are halves
     ways = np.zeros(doubled.sum() + 1)

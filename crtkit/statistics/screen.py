@@ -1,7 +1,10 @@
 """Choosing features by their univariate p-value, inside the fold."""
 
+from __future__ import annotations
+
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -12,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from crtkit.statistics._pvalues import SMALLEST, benjamini_hochberg, holm
+from crtkit.statistics.p_values import SMALLEST, benjamini_hochberg, holm
 
 
 class UnivariateScreen(SelectorMixin, BaseEstimator):
@@ -83,14 +86,14 @@ class UnivariateScreen(SelectorMixin, BaseEstimator):
         "min_features": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def __init__(self, *, alpha=0.05, test="wald", adjust=None, min_features=1):
+    def __init__(self, *, alpha=0.05, test="wald", adjust=None, min_features=1) -> None:
         self.alpha = alpha
         self.test = test
         self.adjust = adjust
         self.min_features = min_features
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y) -> UnivariateScreen:
         """Test every feature.
 
         Parameters
@@ -145,17 +148,17 @@ class UnivariateScreen(SelectorMixin, BaseEstimator):
             )
         return self
 
-    def _get_support_mask(self):
+    def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self)
         return self.support_
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
 
 
-def univariate_p(X, event, *, likelihood=False, max_iter=50):
+def univariate_p(X, event, *, likelihood=False, max_iter=50) -> np.ndarray:
     """p-value of every column in a logistic model of its own, all fitted at once.
 
     Parameters
@@ -203,7 +206,7 @@ def univariate_p(X, event, *, likelihood=False, max_iter=50):
     return np.where(varies, np.maximum(p, SMALLEST), np.nan)
 
 
-def _anova_p(X, codes):
+def _anova_p(X, codes) -> np.ndarray:
     """F-test of the class means; nan where a column is constant."""
     varies = np.ptp(X, axis=0) > 1e-12 * np.abs(X).max(axis=0)
     p = np.full(X.shape[1], np.nan)

@@ -1,17 +1,19 @@
 """Table 1 of a clinical paper: groups of patients compared, one row a variable."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from crtkit.statistics._compare import (
+from crtkit.statistics.group_tests import (
     TestResult,
     compare_counts,
     compare_means,
     levene_p,
     shapiro_p,
 )
-from crtkit.statistics._pvalues import benjamini_hochberg, format_p, holm
+from crtkit.statistics.p_values import benjamini_hochberg, format_p, holm
 
 KINDS = ("mean_sd", "median_iqr", "auto", "binary", "categorical")
 MEAN_TESTS = ("student", "welch", "levene", "mannwhitney")
@@ -36,7 +38,7 @@ def baseline_table(
     adjust=None,
     decimals=1,
     numbers=True,
-):
+) -> pd.DataFrame:
     """Compare the baseline characteristics of groups of patients, one row a variable.
 
     Parameters
@@ -146,7 +148,7 @@ def baseline_table(
     return out if numbers else out[printed]
 
 
-def _check_options(table, continuous, test, categorical, levels, adjust):
+def _check_options(table, continuous, test, categorical, levels, adjust) -> None:
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"baseline_table expects a DataFrame, got {type(table).__name__}.")
     for name, value, allowed in (
@@ -160,7 +162,7 @@ def _check_options(table, continuous, test, categorical, levels, adjust):
             raise ValueError(f"baseline_table: {name} must be one of {allowed}, got {value!r}.")
 
 
-def _groups(table, by):
+def _groups(table, by) -> tuple[np.ndarray, pd.DataFrame]:
     """Labels as an object array, and the table without the label column."""
     if types.is_scalar(by):
         if by not in table:
@@ -185,7 +187,7 @@ def _groups(table, by):
     return labels.to_numpy(dtype=object), rest.infer_objects()
 
 
-def _group_order(groups, order):
+def _group_order(groups, order) -> list[Any]:
     present = list(pd.unique(groups))
     if len(present) < 2:
         raise ValueError(f"baseline_table needs two groups or more, got one class: {present}.")
@@ -199,7 +201,7 @@ def _group_order(groups, order):
     return list(order)
 
 
-def _choose(table, variables):
+def _choose(table, variables) -> tuple[list[Any], list[Any]]:
     if not table.columns.is_unique:
         raise ValueError("baseline_table: the table has columns of the same name.")
     if variables is not None:
@@ -214,7 +216,7 @@ def _choose(table, variables):
     return chosen, [c for c in table if c not in chosen]
 
 
-def _few_levels(column):
+def _few_levels(column) -> bool:
     values = column.dropna()
     try:
         n_levels = values.nunique()
@@ -223,7 +225,7 @@ def _few_levels(column):
     return types.is_scalar(values.iloc[0] if len(values) else "") and n_levels <= MAX_LEVELS
 
 
-def _kind(column, asked, continuous):
+def _kind(column, asked, continuous) -> str:
     """One of mean_sd, median_iqr, auto, binary, categorical."""
     if asked is not None and asked not in KINDS:
         raise ValueError(
@@ -248,12 +250,12 @@ def _kind(column, asked, continuous):
     return "binary" if numeric else "categorical"
 
 
-def _flags(column):
+def _flags(column) -> bool:
     """Whether numbers are only 0 and 1 (a column of zeros, or empty, is not continuous)."""
     return set(column.dropna().unique()) <= {0, 1} and column.notna().any()
 
 
-def _number_row(column, members, names, kind, test, decimals):
+def _number_row(column, members, names, kind, test, decimals) -> dict[str, Any]:
     values = column.to_numpy(dtype=float, na_value=np.nan)
     parts = [values[where & ~np.isnan(values)] for where in members]
     row = {"variable": column.name, "missing": int(np.isnan(values).sum())}
@@ -271,7 +273,7 @@ def _number_row(column, members, names, kind, test, decimals):
     return {**row, "kind": kind, **_tested(compare_means(parts[1:], test))}
 
 
-def _describe(values):
+def _describe(values) -> dict[str, float]:
     if not len(values):
         return dict.fromkeys(("mean", "sd", "median", "q1", "q3"), np.nan)
     q1, median, q3 = np.percentile(values, [25, 50, 75])
@@ -279,7 +281,7 @@ def _describe(values):
     return {"mean": values.mean(), "sd": sd, "median": median, "q1": q1, "q3": q3}
 
 
-def _print(numbers, kind, decimals):
+def _print(numbers, kind, decimals) -> str:
     if np.isnan(numbers["mean"]):
         return "–"
     text = {k: "–" if np.isnan(v) else f"{v:.{decimals}f}" for k, v in numbers.items()}
@@ -288,7 +290,7 @@ def _print(numbers, kind, decimals):
     return f"{text['median']} [{text['q1']}–{text['q3']}]"
 
 
-def _count_rows(column, members, names, kind, method, levels, decimals):
+def _count_rows(column, members, names, kind, method, levels, decimals) -> list[dict[str, Any]]:
     there = column.notna().to_numpy()
     found = _levels(column)
     if kind == "binary" and set(found) <= {0, 1}:  # a flag that nobody, or everybody, has
@@ -324,7 +326,7 @@ def _count_rows(column, members, names, kind, method, levels, decimals):
     return [row, *below]
 
 
-def _levels(column):
+def _levels(column) -> list[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return list(column.cat.categories)
     found = list(column.dropna().unique())
@@ -334,14 +336,14 @@ def _levels(column):
         return sorted(found, key=str)
 
 
-def _counted(names, cells, counts, percent):
+def _counted(names, cells, counts, percent) -> dict[str, Any]:
     row = dict(zip(names, cells))
     row.update({f"count ({name})": int(c) for name, c in zip(names, counts)})
     row.update({f"percent ({name})": float(p) for name, p in zip(names, percent)})
     return row
 
 
-def _tested(result):
+def _tested(result) -> dict[str, Any]:
     return {
         "p": format_p(result.p_value),
         "p_value": result.p_value,

@@ -168,7 +168,7 @@ def test_labels_of_any_type_and_pos_label():
         ([0, 0, 1, 1], [1, 2, 3], {}, "one shape"),
         ([0, 0, 1, 1], [1, 2, 3, 4], {"groups": [1, 2]}, "got 2 patients for 4 records"),
         ([0, 0, 1, 1], [1, 2, 3, 4], {"pos_label": 7}, "pos_label=7"),
-        ([0, 0, 1, 1], [1, 2, 3, 4], {"level": 95}, "level"),
+        ([0, 0, 1, 1], [1, 2, 3, 4], {"confidence": 95}, "confidence"),
         ([0, 0, 1, 1], ["a", "b", "c", "d"], {}, "could not convert"),
     ],
 )

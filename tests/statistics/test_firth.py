@@ -105,5 +105,5 @@ def test_units_do_not_matter(seed, unit):
 def test_bad_input_is_named(design, y, message):
     with pytest.raises(ValueError, match=message):
         fit_firth(design, y)
-    with pytest.raises(ValueError, match="level"):
-        fit_firth(np.ones((4, 1)), [0, 1, 0, 1], level=95)
+    with pytest.raises(ValueError, match="confidence"):
+        fit_firth(np.ones((4, 1)), [0, 1, 0, 1], confidence=95)

@@ -56,7 +56,7 @@ def test_multivariable_agrees_with_r(cohort):
 def test_agrees_with_statsmodels(cohort):
     X = cohort[["ae30", "lvef", "male", "qrsd"]]
     with pytest.warns(UserWarning, match="8.5 events a parameter"):
-        ours = multivariable_logistic(X, cohort["response"], level=0.9)
+        ours = multivariable_logistic(X, cohort["response"], confidence=0.9)
     model = sm.GLM(cohort["response"], sm.add_constant(X), family=sm.families.Binomial())
     theirs = model.fit(tol=1e-12, maxiter=100)
     assert np.allclose(ours["coef"], theirs.params[1:], rtol=1e-8)
@@ -284,8 +284,8 @@ def test_bad_input_is_named(cohort, function):
             function(bad_X, bad_y)
     with pytest.raises(ValueError, match="method must be one of"):
         function(X, y, method="gaussian")
-    with pytest.raises(ValueError, match="level"):
-        function(X, y, level=95)
+    with pytest.raises(ValueError, match="confidence"):
+        function(X, y, confidence=95)
 
 
 def test_bad_steps_are_named(cohort):

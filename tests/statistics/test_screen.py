@@ -25,7 +25,7 @@ from sklearn.utils.estimator_checks import (
 
 from crtkit import UnivariateScreen
 from crtkit.statistics import delong_interval, univariate_logistic
-from crtkit.statistics._pvalues import holm
+from crtkit.statistics.p_values import holm
 
 
 @parametrize_with_checks(

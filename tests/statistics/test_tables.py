@@ -12,8 +12,8 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from crtkit.statistics import baseline_table, pearson_table
-from crtkit.statistics._compare import compare_counts, compare_means
-from crtkit.statistics._pvalues import benjamini_hochberg, format_p, holm
+from crtkit.statistics.group_tests import compare_counts, compare_means
+from crtkit.statistics.p_values import benjamini_hochberg, format_p, holm
 
 DATA = Path(__file__).parents[1] / "data" / "statistics"
 EXPECTED = json.loads((DATA / "expected.json").read_text())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crtkit.statistics._compare import compare_counts
+from crtkit.statistics.group_tests import compare_counts
 
 COUNT_TESTS = ("chi2", "chi2_yates", "fisher", "t")
 NUMBER = r"-?\d+(?:\.\d+)?"
@@ -22,7 +22,7 @@ class Figure:
     high: float
     text: str
 
-    def fits(self, low, high=None):
+    def fits(self, low, high=None) -> bool:
         """Whether a value, or any value of an interval, prints like this."""
         return low <= self.high + SLACK and (low if high is None else high) >= self.low - SLACK
 
@@ -46,7 +46,7 @@ class PrintedTable:
     rows: list
 
 
-def rebuild_p_values(table, *, sizes=None, overall="overall"):
+def rebuild_p_values(table, *, sizes=None, overall="overall") -> pd.DataFrame:
     """Recompute the p-values of counts in a printed baseline table, by every test in use.
 
     No patients are needed: a p-value of counts follows from the counts. Which test a paper used
@@ -119,7 +119,7 @@ def rebuild_p_values(table, *, sizes=None, overall="overall"):
     return out
 
 
-def read_printed(name, table, sizes=None, overall="overall"):
+def read_printed(name, table, sizes=None, overall="overall") -> PrintedTable:
     """Parse a printed baseline table; errors name the cell that cannot be read."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"{name} expects a DataFrame, got {type(table).__name__}.")
@@ -151,7 +151,7 @@ def read_printed(name, table, sizes=None, overall="overall"):
     return PrintedTable(every, overall if overall in table else None, rows)
 
 
-def read_figure(text):
+def read_figure(text) -> Figure:
     """A printed number with the interval that rounds to it; "<0.001" is (0, 0.001)."""
     clean = text.replace(" ", "")
     match = re.fullmatch(rf"([<>]?)=?({NUMBER})", re.sub(r"(?<!\d)\.(?=\d)", "0.", clean))
@@ -167,14 +167,14 @@ def read_figure(text):
     return Figure(value, value - half, value + half, text)
 
 
-def levels_of(printed, row):
+def levels_of(printed, row) -> list[PrintedRow]:
     """Lines of the levels below a categorical variable."""
     return [
         r for r in printed.rows if r.kind == "level" and r.variable.startswith(f"{row.variable}:")
     ]
 
 
-def counts_of(printed, row):
+def counts_of(printed, row) -> np.ndarray | None:
     """Patients (n_levels, n_groups) of a line of counts, or None where it has none."""
     groups = list(printed.sizes)
     if row.kind == "count":
@@ -190,7 +190,7 @@ def counts_of(printed, row):
     return np.array([[r.cells[g][0].value for g in groups] for r in lines]).astype(int)
 
 
-def _text(cell):
+def _text(cell) -> str:
     """Printed text in plain characters; cells that are missing, or a dash, are empty."""
     if cell is None or (isinstance(cell, float) and np.isnan(cell)):
         return ""
@@ -202,7 +202,7 @@ def _text(cell):
     return "" if text in ("-", "–", "—") else text
 
 
-def _size(name, cell, group):
+def _size(name, cell, group) -> int:
     """Patients of a group from the row ``n``: "103", or "n = 103"."""
     match = re.fullmatch(r"(?:[nN] ?= ?)?(\d+)(?:\.0)?", _text(cell))
     if not match:
@@ -210,7 +210,7 @@ def _size(name, cell, group):
     return int(match[1])
 
 
-def _read_p(name, variable, text):
+def _read_p(name, variable, text) -> Figure | None:
     """Printed p-value; "NS" says only that it is not below 0.05, no text that there is none."""
     plain = re.sub(r"^[pP] ?(?:= ?)?(?=[<>.\d])", "", text)
     if not plain:
@@ -223,7 +223,7 @@ def _read_p(name, variable, text):
         raise ValueError(f"{name}: {variable}, p: {error}") from error
 
 
-def _read_cell(name, variable, group, text):
+def _read_cell(name, variable, group, text) -> tuple[Figure, ...]:
     """Figures of a cell: count and percentage, mean and SD, median and quartiles."""
     if not text:
         return ()
@@ -243,7 +243,7 @@ def _read_cell(name, variable, group, text):
     )
 
 
-def _kind(variable, texts, cells):
+def _kind(variable, texts, cells) -> str:
     """Kind of a line from how its cells are written."""
     filled = [(t, cells[group]) for group, t in texts.items() if t]
     if not filled:

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 from itertools import combinations
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ class ScoreAudit:
     n_negative: int
     scores: dict
 
-    def __str__(self):
+    def __str__(self) -> str:
         counts = f"{self.n_positive} positive, {self.n_negative} negative"
         if self.consistent:
             first = ", ".join(f"{k} {v}" for k, v in self.matrices.iloc[0].items())
@@ -73,7 +74,7 @@ class ScoreAudit:
         return f"inconsistent ({counts}): no matrix fits. Single repairs: {changes}"
 
 
-def audit_scores(n_positive, n_negative, decimals=3, *, folds=None, **scores):
+def audit_scores(n_positive, n_negative, decimals=3, *, folds=None, **scores) -> ScoreAudit:
     """Check that printed scores can come from one confusion matrix.
 
     Every (tp, tn) is tried, so the verdict is exact. It is about the printed numbers under the
@@ -139,11 +140,11 @@ def audit_scores(n_positive, n_negative, decimals=3, *, folds=None, **scores):
     )
 
 
-def _repairs(p, n, printed, folds):
+def _repairs(p, n, printed, folds) -> pd.DataFrame:
     """Every single change after which a matrix fits."""
     rows: list[dict] = []
 
-    def attempt(kind, change, p, n, scores):
+    def attempt(kind, change, p, n, scores) -> None:
         found = _fitting(p, n, scores, _layout(folds, p, n))
         if len(found):
             row = {"kind": kind, "change": change, "steps": 0, "n_matrices": len(found)}
@@ -163,7 +164,7 @@ def _repairs(p, n, printed, folds):
     return pd.DataFrame(rows, columns=REPAIR_COLUMNS)
 
 
-def _changed_score(p, n, printed, folds):
+def _changed_score(p, n, printed, folds) -> list[dict[str, Any]]:
     """Scores that, changed by at most 9 steps of the last digit, leave a matrix that fits."""
     rows: list[dict] = []
     if len(printed) < 2:
@@ -191,7 +192,7 @@ def _changed_score(p, n, printed, folds):
     return sorted(rows, key=lambda row: abs(row["steps"]))
 
 
-def _fitting(p, n, printed, layout, keep=None):
+def _fitting(p, n, printed, layout, keep=None) -> pd.DataFrame:
     """Matrices whose scores print as given; `keep` adds the value of that score."""
     if layout is not None:
         return _fitting_folds(layout, printed, keep)
@@ -220,18 +221,18 @@ def _fitting(p, n, printed, layout, keep=None):
     return pd.concat(found, ignore_index=True)
 
 
-def _candidates(total, target):
+def _candidates(total, target) -> np.ndarray:
     counts = np.arange(total + 1)
     return counts if target is None else counts[_close(counts / total, target)]
 
 
-def _close(value, target):
+def _close(value, target) -> Any:
     """Whether values print like the target: (value, decimals) or (value, decimals, reach)."""
     reach = target[2] if len(target) > 2 else 0.5 * 10.0 ** -target[1]
     return np.abs(value - target[0]) <= reach + SLACK
 
 
-def _layout(folds, p, n):
+def _layout(folds, p, n) -> list[Any] | None:
     """Fold sizes (positive, negative) in every order scikit-learn may deal them, or None."""
     if folds is None:
         return None
@@ -247,7 +248,7 @@ def _layout(folds, p, n):
     return layouts
 
 
-def _fitting_folds(layouts, printed, keep=None):
+def _fitting_folds(layouts, printed, keep=None) -> pd.DataFrame:
     """Totals over folds of equal size whose mean scores print as given."""
     found = []
     for sizes in layouts:
@@ -289,17 +290,17 @@ def _fitting_folds(layouts, printed, keep=None):
     return pd.concat(found).drop_duplicates(ignore_index=True)
 
 
-def _sums(choices):
+def _sums(choices) -> np.ndarray:
     """All combinations of one entry of each array, (n_combinations, n_arrays)."""
     grids = np.meshgrid(*choices, indexing="ij")
     return np.stack([g.ravel() for g in grids], axis=1)
 
 
-def _given(folds):
+def _given(folds) -> bool:
     return folds is not None and not isinstance(folds, Integral)
 
 
-def _read_scores(scores, decimals, folds):
+def _read_scores(scores, decimals, folds) -> dict[str, tuple[float, int]]:
     """{full name: (value, decimals)}, or an error that says which score is at fault."""
     printed = {}
     for given, value in scores.items():
@@ -334,7 +335,7 @@ def _read_scores(scores, decimals, folds):
     return printed
 
 
-def _check_counts(n_positive, n_negative, folds):
+def _check_counts(n_positive, n_negative, folds) -> None:
     for name, value in (("n_positive", n_positive), ("n_negative", n_negative)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"audit_scores needs {name} as an integer >= 1, got {value!r}.")

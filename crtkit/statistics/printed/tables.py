@@ -1,12 +1,13 @@
 """Recomputing a printed baseline table from itself: entries that cannot be right are flagged."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crtkit.statistics._compare import compare_counts
+from crtkit.statistics.group_tests import compare_counts
 from crtkit.statistics.logistic import univariate_logistic
 from crtkit.statistics.printed.p_values import (
     COUNT_TESTS,
@@ -21,7 +22,9 @@ Z_TOLERANCE = 0.5
 COLUMNS = ["variable", "check", "where", "printed", "recomputed", "low", "high", "ok", "note"]
 
 
-def audit_table(table, *, sizes=None, overall="overall", odds_ratios=None, event=None):
+def audit_table(
+    table, *, sizes=None, overall="overall", odds_ratios=None, event=None
+) -> pd.DataFrame:
     """Recompute what a printed baseline table implies, and flag what does not fit.
 
     Every figure stands for the interval that rounds to it, so a flag means that no unrounded
@@ -89,7 +92,7 @@ def audit_table(table, *, sizes=None, overall="overall", odds_ratios=None, event
     return pd.DataFrame(checks, columns=COLUMNS).set_index("variable")
 
 
-def _check(row, check, where, figure, low, high, note="", ok=None):
+def _check(row, check, where, figure, low, high, note="", ok=None) -> dict[str, Any]:
     """One line of the result: does the printed figure meet the interval [low, high]?"""
     nearest = min(max(figure.value, low), high)
     return {
@@ -105,7 +108,7 @@ def _check(row, check, where, figure, low, high, note="", ok=None):
     }
 
 
-def _percentages(printed, row):
+def _percentages(printed, row) -> list[dict[str, Any]]:
     checks, total = [], sum(printed.sizes.values())
     for group, cell in row.cells.items():
         if len(cell) != 2:
@@ -129,7 +132,7 @@ def _percentages(printed, row):
     return checks
 
 
-def _level_sums(printed, row):
+def _level_sums(printed, row) -> list[dict[str, Any]]:
     lines, checks = levels_of(printed, row), []
     for group, n in printed.sizes.items():
         if len(lines) > 1 and all(len(r.cells[group]) == 2 for r in lines):
@@ -139,7 +142,7 @@ def _level_sums(printed, row):
     return checks
 
 
-def _mixture(printed, row):
+def _mixture(printed, row) -> list[dict[str, Any]]:
     """Mean and SD of all patients from those of the groups."""
     overall = row.cells.get(printed.overall, ())
     cells = [row.cells[g] for g in printed.sizes]
@@ -168,12 +171,12 @@ def _mixture(printed, row):
     return [*checks, next((f for f in found if f["ok"]), found[0])]
 
 
-def _between(n, means):
+def _between(n, means) -> float:
     means = np.asarray(means)
     return (n * (means - (n @ means) / n.sum()) ** 2).sum()
 
 
-def _p_values(printed, row):
+def _p_values(printed, row) -> list[dict[str, Any]]:
     if row.p is None:
         return []
     counts = counts_of(printed, row)
@@ -195,12 +198,12 @@ def _p_values(printed, row):
     return [_check(row, "p", "p", row.p, *shown[nearest], note, ok=bool(fits))]
 
 
-def _distance(p, interval):
+def _distance(p, interval) -> float:
     low, high = interval
     return max(low - p, p - high, 0.0)
 
 
-def _p_of_moments(printed, row):
+def _p_of_moments(printed, row) -> dict[str, tuple[float, float]]:
     """Range of p over the corners of rounding: Student and Welch, or one-way ANOVA."""
     cells = [row.cells[g] for g in printed.sizes]
     if any(len(c) != 2 for c in cells):
@@ -220,7 +223,7 @@ def _p_of_moments(printed, row):
     return found
 
 
-def _moment_p(name, means, sds, n):
+def _moment_p(name, means, sds, n) -> float:
     if name == "anova":
         within = ((n - 1) * sds**2).sum() / (n.sum() - len(n))
         f = _between(n, means) / (len(n) - 1) / within
@@ -232,7 +235,7 @@ def _moment_p(name, means, sds, n):
     )
 
 
-def _odds_ratios(printed, odds_ratios, event):
+def _odds_ratios(printed, odds_ratios, event) -> list[dict[str, Any]]:
     if not isinstance(odds_ratios, pd.DataFrame):
         raise TypeError("audit_table expects odds_ratios as a DataFrame.")
     if event not in printed.sizes or len(printed.sizes) != 2:
@@ -262,7 +265,7 @@ def _odds_ratios(printed, odds_ratios, event):
     return checks
 
 
-def _ratio_of_counts(printed, row, event, counts, ratio, p):
+def _ratio_of_counts(printed, row, event, counts, ratio, p) -> dict[str, Any]:
     """The logistic model of a flag, or of levels scored 0, 1, 2, ..., follows from the counts."""
     column = list(printed.sizes).index(event)
     score = np.concatenate([np.repeat(np.arange(len(counts)), c) for c in counts.T])
@@ -274,7 +277,7 @@ def _ratio_of_counts(printed, row, event, counts, ratio, p):
     return _check(row, "odds ratio", "odds ratio", ratio, odds, odds, note, ok=ok)
 
 
-def _ratio_of_means(printed, row, event, other, ratio, p):
+def _ratio_of_means(printed, row, event, other, ratio, p) -> dict[str, Any]:
     """Two normal densities of one variance have a logistic ratio with slope (m1 - m0) / s^2."""
     n = np.array([printed.sizes[event], printed.sizes[other]])
     cells = row.cells[event], row.cells[other]

@@ -1,13 +1,15 @@
 """A (blocks x models) table of scores: what the tests between models agree on."""
 
+from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
 
-def check_blocks(name, scores, *, min_models=2, min_blocks=2, missing=False):
+def check_blocks(name, scores, *, min_models=2, min_blocks=2, missing=False) -> pd.DataFrame:
     """The scores as a float DataFrame, or an error that says which block is at fault.
 
     Parameters
@@ -47,7 +49,7 @@ def check_blocks(name, scores, *, min_models=2, min_blocks=2, missing=False):
     return out
 
 
-def pairs(scores):
+def pairs(scores) -> Iterator[tuple[Any, Any, np.ndarray]]:
     """Every pair of columns: names, and the differences of the blocks that have both."""
     for a, b in combinations(scores.columns, 2):
         yield a, b, (scores[a] - scores[b]).dropna().to_numpy()

@@ -1,5 +1,10 @@
 """What every regression here asks of its outcome and its covariates."""
 
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandas.api import types
@@ -11,7 +16,7 @@ from crtkit._labels import is_positive
 REDUNDANT = 1e-8
 
 
-def binary_outcome(name, y, pos_label=None):
+def binary_outcome(name, y, pos_label=None) -> np.ndarray:
     """True where y is the positive class; exactly two classes, none missing.
 
     Parameters
@@ -25,13 +30,33 @@ def binary_outcome(name, y, pos_label=None):
     return is_positive(name, y, pos_label)
 
 
-def check_level(name, level):
+def renamed(old: str, new: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Take a keyword argument under its former name too, with a warning that gives the new one."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def accept(*args: Any, **kwargs: Any) -> Any:
+            if old in kwargs:
+                warnings.warn(
+                    f"{function.__name__}: the argument {old!r} is now called {new!r}.",
+                    FutureWarning,
+                    stacklevel=2,
+                )
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return accept
+
+    return decorate
+
+
+def check_confidence(name, confidence) -> None:
     """Level of an interval, as a fraction."""
-    if not 0 < level < 1:
-        raise ValueError(f"{name} needs 0 < level < 1, got {level!r}.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"{name} needs 0 < confidence < 1, got {confidence!r}.")
 
 
-def covariates(name, X, y):
+def covariates(name, X, y) -> pd.DataFrame:
     """X as a float DataFrame with text refused, and as long as y."""
     if isinstance(X, pd.Series):
         X = X.to_frame()
@@ -63,14 +88,14 @@ def covariates(name, X, y):
     return pd.DataFrame(values, columns=X.columns)
 
 
-def standardised(frame):
+def standardised(frame) -> tuple[np.ndarray, np.ndarray]:
     """Columns with mean 0 and SD 1, and the SDs: estimates scale back exactly."""
     values = frame.to_numpy()
     scale = values.std(axis=0)
     return (values - values.mean(axis=0)) / scale, scale
 
 
-def constant_columns(frame):
+def constant_columns(frame) -> list[Any]:
     """Names of columns that do not vary beyond rounding."""
     values = frame.to_numpy()
     spread = np.ptp(values, axis=0) if len(values) else np.zeros(values.shape[1])
@@ -78,7 +103,7 @@ def constant_columns(frame):
     return [c for c, s, m in zip(frame.columns, spread, size) if s <= 1e-12 * m]
 
 
-def separating_direction(z, y):
+def separating_direction(z, y) -> np.ndarray:
     """Direction along which the likelihood never falls: zeros where there is none.
 
     A linear programme finds it (Konis K. Linear programming algorithms for detecting separated
@@ -105,7 +130,7 @@ def separating_direction(z, y):
     return np.where(np.abs(direction) > 1e-7, direction, 0.0)
 
 
-def variance_inflation(z):
+def variance_inflation(z) -> np.ndarray:
     """Variance inflation factor of each standardised column; inf where it is redundant."""
     n, k = z.shape
     if k == 1:

@@ -1,16 +1,18 @@
 """p-values as numbers and as print: never zero, adjusted for several tests."""
 
+from typing import Any
+
 import numpy as np
 
 SMALLEST = float(np.finfo(float).smallest_subnormal)
 
 
-def not_zero(p):
+def not_zero(p) -> float:
     """The p-value, or the smallest float where it underflowed: no test has p = 0."""
     return p if np.isnan(p) else max(float(p), SMALLEST)
 
 
-def format_p(p, decimals=3):
+def format_p(p, decimals=3) -> str:
     """Print a p-value: three decimals, "<0.001" below, "" where there is none.
 
     Parameters
@@ -37,7 +39,7 @@ def format_p(p, decimals=3):
     return f"{p:.{decimals}f}"
 
 
-def holm(p):
+def holm(p) -> np.ndarray:
     """Holm's step-down adjusted p-values; nan stays nan and counts as no test.
 
     Parameters
@@ -52,16 +54,10 @@ def holm(p):
     ----------
     Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65-70.
     """
-    p = np.asarray(p, dtype=float)
-    out = np.full(p.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    scaled = p[order] * np.arange(len(order), 0, -1)
-    out[order] = np.minimum(np.maximum.accumulate(scaled), 1) if len(order) else scaled
-    return out
+    return _adjusted(p, "holm")
 
 
-def benjamini_hochberg(p):
+def benjamini_hochberg(p) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values (false discovery rate); nan stays nan.
 
     Parameters
@@ -76,11 +72,15 @@ def benjamini_hochberg(p):
     ----------
     Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995;57:289-300.
     """
+    return _adjusted(p, "fdr_bh")
+
+
+def _adjusted(p: Any, method: str) -> np.ndarray:
+    from statsmodels.stats.multitest import multipletests
+
     p = np.asarray(p, dtype=float)
     out = np.full(p.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")][::-1]
-    if len(order):
-        scaled = p[order] * len(order) / np.arange(len(order), 0, -1)
-        out[order] = np.minimum(np.minimum.accumulate(scaled), 1)
+    tested = ~np.isnan(p)
+    if tested.any():
+        out[tested] = multipletests(p[tested], method=method)[1]
     return out

@@ -1,11 +1,12 @@
 """One variable between groups: the tests a Table 1 prints, as plain functions."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special, stats
 
-from crtkit.statistics._pvalues import not_zero
+from crtkit.statistics.p_values import not_zero
 
 FISHER_LIMIT = 2_000_000
 
@@ -22,7 +23,7 @@ class TestResult:
     note: str = ""
 
 
-def compare_means(groups, method):
+def compare_means(groups, method) -> TestResult:
     """Compare the means, or the ranks, of two or more groups.
 
     Parameters
@@ -67,7 +68,7 @@ def compare_means(groups, method):
     return TestResult(name, float(statistic), not_zero(p))
 
 
-def levene_p(groups):
+def levene_p(groups) -> float:
     """Levene's test about the medians, as scipy's; nan where nothing can be tested."""
     if min(len(g) for g in groups) < 2 or all(np.ptp(g) == 0 for g in groups):
         return np.nan
@@ -75,7 +76,7 @@ def levene_p(groups):
         return not_zero(stats.levene(*groups, center="median").pvalue)
 
 
-def shapiro_p(groups):
+def shapiro_p(groups) -> float:
     """Smallest Shapiro-Wilk p-value of the groups; nan where none can be tested.
 
     The test is defined to 5,000 values: of a larger group an evenly spaced 5,000 of its sorted
@@ -91,7 +92,7 @@ def shapiro_p(groups):
     return min(values, default=np.nan)
 
 
-def compare_counts(counts, method):
+def compare_counts(counts, method) -> TestResult:
     """Compare the distribution over levels between groups.
 
     Parameters
@@ -128,13 +129,13 @@ def compare_counts(counts, method):
         groups = [np.repeat([0.0, 1.0], column) for column in counts.T]
         result = compare_means(groups, "student")
         return TestResult(name, result.statistic, result.p_value, result.note)
-    result = stats.chi2_contingency(counts, correction=method == "chi2_yates")
-    low = int((result.expected_freq < 5).sum())
+    table = stats.chi2_contingency(counts, correction=method == "chi2_yates")
+    low = int((table.expected_freq < 5).sum())
     note = f"expected count below 5 in {low} of {counts.size} cells" if low else ""
-    return TestResult(name, float(result.statistic), not_zero(result.pvalue), note)
+    return TestResult(name, float(table.statistic), not_zero(table.pvalue), note)
 
 
-def _welch_anova(groups):
+def _welch_anova(groups) -> TestResult:
     """Welch's one-way analysis of variance (Biometrika 1951;38:330-336)."""
     k = len(groups)
     n = np.array([len(g) for g in groups])
@@ -152,7 +153,7 @@ def _welch_anova(groups):
     )
 
 
-def _fisher(counts):
+def _fisher(counts) -> TestResult:
     """Fisher's exact test (Freeman-Halton) of a table with two rows or two columns."""
     name = "Fisher exact"
     if counts.shape[0] == 2 and counts.shape[1] != 2:
@@ -180,5 +181,5 @@ def _fisher(counts):
     return TestResult(name, p_value=not_zero(min(1.0, p)))
 
 
-def _log_binomial(n, k):
+def _log_binomial(n, k) -> Any:
     return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
