@@ -223,7 +223,7 @@ def _ece(y: np.ndarray, prob: np.ndarray) -> float:
 
 
 def calibration_table(parts: list[Part], *, confidence: float, n_bootstrap: int) -> pd.DataFrame:
-    """One row a model; see ``Evaluation.calibration``."""
+    """One row per model; see ``Evaluation.calibration``."""
     patients, rows = patients_of(parts), {}
     for model, own in by_model(parts).items():
         group, y_true, score = pooled(own)

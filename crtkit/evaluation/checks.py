@@ -78,8 +78,8 @@ def check_cohorts(
         unknown = set(other.y.tolist()) - set(classes)
         if unknown:
             raise ValueError(
-                f"External cohort {name!r} has labels {sorted(unknown, key=str)} that the cohort "
-                f"has not ({list(classes)})."
+                f"External cohort {name!r} has labels {sorted(unknown, key=str)} absent from "
+                f"the cohort ({list(classes)})."
             )
         labels = pd.Series(other.y).groupby(pd.Series(other.groups, dtype=object)).nunique()
         mixed = labels.index[labels > 1].tolist()
@@ -132,22 +132,22 @@ def _by_value(name: str, column: str, X: pd.DataFrame, on: str) -> dict[str, np.
             f"Subgroup {name!r}: cohort {on!r} has no column {column!r}, only {list(X.columns)}."
         )
     values = X[column]
-    found = sorted(values.dropna().unique().tolist(), key=str)
-    if not found:
+    levels = sorted(values.dropna().unique().tolist(), key=str)
+    if not levels:
         raise ValueError(f"Subgroup {name!r} is empty: {on!r} has no value in {column!r}.")
-    if len(found) > _MOST_VALUES:
+    if len(levels) > _MOST_VALUES:
         raise ValueError(
-            f"Subgroup {name!r}: column {column!r} has {len(found)} values. Give a function that "
+            f"Subgroup {name!r}: column {column!r} has {len(levels)} values. Give a function that "
             f"makes a mask, such as lambda X: X[{column!r}] > 60."
         )
-    return {f"{name}={value}": (values == value).fillna(False).to_numpy(bool) for value in found}
+    return {f"{name}={value}": (values == value).fillna(False).to_numpy(bool) for value in levels}
 
 
 def _mask(name: str, values: Any, n_records: int, on: str) -> np.ndarray:
     mask = np.asarray(values)
     if mask.shape != (n_records,) or mask.dtype != bool:
         raise ValueError(
-            f"Subgroup {name!r} must be a mask of {n_records} True or False, one a record, got "
+            f"Subgroup {name!r} must be a mask of {n_records} True or False, one per record, got "
             f"shape {mask.shape} of {mask.dtype}."
         )
     if not mask.any():
@@ -159,13 +159,13 @@ def check_inner_splits(named: dict[str, Any], cohort: Any) -> None:
     """Refuse models whose own ``cv`` would put records of one patient on both sides.
 
     Only parameters called ``cv`` are looked at, however deep they lie, also those that a grid
-    sets. A cohort with one record a patient has nothing to share.
+    sets. A cohort with one record per patient has nothing to share.
 
     Raises
     ------
     ValueError
-        A ``cv`` is None, a number, a list or a splitter that does not ask for groups, or stands in
-        an estimator that hands it none.
+        A ``cv`` is None, a number, a list or a splitter that does not ask for groups, or sits in
+        an estimator that passes it no groups.
     """
     if cohort.n_patients == len(cohort):
         return
@@ -177,7 +177,7 @@ def check_inner_splits(named: dict[str, Any], cohort: Any) -> None:
                     f"Model {name!r}: {path}={cv!r} {problem} The cohort has {len(cohort)} records "
                     f"of {cohort.n_patients} patients. Set {path} to GroupKFold, "
                     "StratifiedGroupKFold or crtkit.evaluation.RepeatedStratifiedPatientSplit, in "
-                    "an estimator that routes groups to it, or keep one record a patient."
+                    "an estimator that routes groups to it, or keep one record per patient."
                 )
 
 
@@ -185,7 +185,7 @@ def _problem(owner: Any, cv: Any) -> str:
     if not _asks_for_groups(cv):
         return "splits by record: patients would stand on both sides of its inner splits."
     if owner is not None and not _routes_groups(owner):
-        return f"gets no groups: {type(owner).__name__} does not hand them to its splitter."
+        return f"gets no groups: {type(owner).__name__} does not pass them to its splitter."
     return ""
 
 

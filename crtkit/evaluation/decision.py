@@ -28,7 +28,7 @@ def net_benefit(
 ) -> np.ndarray:
     """Net benefit of treating whoever has a risk of at least the threshold.
 
-    TP / n - FP / n * t / (1 - t): true positives a patient, less false positives at the exchange
+    TP / n - FP / n * t / (1 - t): true positives per patient, less false positives at the exchange
     rate that the threshold t states.
 
     Parameters
@@ -80,22 +80,22 @@ def replicate_benefit(
 
 def check_thresholds(thresholds: Any) -> np.ndarray:
     """Thresholds as an array, all of them in (0, 1)."""
-    found = np.asarray(thresholds, dtype=np.float64)
-    if found.ndim != 1 or not len(found) or not np.all((found > 0) & (found < 1)):
+    cuts = np.asarray(thresholds, dtype=np.float64)
+    if cuts.ndim != 1 or not len(cuts) or not np.all((cuts > 0) & (cuts < 1)):
         raise ValueError(f"thresholds must be numbers in (0, 1), got {thresholds!r}.")
-    return found
+    return cuts
 
 
 def decision_table(
     parts: list[Part], thresholds: Any, *, confidence: float, n_bootstrap: int
 ) -> pd.DataFrame:
-    """One row a model and threshold; see ``Evaluation.decision_curve``."""
+    """One row per model and threshold; see ``Evaluation.decision_curve``."""
     cuts, patients, frames = check_thresholds(thresholds), patients_of(parts), []
     models = by_model(parts)
     curves = {}
     for model, own in models.items():
         curves[model] = pooled(own)
-        if own[0].kind != "probability":  # without a risk, whom it calls is whom it treats
+        if own[0].kind != "probability":  # without a risk, those it calls positive are treated
             y_pred = np.concatenate([part.y_pred for part in own]).astype(float)
             curves[model] = (*curves[model][:2], y_pred)
     group, y_true, _ = pooled(next(iter(models.values())))

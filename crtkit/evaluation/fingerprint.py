@@ -36,14 +36,14 @@ _LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and of every installed library that results may depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    found["crtkit source"] = _source_hash()
-    return found
+    installed["crtkit source"] = _source_hash()
+    return installed
 
 
 @functools.cache
@@ -58,13 +58,13 @@ def _source_hash() -> str:
 
 def device(models: dict[str, Any]) -> dict[str, str]:
     """Processor, and the accelerator where any model has a ``device``."""
-    found = {"cpu": _processor()}
+    hardware = {"cpu": _processor()}
     if any(_has_device(model) for model in models.values()):
         import torch
 
         if torch.cuda.is_available():
-            found["gpu"] = torch.cuda.get_device_name()
-    return found
+            hardware["gpu"] = torch.cuda.get_device_name()
+    return hardware
 
 
 def _has_device(model: Any) -> bool:

@@ -47,7 +47,7 @@ def nadeau_bengio_interval(
     Parameters
     ----------
     values : array-like of shape (n_splits,)
-        One figure a split; nan ones are left out.
+        One figure per split; nan ones are left out.
     test_train_ratio : float
         Test over training size, 0.25 for 80:20.
     confidence : float, default=0.95
@@ -77,13 +77,13 @@ def nadeau_bengio_interval(
     if not test_train_ratio > 0:
         raise ValueError(f"test_train_ratio must be positive, got {test_train_ratio!r}.")
     _check_confidence(confidence)
-    found = np.asarray(values, dtype=np.float64)
-    found = found[~np.isnan(found)]
-    if len(found) < 2:
+    defined = np.asarray(values, dtype=np.float64)
+    defined = defined[~np.isnan(defined)]
+    if len(defined) < 2:
         return float("nan"), float("nan")
-    scale = np.sqrt((1 / len(found) + test_train_ratio) * found.var(ddof=1))
-    half = stats.t.ppf((1 + confidence) / 2, len(found) - 1) * scale
-    return float(found.mean() - half), float(found.mean() + half)
+    scale = np.sqrt((1 / len(defined) + test_train_ratio) * defined.var(ddof=1))
+    half = stats.t.ppf((1 + confidence) / 2, len(defined) - 1) * scale
+    return float(defined.mean() - half), float(defined.mean() + half)
 
 
 def bootstrap_interval(
@@ -127,7 +127,7 @@ def bootstrap_interval(
     check_same_index("bootstrap_interval", y_true=y_true, answer=answer, groups=groups)
     y_true, answer = as_column("y_true", y_true), np.asarray(as_column("answer", answer))
     estimate = float(metric(y_true, answer, sample_weight=None))
-    groups = check_groups("bootstrap_interval", groups, len(y_true))
+    groups = check_groups("bootstrap_interval", groups, len(np.asarray(y_true)))
     _, patient_of = np.unique(groups, return_inverse=True)
     replicates = _replicates_of(metric, y_true, answer)
     n_patients = int(patient_of.max()) + 1

@@ -106,17 +106,17 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     # Signals look alike in another way than pages; their encoder knows which.
     look = getattr(encoder, "fingerprints", None) or partial(_fingerprints, size=size)
     tested = look(test)
-    found = _equal(seen, tested)
-    _nearly_equal(found, seen, tested, tolerance)
+    matches = _equal(seen, tested)
+    _nearly_equal(matches, seen, tested, tolerance)
     if pool_groups is not None and groups is not None:
         pool_groups = check_groups("check_pool, pool", pool_groups, len(seen.exact))
         groups = check_groups("check_pool", groups, len(tested.exact))
-        _same_patient(found, seen, tested, pool_groups, groups)
+        _same_patient(matches, seen, tested, pool_groups, groups)
     elif pool_groups is not None:
         raise ValueError("check_pool knows the patients of the pool: pass groups= of the test too.")
-    if not found:
+    if not matches:
         return
-    leaks = [(j, seen.name(i), reason) for j, (i, reason) in sorted(found.items())]
+    leaks = [(j, seen.name(i), reason) for j, (i, reason) in sorted(matches.items())]
     lines = [
         f"  record {j}{'' if tested.names is None else f' ({tested.names[j]})'}: {name} of the "
         f"pool is {reason if reason != 'same patient' else 'of the same patient'}"
@@ -152,7 +152,7 @@ def _equal(seen, tested):
     return {j: (place[digest], "equal") for j, digest in exact if digest in place}
 
 
-def _nearly_equal(found, seen, tested, tolerance):
+def _nearly_equal(matches, seen, tested, tolerance):
     """Add records whose thumbnail correlates with one of the pool, once the form is taken off."""
     if seen.perceptual is None or tested.perceptual is None or len(seen) + len(tested) < 3:
         return
@@ -165,21 +165,21 @@ def _nearly_equal(found, seen, tested, tolerance):
         alike = block @ pool.T
         best = alike.argmax(axis=1)
         for j in np.flatnonzero(alike[np.arange(len(block)), best] > 1 - tolerance):
-            found.setdefault(start + int(j), (int(best[j]), "nearly equal"))
+            matches.setdefault(start + int(j), (int(best[j]), "nearly equal"))
 
 
 def _residual(thumbnails, mean):
-    """What a page has and the average page has not, of length 1."""
+    """How a page differs from the average page, scaled to length 1."""
     rest = thumbnails.astype(np.float32) - mean
     rest -= rest.mean(axis=1, keepdims=True)
     return rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-6)
 
 
-def _same_patient(found, seen, tested, pool_groups, groups):
+def _same_patient(matches, seen, tested, pool_groups, groups):
     """Add records whose patient is in the pool."""
     # As text: numbers of one table are often the text of another.
     pool = list(enumerate(map(patient_text, pool_groups.tolist())))
     place = {patient: i for i, patient in reversed(pool)}
     for j, patient in enumerate(map(patient_text, groups.tolist())):
         if patient in place:
-            found.setdefault(j, (place[patient], "same patient"))
+            matches.setdefault(j, (place[patient], "same patient"))

@@ -123,7 +123,7 @@ class Predictions:
         Returns
         -------
         DataFrame
-            Indexed by model, seed and fold; one column a metric, nan where it is undefined.
+            Indexed by model, seed and fold; one column per metric, nan where it is undefined.
         """
         parts = self.parts(on, subgroup)
         index = pd.MultiIndex.from_tuples(
@@ -142,7 +142,7 @@ class Predictions:
         Returns
         -------
         DataFrame
-            Indexed by model and seed; one column a metric. A fold where a metric is undefined is
+            Indexed by model and seed; one column per metric. A fold where a metric is undefined is
             left out of that seed's mean.
         """
         table = self.per_fold(on, subgroup)
@@ -183,7 +183,7 @@ def prediction_table(
     names: list[str],
     classes: tuple[Any, Any],
 ) -> pd.DataFrame:
-    """One row a model, seed, fold and record, sorted by set, model, seed and fold."""
+    """One row per model, seed, fold and record, sorted by set, model, seed and fold."""
     labels = np.array(classes, dtype=object) if isinstance(classes[0], str) else np.array(classes)
     frames = []
     for on, cohort in cohorts.items():
@@ -212,7 +212,7 @@ def prediction_table(
 
 
 def split_table(splits: list[Split], cohort: Cohort) -> pd.DataFrame:
-    """One row a seed and fold; equal numbers in ``split`` are one split, met again."""
+    """One row per seed and fold; equal numbers in ``split`` are one split, met again."""
 
     def n_patients(rows: np.ndarray) -> int:
         return len(pd.unique(cohort.groups[rows]))

@@ -129,7 +129,7 @@ def _measured(result: Any) -> str:
 
 
 def _headline(summary: pd.DataFrame, scoring: Any) -> pd.DataFrame:
-    """Mean ± SD with the interval by patient, one cell a model and metric."""
+    """Mean ± SD with the interval by patient, one cell per model and metric."""
     cells = {}
     for name in scoring:
         figures = zip(*(summary[name, key] for key in ("mean", "sd", "ci_low", "ci_high")))
@@ -141,7 +141,7 @@ def _headline(summary: pd.DataFrame, scoring: Any) -> pd.DataFrame:
 
 
 def _all_figures(summary: pd.DataFrame, scoring: Any) -> pd.DataFrame:
-    """One row a model and metric, with every figure."""
+    """One row per model and metric, with every figure."""
     frames = [summary[name].assign(metric=name) for name in scoring]
     table = pd.concat(frames).reset_index()
     order = {model: number for number, model in enumerate(summary.index)}

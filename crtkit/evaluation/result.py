@@ -26,7 +26,7 @@ class Evaluation(Predictions):
     Parameters
     ----------
     predictions : DataFrame
-        One row a model, seed, fold and record: columns ``set`` ("test" or the name of an external
+        One row per model, seed, fold and record: columns ``set`` ("test" or the name of an external
         cohort), ``model, seed, fold, row`` (position in that cohort), ``group, y_true, y_pred``
         (labels), ``score`` (for the positive class) and ``kind`` of the score.
     classes : tuple
@@ -36,7 +36,7 @@ class Evaluation(Predictions):
     scoring : dict
         Metrics by name.
     splits : DataFrame
-        One row a seed and fold: ``split``, a number that equal splits share; ``n_train, n_test``
+        One row per seed and fold: ``split``, a number that equal splits share; ``n_train, n_test``
         records and ``n_train_patients, n_test_patients``.
     subgroups : dict of dict of ndarray
         Masks over the records of each set, by set and subgroup.
@@ -57,7 +57,7 @@ class Evaluation(Predictions):
         confidence: float = 0.95,
         n_bootstrap: int = 1000,
     ) -> pd.DataFrame:
-        """Mean and SD over seeds with intervals: one row a model.
+        """Mean and SD over seeds with intervals: one row per model.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Evaluation(Predictions):
         Returns
         -------
         DataFrame
-            One row a model; ``specificity, ppv, npv`` with ``_sd`` over seeds and ``n_valid``.
+            One row per model; ``specificity, ppv, npv`` with ``_sd`` over seeds and ``n_valid``.
         """
         table = sensitivity_table(self.parts(on, subgroup), sensitivity)
         table.attrs["sensitivity"] = sensitivity
@@ -181,11 +181,11 @@ class Evaluation(Predictions):
         Returns
         -------
         DataFrame
-            One row a metric: ``mean_a, mean_b`` and ``difference, sd`` over splits where both are
+            One row per metric: ``mean_a, mean_b`` and ``difference, sd`` over splits where both are
             defined; ``ci_low, ci_high``, patients drawn again, the same for both; ``nb_low,
             nb_high, t, p_value`` of the corrected resampled t-test over distinct splits, nan for
-            external sets; ``delong_p`` (AUC), DeLong's test on the mean of the scores a patient got
-            over the splits that tested him; ``n_valid`` splits.
+            external sets; ``delong_p`` (AUC), DeLong's test on the mean of the scores that a
+            patient got over the splits that tested them; ``n_valid`` splits.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class Evaluation(Predictions):
         Returns
         -------
         DataFrame
-            One row a model: ``reference`` (the one with the highest mean; the lowest for Brier),
+            One row per model: ``reference`` (the one with the highest mean; the lowest for Brier),
             ``difference`` with ``ci_low, ci_high`` by patient, and ``beats``: the whole interval
             is on the better side. Empty where there are no reference rows.
         """
@@ -260,7 +260,7 @@ class Evaluation(Predictions):
         Returns
         -------
         DataFrame
-            One row a model, columns of :class:`Calibration`; nan for models without risks.
+            One row per model, columns of :class:`Calibration`; nan for models without risks.
         """
         parts = self.parts(on, subgroup)
         table = calibration_table(parts, confidence=confidence, n_bootstrap=n_bootstrap)
@@ -308,7 +308,7 @@ class Evaluation(Predictions):
         -------
         DataFrame
             Columns ``model, threshold, net_benefit, ci_low, ci_high, standardized`` (net benefit
-            over prevalence). A rule or a model without risks treats whom it calls, at every
+            over prevalence). A rule or a model without risks treats those it calls positive, at every
             threshold.
         """
         parts = self.parts(on, subgroup)

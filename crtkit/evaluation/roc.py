@@ -126,7 +126,7 @@ def plot_roc(result: Any, ax: Any = None, which: str = "mean", on: str = "test")
             color = None
             for _, fold in curve.groupby("fold"):
                 (line,) = ax.plot(fold["fpr"], fold["tpr"], label=label, color=color)
-                color, label = line.get_color(), "_"  # one entry in the legend a model
+                color, label = line.get_color(), "_"  # one entry per model in the legend
             continue
         if seeds is not None:
             own = seeds.loc[model]

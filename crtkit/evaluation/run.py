@@ -71,17 +71,17 @@ def evaluate(
     test_size : float, default=0.2
         Share of patients tested where ``cv`` is None.
     cv : None, int, splitter or iterable of (train, test), default=None
-        None: one stratified split by patient a seed. An int: that many stratified folds by patient
-        a seed. A splitter that draws is drawn anew for each seed; splits that are the same for
-        every seed count once in intervals and tests over splits, averaged over seeds. Parts are
-        positions or masks. Whatever it is, patients on both sides are refused.
+        None: one stratified split by patient per seed. An int: that many stratified folds by
+        patient per seed. A splitter with a ``random_state`` is drawn anew for each seed; splits
+        that are the same for every seed count once in intervals and tests over splits, averaged
+        over seeds. Parts are positions or masks. Patients on both sides are refused always.
     by : {"patient", "record"}, default="patient"
         What is scored: patients, their records voted to one answer by mean score, or records.
         Intervals are by patient either way.
     external : dict of str to Cohort, optional
         Other hospitals: every fitted model answers for them too.
     subgroups : dict of str to column, callable or mask, optional
-        A column's name makes one subgroup a value; a callable gets ``X`` and returns a mask.
+        A column's name makes one subgroup per value; a callable gets ``X`` and returns a mask.
     reference_rows : bool or dict, default=True
         Add the rows every table needs: majority class, QRS duration, LBBB, QRS area, guideline
         class I and a clinical model. What the table lacks is measured on the column ``signal``,
@@ -101,7 +101,7 @@ def evaluate(
         Every finished fit is appended; the same call goes on where a killed run stopped, to the
         same bits. A journal of another cohort, device, thread setting or version is refused.
     random_state : int, default=0
-        Root of all splits and seeds.
+        Seed of the split and model generators.
     progress : bool, default=True
         A bar with the time left on stderr, where that is a terminal.
     pos_label : label, default=None
@@ -117,9 +117,10 @@ def evaluate(
     Raises
     ------
     ValueError
-        A parameter is out of range, the cohort has not two classes, a patient carries two labels
-        where patients are scored, a model's inner splits share patients, two models have one name,
-        a subgroup is empty, a model's ``fs`` is not the cohort's, or a journal is refused.
+        A parameter is out of range, the cohort does not have two classes, a patient carries two
+        labels where patients are scored, a model's inner splits share patients, two models have
+        one name, a subgroup is empty, a model's ``fs`` differs from the cohort's sampling rate, or
+        a journal is refused.
     RuntimeError
         A model failed; the message names model, seed and fold. With a journal, what was finished
         is kept.

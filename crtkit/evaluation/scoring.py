@@ -60,7 +60,7 @@ def iter_parts(predictions: pd.DataFrame, by: str) -> Iterator[Part]:
 
 
 def vote(part: Part) -> Part:
-    """One answer a patient: the mean score, and the call that goes with it.
+    """One answer per patient: the mean score, and the call that goes with it.
 
     Where the model's calls are those of the usual cut (0.5, or 0 for decision values), the mean
     score is called by that cut; a model with another cut is voted by the majority of its calls,
@@ -83,10 +83,10 @@ def vote(part: Part) -> Part:
 
 def by_model(parts: list[Part]) -> dict[str, list[Part]]:
     """Parts of each model, in the order of the models."""
-    found: dict[str, list[Part]] = {}
+    grouped: dict[str, list[Part]] = {}
     for part in parts:
-        found.setdefault(part.model, []).append(part)
-    return found
+        grouped.setdefault(part.model, []).append(part)
+    return grouped
 
 
 def patients_of(parts: list[Part]) -> np.ndarray:
@@ -118,11 +118,11 @@ def resolve_scoring(scoring: Any) -> dict[str, Callable[..., float] | None]:
         scoring = [scoring]
     if not isinstance(scoring, dict):
         scoring = dict.fromkeys(scoring)
-    found: dict[str, Callable[..., float] | None] = {}
+    resolved: dict[str, Callable[..., float] | None] = {}
     for name, metric in scoring.items():
         ours = metrics.SCORERS.get(name)
         if ours is not None and (metric is None or metric is ours):
-            found[name] = None
+            resolved[name] = None
         elif metric is None:
             raise ValueError(f"Unknown metric {name!r}; known are {list(metrics.SCORERS)}.")
         elif hasattr(metric, "_score_func") or not callable(metric):
@@ -132,8 +132,8 @@ def resolve_scoring(scoring: Any) -> dict[str, Callable[..., float] | None]:
                 "predictions, when the estimator is gone."
             )
         else:
-            found[name] = metric
-    return found
+            resolved[name] = metric
+    return resolved
 
 
 def figures(part: Part, scoring: dict[str, Any]) -> dict[str, float]:
@@ -224,7 +224,7 @@ def spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
 def over_distinct(
     column: np.ndarray, parts: list[Part], split_of: dict[tuple[int, int], int]
 ) -> np.ndarray:
-    """One figure a distinct split: its mean over the seeds that met it.
+    """One figure per distinct split: its mean over the seeds that met it.
 
     A split that comes again with every seed brings no new patients, so it must not make an interval
     over splits narrower.

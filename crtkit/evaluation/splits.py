@@ -180,7 +180,7 @@ def _pairs(cv: Any, cohort: Any, seed: int, root: int) -> Iterable[tuple[Any, An
 
 def _positions(seed: int, fold: int, n_records: int, **parts: Any) -> list[np.ndarray]:
     """Positions of both parts, given as such or as masks."""
-    found = []
+    checked = []
     for name, part in parts.items():
         rows = np.asarray(part)
         if rows.dtype == bool and rows.shape == (n_records,):
@@ -192,8 +192,8 @@ def _positions(seed: int, fold: int, n_records: int, **parts: Any) -> list[np.nd
                 f"{n_records - 1} or be a mask of {n_records} True or False, got shape "
                 f"{rows.shape} of {rows.dtype}."
             )
-        found.append(rows.astype(np.intp))
-    return found
+        checked.append(rows.astype(np.intp))
+    return checked
 
 
 def _check_split(split: Split, cohort: Any) -> None:

@@ -34,7 +34,7 @@ def summary_table(
     Parameters
     ----------
     ratio : float or None
-        Tested over training patients; None where splits do not differ in whom they test.
+        Tested over training patients; None where all splits test the same patients.
     split_of : dict
         Number of the split behind each (seed, fold).
     """

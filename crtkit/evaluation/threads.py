@@ -1,4 +1,4 @@
-"""One number of threads a fit, in every library that would choose its own."""
+"""One number of threads per fit, in every library that would choose its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENVIRONMENT = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def resolve_threads(threads_per_fit: int | None, n_jobs: int | None) -> int:
-    """All cores for one fit at a time, one core a fit otherwise, unless the caller says."""
+    """All cores for one fit at a time, one core per fit otherwise, unless the caller says."""
     if threads_per_fit is None:
         return joblib.cpu_count() if joblib.effective_n_jobs(n_jobs) == 1 else 1
     if threads_per_fit != int(threads_per_fit) or threads_per_fit < 1:

@@ -23,8 +23,8 @@ def check_blocks(name, scores, *, min_models=2, min_blocks=2, missing=False) -> 
     """
     if not isinstance(scores, pd.DataFrame):
         raise TypeError(
-            f"{name} expects a DataFrame with one row a block (seed, fold) and one column a model, "
-            f"got {type(scores).__name__}."
+            f"{name} expects a DataFrame with one row per block (seed, fold) and one column per "
+            f"model, got {type(scores).__name__}."
         )
     if not scores.columns.is_unique:
         raise ValueError(f"{name} needs distinct model names, got {list(scores.columns)}.")

@@ -26,7 +26,7 @@ def pearson_table(a, b=None, *, confidence=0.95) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair, index ``(a, b)``; columns ``r``, ``ci_low``, ``ci_high``, ``p_value``,
+        One row per pair, index ``(a, b)``; columns ``r``, ``ci_low``, ``ci_high``, ``p_value``,
         ``n`` (pairs of values that are both there), ``note``. ``result["r"].unstack()`` is the
         matrix of a correlation map.
 

@@ -24,7 +24,7 @@ def delong_test(
     score_a, score_b : array-like of shape (n_records,)
         Greater means more likely positive.
     groups : array-like of shape (n_records,), optional
-        Patients. Records of one patient are then one cluster (Obuchowski); with one record a
+        Patients. Records of one patient are then one cluster (Obuchowski); with one record per
         patient this is DeLong's test.
     pos_label : label, optional
         The positive class.

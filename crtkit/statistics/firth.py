@@ -12,7 +12,7 @@ from crtkit.statistics.p_values import not_zero
 
 @dataclass(frozen=True)
 class FirthResult:
-    """Estimates, one entry a column of the design.
+    """Estimates, one entry per column of the design.
 
     Attributes
     ----------
@@ -202,15 +202,15 @@ def _profile(x, y, held, value, near) -> float:
 
     Under separation the other coefficients grow in proportion, so one start is stretched.
     """
-    found = []
+    maxima = []
     stretch = value / near[held][0] if near[held][0] else 1.0
     for start in (near.copy(), np.zeros_like(near), near * stretch):
         start[held] = value
         try:
-            found.append(maximise(x, y, held, start)[0])
+            maxima.append(maximise(x, y, held, start)[0])
         except (np.linalg.LinAlgError, RuntimeError):  # so far out that no information is left
             continue
-    return max(found, default=-np.inf)
+    return max(maxima, default=-np.inf)
 
 
 def _limit(x, y, held, coef, se, sign, target) -> float:

@@ -29,7 +29,7 @@ def compare_means(groups, method) -> TestResult:
     Parameters
     ----------
     groups : list of ndarray
-        One array of finite values a group.
+        One array of finite values per group.
     method : {"student", "welch", "levene", "mannwhitney"}
         Of more than two groups: one-way ANOVA, Welch's ANOVA, either by Levene's test (below
         0.05 Welch), Kruskal-Wallis.

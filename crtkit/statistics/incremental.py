@@ -45,7 +45,7 @@ def incremental_value(
     Returns
     -------
     DataFrame
-        One row a model, index ``model``. ``chi2``, ``df``, ``p_value`` of the whole model against
+        One row per model, index ``model``. ``chi2``, ``df``, ``p_value`` of the whole model against
         none; ``added_chi2``, ``added_df``, ``added_p`` against the row above; ``auc``,
         ``auc_low``, ``auc_high``, ``auc_gain``; ``loglik``; ``n``, ``n_events``;
         ``note``; printed ``p`` (of what was added, in the first row of the model).

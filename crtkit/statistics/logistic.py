@@ -40,7 +40,7 @@ class _Fit:
 
 @renamed("level", "confidence")
 def univariate_logistic(X, y, *, method="ml", pos_label=None, confidence=0.95) -> pd.DataFrame:
-    """One logistic regression a variable, each with an intercept.
+    """One logistic regression per variable, each with an intercept.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, confidence=0.95
     Warns
     -----
     UserWarning
-        Fewer than ten events (of the rarer class) a parameter, a variance inflation factor above
+        Fewer than ten events (of the rarer class) per parameter, a variance inflation factor above
         ten, separated classes, records left out.
 
     Examples
@@ -146,7 +146,7 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, confidence=0.95
     per_parameter = min(event.sum(), (~event).sum()) / k
     if per_parameter < 10:
         _warn(
-            f"{name}: {per_parameter:.1f} events a parameter (rarer class "
+            f"{name}: {per_parameter:.1f} events per parameter (rarer class "
             f"{min(event.sum(), (~event).sum())}, {k} variables); below 10 odds ratios are "
             "biased away from 1. Use fewer variables or method='firth'."
         )

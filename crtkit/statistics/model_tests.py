@@ -22,7 +22,7 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, confidence=0.95) -> pd.D
     Parameters
     ----------
     scores : DataFrame of shape (n_repeats, n_models)
-        One row a split. A repeat where either score is nan is left out of that pair.
+        One row per split. A repeat where either score is nan is left out of that pair.
     test_size : float, default=0.2
         Fraction of the patients in each test set: 0.2 for 80:20, 1 / k for (repeated) k-fold.
     confidence : float, default=0.95
@@ -31,7 +31,7 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, confidence=0.95) -> pd.D
     Returns
     -------
     DataFrame
-        One row a pair, index ``(a, b)``: ``difference`` (mean of a - b), ``ci_low``, ``ci_high``,
+        One row per pair, index ``(a, b)``: ``difference`` (mean of a - b), ``ci_low``, ``ci_high``,
         ``statistic`` (t), ``df``, ``p_value``, ``p_holm``, ``n`` repeats, ``note``.
 
     Raises
@@ -96,7 +96,7 @@ def rm_anova(scores) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame of shape (n_blocks, n_models)
-        One row a block (data set, seed, fold), one column a model; complete.
+        One row per block (data set, seed, fold), one column per model; complete.
 
     Returns
     -------
@@ -225,7 +225,7 @@ def wilcoxon_holm(scores, *, method="auto") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a pair, index ``(a, b)``: ``median_difference`` (a - b), ``statistic`` (the
+        One row per pair, index ``(a, b)``: ``median_difference`` (a - b), ``statistic`` (the
         smaller sum of signed ranks), ``p_value``, ``p_holm``, ``p_smallest`` and
         ``p_holm_smallest`` (what the pair would give if one model won every block), ``n`` blocks
         that differ, ``n_equal``, ``note`` where the smallest corrected p is above 0.05.

@@ -1,8 +1,7 @@
 """p-values as numbers and as print: never zero, adjusted for several tests."""
 
-from typing import Any
-
 import numpy as np
+from scipy import stats
 
 SMALLEST = float(np.finfo(float).smallest_subnormal)
 
@@ -54,7 +53,14 @@ def holm(p) -> np.ndarray:
     ----------
     Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65-70.
     """
-    return _adjusted(p, "holm")
+    p = np.asarray(p, dtype=float)
+    out = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    # Not statsmodels' multipletests: it collects garbage at every call, 0.2 s in a large process.
+    scaled = p[order] * np.arange(len(order), 0, -1)
+    out[order] = np.minimum(np.maximum.accumulate(scaled), 1) if len(order) else scaled
+    return out
 
 
 def benjamini_hochberg(p) -> np.ndarray:
@@ -72,15 +78,9 @@ def benjamini_hochberg(p) -> np.ndarray:
     ----------
     Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995;57:289-300.
     """
-    return _adjusted(p, "fdr_bh")
-
-
-def _adjusted(p: Any, method: str) -> np.ndarray:
-    from statsmodels.stats.multitest import multipletests
-
     p = np.asarray(p, dtype=float)
     out = np.full(p.shape, np.nan)
     tested = ~np.isnan(p)
     if tested.any():
-        out[tested] = multipletests(p[tested], method=method)[1]
+        out[tested] = stats.false_discovery_control(p[tested], method="bh")
     return out

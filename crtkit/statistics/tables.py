@@ -1,4 +1,4 @@
-"""Table 1 of a clinical paper: groups of patients compared, one row a variable."""
+"""Table 1 of a clinical paper: groups of patients compared, one row per variable."""
 
 from typing import Any
 
@@ -39,12 +39,12 @@ def baseline_table(
     decimals=1,
     numbers=True,
 ) -> pd.DataFrame:
-    """Compare the baseline characteristics of groups of patients, one row a variable.
+    """Compare the baseline characteristics of groups of patients, one row per variable.
 
     Parameters
     ----------
     table : DataFrame of shape (n_patients, n_variables)
-        One row a patient. Missing values are left out variable by variable, and counted.
+        One row per patient. Missing values are left out variable by variable, and counted.
     by : str or array-like of shape (n_patients,)
         The groups: a column of `table`, or labels. No label may be missing.
     variables : list of str, optional
@@ -70,7 +70,7 @@ def baseline_table(
     labels : dict, optional
         ``{group label: column name}``.
     levels : {"joined", "rows"}, default="joined"
-        Levels of a categorical variable in one cell, or one row a level below its variable
+        Levels of a categorical variable in one cell, or one row per level below its variable
         (index ``"NYHA: II"``).
     adjust : {None, "holm", "bh"}, default=None
         Adds ``p_adjusted`` over the variables of this table.
@@ -82,7 +82,7 @@ def baseline_table(
     Returns
     -------
     DataFrame
-        Index ``variable``. Printed columns: ``overall``, one a group, ``p`` (never rounded to
+        Index ``variable``. Printed columns: ``overall``, one per group, ``p`` (never rounded to
         zero: "<0.001") and ``missing``. Then ``p_value`` (float), ``statistic``, ``test``,
         ``kind``, ``note`` (why a p-value is missing or doubtful), ``shapiro_p`` and ``levene_p``
         of continuous variables, and for overall and each group ``n``, ``missing``, ``mean``,
@@ -93,7 +93,8 @@ def baseline_table(
     TypeError
         If `table` is no DataFrame.
     ValueError
-        A variable that is not there, a kind of none, one group, missing labels, infinite values.
+        A variable that is not in the table, a kind for an unknown variable, one group, missing
+        labels, infinite values.
 
     Examples
     --------
@@ -292,14 +293,16 @@ def _print(numbers, kind, decimals) -> str:
 
 def _count_rows(column, members, names, kind, method, levels, decimals) -> list[dict[str, Any]]:
     there = column.notna().to_numpy()
-    found = _levels(column)
-    if kind == "binary" and set(found) <= {0, 1}:  # a flag that nobody, or everybody, has
-        found = [0, 1]
+    level_names = _levels(column)
+    if kind == "binary" and set(level_names) <= {0, 1}:  # a flag that nobody, or everybody, has
+        level_names = [0, 1]
     values = column.to_numpy(dtype=object)
-    counts = np.array([[int((values[m & there] == x).sum()) for m in members] for x in found])
-    counts = counts.reshape(len(found), len(members))
+    counts = np.array([[int((values[m & there] == x).sum()) for m in members] for x in level_names])
+    counts = counts.reshape(len(level_names), len(members))
     totals = [int((m & there).sum()) for m in members]
-    result = compare_counts(counts[:, 1:], method) if found else TestResult("", note="no values")
+    result = (
+        compare_counts(counts[:, 1:], method) if level_names else TestResult("", note="no values")
+    )
     row = {"variable": column.name, "missing": int((~there).sum()), "kind": kind}
     for name, m, total in zip(names, members, totals):
         row[f"n ({name})"], row[f"missing ({name})"] = total, int(m.sum()) - total
@@ -309,19 +312,21 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
         [f"{c} ({p:.{decimals}f})" if t else "–" for c, p, t in zip(line, share, totals)]
         for line, share in zip(counts, percent)
     ]
-    if kind == "binary" and found:
-        named = "" if set(found) <= {0, 1} else f"{found[-1]} "
+    if kind == "binary" and level_names:
+        named = "" if set(level_names) <= {0, 1} else f"{level_names[-1]} "
         row.update(_counted(names, [named + c for c in cells[-1]], counts[-1], percent[-1]))
         return [row]
     if levels == "joined":
-        joined = [", ".join(f"{x} {c}" for x, c in zip(found, column)) for column in zip(*cells)]
+        joined = [
+            ", ".join(f"{x} {c}" for x, c in zip(level_names, column)) for column in zip(*cells)
+        ]
         row.update(zip(names, joined or ["–"] * len(names)))
         return [row]
     row.update(dict.fromkeys(names, ""))
     below = [
         {"variable": f"{column.name}: {x}", "kind": "level", "p": "", "test": "", "note": "",
          "missing": 0, **_counted(names, *line)}
-        for x, line in zip(found, zip(cells, counts, percent))
+        for x, line in zip(level_names, zip(cells, counts, percent))
     ]  # fmt: skip
     return [row, *below]
 
@@ -329,11 +334,11 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
 def _levels(column) -> list[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return list(column.cat.categories)
-    found = list(column.dropna().unique())
+    level_names = list(column.dropna().unique())
     try:
-        return sorted(found)
+        return sorted(level_names)
     except TypeError:
-        return sorted(found, key=str)
+        return sorted(level_names, key=str)
 
 
 def _counted(names, cells, counts, percent) -> dict[str, Any]:

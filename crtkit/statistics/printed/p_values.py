@@ -29,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class PrintedRow:
-    """One line: kind, one tuple of figures a group, and the p-value if there is one."""
+    """One line: kind, one tuple of figures per group, and the p-value if there is one."""
 
     variable: str
     kind: str
@@ -55,8 +55,8 @@ def rebuild_p_values(table, *, sizes=None, overall="overall") -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        As printed, one row a variable: text cells such as ``"74 (71.8)"``, one column a group, a
-        column ``p``, and if it is there a column ``kind`` (``"count"``, ``"mean_sd"``,
+        As printed, one row per variable: text cells such as ``"74 (71.8)"``, one column per group,
+        a column ``p``, and if it is there a column ``kind`` (``"count"``, ``"mean_sd"``,
         ``"median_iqr"``, ``"categorical"``, ``"level"``; otherwise told from the cells, where
         ``"62 (13)"`` is a count and ``"61.8 (12.6)"`` a mean with its SD). A row ``n`` holds the
         group sizes; the levels of a categorical variable stand below it as ``"NYHA: II"``.
@@ -68,7 +68,7 @@ def rebuild_p_values(table, *, sizes=None, overall="overall") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a variable with counts and a printed p-value: ``printed``, ``chi2``,
+        One row per variable with counts and a printed p-value: ``printed``, ``chi2``,
         ``chi2_yates``, ``fisher``, ``t`` (p-values), and ``fits``, the tests whose p-value
         prints as the printed one; ``bound``, whether print gives only a bound ("<0.001", or a
         zero), which decides little; ``note``, why a test gives none. ``result.attrs["matches"]``

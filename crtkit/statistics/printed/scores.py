@@ -145,10 +145,10 @@ def _repairs(p, n, printed, folds) -> pd.DataFrame:
     rows: list[dict] = []
 
     def attempt(kind, change, p, n, scores) -> None:
-        found = _fitting(p, n, scores, _layout(folds, p, n))
-        if len(found):
-            row = {"kind": kind, "change": change, "steps": 0, "n_matrices": len(found)}
-            rows.append({**row, **found.iloc[0].to_dict()})
+        fitting = _fitting(p, n, scores, _layout(folds, p, n))
+        if len(fitting):
+            row = {"kind": kind, "change": change, "steps": 0, "n_matrices": len(fitting)}
+            rows.append({**row, **fitting.iloc[0].to_dict()})
 
     for a, b in combinations(printed, 2):
         if printed[a][0] != printed[b][0]:
@@ -174,18 +174,20 @@ def _changed_score(p, n, printed, folds) -> list[dict[str, Any]]:
         unit = 10.0**-digits
         # A window around the printed value keeps the search small, and the repair a small one.
         window = {name: (value, digits, (LAST_DIGIT + 0.5) * unit)}
-        found = _fitting(p, n, {**others, **window}, _layout(folds, p, n), keep=name)
-        if found.empty:
+        fitting = _fitting(p, n, {**others, **window}, _layout(folds, p, n), keep=name)
+        if fitting.empty:
             continue
-        found = found.assign(steps=(np.round(found[name] / unit) - round(value / unit)).astype(int))
-        found = found.iloc[found["steps"].abs().argsort(kind="stable")]
-        best = found.iloc[0]
+        fitting = fitting.assign(
+            steps=(np.round(fitting[name] / unit) - round(value / unit)).astype(int)
+        )
+        fitting = fitting.iloc[fitting["steps"].abs().argsort(kind="stable")]
+        best = fitting.iloc[0]
         rows.append(
             {
                 "kind": "changed score",
                 "change": f"{name} {best[name]:.{digits}f} in place of {value:.{digits}f}",
                 "steps": int(best["steps"]),
-                "n_matrices": len(found),
+                "n_matrices": len(fitting),
                 **{k: int(best[k]) for k in CELLS},
             }
         )
@@ -203,7 +205,7 @@ def _fitting(p, n, printed, layout, keep=None) -> pd.DataFrame:
             f"audit_scores: {len(tp)} x {len(tn)} matrices are too many to try; give the "
             "sensitivity or the specificity too."
         )
-    found = []
+    fitting = []
     block = max(1, 2_000_000 // max(1, len(tn)))
     for start in range(0, len(tp), block):
         a, d = (v.ravel() for v in np.meshgrid(tp[start : start + block], tn, indexing="ij"))
@@ -215,10 +217,10 @@ def _fitting(p, n, printed, layout, keep=None) -> pd.DataFrame:
             kept = FORMULAS[keep](a, p - a, n - d, d)[ok] if keep else None
         a, d = a[ok], d[ok]
         block_found = pd.DataFrame({"tp": a, "fn": p - a, "fp": n - d, "tn": d})
-        found.append(block_found.assign(**{keep: kept}) if keep else block_found)
-    if not found:
+        fitting.append(block_found.assign(**{keep: kept}) if keep else block_found)
+    if not fitting:
         return pd.DataFrame(columns=CELLS, dtype=int)
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(fitting, ignore_index=True)
 
 
 def _candidates(total, target) -> np.ndarray:
@@ -250,7 +252,7 @@ def _layout(folds, p, n) -> list[Any] | None:
 
 def _fitting_folds(layouts, printed, keep=None) -> pd.DataFrame:
     """Totals over folds of equal size whose mean scores print as given."""
-    found = []
+    fitting = []
     for sizes in layouts:
         kinds, repeats = np.unique(sizes, axis=0, return_counts=True)
         p, n = kinds.T
@@ -286,8 +288,8 @@ def _fitting_folds(layouts, printed, keep=None) -> pd.DataFrame:
         rows = pd.DataFrame(
             {"tp": a, "fn": (p * repeats).sum() - a, "fp": (n * repeats).sum() - d, "tn": d}
         )
-        found.append(rows.assign(**{keep: grid[keep][ok]}) if keep else rows)
-    return pd.concat(found).drop_duplicates(ignore_index=True)
+        fitting.append(rows.assign(**{keep: grid[keep][ok]}) if keep else rows)
+    return pd.concat(fitting).drop_duplicates(ignore_index=True)
 
 
 def _sums(choices) -> np.ndarray:

@@ -47,7 +47,7 @@ def audit_table(
     Returns
     -------
     DataFrame
-        One row a check, index ``variable``; ``check`` is one of
+        One row per check, index ``variable``; ``check`` is one of
 
         - ``percentage``: count over group size, or over the sum of levels;
         - ``sum``: the groups' counts, or the levels, add up;
@@ -157,7 +157,7 @@ def _mixture(printed, row) -> list[dict[str, Any]]:
     between = [_between(n, means) for means in product(*((c[0].low, c[0].high) for c in cells))]
     middle = np.clip((low + high) / 2, [c[0].low for c in cells], [c[0].high for c in cells])
     between.append(_between(n, middle))
-    found = []
+    sd_checks = []
     for ddof in (1, 0):
         within = [
             ((n - ddof) * np.square([getattr(c[1], side) for c in cells])).sum()
@@ -167,8 +167,8 @@ def _mixture(printed, row) -> list[dict[str, Any]]:
         sd_low, sd_high = (np.sqrt((w + b) / (n.sum() - ddof)) for w, b in ends)
         note = f"the groups' means and SDs give {(sd_low + sd_high) / 2:.1f}"
         note += "" if ddof else " (SDs over n)"
-        found.append(_check(row, "sd", printed.overall, overall[1], sd_low, sd_high, note))
-    return [*checks, next((f for f in found if f["ok"]), found[0])]
+        sd_checks.append(_check(row, "sd", printed.overall, overall[1], sd_low, sd_high, note))
+    return [*checks, next((f for f in sd_checks if f["ok"]), sd_checks[0])]
 
 
 def _between(n, means) -> float:
@@ -181,16 +181,16 @@ def _p_values(printed, row) -> list[dict[str, Any]]:
         return []
     counts = counts_of(printed, row)
     if counts is not None:
-        found = {t: (compare_counts(counts, t).p_value,) * 2 for t in COUNT_TESTS}
+        ranges = {t: (compare_counts(counts, t).p_value,) * 2 for t in COUNT_TESTS}
     elif row.kind == "mean_sd":
-        found = _p_of_moments(printed, row)
+        ranges = _p_of_moments(printed, row)
     else:
         return []
-    found = {t: p for t, p in found.items() if not np.isnan(p[0])}
-    if not found:
+    ranges = {t: p for t, p in ranges.items() if not np.isnan(p[0])}
+    if not ranges:
         return []
-    fits = [t for t, (low, high) in found.items() if row.p.fits(low, high)]
-    shown = {t: found[t] for t in fits} or found
+    fits = [t for t, (low, high) in ranges.items() if row.p.fits(low, high)]
+    shown = {t: ranges[t] for t in fits} or ranges
     nearest = min(shown, key=lambda t: _distance(row.p.value, shown[t]))
     note = f"fits {', '.join(fits)}" if fits else f"no test gives it; nearest is {nearest}"
     if row.p.value == 0:
@@ -212,15 +212,15 @@ def _p_of_moments(printed, row) -> dict[str, tuple[float, float]]:
     names = ("student", "welch") if len(n) == 2 else ("anova",)
     corners = list(product(*((c[0].low, c[0].high) for c in cells)))
     equal = len(n) == 2 and cells[0][0].fits(cells[1][0].low, cells[1][0].high)
-    found = {}
+    ranges = {}
     for suffix, widen in (("", 1.0), (" (SDs over n)", np.sqrt(n / (n - 1)))):
         for name in names:
             p = [1.0] if equal else []  # the means may be equal before rounding
             for side in ("low", "high"):
                 sds = np.maximum([getattr(c[1], side) for c in cells], 1e-12) * widen
                 p += [_moment_p(name, np.array(means), sds, n) for means in corners]
-            found[name + suffix] = (min(p), max(p))
-    return found
+            ranges[name + suffix] = (min(p), max(p))
+    return ranges
 
 
 def _moment_p(name, means, sds, n) -> float:
