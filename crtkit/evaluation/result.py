@@ -308,8 +308,8 @@ class Evaluation(Predictions):
         -------
         DataFrame
             Columns ``model, threshold, net_benefit, ci_low, ci_high, standardized`` (net benefit
-            over prevalence). A rule or a model without risks treats those it calls positive, at every
-            threshold.
+            over prevalence). A rule or a model without risks treats those it calls positive,
+            at every threshold.
         """
         parts = self.parts(on, subgroup)
         table = decision_table(parts, thresholds, confidence=confidence, n_bootstrap=n_bootstrap)

@@ -55,7 +55,7 @@ def test_multivariable_agrees_with_r(cohort):
 
 def test_agrees_with_statsmodels(cohort):
     X = cohort[["ae30", "lvef", "male", "qrsd"]]
-    with pytest.warns(UserWarning, match="8.5 events a parameter"):
+    with pytest.warns(UserWarning, match="8.5 events per parameter"):
         ours = multivariable_logistic(X, cohort["response"], confidence=0.9)
     model = sm.GLM(cohort["response"], sm.add_constant(X), family=sm.families.Binomial())
     theirs = model.fit(tol=1e-12, maxiter=100)
