@@ -1,4 +1,3 @@
-from ._pvalues import format_p as format_p
 from .correlation import pearson_table as pearson_table
 from .delong import delong_interval as delong_interval, delong_test as delong_test
 from .firth import fit_firth as fit_firth
@@ -13,6 +12,7 @@ from .model_tests import (
     rm_anova as rm_anova,
     wilcoxon_holm as wilcoxon_holm,
 )
+from .p_values import format_p as format_p
 from .printed.p_values import rebuild_p_values as rebuild_p_values
 from .printed.scores import ScoreAudit as ScoreAudit, audit_scores as audit_scores
 from .printed.tables import audit_table as audit_table
