@@ -3,6 +3,7 @@ from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
 from .cards import read_card as read_card
 from .ecgfm.classifier import ECGFMClassifier as ECGFMClassifier
 from .ecgfm.pretraining import ECGFMPretraining as ECGFMPretraining
+from .ntxent import ProjectionHead as ProjectionHead, nt_xent_loss as nt_xent_loss
 from .resnet import ResNetClassifier as ResNetClassifier
 from .sequence import FCNClassifier as FCNClassifier, LSTMFCNClassifier as LSTMFCNClassifier
 from .sequence_residual import (
@@ -10,9 +11,5 @@ from .sequence_residual import (
     ResNet1dClassifier as ResNet1dClassifier,
 )
 from .signal_augment import SignalAugment as SignalAugment
-from .simclr import (
-    ProjectionHead as ProjectionHead,
-    SimCLR as SimCLR,
-    nt_xent_loss as nt_xent_loss,
-)
+from .simclr import SimCLR as SimCLR
 from .weights import read_weights as read_weights, save_weights as save_weights

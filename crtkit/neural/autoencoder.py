@@ -1,5 +1,6 @@
 """AutoencoderFeatures: a linear autoencoder's code as features of phase polar maps (he2021)."""
 
+import functools
 from dataclasses import replace
 from numbers import Integral
 
@@ -11,90 +12,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from crtkit._validation import iter_blocks
+from crtkit.neural.autoencoder_network import ACTIVATIONS, Autoencoder, Maps, MeanSquare
 from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
-from crtkit.neural.batches import RecordDataset
-from crtkit.neural.engine import DTYPES, TrainingOptions, train_network
+from crtkit.neural.devices import DTYPES
+from crtkit.neural.engine import TrainingOptions, train_network
 
-ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "elu": torch.nn.ELU}
 BLOCK = 256
 TRAINED = ("lr", "weight_decay", "schedule", "device", "precision", "random_state", "verbose")
-
-
-class Autoencoder(torch.nn.Module):
-    """Linear layers around a code; its forward pass gives the residuals of standardised input.
-
-    Parameters
-    ----------
-    mean : ndarray of shape (n_inputs,)
-        Taken off the encoded input.
-    scale : float
-        One for all inputs, so that the best linear code is that of centred PCA.
-    hidden : tuple of int
-        Widths between input and code; mirrored behind it.
-    n_components : int
-    activation : str or None
-        After every hidden layer; the code and the output are linear.
-    circular : bool
-        Whether the input is degrees, encoded as cosines and sines.
-    """
-
-    def __init__(self, mean, scale, hidden, n_components, activation, circular):
-        super().__init__()
-        self.n_components = n_components
-        self.circular = circular
-        self.register_buffer("mean", torch.as_tensor(mean))
-        self.register_buffer("scale", torch.as_tensor(float(scale)))
-        sizes = [len(mean), *hidden, n_components]
-        self.encoder = _layers(sizes, activation)
-        self.decoder = _layers(sizes[::-1], activation)
-
-    def embed(self, x):
-        """Input as read -> code."""
-        return self.encoder(self.standardise(x))
-
-    def standardise(self, x):
-        """Input as read -> what the first layer takes."""
-        x = x.flatten(1)
-        if self.circular:
-            x = torch.deg2rad(x)
-            x = torch.cat([torch.cos(x), torch.sin(x)], dim=1)
-        return (x - self.mean) / self.scale
-
-    def decode(self, code):
-        """Code -> encoded input, in its own units."""
-        return self.decoder(code) * self.scale + self.mean
-
-    def forward(self, z):
-        """Residuals of what :meth:`standardise` gives: training standardises once, not a step."""
-        return self.decoder(self.encoder(z)) - z
-
-
-class MeanSquare(torch.nn.Module):
-    """Mean squared residual of every record."""
-
-    def forward(self, residual, target):
-        """``target`` is not used: residuals already know it."""
-        return residual.square().mean(dim=1)
-
-
-class Maps(RecordDataset):
-    """Maps in memory; all of them in one batch are handed out as they are, a mean has no order."""
-
-    def batch(self, positions):
-        """As of `RecordDataset`, without a copy of the whole."""
-        if len(positions) < len(self):
-            return super().batch(positions)
-        target, weight = torch.from_numpy(self.target), torch.from_numpy(self.weight)
-        return torch.from_numpy(self.X), (target, weight)
-
-
-def _layers(sizes, activation):
-    layers = []
-    for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
-        if i and activation is not None:
-            layers.append(ACTIVATIONS[activation]())
-        layers.append(torch.nn.Linear(a, b))
-    return torch.nn.Sequential(*layers)
 
 
 class AutoencoderFeatures(TransformerMixin, TorchEstimator):
@@ -259,10 +183,8 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         scale = float(np.sqrt(np.square(encoded - mean).mean())) or 1.0
         wide = np.float64 if self.precision == "float64" else np.float32
         maps = Maps(((encoded - mean) / scale).astype(wide))
-        self._start = mean, scale, hidden
         seed = draw_seed(check_random_state(self.random_state))
-        self._fit_net(maps, None, n_outputs=None, seed=seed)
-        del self._start
+        self._fit_net(maps, None, n_outputs=None, seed=seed, start=(mean, scale, hidden))
         residual = self._apply(maps).astype(np.float64)
         self.n_iter_ = len(self.history_)
         self.reconstruction_error_ = float(np.square(residual * scale).mean())
@@ -370,8 +292,8 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         radians = np.deg2rad(flat)
         return np.concatenate([np.cos(radians), np.sin(radians)], axis=1)
 
-    def _make_module(self, n_outputs, shape_in):
-        mean, scale, hidden = self._start
+    def _make_module(self, n_outputs, shape_in, start):
+        mean, scale, hidden = start
         return Autoencoder(
             mean, scale, hidden, self.n_components, self.activation, self.encoding == "circular"
         )
@@ -392,7 +314,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
             train,
             valid,
             options,
-            prepare=self._prepare,
+            prepare=functools.partial(self._prepare, module=module),
             groups=self._param_groups(module),
             device=self.device_,
             name=type(self).__name__,

@@ -24,7 +24,8 @@ fitted estimator cannot be pickled. ``fit``, ``predict_proba`` and ``predict`` c
 More hooks, each with a default: ``_param_groups(module)`` (layer-wise learning rates),
 ``_train_batch_augment(batch)`` (training batches only, on the device, random numbers from torch's
 current generator), ``_make_criterion()`` (one loss a record), ``_before_training(X, y, rng)``
-(pretraining inside the fold), ``_train(module, train, valid)`` (another way to train).
+(pretraining inside the fold; what it returns is a third argument of ``_make_module``),
+``_train(module, train, valid)`` (another way to train).
 
 What is no classifier (an encoder, an autoencoder) inherits :class:`TorchEstimator` and writes its
 own ``fit``::
@@ -41,6 +42,7 @@ own ``fit``::
         return self._apply(self._check_X(X, reset=False), function)    # function(module, x)
 """
 
+import functools
 import warnings
 from numbers import Integral, Real
 
@@ -62,15 +64,15 @@ from crtkit._labels import check_groups
 from crtkit._splits import group_holdout
 from crtkit._validation import FLOAT_DTYPES, check_records
 from crtkit.neural.batches import Batches, RecordDataset
-from crtkit.neural.engine import (
+from crtkit.neural.devices import (
     DTYPES,
-    TrainingOptions,
     autocast,
     forked_rng,
+    memory_format,
+    refuse_fork,
     resolve_device,
-    train_network,
-    wrap_module,
 )
+from crtkit.neural.engine import TrainingOptions, train_network, wrap_module
 
 TRAINING_PARAMETERS = {
     "lr": [Interval(Real, 0, None, closed="neither")],
@@ -101,6 +103,11 @@ def draw_seed(rng):
     return int(rng.randint(np.iinfo(np.int32).max))
 
 
+def embed(module, x):
+    """The embedding of a batch, as a function that pickles."""
+    return module.embed(x)
+
+
 class TorchEstimator(BaseEstimator):
     """Data in batches, devices, precision, seeds and pickling for estimators with a network."""
 
@@ -115,6 +122,8 @@ class TorchEstimator(BaseEstimator):
         super().__setstate__(state)
         if "net_" in state:  # a GPU model that was loaded where there is none is on the CPU now
             self.device_ = str(self.net_.device)
+            module = self.net_.module_
+            module.to(memory_format=memory_format(module, self.device_, self.precision))
 
     def adopt_network(self, module, history, device="cpu"):
         """Take a trained module as ``net_``: what :func:`crtkit.load` does in place of training.
@@ -178,10 +187,15 @@ class TorchEstimator(BaseEstimator):
             )
         return X
 
-    def _fit_net(self, train, valid, n_outputs, seed):
-        """Build the module and train it as ``net_``, under a torch generator of its own."""
+    def _fit_net(self, train, valid, n_outputs, seed, start=None):
+        """Build the module and train it as ``net_``, under a torch generator of its own.
+
+        ``start`` is what the module is built from, for networks that take something: its
+        ``_make_module`` gets it as a third argument.
+        """
+        given = () if start is None else (start,)
         with forked_rng(seed, torch.device(self.device_)):
-            module = self._make_module(n_outputs, self.shape_in_)
+            module = self._make_module(n_outputs, self.shape_in_, *given)
             self.net_ = self._train(module, train, valid)
         self.history_ = self.net_.history_rows_
 
@@ -192,7 +206,7 @@ class TorchEstimator(BaseEstimator):
             train,
             valid,
             TrainingOptions.of(self),
-            prepare=self._prepare,
+            prepare=functools.partial(self._prepare, module=module),
             groups=self._param_groups(module),
             device=self.device_,
             name=type(self).__name__,
@@ -200,15 +214,18 @@ class TorchEstimator(BaseEstimator):
 
     def _place(self, module):
         module.to(self.device_, DTYPES[self.precision])
-        return module.to(memory_format=torch.channels_last)
+        return module.to(memory_format=memory_format(module, self.device_, self.precision))
 
-    def _prepare(self, batch, training=False):
-        """Batch as read -> input of the module: on the device, scaled, channels last."""
+    def _prepare(self, batch, training=False, module=None):
+        """Batch as read -> input of ``module``: on the device, scaled, in its memory format."""
         x = self._to_input(batch.to(self.device_, non_blocking=True))
         x = x.to(DTYPES[self.precision])
         if training:
             x = self._train_batch_augment(x)
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+        if x.ndim != 4:
+            return x
+        module = self.net_.module_ if module is None else module
+        return x.contiguous(memory_format=memory_format(module, self.device_, self.precision))
 
     def _apply(self, X, function=None, module=None):
         """``function(module, x)`` over X (or a RecordDataset) in batches, in eval mode -> ndarray.
@@ -216,13 +233,14 @@ class TorchEstimator(BaseEstimator):
         The default function is the forward pass, the default module that of ``net_``. The dtype is
         float32, or float64 with ``precision="float64"``.
         """
+        refuse_fork()
         module = self.net_.module_ if module is None else module
         module.eval()
         dataset = X if isinstance(X, RecordDataset) else RecordDataset(X)
         out = []
         with torch.inference_mode(), autocast(self.device_, self.precision):
             for batch, _ in Batches(dataset, self.batch_size or len(dataset)):
-                x = self._prepare(batch)
+                x = self._prepare(batch, module=module)
                 out.append(module(x) if function is None else function(module, x))
         return torch.cat(out).to(DTYPES[self.precision]).cpu().numpy()
 
@@ -276,9 +294,10 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         if self.early_stopping:
             train, valid = self._hold_out(y, groups, kept, seed)
             valid = RecordDataset(X, y, weight, valid)
-        self._before_training(X, train, rng)
+        start = self._before_training(X, train, rng)
         train = RecordDataset(X, y, weight, train)
-        self._fit_net(train, valid, n_outputs=len(self.classes_), seed=seed)
+        given = {} if start is None else {"start": start}
+        self._fit_net(train, valid, n_outputs=len(self.classes_), seed=seed, **given)
         if valid is not None:
             self.best_epoch_ = 1 + int(np.argmin([row["valid_loss"] for row in self.history_]))
         return self
@@ -316,7 +335,11 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         return self.classes_[np.argmax(proba, axis=1)]
 
     def _before_training(self, X, train, rng):
-        """For what must happen first, on the records X[train]; nothing here."""
+        """Do what must come first, on the records X[train]; return what the module starts from.
+
+        Nothing here. What is returned, unless it is None, is the third argument of
+        ``_make_module``.
+        """
 
     def _hold_out(self, y, groups, kept, seed):
         """Split the records ``kept`` by patient into a training and a validation part."""
@@ -364,7 +387,10 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         if self.early_stopping and groups is None:
             warnings.warn(
                 f"{name} got early_stopping=True but no groups: records of one patient may stand "
-                "on both sides of the inner split. Pass fit(X, y, groups=patient_ids).",
+                "on both sides of the inner split. Pass fit(X, y, groups=patient_ids). In a search "
+                "or cross_validate, groups go to the splitter alone unless two lines say more:\n"
+                "    sklearn.set_config(enable_metadata_routing=True)\n"
+                "    search.fit(X, y, groups=patient_ids)",
                 UserWarning,
                 stacklevel=4,
             )

@@ -1,8 +1,8 @@
 """The training loop beneath every network: a private skorch net and what it lacks.
 
 skorch gives the loop, the callbacks, the history and pickling that survives a change of device.
-Added here: weights of records, gradient accumulation, schedules, precision, a seed that leaves
-the caller's generators alone, a stop at the first loss that is not finite.
+Added here: weights of records, gradient accumulation, schedules, precision, a stop at the first
+loss that is not finite.
 """
 
 import contextlib
@@ -19,12 +19,16 @@ from tqdm import tqdm
 
 from crtkit.cohort.rows import Rows
 from crtkit.neural.batches import Batches
+from crtkit.neural.devices import (
+    DTYPES as DTYPES,
+    autocast as autocast,
+    forked_rng as forked_rng,
+)
 
 # Share of the steps over which "warmup" raises the learning rate. Ours: a transformer whose norms
 # come after the residual sum stays at chance without one.
 WARMUP = 0.1
 HISTORY = ("train_loss", "valid_loss", "dur")
-DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -48,52 +52,6 @@ class TrainingOptions:
         """Read from an estimator's parameters; those it does not have keep their defaults."""
         names = [f.name for f in fields(cls) if hasattr(estimator, f.name)]
         return cls(**{name: getattr(estimator, name) for name in names})
-
-
-def resolve_device(device):
-    """``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"`` -> torch.device, refusing absent ones."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        known = resolved.type in ("cpu", "cuda")
-    except RuntimeError:
-        known = False
-    if not known:
-        raise ValueError(
-            f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto', got {device!r}."
-        )
-    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
-            "device(s). Use device='cpu', or 'auto' to take a GPU where there is one."
-        )
-    return resolved
-
-
-@contextlib.contextmanager
-def forked_rng(seed, device):
-    """Run a block under torch generators of its own; the caller's come back as they were."""
-    cuda = []
-    if device.type == "cuda":
-        cuda = [torch.cuda.current_device() if device.index is None else device.index]
-    deterministic = torch.backends.cudnn.deterministic
-    with torch.random.fork_rng(devices=cuda):
-        # torch.manual_seed would also seed the devices that are not in use here.
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            with torch.cuda.device(cuda[0]):
-                torch.cuda.manual_seed(seed)
-            torch.backends.cudnn.deterministic = True
-        try:
-            yield
-        finally:
-            torch.backends.cudnn.deterministic = deterministic
-
-
-def autocast(device, precision):
-    """Mixed precision for ``"bf16"``, nothing otherwise."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def make_optimizer(groups, options, device):

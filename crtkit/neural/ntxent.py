@@ -1,4 +1,4 @@
-"""The loss of SimCLR, as a function of two sets of embeddings."""
+"""The head and the loss of SimCLR, as a module and a function of two sets of embeddings."""
 
 import torch
 from torch.nn.functional import cross_entropy, normalize
@@ -71,3 +71,30 @@ class NTXent(torch.nn.Module):
         """Losses (n_records,) of projections (2 n_records, n_features); the target is not used."""
         n = len(projections) // 2
         return nt_xent_loss(projections[:n], projections[n:], self.temperature, "none")
+
+
+class ProjectionHead(torch.nn.Sequential):
+    """The two layers between embedding and loss, which are thrown away after pretraining.
+
+    Parameters
+    ----------
+    n_features : int
+        Of the embedding; the hidden layer has as many.
+    n_outputs : int
+        Of the projection.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from crtkit.neural import ProjectionHead
+    >>> ProjectionHead(64, 16)(torch.zeros(2, 64)).shape
+    torch.Size([2, 16])
+    """
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__(
+            torch.nn.Linear(n_features, n_features, bias=False),
+            torch.nn.BatchNorm1d(n_features),
+            torch.nn.ReLU(),
+            torch.nn.Linear(n_features, n_outputs),
+        )

