@@ -51,7 +51,7 @@ class ImageAugment(BaseEstimator):
 
     def __call__(self, batch):
         """Augment a floating batch of shape (n_records, 3, height, width)."""
-        _check_ranges(self, _IMAGE_RANGES)
+        check_ranges(self, _IMAGE_RANGES)
         n = len(batch)
         theta = torch.zeros(n, 2, 3, dtype=batch.dtype, device=batch.device)
         scale = 1 + self.zoom * _uniform(batch, (n,))
@@ -180,7 +180,7 @@ class PageAugment(BaseEstimator):
         window = self.blur_window
         if not isinstance(window, Integral) or window < 1 or window % 2 == 0:
             raise ValueError(f"PageAugment expects blur_window odd and positive, got {window}.")
-        _check_ranges(self, _PAGE_RANGES)
+        check_ranges(self, _PAGE_RANGES)
 
     def _grid(self, batch):
         """Where each pixel of the views comes from: one projective map an image."""
@@ -249,7 +249,7 @@ def two_views(augment, batch):
     return torch.cat(views)
 
 
-def _check_ranges(augment, ranges):
+def check_ranges(augment, ranges):
     """Refuse parameters that are no number from 0 to their largest sensible value."""
     for name, largest in ranges.items():
         value = getattr(augment, name)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from crtkit._validation import iter_blocks
 from crtkit.neural.autoencoder_network import ACTIVATIONS, Autoencoder, Maps, MeanSquare
-from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
+from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed, store_parameters
 from crtkit.neural.devices import DTYPES
 from crtkit.neural.engine import TrainingOptions, train_network
 
@@ -134,19 +134,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         random_state=None,
         verbose=0,
     ):
-        self.n_components = n_components
-        self.layer_sizes = layer_sizes
-        self.activation = activation
-        self.encoding = encoding
-        self.max_iter = max_iter
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.batch_size = batch_size
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+        store_parameters(self, locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):

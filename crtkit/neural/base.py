@@ -103,6 +103,22 @@ def draw_seed(rng):
     return int(rng.randint(np.iinfo(np.int32).max))
 
 
+def store_parameters(estimator, values):
+    """Keep the arguments of ``__init__`` under their names, and do nothing else.
+
+    scikit-learn reads them from the signature, so that has to be spelled out; the twenty
+    assignments below it need not be.
+
+    Parameters
+    ----------
+    estimator : estimator
+    values : dict
+        ``locals()`` of its ``__init__``.
+    """
+    skipped = ("self", "__class__")
+    vars(estimator).update({name: v for name, v in values.items() if name not in skipped})
+
+
 def embed(module, x):
     """The embedding of a batch, as a function that pickles."""
     return module.embed(x)

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit.neural.augment import ImageAugment
-from crtkit.neural.base import TorchClassifier, embed
+from crtkit.neural.base import TorchClassifier, embed, store_parameters
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.devices import DTYPES
 from crtkit.neural.engine import TrainingOptions, train_network, wrap_module
@@ -185,28 +185,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         random_state=None,
         verbose=0,
     ):
-        self.depth = depth
-        self.width = width
-        self.backbone = backbone
-        self.weights = weights
-        self.finetune = finetune
-        self.dropout = dropout
-        self.input_shape = input_shape
-        self.augment = augment
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+        store_parameters(self, locals())
 
     def transform(self, X):
         """Embeddings: the input of the linear head, without dropout.

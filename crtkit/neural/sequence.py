@@ -9,7 +9,7 @@ from numbers import Integral, Real
 import torch
 from sklearn.utils._param_validation import Interval
 
-from crtkit.neural.base import TorchClassifier
+from crtkit.neural.base import TorchClassifier, store_parameters
 from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SequenceMixin, positive_sizes
 
 
@@ -110,23 +110,7 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
         random_state=None,
         verbose=0,
     ):
-        self.n_filters = n_filters
-        self.kernel_sizes = kernel_sizes
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.augment = augment
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+        store_parameters(self, locals())
 
     def _make_module(self, n_outputs, shape_in):
         from sktime.networks.fcn import FCNNetworkTorch
@@ -226,25 +210,7 @@ class LSTMFCNClassifier(SequenceMixin, TorchClassifier):
         random_state=None,
         verbose=0,
     ):
-        self.n_filters = n_filters
-        self.kernel_sizes = kernel_sizes
-        self.lstm_size = lstm_size
-        self.dropout = dropout
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.augment = augment
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+        store_parameters(self, locals())
 
     def _make_module(self, n_outputs, shape_in):
         from sktime.networks.lstmfcn import LSTMFCNNetworkTorch

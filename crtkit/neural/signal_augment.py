@@ -5,6 +5,11 @@ import math
 import torch
 from sklearn.base import BaseEstimator
 
+from crtkit.neural.augment import check_ranges
+
+# Above these nothing of a record would be left, or its polarity would change.
+_RANGES = {"shift": 1, "gain": 1, "wander": math.inf, "noise": math.inf, "drop": 1}
+
 
 class SignalAugment(BaseEstimator):
     """Small changes that leave an ECG's diagnosis, drawn anew for each record of a batch.
@@ -48,7 +53,19 @@ class SignalAugment(BaseEstimator):
         self.drop = drop
 
     def __call__(self, batch):
-        """Augment a floating batch of shape (n_records, n_leads, n_samples)."""
+        """Augment a floating batch of shape (n_records, n_leads, n_samples).
+
+        Raises
+        ------
+        ValueError
+            A parameter out of its range, or a batch of another shape or type.
+        """
+        check_ranges(self, _RANGES)
+        if batch.ndim != 3 or not batch.is_floating_point():
+            raise ValueError(
+                "SignalAugment expects a floating batch (n_records, n_leads, n_samples), got "
+                f"{batch.dtype} of shape {tuple(batch.shape)}."
+            )
         n, n_leads, n_samples = batch.shape
         time = torch.arange(n_samples, device=batch.device)
         shift = (self.shift * n_samples * _uniform(batch, (n, 1))).round().long()

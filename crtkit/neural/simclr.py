@@ -17,7 +17,13 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from crtkit._labels import check_groups
 from crtkit.images.pool import PagePaths, as_paths, fingerprints
 from crtkit.neural.augment import PageAugment, two_views
-from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed, embed
+from crtkit.neural.base import (
+    TRAINING_PARAMETERS,
+    TorchEstimator,
+    draw_seed,
+    embed,
+    store_parameters,
+)
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.devices import DTYPES, forked_rng
 from crtkit.neural.engine import TrainingOptions
@@ -178,27 +184,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         random_state=None,
         verbose=0,
     ):
-        self.depth = depth
-        self.width = width
-        self.projection_dim = projection_dim
-        self.temperature = temperature
-        self.weights = weights
-        self.augment = augment
-        self.input_shape = input_shape
-        self.size = size
-        self.cache_dir = cache_dir
-        self.on_error = on_error
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.checkpoint_dir = checkpoint_dir
-        self.memory = memory
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+        store_parameters(self, locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, groups=None):

@@ -80,3 +80,18 @@ def test_only_training_batches_are_changed(model, make_signals):
 def test_other_words_are_refused(make_signals):
     with pytest.raises(ValueError, match="'augment' parameter"):
         FCNClassifier(augment="heavy").fit(make_signals(4, 2, 20), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"shift": -0.1}, {"gain": 1.5}, {"wander": float("nan")}, {"noise": None}, {"drop": 2}],
+)
+def test_parameters_out_of_range_are_named(parameters):
+    with pytest.raises(ValueError, match=f"SignalAugment expects {[*parameters][0]} from 0 to"):
+        SignalAugment(**parameters)(torch.zeros(2, 12, 100))
+
+
+def test_batches_of_another_kind_are_refused():
+    for batch in (torch.zeros(12, 100), torch.zeros(2, 12, 100, dtype=torch.int16)):
+        with pytest.raises(ValueError, match="floating batch"):
+            SignalAugment()(batch)
