@@ -21,12 +21,11 @@ from crtkit._splits import group_holdout
 from crtkit.cohort.rows import Rows
 from crtkit.neural.base import TorchClassifier, TorchEstimator
 from crtkit.neural.batches import Batches, RecordDataset
+from crtkit.neural.devices import forked_rng, resolve_device
 from crtkit.neural.engine import (
     TrainingOptions,
-    forked_rng,
     make_optimizer,
     make_schedule,
-    resolve_device,
     train_network,
     warmup_factor,
 )
