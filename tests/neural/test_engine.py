@@ -393,7 +393,7 @@ def test_early_stopping_asks_for_groups_of_the_right_length(blobs):
     with pytest.warns(UserWarning, match="no groups") as record:
         FlatClassifier(early_stopping=True, random_state=0).fit(X, y)
     assert record[0].filename == __file__
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="one patient per record in groups: got 7"):
         FlatClassifier().fit(X, y, groups=np.arange(7))
 
 
