@@ -6,6 +6,11 @@ from .logistic import (
     multivariable_logistic as multivariable_logistic,
     univariate_logistic as univariate_logistic,
 )
+from .meta_analysis import (
+    Pooled as Pooled,
+    meta_analyse as meta_analyse,
+    pool_effects as pool_effects,
+)
 from .model_tests import (
     corrected_resampled_ttest as corrected_resampled_ttest,
     friedman_test as friedman_test,
