@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from crtkit.neural.ecgfm.position import grouped_conv
+
 
 @dataclass(frozen=True)
 class ECGFMConfig:
@@ -332,7 +334,7 @@ class _WeightNormConv1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.parametrizations["weight"]()
-        return F.conv1d(x, weight, self.bias, padding=self.padding, groups=self.groups)
+        return grouped_conv(x, weight, self.bias, self.groups, self.padding)
 
 
 class _PositionEncoding(nn.Module):
