@@ -20,6 +20,7 @@ from crtkit.neural.ecgfm.pool import signal_fingerprints
 from crtkit.neural.ecgfm.pretraining_network import PretrainingLoss, PretrainingNetwork
 from crtkit.neural.engine import TrainingOptions, forked_rng
 from crtkit.neural.pretraining import pretrain
+from crtkit.neural.signal_augment import SignalAugment
 
 # Parameters that change how the work is done and not what comes out.
 _NOT_IN_KEY = ("checkpoint_dir", "verbose", "random_state", "device")
@@ -66,6 +67,9 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
     segment : float, default=5.0
         Seconds. CMSC needs records of two segments; in shorter ones a segment is half of what
         there is.
+    augment : {"light"}, callable or None, default=None
+        On each segment, in mV, before normalisation; as in `ECGFMClassifier`. None is the published
+        recipe.
     normalize : bool, default=True
         z-scores, of each lead or as the size's ``normalize`` says.
     fs : float, default=500
@@ -158,6 +162,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         "diversity_weight": [Interval(Real, 0, None, closed="left")],
         "feature_weight": [Interval(Real, 0, None, closed="left")],
         "segment": [Interval(Real, 0, None, closed="neither")],
+        "augment": [StrOptions({"light"}), callable, None],
         "normalize": ["boolean"],
         "fs": [Interval(Real, 0, None, closed="neither")],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
@@ -181,6 +186,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         diversity_weight=0.1,
         feature_weight=10.0,
         segment=5.0,
+        augment=None,
         normalize=True,
         fs=500,
         lr=5e-4,
@@ -208,6 +214,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         self.diversity_weight = diversity_weight
         self.feature_weight = feature_weight
         self.segment = segment
+        self.augment = augment
         self.normalize = normalize
         self.fs = fs
         self.lr = lr
@@ -370,6 +377,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
             temperature=self.temperature,
             quantizer_temperature=self.quantizer_temperature,
             normalize=self.normalize,
+            augment=SignalAugment() if isinstance(self.augment, str) else self.augment,
         )
         n_samples = shape_in[-1] * module.resample.up // module.resample.down
         n_segment = min(module.n_segment, n_samples // (2 if self.cmsc else 1))

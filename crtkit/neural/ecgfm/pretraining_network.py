@@ -40,6 +40,8 @@ class PretrainingNetwork(nn.Module):
     temperature : float
     quantizer_temperature : tuple of (start, end, decay)
     normalize : bool
+    augment : callable or None
+        On segments in mV, after which each is normalised by itself.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class PretrainingNetwork(nn.Module):
         temperature,
         quantizer_temperature,
         normalize,
+        augment=None,
     ):
         super().__init__()
         self.backbone = ECGFM(config)
@@ -67,7 +70,7 @@ class PretrainingNetwork(nn.Module):
         self.mask_probability, self.mask_span = mask_probability, mask_span
         self.n_negatives, self.temperature = n_negatives, temperature
         self.quantizer_temperature = tuple(quantizer_temperature)
-        self.normalize = normalize
+        self.normalize, self.augment = normalize, augment
         if contrastive and config.quantizer is None:
             # Without a quantizer the targets are a projection of the features themselves.
             self.mask_emb = nn.Parameter(torch.rand(config.dim))
@@ -95,7 +98,10 @@ class PretrainingNetwork(nn.Module):
         n = 2 if self.cmsc else 1
         length = used_length(x) * self.resample.up // self.resample.down
         x = random_span(self.resample(x), length, self.n_segment, n)
-        x = torch.cat(self._normalized(x).chunk(n, dim=-1))
+        if self.augment is not None:
+            x = self._normalized(self.augment(torch.cat(x.chunk(n, dim=-1))))
+        else:
+            x = torch.cat(self._normalized(x).chunk(n, dim=-1))
         if self.lead_masking:
             x = mask_leads(x, self.lead_masking)
         terms, pooled = self._run(x)

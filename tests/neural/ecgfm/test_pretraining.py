@@ -36,6 +36,7 @@ FORMS = {
     "tokens alone": {"cmsc": False},
     "segments alone": {"contrastive": False},
     "all negatives": {"n_negatives": None, "lead_masking": 0.0},
+    "augmented": {"augment": "light"},
 }
 
 
