@@ -17,8 +17,7 @@ from crtkit.cli.common import (
     read_cohort,
     say,
 )
-
-STUDIES = ("mori2025", "he2023", "he2021", "lvsd2026")
+from crtkit.cli.studies import STUDIES
 
 
 def add_commands(commands: Any) -> None:

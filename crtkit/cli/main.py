@@ -11,13 +11,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from crtkit.cli import bundles, check, measure, read
+from crtkit.cli import bundles, check, measure, read, studies
 from crtkit.cli.common import CommandError, say
 
 EPILOG = """\
 examples:
   crtkit check cohort.csv --label responder --signal ecg    what is in it, and what is wrong
   crtkit measure ECGS/ -o qrs.csv                           QRS duration, LBBB, axis ... of files
+  crtkit run mori2025 --data cohort.csv --out results/      the paper's tables and figures
   crtkit fit cohort.csv --label responder --signal ecg --model mori2025/LightGBM -o model.crtkit
   crtkit predict model.crtkit new.xml                       one new patient
   crtkit evaluate model.crtkit theirs.csv --label responder --signal ecg -o answer.json
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     main.add_argument("--version", action="version", version=f"crtkit {crtkit.__version__}")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (check, measure, read, bundles):
+    for module in (check, measure, read, studies, bundles):
         module.add_commands(commands)
     return main
 

@@ -85,7 +85,17 @@ def bundle(records, tmp_path_factory):
 
 def test_help_names_every_command():
     text = crtkit("--help").stdout
-    for command in ("check", "measure", "read", "fit", "predict", "evaluate", "card"):
+    for command in (
+        "check",
+        "measure",
+        "read",
+        "run",
+        "report",
+        "fit",
+        "predict",
+        "evaluate",
+        "card",
+    ):
         assert f"    {command} " in text
         assert crtkit(command, "--help").stdout
     assert crtkit("--version").stdout.strip() == f"crtkit {ck.__version__}"
@@ -164,6 +174,34 @@ def test_predict_answers_for_one_file_and_for_a_table(bundle, records, tmp_path)
     assert len(pd.read_csv(tmp_path / "out.csv")) == 24
     done = crtkit("predict", bundle, records / "absent.xml", code=1)
     assert "no record could be answered" in done.stderr
+
+
+@pytest.mark.slow
+def test_run_writes_what_the_library_writes(tmp_path):
+    """The tables of a study, twice; an option that it does not have is a usage error."""
+    from crtkit.studies.run import run_study
+
+    arguments = ["--quick", "--out", str(tmp_path / "a")]
+    done = crtkit("run", "mori2025", *arguments)
+    run_study("mori2025", ["--quick", "--out", str(tmp_path / "b")])
+    a, b = ((tmp_path / name / "table2.md").read_text() for name in "ab")
+    assert a == b
+    assert "Table 2" in done.stdout
+    crtkit("run", "mori2025", "--no-such-option", code=2)
+    crtkit("run", "no-such-study", code=2)
+
+
+def test_report_is_one_page_and_resumes(clinical, tmp_path):
+    arguments = ["report", clinical / "cohort.csv", "--label", "responder", "--pos-label", "yes"]
+    arguments += ["--columns", "QRS=qrs_duration_ms", "--seeds", "2", "--study", "he2023"]
+    journal = tmp_path / "journal.jsonl"
+    done = crtkit(*arguments, "--models", "no", "-o", tmp_path / "r.html", code=1)
+    assert "none of" in done.stderr
+    done = crtkit(*arguments, "-o", tmp_path / "absent" / "r.html", code=1)
+    assert "there is no folder" in done.stderr
+    crtkit(*arguments, "--journal", journal, "-o", tmp_path / "r.html")
+    assert "<html" in (tmp_path / "r.html").read_text()[:500]
+    assert journal.exists()
 
 
 def test_card_prints_and_names_the_training_cohort(bundle):

@@ -1,0 +1,89 @@
+"""``crtkit run, report``: a whole study, or one report, from a table of patients."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from crtkit.cli.common import (
+    CommandError,
+    add_manifest_options,
+    cpu_jobs,
+    positive_label,
+    read_cohort,
+    say,
+)
+
+STUDIES = ("mori2025", "he2023", "he2021", "lvsd2026")
+
+
+def add_commands(commands: Any) -> None:
+    """Add both commands."""
+    run = commands.add_parser(
+        "run",
+        help="a whole study: its tables and figures in the paper's form",
+        description="Run one study on your table, or on simulated patients without --data. "
+        "'crtkit run STUDY --help' lists the options of a study.",
+        epilog="An interrupted run goes on with --resume, to the same results.",
+    )
+    run.add_argument("study", choices=STUDIES)
+    run.add_argument("options", nargs=argparse.REMAINDER, help="options of the study")
+    run.set_defaults(run=run_study_command)
+    report = commands.add_parser(
+        "report",
+        help="judge a study's models on your patients, in one page",
+        description="Fit and judge the models of a study by patient over repeated splits, beside "
+        "the clinical rules, and write one self-contained HTML page.",
+    )
+    report.add_argument("data", type=Path, help="table of records (CSV)")
+    add_manifest_options(report)
+    report.add_argument("--study", choices=STUDIES, default="mori2025", help="[mori2025]")
+    report.add_argument("--models", help="names from the study, with commas [all that can be read]")
+    report.add_argument("--seeds", type=int, default=10, help="repeats [10]")
+    report.add_argument("-j", "--jobs", type=cpu_jobs, help="processes [1]")
+    report.add_argument("--journal", type=Path, help="keep what is done here, and go on from it")
+    report.add_argument("-o", "--out", type=Path, default=Path("report.html"), help="[%(default)s]")
+    report.set_defaults(run=run_report)
+
+
+def run_study_command(options: argparse.Namespace) -> int:
+    """Run the study with its own options; its text goes to standard output."""
+    from crtkit.studies.run import add_arguments, execute, study_module
+
+    parser = argparse.ArgumentParser(prog=f"crtkit run {options.study}")
+    add_arguments(parser, options.study)
+    chosen = parser.parse_args(options.options)
+    try:
+        text = execute(study_module(options.study).run, chosen)
+    except RuntimeError as error:  # a fit that failed names its model, seed and fold
+        raise CommandError(str(error)) from error
+    print(text)  # noqa: T201 - this is the command line
+    return 0
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Evaluate and write the page."""
+    from importlib import import_module
+
+    from crtkit.evaluation import evaluate
+
+    models = import_module(f"crtkit.studies.{options.study}").pipelines()
+    if options.models:
+        wanted = [name.strip() for name in options.models.split(",")]
+        absent = [name for name in wanted if name not in models]
+        if absent:
+            raise CommandError(f"--models: {absent} are none of {list(models)}")
+        models = {name: models[name] for name in wanted}
+    if not options.out.parent.is_dir():
+        raise CommandError(f"there is no folder {options.out.parent} for the report")
+    cohort = read_cohort(options.data, options)
+    positive = positive_label(cohort, options.pos_label)
+    given = {} if positive is None else {"pos_label": positive}
+    say(f"judging {len(models)} model(s) on {cohort.n_patients} patients, {options.seeds} seeds")
+    result = evaluate(
+        models, cohort, seeds=options.seeds, n_jobs=options.jobs, journal=options.journal, **given
+    )
+    result.to_html(options.out)
+    say(f"wrote {options.out}")
+    return 0
