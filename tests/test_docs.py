@@ -4,6 +4,8 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,20 @@ def test_the_guides_examples_run(page):
     )
     assert tried > 0
     assert failed == 0
+
+
+def _commands():
+    """Every ``$ crtkit …`` of the pages, continuation lines joined."""
+    found = []
+    for page in sorted(DOCS.glob("*.rst")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        found += [(page.stem, line) for line in re.findall(r"^ +\$ crtkit (.+)$", text, re.M)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), _commands())
+def test_the_pages_commands_are_understood(page, line):
+    from crtkit.cli.main import parser
+
+    options = parser().parse_args(shlex.split(line))
+    assert callable(options.run)
