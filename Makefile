@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-pandas3 lint docs speed clean
+.PHONY: demo test test-isa test-pandas3 lint docs speed clean
 
 demo: $(STAMP)
 	$(BIN)/python -m benchmarks mori2025 --out results/mori2025
@@ -12,6 +12,19 @@ demo: $(STAMP)
 # One thread a worker: two workers of two threads each would wait for one another.
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+# What depends on arithmetic, as other processors would compute it: torch's and oneDNN's kernels
+# without AVX2, with AVX2 and with all there is, numpy and OpenBLAS without AVX-512. Common checks
+# and slow tests are left to `make test`.
+ISA_TESTS := tests/neural tests/explain tests/signals tests/spect
+ISA_SKIP := not sklearn and not common_checks and not nd and not child and not fork
+ISA_RUN = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow" \
+	  -k "$(ISA_SKIP)" $(ISA_TESTS) $(PYTEST_ARGS)
+test-isa: $(STAMP)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 $(ISA_RUN)
+	ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell \
+	  NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" $(ISA_RUN)
+	ONEDNN_MAX_CPU_ISA=AVX2 $(ISA_RUN)
 
 # An oracle of the tests keeps pandas at 2 in the pinned set; cohorts must work on 3 too.
 PANDAS3 := .venv-pandas3

@@ -1,8 +1,10 @@
 from .augment import ImageAugment as ImageAugment, PageAugment as PageAugment
 from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
+from .base import TorchClassifier as TorchClassifier
 from .cards import read_card as read_card
 from .ecgfm.classifier import ECGFMClassifier as ECGFMClassifier
 from .ecgfm.pretraining import ECGFMPretraining as ECGFMPretraining
+from .modules import ModuleClassifier as ModuleClassifier, wrap_module as wrap_module
 from .ntxent import ProjectionHead as ProjectionHead, nt_xent_loss as nt_xent_loss
 from .resnet import ResNetClassifier as ResNetClassifier
 from .sequence import FCNClassifier as FCNClassifier, LSTMFCNClassifier as LSTMFCNClassifier

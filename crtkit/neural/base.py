@@ -1,31 +1,4 @@
-"""The base beneath every network of crtkit. Private: its hooks are for classes of this package.
-
-A new classifier states its module and how a batch enters it, and is done::
-
-    class FooClassifier(TorchClassifier):
-        _kind, _ndim = "signals", (2, 3)                      # words and axes of X
-        _parameter_constraints = {
-            **TorchClassifier._parameter_constraints,
-            "n_filters": [Interval(Integral, 1, None, closed="left")],
-        }
-
-        def __init__(self, *, n_filters=8, **every TRAINING_PARAMETERS name, spelled out**):
-            ...                                               # only stores
-
-        def _make_module(self, n_outputs, shape_in):          # runs under the seeded generator
-            n_leads = 1 if len(shape_in) == 1 else shape_in[0]
-            return FooModule(n_leads, self.n_filters, n_outputs)       # ends in logits
-
-        def _to_input(self, batch):                           # on the device, dtype as stored
-            return batch[:, None] if batch.ndim == 2 else batch
-
-``FooModule`` and everything it holds is a class at module level: no lambda, no local class, or the
-fitted estimator cannot be pickled. ``fit``, ``predict_proba`` and ``predict`` come from the base.
-More hooks, each with a default: ``_param_groups(module)`` (layer-wise learning rates),
-``_train_batch_augment(batch)`` (training batches only, on the device, random numbers from torch's
-current generator), ``_make_criterion()`` (one loss a record), ``_before_training(X, y, rng)``
-(pretraining inside the fold; what it returns is a third argument of ``_make_module``),
-``_train(module, train, valid)`` (another way to train).
+"""The bases beneath every network of crtkit; :class:`TorchClassifier` is public, its hooks with it.
 
 What is no classifier (an encoder, an autoencoder) inherits :class:`TorchEstimator` and writes its
 own ``fit``::
@@ -72,7 +45,7 @@ from crtkit.neural.devices import (
     refuse_fork,
     resolve_device,
 )
-from crtkit.neural.engine import TrainingOptions, train_network, wrap_module
+from crtkit.neural.engine import TrainingOptions, train_network, trained_net
 
 TRAINING_PARAMETERS = {
     "lr": [Interval(Real, 0, None, closed="neither")],
@@ -158,7 +131,7 @@ class TorchEstimator(BaseEstimator):
             The private net, also kept as ``net_``.
         """
         self.device_ = str(resolve_device(device))
-        self.net_ = wrap_module(self._place(module), TrainingOptions.of(self), self.device_)
+        self.net_ = trained_net(self._place(module), TrainingOptions.of(self), self.device_)
         self.net_.history_rows_ = history
         return self.net_
 
@@ -262,7 +235,82 @@ class TorchEstimator(BaseEstimator):
 
 
 class TorchClassifier(ClassifierMixin, TorchEstimator):
-    """Labels, weights, groups and the inner split on top of :class:`TorchEstimator`."""
+    """Base of classifiers with a network: yours states its module and how a batch enters it.
+
+    Training in batches, labels of any type, weights, groups, an inner split by patient, devices,
+    precision, seeds, ``fit``, ``predict`` and ``predict_proba`` come from here.
+    :func:`crtkit.neural.wrap_module` does without a class of your own; a class can have parameters
+    of its own and the hooks below.
+
+    A subclass spells out in ``__init__`` every training parameter (``lr, weight_decay, schedule,
+    max_epochs, batch_size, accumulate, class_weight, early_stopping, patience,
+    validation_fraction, device, precision, random_state, verbose``), since scikit-learn reads
+    parameters from the signature, and only stores them. It defines:
+
+    ``_kind``, ``_ndim``
+        What X holds ("signals", "images" or "maps") and the numbers of axes that are taken.
+    ``_make_module(n_outputs, shape_in)``
+        A new torch module that ends in logits; called under the seeded generator.
+
+    and may define:
+
+    ``_to_input(batch)``
+        A batch as it is stored, on the device -> what the module takes.
+    ``_train_batch_augment(batch)``
+        Training batches only; random numbers from torch's current generator.
+    ``_param_groups(module)``
+        Groups of parameters for the optimizer, each with a learning rate of its own.
+    ``_make_criterion()``
+        A module that gives one loss for each record.
+    ``_before_training(X, train, rng)``
+        Pretraining on the records X[train], inside the fold; what it returns is a third argument
+        of ``_make_module``.
+    ``optimizer``
+        A class attribute: "adamw", "adam" or "sgd".
+
+    The module and everything it holds are classes at module level: no lambda and no local class,
+    or the fitted estimator cannot be pickled.
+
+    Notes
+    -----
+    scikit-learn's common checks pass in ``precision="float64"``; in float32 a record's prediction
+    depends on the batch it is in by some 1e-7, and ``check_methods_subset_invariance`` asks for
+    less. One check fails for every network with BatchNorm, whose statistics count records and
+    cannot see their weights: ``check_sample_weight_equivalence_on_dense_data``. A network that
+    does not learn scikit-learn's two blobs in its epochs fails ``check_classifiers_train``: give
+    the checks a higher ``lr`` or more epochs.
+
+    See Also
+    --------
+    crtkit.neural.wrap_module : A module as an estimator in one call.
+    crtkit.testing.parametrize_with_nd_checks : What crtkit promises beside scikit-learn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from crtkit.neural import TorchClassifier
+    >>> class PowerClassifier(TorchClassifier):
+    ...     _kind, _ndim = "signals", (2, 3)
+    ...
+    ...     def __init__(self, *, lr=0.05, weight_decay=0.0, schedule=None, max_epochs=40,
+    ...                  batch_size=32, accumulate=1, class_weight=None, early_stopping=False,
+    ...                  patience=10, validation_fraction=0.2, device="cpu",
+    ...                  precision="float32", random_state=None, verbose=0):
+    ...         values = dict(locals())
+    ...         vars(self).update({k: v for k, v in values.items() if k != "self"})
+    ...
+    ...     def _make_module(self, n_outputs, shape_in):
+    ...         return nn.Linear(1 if len(shape_in) == 1 else shape_in[0], n_outputs)
+    ...
+    ...     def _to_input(self, batch):
+    ...         return batch.reshape(len(batch), -1, batch.shape[-1]).square().mean(-1)
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["no", "yes"], 12)
+    >>> X = rng.normal(size=(24, 2, 60)) * np.where(y == "yes", 4.0, 1.0)[:, None, None]
+    >>> float(PowerClassifier(random_state=0).fit(X, y).score(X, y))
+    1.0
+    """
 
     __metadata_request__fit = {"groups": True}
 

@@ -55,8 +55,9 @@ class TrainingOptions:
 
 
 def make_optimizer(groups, options, device):
-    """Adam or AdamW over parameter groups, fused where torch has it (1.6 to 1.8 times faster)."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer]
+    """Optimizer over parameter groups, fused where torch has it (1.6 to 1.8 times faster)."""
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    kind = kinds[options.optimizer]
     fused = torch.device(device).type in ("cpu", "cuda")
     return kind(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
@@ -327,7 +328,7 @@ def train_network(module, criterion, train, valid, options, *, prepare, groups, 
     return net.finish()
 
 
-def wrap_module(module, options, device):
+def trained_net(module, options, device):
     """A net around a module that is trained already, or not to be."""
     criterion = torch.nn.Identity()
     net = Net(module, criterion, options=options, device=str(device), callbacks="disable")

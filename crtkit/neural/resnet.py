@@ -14,7 +14,7 @@ from crtkit.neural.augment import ImageAugment
 from crtkit.neural.base import TorchClassifier, embed, store_parameters
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.devices import DTYPES
-from crtkit.neural.engine import TrainingOptions, train_network, wrap_module
+from crtkit.neural.engine import TrainingOptions, train_network, trained_net
 from crtkit.neural.resnet_start import check_input_shape, check_start, fit_backbone, load_start
 
 N_STAGES = 5
@@ -319,7 +319,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
             device=self.device_,
             name=type(self).__name__,
         )
-        net = wrap_module(module, options, self.device_)
+        net = trained_net(module, options, self.device_)
         net.history_rows_ = trained.history_rows_
         return net
 
