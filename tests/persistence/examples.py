@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 import crtkit
 
+# A base class; and one that holds a module of the user's own, whose code no bundle may carry.
+NOT_SAVED = ("TorchClassifier", "ModuleClassifier")
 METHODS = ("predict_proba", "decision_function", "predict", "transform")
 
 
@@ -23,7 +25,8 @@ def public_estimators():
         module = importlib.import_module(package)
         for name in module.__all__:
             value = getattr(module, name)
-            if inspect.isclass(value) and issubclass(value, BaseEstimator):
+            estimator = inspect.isclass(value) and issubclass(value, BaseEstimator)
+            if estimator and name not in NOT_SAVED:
                 found[name] = value
     for name, value in vars(crtkit.resampling).items():
         ours = inspect.isclass(value) and value.__module__.startswith("crtkit")
