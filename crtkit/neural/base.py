@@ -46,50 +46,12 @@ from crtkit.neural.devices import (
     resolve_device,
 )
 from crtkit.neural.engine import TrainingOptions, train_network, trained_net
-
-TRAINING_PARAMETERS = {
-    "lr": [Interval(Real, 0, None, closed="neither")],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "schedule": [StrOptions({"cosine", "onecycle", "warmup"}), None],
-    "max_epochs": [Interval(Integral, 1, None, closed="left")],
-    # BatchNorm cannot train on a batch of one.
-    "batch_size": [Interval(Integral, 2, None, closed="left")],
-    "accumulate": [Interval(Integral, 1, None, closed="left")],
-    "device": [str],
-    "precision": [StrOptions({"float32", "bf16", "float64"})],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
-}
-
-
-def _check_class_weight(class_weight, name):
-    values = class_weight.values() if isinstance(class_weight, dict) else ()
-    if not all(isinstance(value, Real) and 0 < value < np.inf for value in values):
-        raise ValueError(
-            f"{name} expects class_weight above 0 and finite, got {class_weight}. To leave a class "
-            "out, leave its records out."
-        )
-
-
-def draw_seed(rng):
-    """A seed for torch from numpy's RandomState."""
-    return int(rng.randint(np.iinfo(np.int32).max))
-
-
-def store_parameters(estimator, values):
-    """Keep the arguments of ``__init__`` under their names, and do nothing else.
-
-    scikit-learn reads them from the signature, so that has to be spelled out; the twenty
-    assignments below it need not be.
-
-    Parameters
-    ----------
-    estimator : estimator
-    values : dict
-        ``locals()`` of its ``__init__``.
-    """
-    skipped = ("self", "__class__")
-    vars(estimator).update({name: v for name, v in values.items() if name not in skipped})
+from crtkit.neural.parameters import (
+    TRAINING_PARAMETERS as TRAINING_PARAMETERS,
+    check_class_weight,
+    draw_seed as draw_seed,
+    store_parameters as store_parameters,
+)
 
 
 def embed(module, x):
@@ -111,8 +73,9 @@ class TorchEstimator(BaseEstimator):
         super().__setstate__(state)
         if "net_" in state:  # a GPU model that was loaded where there is none is on the CPU now
             self.device_ = str(self.net_.device)
-            module = self.net_.module_
-            module.to(memory_format=memory_format(module, self.device_, self.precision))
+            module = getattr(self.net_, "module_", None)  # a bundle puts it in later
+            if module is not None:
+                module.to(memory_format=memory_format(module, self.device_, self.precision))
 
     def adopt_network(self, module, history, device="cpu"):
         """Take a trained module as ``net_``: what :func:`crtkit.load` does in place of training.
@@ -443,7 +406,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         target = np.zeros(len(y), dtype=np.int64)
         target[kept] = codes
         if self.class_weight is not None:
-            _check_class_weight(self.class_weight, name)
+            check_class_weight(self.class_weight, name)
             weight = weight.copy()
             weight[kept] *= compute_sample_weight(self.class_weight, y[kept])
         # Only their ratios count, and float32 ends at 1e-38.

@@ -1,0 +1,50 @@
+"""Parameters that every network has: what they may be, and how constructors keep them."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+TRAINING_PARAMETERS = {
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "schedule": [StrOptions({"cosine", "onecycle", "warmup"}), None],
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    # BatchNorm cannot train on a batch of one.
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
+    "accumulate": [Interval(Integral, 1, None, closed="left")],
+    "device": [str],
+    "precision": [StrOptions({"float32", "bf16", "float64"})],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+def check_class_weight(class_weight, name):
+    values = class_weight.values() if isinstance(class_weight, dict) else ()
+    if not all(isinstance(value, Real) and 0 < value < np.inf for value in values):
+        raise ValueError(
+            f"{name} expects class_weight above 0 and finite, got {class_weight}. To leave a class "
+            "out, leave its records out."
+        )
+
+
+def draw_seed(rng):
+    """A seed for torch from numpy's RandomState."""
+    return int(rng.randint(np.iinfo(np.int32).max))
+
+
+def store_parameters(estimator, values):
+    """Keep the arguments of ``__init__`` under their names, and do nothing else.
+
+    scikit-learn reads them from the signature, so that has to be spelled out; the twenty
+    assignments below it need not be.
+
+    Parameters
+    ----------
+    estimator : estimator
+    values : dict
+        ``locals()`` of its ``__init__``.
+    """
+    skipped = ("self", "__class__")
+    vars(estimator).update({name: v for name, v in values.items() if name not in skipped})
