@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 LEADS_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 #: Each limb lead as multiples of I and II (Einthoven, Goldberger).
@@ -39,3 +41,31 @@ def lead_name(name: str) -> str:
             if bare.startswith(prefix):  # a minus stays: -aVR is another lead
                 bare = bare[len(prefix) :].lstrip(" _:")
     return _BY_UPPER_CASE.get(bare, name)
+
+
+def missing_leads(signals) -> np.ndarray:
+    """Which leads hold no recording: no valid sample, or one constant.
+
+    An electrode that was off is stored as NaN, as zeros or as the converter's limit; a flat line
+    in all samples is never a heart.
+
+    Parameters
+    ----------
+    signals : array-like of shape (..., n_leads, n_samples)
+        NaN is a missing sample.
+
+    Returns
+    -------
+    ndarray of bool, shape (..., n_leads)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import missing_leads
+    >>> missing_leads([[0.0, 0.0, 0.0], [0.1, np.nan, 0.2], [np.nan, np.nan, np.nan]])
+    array([ True, False,  True])
+    """
+    signals = np.asarray(signals)
+    low = np.fmin.reduce(signals, axis=-1)
+    high = np.fmax.reduce(signals, axis=-1)
+    return ~(high > low)

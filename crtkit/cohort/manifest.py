@@ -15,7 +15,7 @@ from crtkit._io import import_optional
 from crtkit.cohort.cells import as_objects, exists, identity, listed
 from crtkit.cohort.cohort import Cohort
 from crtkit.cohort.map_cells import read_maps
-from crtkit.cohort.signal_cells import read_signals
+from crtkit.cohort.signal_cells import SignalOptions, read_signals
 
 
 def read_manifest(
@@ -32,6 +32,10 @@ def read_manifest(
     fs: float | None = None,
     duration: float | None = None,
     short: str = "raise",
+    unit: str | float | None = None,
+    lead_names: Sequence[str] | None = None,
+    missing: str = "raise",
+    on_error: str = "raise",
     root: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     name: str | None = None,
@@ -66,6 +70,18 @@ def read_manifest(
     short : {"raise", "drop"}
         What to do with a signal shorter than ``duration``; dropped ones are counted in
         ``info["flow"]``.
+    unit : str or float, optional
+        Of signals in arrays and CSV files: "mV" (the default), "uV", "V", or what one count of the
+        converter is worth in millivolt. They are converted.
+    lead_names : sequence of str, optional
+        Leads of signals in arrays and CSV files, in their order. Twelve leads, or those that give
+        twelve, are brought to the standard order; arrays (n_samples, n_leads) are transposed.
+    missing : {"raise", "keep"}
+        What to do with signals that hold NaN after the crop: pages show each lead for a part of
+        the time only. Models that take NaN say so.
+    on_error : {"raise", "drop"}
+        What to do with signals that cannot be read or are no ECG. All are listed, in the error or
+        in ``info["dropped"]``; dropped ones are counted in ``info["flow"]``.
     root : path, optional
         Folder that files are relative to; needed where ``manifest`` is a DataFrame and its files
         are not absolute.
@@ -88,7 +104,12 @@ def read_manifest(
     ValueError
         ``fs`` or ``duration`` is not above 0; a column is missing; a label or patient is empty; a
         record occurs twice; a patient has two labels; a class has no rows; signals differ in rate
-        or length, lack a lead or hold NaN.
+        or length, lack a lead, hold NaN, or are not in the unit and order that is said.
+
+    Warns
+    -----
+    UserWarning
+        Records were dropped (``on_error="drop"``).
 
     Examples
     --------
@@ -103,6 +124,8 @@ columns ['qrs_duration_ms'])
     """
     _choice("mixed_labels", mixed_labels, ("raise", "keep"))
     _choice("short", short, ("raise", "drop"))
+    _choice("missing", missing, ("raise", "keep"))
+    _choice("on_error", on_error, ("raise", "drop"))
     _positive("fs", fs, "hertz")
     _positive("duration", duration, "seconds")
     files = {k: v for k, v in {"image": image, "signal": signal, "map": map}.items() if v}
@@ -135,15 +158,13 @@ columns ['qrs_duration_ms'])
         "assumed": [],
     }
     if "signal" in paths:
-        cells, kept, signal_info = read_signals(
-            paths["signal"], fs, duration, short, cache_dir, default_name
-        )
-        info.update(signal_info)
-        frame = frame.iloc[kept].reset_index(drop=True)
-        frame["signal"] = as_objects(cells)
-        y, groups = y[kept], groups[kept]
-        if len(kept) < len(table):
-            flow[f"signal shorter than {duration:g} s"] = len(kept) - len(table)
+        options = SignalOptions(fs, duration, short, on_error, missing, unit, lead_names)
+        signals = read_signals(paths["signal"], options, cache_dir, default_name)
+        info.update(signals.info)
+        flow.update(signals.flow)
+        frame = frame.iloc[signals.kept].reset_index(drop=True)
+        frame["signal"] = as_objects(signals.cells)
+        y, groups = y[signals.kept], groups[signals.kept]
     flow["read"] = len(y)
     return Cohort(frame, y, groups, info)
 

@@ -4,110 +4,247 @@ from __future__ import annotations
 
 import hashlib
 import os
-from fractions import Fraction
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from crtkit._leads import LEADS_12
+from crtkit._leads import LEADS_12, missing_leads
+from crtkit._resample import rational_rate, resample_leads
+from crtkit.cohort.array_cells import read_rows
 from crtkit.cohort.cells import identity, listed, store_arrays
-from crtkit.cohort.rows import Rows, is_row_cell
+from crtkit.cohort.rows import is_row_cell
 from crtkit.readers import read_ecg
 
 
-def read_signals(cells, fs, duration, short, cache_dir, name):
-    """Cells, kept positions and info of a column of ECG files."""
-    lazy = sum(is_row_cell(cell) for cell in cells)
-    if lazy == len(cells):
-        return cells, np.arange(len(cells)), _info_of_rows(cells, fs, duration)
-    if lazy:
+@dataclass(frozen=True)
+class SignalOptions:
+    """What ``read_manifest`` was told about its signals; see there."""
+
+    fs: float | None = None
+    duration: float | None = None
+    short: str = "raise"
+    on_error: str = "raise"
+    missing: str = "raise"
+    unit: str | float | None = None
+    lead_names: Sequence[str] | None = None
+
+
+@dataclass
+class SignalColumn:
+    """Cells that were read, which rows of the table they are, and what is known of them.
+
+    Parameters
+    ----------
+    cells : list
+        Arrays, or ``file.npy#row``.
+    kept : ndarray of int
+        Positions in the table.
+    info : dict
+        For ``Cohort.info``.
+    flow : dict of str to int
+        Records left out at each step, as negative numbers.
+    """
+
+    cells: list[Any]
+    kept: np.ndarray
+    info: dict[str, Any]
+    flow: dict[str, int] = field(default_factory=dict)
+
+
+def read_signals(
+    cells: Sequence[str],
+    options: SignalOptions,
+    cache_dir: str | os.PathLike[str] | None,
+    name: str,
+) -> SignalColumn:
+    """Read the signals of a manifest, all problems named at once.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        ECG files, or rows ``file.npy#row``.
+    options : SignalOptions
+    cache_dir : path or None
+        Where signals that are many are written.
+    name : str
+        Stem of that file.
+
+    Returns
+    -------
+    SignalColumn
+
+    Raises
+    ------
+    ValueError
+        Records that cannot be read, each with its reason (unless they are dropped), none left, or
+        a column of files and rows.
+    """
+    rows = sum(is_row_cell(cell) for cell in cells)
+    if rows and rows < len(cells):
         raise ValueError(
-            f"The signal column mixes {lazy} 'file.npy#row' cell(s) with {len(cells) - lazy} ECG "
+            f"The signal column mixes {rows} 'file.npy#row' cell(s) with {len(cells) - rows} ECG "
             "file(s); give one kind."
         )
-    rate = float(fs or read_ecg(cells[0]).fs)
-    kept: list[int] = []
+    reading = _Reading(cells, options)
+    if rows:
+        records, info = read_rows(cells, options, reading.problem)
+        if records is None:  # they are in millivolt and in order: they stay where they are
+            kept = [i for i in range(len(cells)) if i not in reading.bad]
+            stored = [cells[i] for i in kept]
+        else:
+            stored = store_arrays(
+                reading.keep(records), cache_dir, _file_name(cells, options, name)
+            )
+            kept = reading.kept
+    else:
+        records = reading.files()
+        stored = store_arrays(reading.keep(records), cache_dir, _file_name(cells, options, name))
+        kept = reading.kept
+        info = {"sampling_rate": reading.rate, "lead_names": list(LEADS_12)}
+    reading.finish(len(stored))
+    if reading.missing_leads:
+        info["missing_leads"] = dict(reading.missing_leads)
+    if reading.bad and options.on_error == "drop":
+        info["dropped"] = [f"{cells[i]}: {why}" for i, why in reading.bad.items()]
+    return SignalColumn(stored, np.array(kept, dtype=np.intp), info, reading.flow())
 
-    def signals():
-        problems, shapes = [], set()
-        for i, cell in enumerate(cells):
+
+class _Reading:
+    """One pass over the cells: what is kept, what is wrong, what is too short."""
+
+    def __init__(self, cells: Sequence[str], options: SignalOptions) -> None:
+        self.cells, self.options = cells, options
+        self.rate = float(options.fs) if options.fs else float("nan")
+        self.kept: list[int] = []
+        self.bad: dict[int, str] = {}
+        self.n_short = 0
+        self.shapes: set[tuple[int, ...]] = set()
+        self.missing_leads: Counter[str] = Counter()
+
+    def problem(self, position: int, why: str) -> None:
+        self.bad.setdefault(position, why)
+
+    def files(self) -> Iterator[tuple[int, np.ndarray]]:
+        for i, cell in enumerate(self.cells):
             try:
-                signal = _to_shape(read_ecg(cell), rate, fs is not None, duration)
+                ecg = self._read(cell)
+                signal = self._to_shape(ecg)
             except _TooShortError as error:
-                if short == "raise":
-                    problems.append(f"{cell}: {error}")
+                if self.options.short == "raise":
+                    self.problem(i, str(error))
+                else:
+                    self.n_short += 1
                 continue
-            except ValueError as error:
-                problems.append(f"{cell}: {error}")
+            # A missing signal file is one bad record of many, like a damaged one.
+            except (ValueError, OSError) as error:
+                self.problem(i, str(error))
                 continue
-            shapes.add(signal.shape)
-            if len(shapes) == 1 and not problems:
-                kept.append(i)
+            self.missing_leads.update(
+                lead for lead, gone in zip(LEADS_12, missing_leads(signal)) if gone
+            )
+            yield i, signal
+
+    def keep(self, records: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+        """Records as they come, positions noted; nothing is kept once reading has failed."""
+        for i, signal in records:
+            self.shapes.add(signal.shape)
+            failed = bool(self.bad) and self.options.on_error == "raise"
+            if len(self.shapes) == 1 and not failed:
+                self.kept.append(i)
                 yield signal
-        if len(shapes) > 1:
-            lengths = sorted(shape[1] for shape in shapes)
+        self._refuse_problems()
+
+    def _refuse_problems(self) -> None:
+        problems = [f"{self.cells[i]}: {why}" for i, why in self.bad.items()]
+        if self.options.on_error == "drop":
+            problems = []
+        if len(self.shapes) > 1:
+            lengths = sorted(shape[-1] for shape in self.shapes)
             problems.append(
-                f"the signals have {len(shapes)} lengths, {lengths[0]} to {lengths[-1]} samples: "
-                "pass duration= (seconds) to crop them"
+                f"the signals have {len(self.shapes)} lengths, {lengths[0]} to {lengths[-1]} "
+                "samples: pass duration= (seconds) to crop them"
             )
         if problems:
-            raise ValueError(f"{len(problems)} problem(s) with the signals:{listed(problems)}")
-        if not kept:
-            raise ValueError(f"None of {len(cells)} signals is {duration:g} s long.")
+            raise ValueError(
+                f"{len(problems)} problem(s) with the signals (on_error='drop' leaves such records "
+                f"out):{listed(problems)}"
+            )
 
-    # Another reading of the same manifest must not replace the file behind a living cohort.
-    stamps = [(cell, _stamp(cell)) for cell in cells]
-    key = hashlib.sha256(repr((stamps, rate, duration, short)).encode()).hexdigest()[:12]
-    stored = store_arrays(signals(), cache_dir, f"{name}-{key}-signals")
-    return stored, np.array(kept), {"sampling_rate": rate, "lead_names": list(LEADS_12)}
+    def finish(self, n_stored: int) -> None:
+        self._refuse_problems()
+        if not n_stored:
+            reasons = listed([f"{self.cells[i]}: {why}" for i, why in self.bad.items()])
+            long = f" {self.options.duration:g} s long" if self.n_short else " readable"
+            raise ValueError(f"None of {len(self.cells)} signals is{long}.{reasons}")
+        if self.bad:
+            warnings.warn(
+                f"read_manifest left out {len(self.bad)} record(s) that could not be read; "
+                f"info['dropped'] has all of them:"
+                f"{listed([f'{self.cells[i]}: {why}' for i, why in self.bad.items()])}",
+                stacklevel=4,
+            )
 
+    def flow(self) -> dict[str, int]:
+        flow = {}
+        if self.n_short:
+            flow[f"signal shorter than {self.options.duration:g} s"] = -self.n_short
+        if self.bad:
+            flow["signal could not be read"] = -len(self.bad)
+        return flow
 
-def _stamp(cell: str) -> tuple[int, int]:
-    status = os.stat(identity(cell))
-    return status.st_mtime_ns, status.st_size
+    def _read(self, cell: str):
+        ecg = read_ecg(cell, unit=self.options.unit, lead_names=self.options.lead_names)
+        if np.isnan(self.rate):  # of the first record that can be read
+            self.rate = float(ecg.fs)
+        return ecg
 
-
-def _info_of_rows(cells, fs, duration) -> dict[str, Any]:
-    """What is known of signals given as rows of ``.npy`` files, which are taken as they are."""
-    rows = Rows.from_cells(cells)
-    if rows.ndim not in (2, 3) or rows.dtype.kind != "f":
-        raise ValueError(
-            "Signals in .npy files are (n_records, n_leads, n_samples), floating, in millivolt; "
-            f"got rows of shape {rows.row_shape}, {rows.dtype}."
-        )
-    if fs is None or duration is not None:
-        raise ValueError(
-            "Cells 'file.npy#row' carry no sampling rate and are not cropped: pass fs= (their own "
-            "rate, in Hz; --fs on the command line), and no duration."
-        )
-    twelve = rows.ndim == 3 and rows.shape[1] == len(LEADS_12)
-    return {"sampling_rate": float(fs), "lead_names": list(LEADS_12) if twelve else None}
+    def _to_shape(self, ecg) -> np.ndarray:
+        """One ECG as (12, n_samples) float32 at the common rate, cropped to ``duration``."""
+        signal = ecg.standard_leads()
+        rate, duration = self.rate, self.options.duration
+        if rational_rate(ecg.fs) != rational_rate(rate):
+            if self.options.fs is None:
+                raise ValueError(
+                    f"sampled at {ecg.fs:g} Hz, the first record at {rate:g} Hz: pass fs= to "
+                    "resample"
+                )
+            signal = resample_leads(signal, ecg.fs, rate)
+        if duration is not None:
+            n_samples = max(round(duration * rate), 1)
+            if signal.shape[1] < n_samples:
+                raise _TooShortError(
+                    f"{signal.shape[1] / rate:g} s long, {duration:g} s are needed "
+                    "(short='drop' leaves such records out)"
+                )
+            signal = signal[:, :n_samples]
+        # After the crop: what is not used need not be whole.
+        n_missing = int(np.isnan(signal).any(axis=1).sum())
+        if n_missing and self.options.missing == "raise":
+            raise ValueError(
+                f"{n_missing} lead(s) have missing samples (NaN); pass missing='keep' for models "
+                "that take them, or repair or leave out the record"
+            )
+        return np.ascontiguousarray(signal, dtype=np.float32)
 
 
 class _TooShortError(ValueError):
     """A signal is shorter than the duration asked for."""
 
 
-def _to_shape(ecg, rate: float, resample: bool, duration: float | None) -> np.ndarray:
-    """One ECG as (12, n_samples) float32 at ``rate``, cropped to ``duration``."""
-    signal = ecg.standard_leads()
-    if not np.isfinite(signal).all():
-        raise ValueError("the signal holds NaN; repair or leave out the record")
-    if ecg.fs != rate:
-        if not resample:
-            raise ValueError(
-                f"sampled at {ecg.fs:g} Hz, the first record at {rate:g} Hz: pass fs= to resample"
-            )
-        from scipy.signal import resample_poly
+def _file_name(cells: Sequence[str], options: SignalOptions, name: str) -> str:
+    # Another reading of the same manifest must not replace the file behind a living cohort.
+    stamps = [(cell, _stamp(cell)) for cell in cells]
+    key = hashlib.sha256(repr((stamps, options)).encode()).hexdigest()[:12]
+    return f"{name}-{key}-signals"
 
-        ratio = Fraction(rate / ecg.fs).limit_denominator(1000)
-        signal = resample_poly(signal, ratio.numerator, ratio.denominator, axis=1)
-    if duration is not None:
-        n_samples = max(round(duration * rate), 1)
-        if signal.shape[1] < n_samples:
-            raise _TooShortError(
-                f"{signal.shape[1] / rate:g} s long, {duration:g} s are needed "
-                "(short='drop' leaves such records out)"
-            )
-        signal = signal[:, :n_samples]
-    return np.ascontiguousarray(signal, dtype=np.float32)
+
+def _stamp(cell: str) -> tuple[int, int]:
+    try:
+        status = os.stat(identity(cell).rpartition("#")[0] or identity(cell))
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size

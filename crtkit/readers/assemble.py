@@ -43,7 +43,7 @@ def assemble_ecg(
     lengths = {name: len(lead) for name, lead in leads.items()}
     if len(set(lengths.values())) > 1 or not min(lengths.values()):
         raise ValueError(f"{path.name} has leads of unequal length, or empty ones: {lengths}.")
-    derived = _complete_limb_leads(leads)
+    derived = complete_limb_leads(leads)
     names = [name for name in LEADS_12 if name in leads]
     names += [name for name in leads if name not in names]
     signal = check_millivolt(np.stack([leads[name] for name in names]), path, names)
@@ -51,7 +51,7 @@ def assemble_ecg(
     return ECG(signal, float(fs), tuple(names), header, kind)
 
 
-def _complete_limb_leads(leads: dict[str, np.ndarray]) -> list[str]:
+def complete_limb_leads(leads: dict[str, np.ndarray]) -> list[str]:
     """Add the limb leads that any two of them determine; their names."""
     present = [name for name in LIMB_FROM_I_II if name in leads]
     absent = [name for name in LIMB_FROM_I_II if name not in leads]

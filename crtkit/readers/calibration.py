@@ -41,6 +41,35 @@ def scale_of(unit: str, path: Any) -> float:
         raise ValueError(f"{path.name} is in {unit!r}; mV, uV or V is expected.") from None
 
 
+def millivolt_per_unit(unit: str | float | None) -> float:
+    """Factor from a unit to millivolt.
+
+    Parameters
+    ----------
+    unit : str, float or None
+        ``"mV"``, ``"uV"``, ``"V"``; or what one count of the converter is worth in millivolt.
+        None is millivolt.
+
+    Raises
+    ------
+    ValueError
+        The unit is not one of voltage, or a factor not above 0.
+    """
+    if unit is None:
+        return 1.0
+    if isinstance(unit, str):
+        try:
+            return MILLIVOLT[unit.strip().lower()]
+        except KeyError:
+            raise ValueError(
+                f"unit={unit!r} is not read; give 'mV', 'uV' or 'V', or, for counts of a "
+                "converter, what one is worth in mV (a number, 0.00488 for 4.88 microvolt)."
+            ) from None
+    if isinstance(unit, bool) or not (np.isfinite(unit) and unit > 0):
+        raise ValueError(f"unit={unit!r}: what one count is worth in mV is above 0.")
+    return float(unit)
+
+
 def check_step(step: float, where: str) -> float:
     """Millivolt that one step of the stored samples is worth.
 

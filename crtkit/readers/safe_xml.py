@@ -105,3 +105,20 @@ def numbers_of(element: Element | None, names: dict[str, str]) -> dict[str, floa
     """Numbers below an element, under our names; those that are not there are left out."""
     found = {ours: number(element, theirs) for ours, theirs in names.items()}
     return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def listed_numbers(data: str | None, what: str) -> np.ndarray:
+    """Numbers of a text that separates them by commas or blanks.
+
+    Raises
+    ------
+    ValueError
+        Something else is among them, or they are infinite; ``what`` says where.
+    """
+    try:
+        values = np.array((data or "").replace(",", " ").split(), dtype=float)
+    except ValueError as error:
+        raise ValueError(f"{what} is no list of numbers: {error}.") from error
+    if not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"{what} is empty, or holds samples that are infinite or no numbers.")
+    return values

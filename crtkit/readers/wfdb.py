@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crtkit._leads import lead_name
-from crtkit.readers.assemble import assemble_ecg, describe_patient
+from crtkit.readers.assemble import describe_patient
 from crtkit.readers.calibration import (
     MILLIVOLT,
     check_baseline,
-    check_millivolt,
     check_rate,
     check_step,
 )
+from crtkit.readers.channels import Channel, ecg_of_channels, is_ecg_channel
 from crtkit.readers.ecg import ECG
 from crtkit.readers.wfdb_header import Header, SignalLine, read_header
 from crtkit.readers.wfdb_samples import INVALID, read_samples
 
 # The PhysioNet Challenge's comment lines; whatever else a comment holds may identify somebody.
 _COMMENTS = {"age": "age", "sex": "sex", "dx": "diagnoses"}
-# Channels of monitors and sleep laboratories that some records store in millivolt too.
-_NO_ECG = re.compile(
-    r"(ABP|ART|BP|CVP|PAP|ICP|UAP|P\d|PLETH|PPG|RESP|RR|SPO2|SAO2|CO2|EEG|EOG|EMG|FLOW|TEMP)\b|"
-    r"PRESS|RESP|PLETH",
-    re.IGNORECASE,
-)
 _MOST_SEGMENTS = 100_000
 _MOST_SAMPLES = 200_000_000
 
@@ -72,21 +63,8 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
     else:
         channels, left_out = _channels(parsed, header)
     fields = _fields(parsed, identifiers)
-    if left_out:
-        fields["left_out"] = left_out
-    frame = Counter(frame for _, frame, _ in channels).most_common(1)[0][0]
-    fields |= _of_other_rates(channels, frame, parsed, fields)
-    kept = [(name, values) for name, per_frame, values in channels if per_frame == frame]
-    if any(not name for name, _ in kept):
-        raise ValueError(f"{header} has a lead without a name: {[name for name, _ in kept]}.")
-    fs = parsed.fs * frame
-    leads = {lead_name(name): values for name, values in kept}
-    limb = {"I", "II", "III", "aVR", "aVL", "aVF"} & leads.keys()
-    if len(limb) >= 2 and len(leads) == len(kept):
-        return assemble_ecg(leads, fs, fields, "wfdb", header)
-    names = tuple(name for name, _ in kept)
-    signal = check_millivolt(np.stack([values for _, values in kept]), header, names)
-    return ECG(signal, fs, names, fields, "wfdb")
+    of_rate = [Channel(name, parsed.fs * frame, values) for name, frame, values in channels]
+    return ecg_of_channels(of_rate, left_out, fields, "wfdb", header)
 
 
 def _channels(parsed: Header, path: Path) -> tuple[list[tuple[str, int, np.ndarray]], list[str]]:
@@ -109,7 +87,7 @@ def _channels(parsed: Header, path: Path) -> tuple[list[tuple[str, int, np.ndarr
 
 
 def _is_ecg(line: SignalLine) -> bool:
-    return line.unit.strip().lower() in MILLIVOLT and not _NO_ECG.match(line.name)
+    return is_ecg_channel(line.name, line.unit)
 
 
 def _millivolt(line: SignalLine, samples: np.ndarray, path: Path) -> np.ndarray:
@@ -129,15 +107,6 @@ def _millivolt(line: SignalLine, samples: np.ndarray, path: Path) -> np.ndarray:
     if invalid.any():
         values[invalid] = np.nan
     return values if scale == 1.0 else values * scale
-
-
-def _of_other_rates(channels, frame, parsed: Header, fields) -> dict[str, list[str]]:
-    others = [
-        f"{name} ({parsed.fs * per_frame:g} Hz)"
-        for name, per_frame, _ in channels
-        if per_frame != frame
-    ]
-    return {"left_out": [*fields.get("left_out", ()), *others]} if others else {}
 
 
 def _join_segments(parsed: Header, path: Path):

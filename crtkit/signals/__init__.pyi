@@ -5,7 +5,7 @@ from .filters import (
     design_filter as design_filter,
     filter_leads as filter_leads,
 )
-from .leads import LEADS_12 as LEADS_12
+from .leads import LEADS_12 as LEADS_12, missing_leads as missing_leads
 from .mains import subtract_mains as subtract_mains
 from .qrs.conduction import (
     LeadWaves as LeadWaves,

@@ -1,5 +1,5 @@
-"""The standard twelve leads, in the order every crtkit array has them."""
+"""The standard twelve leads in their order, and which leads of a record are missing."""
 
-from crtkit._leads import LEADS_12
+from crtkit._leads import LEADS_12, missing_leads
 
-__all__ = ["LEADS_12"]
+__all__ = ["LEADS_12", "missing_leads"]

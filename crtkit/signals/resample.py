@@ -1,63 +1,20 @@
 """Another sampling rate, along the last axis of signals of any shape."""
 
-from fractions import Fraction
 from numbers import Real
 from typing import Self
 
 import numpy as np
-from scipy.signal import resample_poly
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from crtkit._resample import rational_rate, resample_leads
 from crtkit._validation import check_records, iter_blocks
 
+__all__ = ["Resampler", "resample_leads"]
+
 BLOCK = 64
-
-
-def resample_leads(signals, fs_in, fs_out, *, method="polyphase") -> np.ndarray:
-    """Resample along the last axis to the times ``k / fs_out`` that lie inside the record.
-
-    Parameters
-    ----------
-    signals : ndarray of shape (..., n_samples)
-    fs_in, fs_out : float
-        Hz; rates are taken to 1/1000 Hz.
-    method : {"polyphase", "linear"}
-        ``"polyphase"``: a Kaiser low-pass (scipy's ``resample_poly``) about the straight line
-        from the first to the last sample, so that an offset makes no step at the edges.
-        ``"linear"``: interpolation between neighbours without a low-pass, as lvsd2026 did from
-        99-221 Hz to 500 Hz; after the last sample its value is held.
-
-    Returns
-    -------
-    ndarray of shape (..., ceil(n_samples * fs_out / fs_in))
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crtkit.signals import resample_leads
-    >>> resample_leads(np.zeros((12, 5000)), 500, 360).shape
-    (12, 3600)
-    """
-    signals = np.asarray(signals)
-    if signals.dtype != np.float32:
-        signals = signals.astype(np.float64, copy=False)
-    ratio = _rational(fs_out) / _rational(fs_in)
-    if method == "polyphase":
-        if ratio == 1:
-            return signals.copy()
-        return _polyphase(signals, ratio.numerator, ratio.denominator)
-    if method != "linear":
-        raise ValueError(f"method must be 'polyphase' or 'linear', got {method!r}.")
-    n_samples = signals.shape[-1]
-    n_out = -(-n_samples * ratio.numerator // ratio.denominator)
-    position = np.arange(n_out) * (ratio.denominator / ratio.numerator)
-    left = np.minimum(position.astype(np.intp), n_samples - 1)
-    right = np.minimum(left + 1, n_samples - 1)
-    weight = (position - left).astype(signals.dtype)
-    return signals[..., left] * (1 - weight) + signals[..., right] * weight
 
 
 class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -117,7 +74,7 @@ class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
         self
         """
         X = check_records(self, X, kind="signals", reset=True)
-        ratio = _rational(self.fs_out) / _rational(self.fs_in)
+        ratio = rational_rate(self.fs_out) / rational_rate(self.fs_in)
         self.n_samples_out_ = -(-X.shape[-1] * ratio.numerator // ratio.denominator)
         return self
 
@@ -149,17 +106,3 @@ class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _polyphase(signals, up, down) -> np.ndarray:
-    n_samples = signals.shape[-1]
-    first, last = signals[..., :1], signals[..., -1:]
-    slope = (last - first) / max(n_samples - 1, 1)
-    line = first + slope * np.arange(n_samples, dtype=signals.dtype)
-    out = resample_poly(signals - line, up, down, axis=-1)
-    position = np.arange(out.shape[-1]) * (down / up)
-    return out + (first + slope * position.astype(signals.dtype))
-
-
-def _rational(rate) -> Fraction:
-    return Fraction(float(rate)).limit_denominator(1000)

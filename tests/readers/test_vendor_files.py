@@ -459,8 +459,3 @@ def test_xli_counts_in_16_bits(make, tmp_path):
     ecg = read_ecg(path)
     assert np.abs(ecg.signal).max() < 33  # III would be -60 mV
     assert ecg.signal[2, 0] == pytest.approx((-60_000 + 65_536) / 1000)
-
-
-def test_schiller_is_named(vendor):
-    with pytest.raises(ValueError, match="SchillerEDI> is not read"):
-        read_ecg(vendor / "schiller_xml" / "cardio_sample_schiller.xml")

@@ -1,0 +1,104 @@
+"""ECGs in HDF5: one dataset of samples, its rate, unit and leads as attributes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crtkit._io import import_optional
+from crtkit.readers.ecg import ECG
+from crtkit.readers.stated import Stated, ecg_of_array
+
+_NAMES = ("signal", "signals", "ecg", "tracings", "waveform", "data")
+_FS = ("fs", "sampling_rate", "sampling_frequency", "sample_rate")
+_UNIT = ("unit", "units")
+_LEADS = ("lead_names", "leads", "channels")
+_MOST_SAMPLES = 100_000_000
+
+
+def read_hdf5(path: Path, stated: Stated, *, row: int | None = None) -> ECG:
+    """Read one record of an HDF5 file.
+
+    Parameters
+    ----------
+    path : Path
+        Its dataset is called ``signal``, ``ecg``, ``tracings``, ``waveform`` or ``data``, or is
+        the only one; of shape (n_leads, n_samples) or (n_samples, n_leads), with a first axis of
+        records where ``row`` is given. Attributes of the dataset or of the file say ``fs`` (Hz),
+        ``unit`` and ``lead_names``.
+    stated : Stated
+        What the file does not say.
+    row : int, optional
+        Record of a dataset of many, counted from 0.
+
+    Returns
+    -------
+    ECG
+
+    Raises
+    ------
+    ImportError
+        h5py is not installed.
+    ValueError
+        The file is damaged, points to other files, holds no such dataset or record; or rate, unit
+        or leads are not known.
+    """
+    h5py = import_optional("h5py", extra="readers", purpose="Reading HDF5 files")
+    try:
+        with h5py.File(path, "r") as file:
+            dataset = _dataset(h5py, file, path)
+            said = [_attribute(dataset, file, names) for names in (_FS, _UNIT, _LEADS)]
+            array = _samples(dataset, row, path)
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path.name} cannot be read as HDF5: {error}") from error
+    fs = None if said[0] is None else float(np.ravel(said[0])[0])
+    unit = None if said[1] is None else _text(np.ravel(said[1])[0])
+    names = None if said[2] is None else [_text(name) for name in np.ravel(said[2])]
+    return ecg_of_array(array, stated.or_file(fs, unit, names, path), "hdf5", path)
+
+
+def _dataset(h5py: Any, file: Any, path: Path) -> Any:
+    # A link to another file would let a record read what it is not.
+    links = {name: file.get(name, getlink=True) for name in file}
+    inside = [name for name, link in links.items() if isinstance(link, h5py.HardLink)]
+    datasets = [name for name in inside if isinstance(file[name], h5py.Dataset)]
+    numeric = [name for name in datasets if file[name].dtype.kind in "iuf" and file[name].ndim > 1]
+    known = [name for name in _NAMES if name in numeric]
+    if not known and len(numeric) != 1:
+        raise ValueError(
+            f"{path.name} has the datasets {datasets}; one called {', '.join(_NAMES)} is expected."
+        )
+    dataset = file[known[0] if known else numeric[0]]
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{path.name} keeps its samples in other files, which is not read.")
+    return dataset
+
+
+def _samples(dataset: Any, row: int | None, path: Path) -> np.ndarray:
+    shape = dataset.shape if row is None else dataset.shape[1:]
+    if len(shape) != 2:
+        raise ValueError(
+            f"{path.name} holds an array of shape {dataset.shape}; one record has two axes. Name a "
+            f"record of many as '{path.name}#0', counted from 0."
+        )
+    if int(np.prod(shape)) > _MOST_SAMPLES:
+        raise ValueError(f"{path.name} holds over {_MOST_SAMPLES} samples; it is not read.")
+    if row is None:
+        return dataset[()]
+    if row >= len(dataset):
+        raise ValueError(f"{path.name} has {len(dataset)} records; record {row} is asked for.")
+    return dataset[row]
+
+
+def _attribute(dataset: Any, file: Any, names: tuple[str, ...]) -> Any:
+    for holder in (dataset, file):
+        for name in names:
+            if name in holder.attrs:
+                return holder.attrs[name]
+    return None
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
