@@ -35,6 +35,7 @@ BASEMENT = {
     "_progress",
     "_labels",
     "_leads",
+    "_resample",
     "_nd_checks",
     "_splits",
     "_validation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from crtkit.cohort.signal_checks import (
     leads_on_last_axis,
     limb_misfit,
 )
+from crtkit.cohort.signal_options import SignalOptions
 from crtkit.readers.assemble import complete_limb_leads
 from crtkit.readers.calibration import millivolt_per_unit
-
-if TYPE_CHECKING:
-    from crtkit.cohort.signal_cells import SignalOptions
 
 _BLOCK_SAMPLES = 4_000_000
 _SAMPLE = 50

@@ -15,7 +15,8 @@ from crtkit._io import import_optional
 from crtkit.cohort.cells import as_objects, exists, identity, listed
 from crtkit.cohort.cohort import Cohort
 from crtkit.cohort.map_cells import read_maps
-from crtkit.cohort.signal_cells import SignalOptions, read_signals
+from crtkit.cohort.signal_cells import read_signals
+from crtkit.cohort.signal_options import SignalOptions
 
 
 def read_manifest(

@@ -17,20 +17,8 @@ from crtkit._resample import rational_rate, resample_leads
 from crtkit.cohort.array_cells import read_rows
 from crtkit.cohort.cells import identity, listed, store_arrays
 from crtkit.cohort.rows import is_row_cell
+from crtkit.cohort.signal_options import SignalOptions
 from crtkit.readers import read_ecg
-
-
-@dataclass(frozen=True)
-class SignalOptions:
-    """What ``read_manifest`` was told about its signals; see there."""
-
-    fs: float | None = None
-    duration: float | None = None
-    short: str = "raise"
-    on_error: str = "raise"
-    missing: str = "raise"
-    unit: str | float | None = None
-    lead_names: Sequence[str] | None = None
 
 
 @dataclass

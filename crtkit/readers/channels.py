@@ -69,7 +69,9 @@ def ecg_of_channels(
     if not all(names):
         raise ValueError(f"{path} has a lead without a name: {list(names)}.")
     leads = {lead_name(channel.name): channel.samples for channel in kept}
-    if len(leads) == len(kept) and len(leads.keys() & LIMB_FROM_I_II.keys()) >= 2:
-        return assemble_ecg(leads, fs, header, kind, path)
+    if len(leads) == len(kept):
+        names = tuple(leads)
+        if len(leads.keys() & LIMB_FROM_I_II.keys()) >= 2:
+            return assemble_ecg(leads, fs, header, kind, path)
     signal = check_millivolt(np.stack([channel.samples for channel in kept]), path, names)
     return ECG(signal, fs, names, header, kind)

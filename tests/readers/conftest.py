@@ -25,7 +25,11 @@ def counts():
 @pytest.fixture(scope="package")
 def make(counts):
     """Bytes of a file of a format; keyword arguments change parts of it."""
-    makers = {"muse": muse, "sierra": sierra, "aecg": aecg, "scp": scp}
+    makers = {
+        **{"muse": muse, "sierra": sierra, "aecg": aecg, "scp": scp},
+        **{"cardiosoft": cardiosoft, "schiller": schiller, "mortara": mortara},
+        **{"edf": edf, "ishne": ishne, "csv": csv_table},
+    }
 
     def build(kind, **changes):
         return makers[kind](changes.pop("counts", counts), **changes)
@@ -261,3 +265,115 @@ def scp_code(value):
     if -128 <= value < 128:
         return "1111111110" + f"{value & 255:08b}"
     return "1111111111" + f"{value & 65535:016b}"
+
+
+def cardiosoft(counts, *, names=EIGHT, step="5", fs="500", n=None):
+    waves = "".join(
+        f'<WaveformData lead="{name}">{",".join(map(str, lead))}</WaveformData>'
+        for name, lead in zip(names, counts)
+    )
+    total = counts.shape[1] if n is None else n
+    return (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><CardiologyXML>'
+        "<ObservationDateTime><Day>2</Day><Month>1</Month><Year>2020</Year></ObservationDateTime>"
+        "<PatientInfo><PID>4711</PID><Name><FamilyName>Müller</FamilyName></Name>"
+        '<Age units="Years">63</Age><Gender>FEMALE</Gender></PatientInfo>'
+        "<Interpretation><Diagnosis><DiagnosisText>Dr. Who</DiagnosisText></Diagnosis>"
+        "</Interpretation><RestingECGMeasurements>"
+        '<QRSDuration units="ms">160</QRSDuration><PQInterval units="ms">0</PQInterval>'
+        '<MedianSamples><SampleRate units="Hz">500</SampleRate></MedianSamples>'
+        f"</RestingECGMeasurements><StripData><NumberOfLeads>{len(counts)}</NumberOfLeads>"
+        f'<SampleRate units="Hz">{fs}</SampleRate><ChannelSampleCountTotal>{total}'
+        f'</ChannelSampleCountTotal><Resolution units="uVperLsb">{step}</Resolution>'
+        f"{waves}</StripData></CardiologyXML>"
+    ).encode("latin-1")
+
+
+def schiller(counts, *, names=EIGHT, step="5", unit="UV", fs="500", n=None):
+    def wave(kind, counts):
+        total = counts.shape[1] if n is None else n
+        channels = "".join(
+            f"<channel><name>{name}</name><data>{','.join(map(str, lead))},</data>"
+            f"<datastype>COMMASEPARATE</datastype><samplecount>{total}</samplecount></channel>"
+            for name, lead in zip(names, counts)
+        )
+        return (
+            f"<wavedata><type>{kind}</type><resolution><samplerate><exponent>1</exponent><value>{fs}"
+            f"</value></samplerate><yres><unitperbit>{step}</unitperbit><units>{unit}</units></yres>"
+            f"</resolution>{channels}</wavedata>"
+        )
+
+    notes = "".join(
+        f"<annotation_global><name>{k}</name><value>{v}</value></annotation_global>"
+        for k, v in (("HR", 75), ("QRS", 160), ("PQ", 0), ("AXIS_QRS", 0), ("BP_S", "-"))
+    )
+    return (
+        '<?xml version="1.0"?><com.xiriuz.sema.xml.schillerEDI.SchillerEDI><patdata><id>4711</id>'
+        "<lastname>Clark</lastname><birthdate>20200102</birthdate><gender>FEMALE</gender></patdata>"
+        f"<eventdata><event>{wave('ECG_AVERAGES', counts[:, :300])}{wave('ECG_RHYTHMS', counts)}"
+        f"{notes}</event></eventdata></com.xiriuz.sema.xml.schillerEDI.SchillerEDI>"
+    ).encode()
+
+
+def mortara(counts, *, names=EIGHT, per_mv="200", fs="500", duration=None, bits="16"):
+    ms = counts.shape[1] / float(fs) * 1000 if duration is None else duration
+    channels = "".join(
+        f'<CHANNEL OFFSET="0" BITS="{bits}" FORMAT="SIGNED" UNITS_PER_MV="{per_mv}" '
+        f'DURATION="{ms:g}" SAMPLE_FREQ="{fs}" NAME="{name}" ENCODING="BASE64" '
+        f'DATA="{base64.b64encode(lead.astype("<i2").tobytes()).decode()}"/>'
+        for name, lead in zip(names, counts)
+    )
+    return (
+        '<?xml version="1.0"?><ECG ACQUISITION_TIME="20200102" VENT_RATE="75"><SUBJECT '
+        'ID="4711" LAST_NAME="Clark" AGE="63" AGE_UNITS="YEARS" GENDER="FEMALE"/>'
+        f'{channels}<TYPICAL_CYCLE SAMPLE_FREQ="1000"/></ECG>'
+    ).encode()
+
+
+def edf(counts, *, names=EIGHT, fs=500, step=5.0, offset=0.0, unit="uV", kind="", **changes):
+    """One data record a second; ``step`` and ``offset`` are in ``unit``."""
+    n_records = -(-counts.shape[1] // fs)
+    padded = np.pad(counts, ((0, 0), (0, n_records * fs - counts.shape[1])))
+    low, high = -(2**15), 2**15 - 1
+    labels = [f"ECG {name}" for name in names]
+    ranges = (low * step + offset, high * step + offset, low, high)
+    columns = [
+        [f"{label:16.16s}" for label in labels],
+        [" " * 80] * len(labels),
+        [f"{unit:8s}"] * len(labels),
+        *([f"{value:<8.7g}"[:8]] * len(labels) for value in ranges),
+        [" " * 80] * len(labels),
+        [f"{fs:<8d}"] * len(labels),
+        [" " * 32] * len(labels),
+    ]
+    head = f"{'0':8s}{'4711 F 02-JAN-1950 Clark':80s}{'Startdate 02-JAN-2020 Dr. Who':80s}"
+    head += f"02.01.2000.00.00{256 * (1 + len(labels)):<8d}{kind:44s}"
+    head += f"{changes.get('n', n_records):<8d}{changes.get('seconds', 1):<8d}{len(labels):<4d}"
+    records = padded.reshape(len(counts), n_records, fs).transpose(1, 0, 2)
+    return (head + "".join(sum(columns, []))).encode("latin-1") + records.astype("<i2").tobytes()
+
+
+def ishne(counts, *, names=EIGHT, fs=500, nanovolt=5000, n=None):
+    codes = {"I": 5, "II": 6, **{f"V{i}": 10 + i for i in range(1, 7)}, "III": 7, "aVR": 8}
+    codes |= {"aVL": 9, "aVF": 10}
+
+    def twelve(values):
+        return struct.pack("<12h", *[*values, *[-9] * 12][:12])
+
+    total = counts.shape[1] if n is None else n
+    head = struct.pack("<4ih", 4, total, 522, 526, 1)
+    head += struct.pack("<40s40s20shh", b"Ann", b"Clark", b"4711", 2, 0)
+    head += struct.pack("<12h", 2, 1, 1950, 2, 1, 2020, 2, 1, 2020, 0, 0, 0)
+    head += struct.pack("<h", len(counts)) + twelve([codes[name] for name in names])
+    head += twelve([0] * len(counts)) + twelve([nanovolt] * len(counts))
+    head += struct.pack("<h40sh80s80s88s", 0, b"recorder", fs, b"", b"", b"")
+    head += b"text"
+    checksum = struct.pack("<H", binascii.crc_hqx(head, 0xFFFF))
+    return b"ISHNE1.0" + checksum + head + counts.T.astype("<i2").tobytes()
+
+
+def csv_table(counts, *, names=EIGHT, fs=500, step=5e-3, separator=",", decimal=".", unit="mV"):
+    lines = [f"# fs: {fs}", f"# unit: {unit}", separator.join(names)]
+    for row in counts.T:
+        lines.append(separator.join(repr(float(v * step)).replace(".", decimal) for v in row))
+    return "\n".join(lines).encode()
