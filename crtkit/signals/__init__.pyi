@@ -8,18 +8,20 @@ from .filters import (
 from .leads import LEADS_12 as LEADS_12, missing_leads as missing_leads
 from .mains import subtract_mains as subtract_mains
 from .qrs.conduction import (
-    LeadWaves as LeadWaves,
+    Criterion as Criterion,
+    block_criteria as block_criteria,
     bundle_branch_block as bundle_branch_block,
-    lead_waves as lead_waves,
 )
 from .qrs.delineate import QRSBounds as QRSBounds, qrs_bounds as qrs_bounds
 from .qrs.detect import locate_qrs as locate_qrs
 from .qrs.estimator import QRSMeasurements as QRSMeasurements
+from .qrs.explain import BlockExplanation as BlockExplanation, explain_block as explain_block
 from .qrs.files import ecg_files as ecg_files, measure_files as measure_files
 from .qrs.measure import MEASUREMENTS as MEASUREMENTS, measure_qrs as measure_qrs
 from .qrs.median_beats import MedianBeat as MedianBeat, median_beat as median_beat
 from .qrs.pacing import find_pacing_spikes as find_pacing_spikes, remove_spikes as remove_spikes
 from .qrs.plots import plot_median_beat as plot_median_beat, plot_vector_loop as plot_vector_loop
+from .qrs.shapes import LeadWaves as LeadWaves, lead_waves as lead_waves
 from .qrs.vcg import (
     complete_limb_leads as complete_limb_leads,
     frontal_axis as frontal_axis,

@@ -10,13 +10,20 @@ from scipy.ndimage import correlate1d, maximum_filter1d, uniform_filter1d
 #: over leads of its height: 20 µV of 0.9 mV.
 THRESHOLD = 0.022
 
-# From so many leads on, two must agree; of two or three, one alone may see the ends.
+#: Leads that must agree on an end of the complex; of fewer than four leads, one is enough.
+AGREEMENT = 2
 _AGREE = 4
+# Readers mark single leads tighter than machines mark all of them: with this share of the height,
+# the median over leads lies closest to the median of LUDB's hand marks.
+LEAD_THRESHOLD = 0.009
 _GAP_S, _LEVEL_S, _LINE_S = 0.012, 0.02, 0.036
 _QUIET_S = 0.010
 # How far outside its coarse edge a complex may begin or end: a terminal R may come late.
 _REACH_S = 0.09
 _LIMB_S = 0.04
+# How far outside the common edge a single lead may be seen to end.
+_OUTSIDE_S = 0.0
+_BRIEF_S = 0.02
 _NOISE_FACTOR = 3.3
 # What rises again, in multiples of the limit, and is still not the complex: P waves are steeper
 # than the start of T waves.
@@ -33,8 +40,11 @@ class QRSBounds:
     ----------
     onset, offset : float
         In samples of the beat, between samples; NaN where not found.
+    earliest, latest : float
+        Onset and offset of the lead that begins first and of the one that ends last, in samples.
     lead_onset, lead_offset : ndarray of shape (n_leads,)
-        The same for each lead alone, to the sample; NaN where a lead never left its surroundings.
+        Of each lead alone, to the sample, with a smaller threshold (:data:`LEAD_THRESHOLD`), as
+        readers mark single leads; NaN where a lead never left its surroundings.
     noise : ndarray of shape (n_leads,)
         Standard deviation, in millivolt, of what was compared with the threshold.
     agreement : float
@@ -45,6 +55,8 @@ class QRSBounds:
 
     onset: float
     offset: float
+    earliest: float
+    latest: float
     lead_onset: np.ndarray
     lead_offset: np.ndarray
     noise: np.ndarray
@@ -87,9 +99,8 @@ def coarse_bounds(beat, fs, centre) -> tuple[int, int, int]:
         limit = min(limit, 0.35 * speed[top])
         fast = speed > max(0.3 * speed[top], limit)
         # A straight limb moves fast without change: up to 50 ms of it belong to the complex.
-        held = maximum_filter1d(
-            change >= limit, round(0.05 * fs) | 1, origin=side * round(0.025 * fs)
-        )
+        size = round(0.05 * fs) | 1
+        held = maximum_filter1d(change >= limit, size, origin=side * (size // 2))
         steep = speed > max(0.17 * speed[top], limit)
         slow = ((change < limit) & ~(held & steep))[::side]
         end = _walk(slow, fast[::side], large[::side], top if side > 0 else n - 1 - top, fs)
@@ -142,7 +153,9 @@ def _first_quiet(quiet, start, length) -> int:
     return start + int(first[0]) if len(first) else len(quiet) - 1
 
 
-def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None) -> QRSBounds:
+def qrs_bounds(
+    beat, fs, fiducial, residual=None, *, threshold_mv=None, agreement=AGREEMENT
+) -> QRSBounds:
     """Global QRS onset and offset of a beat.
 
     Each lead is compared, at every instant, with its own surroundings *outside* the complex,
@@ -166,6 +179,10 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None) -> QRSBo
     threshold_mv : float, optional
         In millivolt. Default: :data:`THRESHOLD` of the median over leads of the height of the
         complex, so that a duration does not depend on gain.
+    agreement : int, default=2
+        Leads that must differ from their surroundings at the onset and at the offset. 2 agrees
+        with what machines print; 1 is the earliest onset and the latest offset of any lead, to the
+        letter of the definition, and follows noise and artefact of that lead.
 
     Returns
     -------
@@ -188,24 +205,30 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None) -> QRSBo
     nowhere = np.full(n_leads, np.nan)
     live = np.isfinite(beat).all(axis=1) & (np.ptp(np.nan_to_num(beat), axis=1) > 0)
     if not live.any():
-        return QRSBounds(np.nan, np.nan, nowhere, nowhere, nowhere, 0.0, "no lead has a beat")
+        return QRSBounds(*[np.nan] * 4, nowhere, nowhere, nowhere, 0.0, "no lead has a beat")
     used = beat[live]
     start, _, stop = coarse_bounds(used, fs, fiducial)
     height = np.median(np.abs(used[:, start : stop + 1]).max(axis=1))
     threshold = threshold_mv or THRESHOLD * height
     steepest = np.abs(np.diff(used[:, start : stop + 2], axis=1)).max(axis=1)
     sigma = _noise(used, None if residual is None else np.asarray(residual)[live], fs)
-    edges, leads = [], []
+    edges, widest, leads = [], [], []
     for side, coarse in ((-1, start), (1, stop)):
         # Both edges are found walking to the right: the onset on the beat turned around.
         at = coarse if side > 0 else beat.shape[1] - 1 - coarse
         low = max(at - round(2.2 * _REACH_S * fs), 0)
         turned = used[:, ::side][:, low : at + round(2.2 * _REACH_S * fs)]
         differences = _difference(turned, fs, steepest)
-        little = _LITTLE_AFTER if side > 0 else _LITTLE_BEFORE
-        edge, by_lead = _edge(differences, sigma, at - low, fs, threshold, little)
-        edges.append(low + edge if side > 0 else beat.shape[1] - 1 - low - edge)
-        leads.append(low + by_lead if side > 0 else beat.shape[1] - 1 - low - by_lead)
+        after = side > 0
+        together = min(agreement, len(used)) if len(used) >= _AGREE else 1
+        walk = (sigma, at - low, fs, threshold, after)
+        edge, inside = _edge(differences, together, *walk)
+        any_lead = edge if together == 1 else max(_edge(differences, 1, *walk)[0], edge)
+        by_lead = _lead_edges(differences[0], inside, sigma, fs, LEAD_THRESHOLD * height)
+        last = beat.shape[1] - 1
+        edges.append(low + edge if after else last - low - edge)
+        widest.append(low + any_lead if after else last - low - any_lead)
+        leads.append(low + by_lead if after else last - low - by_lead)
     onset, offset = edges
     first, last = nowhere.copy(), nowhere.copy()
     first[live], last[live] = leads
@@ -217,10 +240,10 @@ def qrs_bounds(beat, fs, fiducial, residual=None, *, threshold_mv=None) -> QRSBo
     elif onset < 1.0 or offset > beat.shape[1] - 2.0:
         reason = "the complex does not begin and end within the beat"
     if reason:
-        return QRSBounds(np.nan, np.nan, first, last, noise, 0.0, reason)
+        return QRSBounds(*[np.nan] * 4, first, last, noise, 0.0, reason)
     early = np.mean(first[live] < onset + 0.02 * fs)
     late = np.mean(last[live] > offset - 0.03 * fs)
-    return QRSBounds(onset, offset, first, last, noise, float(np.sqrt(early * late)))
+    return QRSBounds(onset, offset, *widest, first, last, noise, float(np.sqrt(early * late)))
 
 
 @lru_cache(maxsize=32)
@@ -268,11 +291,10 @@ def _noise(leads, residual, fs) -> np.ndarray:
     return measured if there.all() else np.where(there, measured, white)
 
 
-def _edge(differences, noise, coarse, fs, threshold, little) -> tuple[float, np.ndarray]:
-    """Last instant, walking right from a coarse edge, at which leads differ; global and by lead."""
+def _edge(differences, count, noise, coarse, fs, threshold, after) -> tuple[float, int]:
+    """Last instant, walking right from a coarse edge, at which ``count`` leads differ."""
     limit = np.maximum(threshold, _NOISE_FACTOR * noise)
     ratio, slope = (difference / limit[:, None] for difference in differences)
-    count = 2 if len(ratio) >= _AGREE else 1
     together, straight = (
         np.partition(a, len(a) - count, axis=0)[len(a) - count] for a in (ratio, slope)
     )
@@ -284,7 +306,10 @@ def _edge(differences, noise, coarse, fs, threshold, little) -> tuple[float, np.
         inside = max(coarse - reach, 0) + int(active[-1]) if len(active) else coarse
     else:
         unrest = float(np.max(noise / limit))
-        inside = coarse + _last_active(together[coarse : coarse + reach], quiet, unrest, little)
+        # A q wave is over in 20 ms; what rises a little before the complex for longer is a P wave.
+        little, brief = (_LITTLE_AFTER, 0) if after else (_LITTLE_BEFORE, round(_BRIEF_S * fs))
+        window = together[coarse : coarse + reach]
+        inside = coarse + _last_active(window, quiet, unrest, little, brief)
     # A straight limb carries the complex on where it stops bending, but starts none: a T wave may
     # be as steep. What stays straight for longer than a limb is the ST segment of a wide complex.
     limb = inside
@@ -295,13 +320,19 @@ def _edge(differences, noise, coarse, fs, threshold, little) -> tuple[float, np.
     if inside + 1 < len(together) and together[inside + 1] < 1.0:
         lead = int(np.argsort(ratio[:, inside])[-count])
         edge += _fraction(together, inside) + _beyond(together, inside, threshold / limit[lead], fs)
-    window = ratio[:, max(inside - reach, 0) : inside + 2] >= 1.0
+    return edge, inside
+
+
+def _lead_edges(difference, inside, noise, fs, threshold) -> np.ndarray:
+    """Last instant at which each lead alone differs, within reach of the common edge."""
+    limit = np.maximum(threshold, _NOISE_FACTOR * noise)
+    first = max(inside - round(_REACH_S * fs), 0)
+    window = difference[:, first : inside + round(_OUTSIDE_S * fs) + 2] >= limit[:, None]
     last = window.shape[1] - 1 - np.argmax(window[:, ::-1], axis=1)
-    by_lead = np.where(window.any(axis=1), max(inside - reach, 0) + last, np.nan)
-    return edge, by_lead
+    return np.where(window.any(axis=1), first + last, np.nan)
 
 
-def _last_active(together, quiet, unrest, little) -> int:
+def _last_active(together, quiet, unrest, little, brief) -> int:
     """Last sample before a run of quiet ones, or before a low from which only little rises again.
 
     The second is a complex that touches the P wave or the T wave; what rises high after a low, such
@@ -317,7 +348,7 @@ def _last_active(together, quiet, unrest, little) -> int:
         if not len(again):
             return end
         top = start + int(again[0]) + int(np.argmax(together[start + again[0] :]))
-        if together[top] < little:
+        if together[top] < little and end - start - int(again[0]) > brief:
             return start + int(np.argmin(together[start : start + again[0]]))
         start = top
 

@@ -11,7 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from crtkit._validation import as_leads, check_records, iter_blocks
-from crtkit.signals.qrs.measure import MEASUREMENTS, check_lead_names, measure_qrs
+from crtkit.signals.qrs.conduction import GUIDELINES
+from crtkit.signals.qrs.measure import MEASUREMENTS, measure_qrs
+from crtkit.signals.qrs.record import check_lead_names
 
 BLOCK = 32
 
@@ -35,6 +37,10 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         for None, 130 ms for False.
     lbbb : {"conventional", "strict"}, default="conventional"
         Criteria behind the column ``lbbb``, which the guideline rules read.
+    guideline : {"AHA2009", "AHA2009-summit", "ESC2013"}, default="AHA2009"
+        Variant of the criteria of block, see :func:`crtkit.signals.bundle_branch_block`.
+    agreement : int, default=2
+        Leads that must agree on QRS onset and offset, see :func:`crtkit.signals.qrs_bounds`.
     measurements : sequence of str, default=None
         Names of the columns to return, in order; None takes all of :data:`MEASUREMENTS`.
     n_jobs : int, default=None
@@ -119,6 +125,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         "lead_names": ["array-like", None],
         "male": ["boolean", None],
         "lbbb": [StrOptions({"conventional", "strict"})],
+        "guideline": [StrOptions(set(GUIDELINES))],
+        "agreement": [Interval(Integral, 1, 12, closed="both")],
         "measurements": ["array-like", None],
         "n_jobs": [Integral, None],
     }
@@ -130,6 +138,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         lead_names=None,
         male=None,
         lbbb="conventional",
+        guideline="AHA2009",
+        agreement=2,
         measurements=None,
         n_jobs=None,
     ):
@@ -137,6 +147,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         self.lead_names = lead_names
         self.male = male
         self.lbbb = lbbb
+        self.guideline = guideline
+        self.agreement = agreement
         self.measurements = measurements
         self.n_jobs = n_jobs
 
@@ -223,7 +235,13 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")
-        options = {"lead_names": self._names(), "male": self.male, "lbbb": self.lbbb}
+        options = {
+            "lead_names": self._names(),
+            "male": self.male,
+            "lbbb": self.lbbb,
+            "guideline": self.guideline,
+            "agreement": self.agreement,
+        }
         blocks = Parallel(n_jobs=self.n_jobs)(
             delayed(_measure_block)(as_leads(block), self.fs, options)
             for _, block in iter_blocks(X, BLOCK, finite="allow-nan")

@@ -1,27 +1,22 @@
 """Every measurement of one record: rate, intervals, axis, area, conduction, quality."""
 
-from collections.abc import Sequence
+import warnings
 
 import numpy as np
 
 from crtkit._leads import LEADS_12
-from crtkit.signals.qrs.conduction import bundle_branch_block, lead_waves
-from crtkit.signals.qrs.delineate import qrs_bounds
-from crtkit.signals.qrs.median_beats import median_beat
-from crtkit.signals.qrs.pacing import after_potential_end, paced_beats
-from crtkit.signals.qrs.vcg import (
-    complete_limb_leads,
-    frontal_axis,
-    kors_vcg,
-    vector_angle,
-    wave_area,
-)
+from crtkit.signals.qrs.conduction import bundle_branch_block
+from crtkit.signals.qrs.delineate import AGREEMENT
+from crtkit.signals.qrs.record import delineate_record, record_parts
+from crtkit.signals.qrs.vcg import frontal_axis, kors_vcg, vector_angle, wave_area
 from crtkit.signals.qrs.waves import p_onset, t_end
 
 _GLOBAL = (
     "heart_rate_bpm",
     "pr_ms",
     "qrs_duration_ms",
+    "qrs_duration_any_ms",
+    "qrs_duration_median_ms",
     "qrs_onset_ms",
     "qrs_offset_ms",
     "qt_ms",
@@ -42,6 +37,8 @@ _GLOBAL = (
     "rbbb",
     "ivcd",
     "notched_leads",
+    "lbbb_score",
+    "rbbb_score",
     "paced",
     "arm_leads_swapped",
 )
@@ -55,26 +52,54 @@ MEASUREMENTS = (
     *_QUALITY,
 )
 
+#: What a heart can do: lowest and highest value, and unit. Wide enough for disease; a record read
+#: at twice or half of its sampling rate leaves it by QTc (Fridericia) at the latest.
+PLAUSIBLE = {
+    "heart_rate_bpm": (20.0, 300.0, "bpm"),
+    "pr_ms": (50.0, 480.0, "ms"),
+    "qrs_duration_ms": (40.0, 280.0, "ms"),
+    "qtc_ms": (260.0, 650.0, "ms"),
+}
+SMALLEST_MV, LARGEST_MV = 0.05, 20.0
+_LARGEST_QRS_SHARE = 0.65
+_IMPLAUSIBLE = 0.25
+
+_GAPS = "no two beats follow one another without a gap"
 _NAN = float("nan")
 
 
-def measure_qrs(signal, fs, *, lead_names=None, male=None, lbbb="conventional") -> dict:
+def measure_qrs(
+    signal,
+    fs=None,
+    *,
+    lead_names=None,
+    male=None,
+    lbbb="conventional",
+    guideline="AHA2009",
+    agreement=AGREEMENT,
+) -> dict:
     """Measure one record.
 
     Parameters
     ----------
-    signal : array-like of shape (n_leads, n_samples)
+    signal : array-like of shape (n_leads, n_samples), or crtkit.readers.ECG
         Millivolt, unfiltered (filters round off the onset and take pacing spikes away). NaN is
-        missing.
-    fs : float
-        Sampling rate in hertz, at least 100.
+        missing, and so is a lead that does not change for 2 s.
+    fs : float, optional
+        Sampling rate in hertz, at least 100; an ECG object brings its own. Records of other rates
+        than 500 Hz are resampled to it.
     lead_names : sequence of str, optional
-        Default: ``LEADS_12`` for twelve leads. Any other number of leads is then unnamed, and only
-        rates and intervals are measured.
+        In the order of the signal; any order gives the same measurements. Default: ``LEADS_12`` for
+        twelve leads. Any other number of leads is then unnamed, and only rates and intervals are
+        measured.
     male : bool, optional
         Sex of the patient, for the strict LBBB criteria.
     lbbb : {"conventional", "strict"}, default="conventional"
         Which criteria ``lbbb`` stands for.
+    guideline : {"AHA2009", "AHA2009-summit", "ESC2013"}, default="AHA2009"
+        Variant of the criteria of block, see :func:`bundle_branch_block`.
+    agreement : int, default=2
+        Leads that must agree on QRS onset and offset, see :func:`qrs_bounds`.
 
     Returns
     -------
@@ -86,7 +111,17 @@ def measure_qrs(signal, fs, *, lead_names=None, male=None, lbbb="conventional") 
     Raises
     ------
     ValueError
-        Not one record, ``fs`` below 100, lead names that do not fit.
+        Not one record, ``fs`` below 100 or other than the ECG's, lead names that do not fit.
+
+    Warns
+    -----
+    UserWarning
+        Measurements that no heart has: most often the sampling rate or the unit is wrong. Their
+        ``quality`` is a quarter of what it would be.
+
+    See Also
+    --------
+    explain_block : which criterion of block failed in which lead.
 
     Examples
     --------
@@ -100,85 +135,96 @@ def measure_qrs(signal, fs, *, lead_names=None, male=None, lbbb="conventional") 
     >>> values["reasons"]["pr_ms"]
     'no P wave stands apart from the T wave and the noise'
     """
-    signal = np.asarray(signal, dtype=float)
-    if signal.ndim != 2:
-        raise ValueError(
-            f"measure_qrs expects one record of shape (n_leads, n_samples), got {signal.shape}."
-        )
     if lbbb not in ("conventional", "strict"):
         raise ValueError(f"lbbb must be 'conventional' or 'strict', got {lbbb!r}.")
-    names = check_lead_names(lead_names, len(signal))
+    signal, fs, names = record_parts(signal, fs, lead_names)
+    values, reasons, otherwise = _measure(signal, fs, names, male, lbbb, guideline, agreement)
+    strange = implausible(values)
+    if strange:
+        values["quality"] *= _IMPLAUSIBLE
+        warnings.warn(
+            f"measure_qrs found {'; '.join(strange)}. Check the sampling rate ({fs:g} Hz was "
+            "given) and the unit of the signal (millivolt is expected).",
+            stacklevel=2,
+        )
+    return _with_reasons(values, reasons, otherwise)
+
+
+def _measure(signal, fs, names, male, lbbb, guideline, agreement) -> tuple[dict, dict, str]:
+    """Values, reasons by name, and the reason of every other NaN."""
     values = dict.fromkeys(MEASUREMENTS, _NAN)
-    beat = median_beat(signal, fs)
-    values.update(n_beats=float(len(beat.positions)), n_beats_used=float(beat.n_used))
-    if beat.reason:
-        values["quality"] = 0.0
-        return _with_reasons(values, {}, beat.reason)
     reasons: dict[str, str] = {}
-    bounds = qrs_bounds(beat.beat, fs, beat.fiducial, beat.residual)
-    rr = float(np.diff(beat.positions).mean() / fs) if len(beat.positions) > 1 else _NAN
+    found = delineate_record(signal, fs, names, agreement=agreement)
+    beat, bounds = found.beat, found.bounds
+    values.update(n_beats=float(len(beat.positions)), n_beats_used=float(beat.n_used), quality=0.0)
+    if bounds is None:
+        return values, reasons, found.reason
+    rr = found.prepared.rr_s
     if np.isfinite(rr):
         values["heart_rate_bpm"] = 60.0 / rr
     else:
-        reasons["heart_rate_bpm"] = "one beat has no rate"
-    usual = float(np.median(beat.correlation[beat.used]))
+        one = len(beat.positions) == 1
+        reasons["heart_rate_bpm"] = "one beat has no rate" if one else _GAPS
     values["noise_uv"] = float(np.nanmedian(bounds.noise) * 1000.0)
     values["qrs_confidence"] = bounds.agreement
-    values["quality"] = beat.n_used / len(beat.positions) * max(usual, 0.0) * bounds.agreement
-    if bounds.reason:
-        return _with_reasons(values, reasons, bounds.reason)
-    onset, paced = _onset_after_spike(beat, bounds)
-    values["paced"] = float(paced)
-    _intervals(values, reasons, beat, bounds, onset, rr)
-    if names is None:
-        return _with_reasons(values, reasons, "lead names are not known")
-    leads = complete_limb_leads(beat.beat, names)
-    noise = 1.1 * 1.4826 * np.median(np.abs(complete_limb_leads(beat.residual, names)), axis=1)
-    _by_lead(values, leads, np.nan_to_num(noise), fs, onset, bounds.offset, male, lbbb)
-    _vectors(values, leads, fs, onset, bounds.offset)
-    _arm_leads(values, reasons, leads, fs, onset, bounds.offset)
-    return _with_reasons(values, reasons, "a lead that it needs is missing")
+    values["quality"] = _quality(found)
+    if found.reason:
+        return values, reasons, found.reason
+    values["paced"] = float(found.paced)
+    _intervals(values, reasons, found)
+    if found.leads is None:
+        return values, reasons, "lead names are not known"
+    _by_lead(values, found, male, lbbb, guideline)
+    _vectors(values, found)
+    _arm_leads(values, found)
+    return values, reasons, "a lead that it needs is missing"
 
 
-def check_lead_names(lead_names, n_leads) -> Sequence[str] | None:
-    """Names of the leads of a record; None where they are not known."""
-    if lead_names is None:
-        return LEADS_12 if n_leads == 12 else None
-    names = list(lead_names)
-    if len(names) != n_leads:
-        raise ValueError(
-            f"lead_names has {len(names)} names, but the signal has {n_leads} leads. "
-            "Give a name for each lead, in the order of the signal."
-        )
-    if len(set(names)) < len(names):
-        raise ValueError(f"lead_names names a lead twice: {names}.")
-    return names
+def _quality(found) -> float:
+    """Share of beats used, their likeness, agreement of leads, and share of time recorded."""
+    beat = found.beat
+    usual = float(np.median(beat.correlation[beat.used]))
+    share = beat.n_used / len(beat.positions)
+    return share * max(usual, 0.0) * found.bounds.agreement * found.prepared.present
+
+
+def implausible(values) -> list[str]:
+    """What no heart has among measurements, in words; see :data:`PLAUSIBLE`."""
+    strange = []
+    for name, (low, high, unit) in PLAUSIBLE.items():
+        value = values[name]
+        if value < low or value > high:
+            strange.append(f"{name} = {value:.0f} {unit} (expected {low:g} to {high:g})")
+    # A complex lasts no longer than its own cycle leaves room for repolarization.
+    longest = _LARGEST_QRS_SHARE * 60000.0 / values["heart_rate_bpm"]
+    if values["qrs_duration_ms"] > longest:
+        strange.append(f"a QRS complex of more than {_LARGEST_QRS_SHARE:.0%} of the cycle")
+    heights = [values[f"{wave}_{lead}_mv"] for wave in "rs" for lead in LEADS_12]
+    highest = np.nanmax(heights) if np.isfinite(heights).any() else _NAN
+    if highest > LARGEST_MV or highest < SMALLEST_MV:
+        strange.append(f"a largest deflection of {highest:.3g} mV")
+    return strange
 
 
 def _with_reasons(values, reasons, otherwise) -> dict:
     result: dict = {name: float(value) for name, value in values.items()}
     result["reasons"] = {
-        name: reasons.get(name, otherwise) for name in MEASUREMENTS if np.isnan(result[name])
+        name: reasons.get(name) or otherwise for name in MEASUREMENTS if np.isnan(result[name])
     }
     return result
 
 
-def _onset_after_spike(beat, bounds) -> tuple[float, bool]:
-    """QRS onset in samples of the beat, behind a stimulus's after-potential; paced or not."""
-    positions = beat.positions[beat.used]
-    spike = paced_beats(beat.spikes, positions + bounds.onset - beat.fiducial, beat.fs)
-    if np.mean(spike >= 0) < 0.5:
-        return bounds.onset, False
-    has = spike >= 0
-    end = float(np.median(beat.spikes[spike[has], 1] - positions[has])) + beat.fiducial
-    after = after_potential_end(beat.beat, beat.fs, end, bounds.offset)
-    return (after if after > bounds.onset else bounds.onset), True
-
-
-def _intervals(values, reasons, beat, bounds, onset, rr) -> None:
+def _intervals(values, reasons, found) -> None:
+    beat, bounds, onset, rr = found.beat, found.bounds, found.onset, found.prepared.rr_s
     ms = 1000.0 / beat.fs
     first = beat.positions[beat.used][0] - beat.fiducial
     values["qrs_duration_ms"] = (bounds.offset - onset) * ms
+    values["qrs_duration_any_ms"] = (
+        bounds.latest - (onset if found.ventricular else bounds.earliest)
+    ) * ms
+    # The first sample after the complex ends it, as the first of the complex begins it.
+    medians = np.nanmedian(bounds.lead_onset), np.nanmedian(bounds.lead_offset) + 1.0
+    values["qrs_duration_median_ms"] = (medians[1] - max(medians[0], onset)) * ms
     values["qrs_onset_ms"] = (first + onset) * ms
     values["qrs_offset_ms"] = (first + bounds.offset) * ms
     spacing = rr if np.isfinite(rr) else np.inf
@@ -190,29 +236,32 @@ def _intervals(values, reasons, beat, bounds, onset, rr) -> None:
     values["pr_ms"] = (onset - p) * ms
     values["qt_ms"] = (t - onset) * ms
     values["qtc_ms"] = values["qt_ms"] / np.cbrt(rr)
-    reasons["qtc_ms"] = reasons["qt_ms"] or "one beat has no rate"
+    reasons["qtc_ms"] = reasons["qt_ms"] or reasons.get("heart_rate_bpm", "")
 
 
-def _by_lead(values, leads, noise, fs, onset, offset, male, lbbb) -> None:
-    waves = {
-        name: lead_waves(lead, fs, onset, offset, noise=sigma)
-        for name, lead, sigma in zip(LEADS_12, leads, noise)
-        if np.isfinite(lead).all()
-    }
-    for name, w in waves.items():
+def _by_lead(values, found, male, lbbb, guideline) -> None:
+    for name, w in found.waves.items():
         values[f"r_{name}_mv"] = w.r
         values[f"s_{name}_mv"] = w.s
         values[f"notch_{name}"] = float(len(w.notches) > 0)
         values[f"slur_{name}"] = float(len(w.slurs) > 0)
     for name in ("V5", "V6"):
-        if name in waves:
-            values[f"rpeak_time_{name.lower()}_ms"] = waves[name].r_time
-    duration = values["qrs_duration_ms"]
-    values.update(bundle_branch_block(waves, duration, male=male, paced=values["paced"] == 1.0))
+        if name in found.waves:
+            values[f"rpeak_time_{name.lower()}_ms"] = found.waves[name].r_time
+    flags = bundle_branch_block(
+        found.waves,
+        values["qrs_duration_ms"],
+        widest=values["qrs_duration_any_ms"],
+        male=male,
+        paced=found.ventricular,
+        guideline=guideline,
+    )
+    values.update(flags)
     values["lbbb"] = values[f"lbbb_{lbbb}"]
 
 
-def _vectors(values, leads, fs, onset, offset) -> None:
+def _vectors(values, found) -> None:
+    leads, fs, onset, offset = found.leads, found.beat.fs, found.onset, found.bounds.offset
     area = wave_area(leads, fs, onset, offset)
     values["qrs_axis_deg"] = frontal_axis(area[0], area[5])
     vcg = kors_vcg(leads)
@@ -229,8 +278,9 @@ def _vectors(values, leads, fs, onset, offset) -> None:
         values["qrst_angle_deg"] = vector_angle((x, y, z), t_area)
 
 
-def _arm_leads(values, reasons, leads, fs, onset, offset) -> None:
+def _arm_leads(values, found) -> None:
     """Arm leads are exchanged where lead I runs against V6, in its P wave or T wave too."""
+    leads, fs, onset, offset = found.leads, found.beat.fs, found.onset, found.bounds.offset
     one, six = leads[0], leads[11]
     if not (np.isfinite(one).all() and np.isfinite(six).all()):
         return

@@ -62,7 +62,7 @@ class MedianBeat:
 
 
 def median_beat(
-    signals, fs, *, peaks=None, before=0.4, after=0.6, min_correlation=0.9
+    signals, fs, *, peaks=None, spikes=None, before=0.4, after=0.6, min_correlation=0.9
 ) -> MedianBeat:
     """Average the dominant beat of a record.
 
@@ -81,6 +81,8 @@ def median_beat(
         Sampling rate in hertz, at least 100.
     peaks : array-like of int, optional
         A sample inside each complex, for beats that are known, or of one kind.
+    spikes : ndarray of int, shape (n_spikes, 2), optional
+        Pacing spikes that were already taken out of ``signals``; None looks for them.
     before, after : float, default=0.4, 0.6
         Seconds kept on either side of the fiducial.
     min_correlation : float, default=0.9
@@ -112,9 +114,11 @@ def median_beat(
         raise ValueError(f"median_beat expects (n_leads, n_samples), got shape {signals.shape}.")
     if not fs >= 100:
         raise ValueError(f"median_beat needs a sampling rate of at least 100 Hz, got {fs}.")
-    filled, missing = _fill(signals)
-    spikes = find_pacing_spikes(filled, fs)
-    clean = remove_spikes(filled, spikes)
+    filled, missing = bridge_gaps(signals)
+    clean = filled
+    if spikes is None:
+        spikes = find_pacing_spikes(filled, fs)
+        clean = remove_spikes(filled, spikes)
     pre, post = round(before * fs), round(after * fs)
     peaks = locate_qrs(clean, fs) if peaks is None else np.sort(np.asarray(peaks, dtype=int))
     clean = subtract_mains(clean, fs, peaks)
@@ -136,7 +140,7 @@ def median_beat(
     flat = _flatten(clean, missing, positions[used] + (onset - fiducial), fs)
     segments = _cut(flat, missing, positions[used], pre, post)
     return MedianBeat(
-        beat=_middle(segments),
+        beat=_hold_edges(_middle(segments)),
         residual=_alternating(segments),
         fs=float(fs),
         fiducial=pre,
@@ -155,8 +159,8 @@ def _nothing(signals, fs, spikes, reason) -> MedianBeat:
     )
 
 
-def _fill(signals) -> tuple[np.ndarray, np.ndarray | None]:
-    """Signals with gaps bridged, and where the gaps were (None if there were none)."""
+def bridge_gaps(signals) -> tuple[np.ndarray, np.ndarray | None]:
+    """Signals with gaps bridged by straight lines, and where the gaps were; None without gaps."""
     missing = ~np.isfinite(signals)
     if not missing.any():
         return signals, None
@@ -308,6 +312,19 @@ def _middle(segments) -> np.ndarray:
     inside = (place >= count // 4) & (place < count - count // 4)
     total = np.where(inside, ordered, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(inside.sum(axis=0), 1), np.nan)
+
+
+def _hold_edges(beat) -> np.ndarray:
+    """Beat continued level where the record begins or ends within the window of every beat."""
+    known = np.isfinite(beat)
+    if known.all():
+        return beat
+    for lead, there in zip(beat, known):
+        inside = np.flatnonzero(there)
+        if len(inside):
+            lead[: inside[0]] = lead[inside[0]]
+            lead[inside[-1] + 1 :] = lead[inside[-1]]
+    return beat
 
 
 def _alternating(segments) -> np.ndarray:

@@ -136,6 +136,48 @@ def paced_beats(spikes, onsets, fs) -> np.ndarray:
     return np.where(near.any(axis=1), near.argmax(axis=1), -1)
 
 
+def locked_spikes(spikes, positions, fs, *, share=0.5) -> np.ndarray:
+    """Spikes that come at one interval before the beats.
+
+    A small spike may be noise; noise does not keep time with the heart. The interval is sought
+    at which most beats have a spike, from 30 ms (the steep start of a complex comes later) to 350
+    ms before the fiducial (atrial pacing).
+
+    Parameters
+    ----------
+    spikes : ndarray of shape (n_spikes, 2)
+        First sample and sample after the last.
+    positions : ndarray of shape (n_beats,)
+        Fiducials of the beats, in samples.
+    fs : float
+    share : float, default=0.5
+        Smallest share of the beats that must have such a spike; two beats at least.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_spikes,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals.qrs.pacing import locked_spikes
+    >>> spikes = np.array([[50, 55], [450, 455], [700, 705], [848, 853]])
+    >>> locked_spikes(spikes, np.array([100, 500, 900]), fs=500)
+    array([ True,  True, False,  True])
+    """
+    none = np.zeros(len(spikes), dtype=bool)
+    if not len(spikes) or not len(positions):
+        return none
+    lag = (np.asarray(positions)[:, None] - np.asarray(spikes)[None, :, 0]) / fs
+    near = (lag > 0.03) & (lag < 0.35)
+    best = none
+    for value in lag[near]:
+        same = near & (np.abs(lag - value) <= 0.006)
+        if same.any(axis=1).sum() > best.sum():
+            best = same.any(axis=0)
+    return best if best.sum() >= max(2, share * len(positions)) else none
+
+
 def after_potential_end(beat, fs, spike_end, qrs_offset) -> float:
     """Where the after-potential of a stimulus ends and the complex begins.
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crtkit._leads import LEADS_12
-from crtkit.signals.qrs.conduction import lead_waves
 from crtkit.signals.qrs.delineate import qrs_bounds
+from crtkit.signals.qrs.shapes import lead_waves
 from crtkit.signals.qrs.vcg import complete_limb_leads, kors_vcg, wave_area
 
 if TYPE_CHECKING:
