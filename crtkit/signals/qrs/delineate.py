@@ -205,7 +205,7 @@ def qrs_bounds(
     nowhere = np.full(n_leads, np.nan)
     live = np.isfinite(beat).all(axis=1) & (np.ptp(np.nan_to_num(beat), axis=1) > 0)
     if not live.any():
-        return QRSBounds(*[np.nan] * 4, nowhere, nowhere, nowhere, 0.0, "no lead has a beat")
+        return _no_bounds(nowhere, nowhere, nowhere, "no lead has a beat")
     used = beat[live]
     start, _, stop = coarse_bounds(used, fs, fiducial)
     height = np.median(np.abs(used[:, start : stop + 1]).max(axis=1))
@@ -240,10 +240,11 @@ def qrs_bounds(
     elif onset < 1.0 or offset > beat.shape[1] - 2.0:
         reason = "the complex does not begin and end within the beat"
     if reason:
-        return QRSBounds(*[np.nan] * 4, first, last, noise, 0.0, reason)
+        return _no_bounds(first, last, noise, reason)
     early = np.mean(first[live] < onset + 0.02 * fs)
     late = np.mean(last[live] > offset - 0.03 * fs)
-    return QRSBounds(onset, offset, *widest, first, last, noise, float(np.sqrt(early * late)))
+    agreed = float(np.sqrt(early * late))
+    return QRSBounds(onset, offset, widest[0], widest[1], first, last, noise, agreed)
 
 
 @lru_cache(maxsize=32)
@@ -289,6 +290,11 @@ def _noise(leads, residual, fs) -> np.ndarray:
     measured = _MIDDLE_NOISE * 1.4826 * np.median(np.abs(spread), axis=1)
     there = np.isfinite(residual).any(axis=1)
     return measured if there.all() else np.where(there, measured, white)
+
+
+def _no_bounds(first, last, noise, reason) -> QRSBounds:
+    nan = float("nan")
+    return QRSBounds(nan, nan, nan, nan, first, last, noise, 0.0, reason)
 
 
 def _edge(differences, count, noise, coarse, fs, threshold, after) -> tuple[float, int]:

@@ -1,5 +1,6 @@
 """QRS duration, LBBB and QRS area as features: the rule every model must beat."""
 
+import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 
@@ -12,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from crtkit._validation import as_leads, check_records, iter_blocks
 from crtkit.signals.qrs.conduction import GUIDELINES
-from crtkit.signals.qrs.measure import MEASUREMENTS, measure_qrs
-from crtkit.signals.qrs.record import check_lead_names
+from crtkit.signals.qrs.measure import MEASUREMENTS, measure_parts
+from crtkit.signals.qrs.record import check_lead_names, record_parts
 
 BLOCK = 32
 
@@ -70,15 +71,24 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
     Any leads, named or not:
 
     - ``heart_rate_bpm``: from the mean interval of all beats; two beats at least.
-    - ``qrs_duration_ms``: global, over the leads there are; fewer leads see a shorter QRS.
+    - ``qrs_duration_ms``: global, from where two leads leave their surroundings to where two are
+      back, as machines print it (``agreement``); fewer leads see a shorter QRS. The thresholds of
+      guidelines (120, 130, 150 ms) belong to this one.
+    - ``qrs_duration_any_ms``: from the earliest onset to the latest offset of any one lead, to the
+      letter of the definition; longer, and it follows noise. ``ivcd`` reads it.
+    - ``qrs_duration_median_ms``: from the median onset to the median offset of single leads, as
+      readers mark them; shorter in noise.
     - ``qrs_onset_ms, qrs_offset_ms``: of the first beat used, from the start of the record.
     - ``pr_ms``: P onset to QRS onset; NaN without a P wave.
     - ``qt_ms, qtc_ms``: QTc by Fridericia.
-    - ``paced``: a spike before at least half of the beats used.
+    - ``paced``: a spike starts at least half of the beats used, or two beats follow, at the same
+      interval, spikes that stand out by themselves (intermittent or atrial pacing).
     - ``n_beats, n_beats_used``: found; averaged, with ectopic beats left out.
     - ``noise_uv``: left in the median beat, median over leads.
     - ``qrs_confidence``: 0 to 1, agreement of the leads on onset and offset.
-    - ``quality``: 0 to 1, share of beats used x their correlation x agreement.
+    - ``quality``: 0 to 1, share of beats used x their correlation x agreement of leads x share of
+      the record in which any lead was recorded; a quarter of it where a measurement is one that
+      no heart has.
 
     Any two limb leads: ``qrs_axis_deg``, from net QRS areas in I and aVF.
 
@@ -91,6 +101,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
     Certain leads:
 
     - ``rpeak_time_v5_ms, rpeak_time_v6_ms``: QRS onset to the last summit of R; V5, V6.
+    - ``lbbb_score, rbbb_score``: how clearly the conventional criteria are met, from 0 to 1.
     - ``lbbb_conventional``: V1, V2 and three of I, aVL, V5, V6; ``lbbb_strict``: V1, V2 and four of
       these six; ``rbbb``: V1 and I or V6; ``ivcd``: both; ``notched_leads``: number of leads with a
       mid-QRS notch or slur. See :func:`crtkit.signals.bundle_branch_block`. 0 where paced, and 0
@@ -236,17 +247,26 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")
         options = {
-            "lead_names": self._names(),
             "male": self.male,
             "lbbb": self.lbbb,
             "guideline": self.guideline,
             "agreement": self.agreement,
         }
         blocks = Parallel(n_jobs=self.n_jobs)(
-            delayed(_measure_block)(as_leads(block), self.fs, options)
+            delayed(_measure_block)(as_leads(block), self.fs, self._names(), options)
             for _, block in iter_blocks(X, BLOCK, finite="allow-nan")
         )
-        return [record for block in blocks for record in block]
+        pairs = [pair for block in blocks for pair in block]
+        strange = [(i, why) for i, (_, why) in enumerate(pairs) if why]
+        if strange:
+            first, why = strange[0]
+            warnings.warn(
+                f"QRSMeasurements found what no heart has in {len(strange)} of {len(pairs)} "
+                f"records (record {first}: {'; '.join(why)}); their quality is lowered. For many, "
+                f"check fs={self.fs:g} and the unit of the signals (millivolt is expected).",
+                stacklevel=2,
+            )
+        return [record for record, _ in pairs]
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the measurements.
@@ -290,8 +310,8 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _measure_block(block, fs, options) -> list[dict]:
+def _measure_block(block, fs, names, options) -> list[tuple[dict, list[str]]]:
     # One thread, so that the bits depend neither on the machine nor on the caller's setting; more
     # would only get in each other's way on arrays this small.
     with threadpool_limits(1):
-        return [measure_qrs(record, fs, **options) for record in block]
+        return [measure_parts(*record_parts(record, fs, names), **options) for record in block]

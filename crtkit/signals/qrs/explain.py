@@ -91,10 +91,10 @@ def explain_block(
     """
     signal, fs, names = record_parts(signal, fs, lead_names)
     found = delineate_record(signal, fs, names, agreement=agreement)
-    reason = found.reason or ("" if found.leads is not None else "lead names are not known")
-    if reason:
-        return BlockExplanation({}, _table([]), reason=reason)
     bounds, ms = found.bounds, 1000.0 / found.beat.fs
+    if found.reason or bounds is None or found.leads is None:
+        reason = found.reason or "lead names are not known"
+        return BlockExplanation({}, _table([]), reason=reason)
     duration = (bounds.offset - found.onset) * ms
     first = found.onset if found.ventricular else bounds.earliest
     criteria = block_criteria(

@@ -137,20 +137,28 @@ def measure_qrs(
     """
     if lbbb not in ("conventional", "strict"):
         raise ValueError(f"lbbb must be 'conventional' or 'strict', got {lbbb!r}.")
-    signal, fs, names = record_parts(signal, fs, lead_names)
-    values, reasons, otherwise = _measure(signal, fs, names, male, lbbb, guideline, agreement)
-    strange = implausible(values)
+    parts = record_parts(signal, fs, lead_names)
+    options = {"male": male, "lbbb": lbbb, "guideline": guideline, "agreement": agreement}
+    values, strange = measure_parts(*parts, **options)
     if strange:
-        values["quality"] *= _IMPLAUSIBLE
         warnings.warn(
-            f"measure_qrs found {'; '.join(strange)}. Check the sampling rate ({fs:g} Hz was "
+            f"measure_qrs found {'; '.join(strange)}. Check the sampling rate ({parts[1]:g} Hz was "
             "given) and the unit of the signal (millivolt is expected).",
             stacklevel=2,
         )
-    return _with_reasons(values, reasons, otherwise)
+    return values
 
 
-def _measure(signal, fs, names, male, lbbb, guideline, agreement) -> tuple[dict, dict, str]:
+def measure_parts(signal, fs, names, **options) -> tuple[dict, list[str]]:
+    """Measurements as :func:`measure_qrs` returns them, and what no heart has among them."""
+    values, reasons, otherwise = _measure(signal, fs, names, **options)
+    strange = implausible(values)
+    if strange:
+        values["quality"] *= _IMPLAUSIBLE
+    return _with_reasons(values, reasons, otherwise), strange
+
+
+def _measure(signal, fs, names, *, male, lbbb, guideline, agreement) -> tuple[dict, dict, str]:
     """Values, reasons by name, and the reason of every other NaN."""
     values = dict.fromkeys(MEASUREMENTS, _NAN)
     reasons: dict[str, str] = {}

@@ -76,7 +76,9 @@ def prepare_beat(signal, fs) -> PreparedBeat:
         locked = locked_spikes(small * (RATE / fs), beat.positions[beat.used], RATE)
         if locked.any():
             beat = _beat(filled, missing, fs, _union(spikes, small[locked]))
-    lost = np.zeros(signal.shape[1], bool) if missing is None else missing.all(axis=0)
+    lost = np.zeros(signal.shape[1], dtype=bool)
+    if missing is not None:
+        lost |= missing.all(axis=0)
     present = 1.0 - float(lost.mean()) if len(lost) else 0.0
     strong = (spikes * (RATE / fs)).round().astype(int)
     return PreparedBeat(beat, _interval(beat, lost, fs), present, strong)
