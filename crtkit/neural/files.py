@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -75,11 +76,15 @@ def read_torch(path, *, mmap=False):
     FileNotFoundError
         No such file.
     ValueError
-        Damaged, or a pickle of anything else: loading that could run code.
+        Damaged, a pickle of anything else (loading that could run code), or larger unpacked than
+        the file is.
     """
     path = _existing(path)
+    refuse_packed(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        refuse_inflated(content)
+        return content
     except Exception as error:  # damaged opcodes raise whatever the unpickler trips over
         # torch's own words advise to load it without care.
         reason = "it is damaged, or holds objects that could run code"
@@ -89,6 +94,52 @@ def read_torch(path, *, mmap=False):
             f"{path.name} is not a plain file of weights and was not loaded ({reason}). Expected "
             "tensors and plain values written by torch.save, or safetensors."
         ) from error
+
+
+def refuse_packed(path):
+    """Refuse an archive whose records are larger than itself, before anything is unpacked.
+
+    Raises
+    ------
+    ValueError
+        They are. torch.save never compresses.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # the format before torch 1.6
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{Path(path).name} is no readable PyTorch checkpoint: {error}") from error
+    if unpacked > os.path.getsize(path):
+        raise ValueError(
+            f"{Path(path).name} is no readable PyTorch checkpoint: its records unpack to "
+            f"{unpacked} bytes, more than the file has."
+        )
+
+
+def refuse_inflated(content, depth=8):
+    """Refuse tensors that are larger than what is stored of them (strides of zero, no storage).
+
+    Raises
+    ------
+    ValueError
+        Such a tensor, or dicts and lists that are nested without end.
+    """
+    if isinstance(content, torch.Tensor):
+        if content.layout != torch.strided:
+            return  # no weight; said where tensors are matched by name
+        stored = content.untyped_storage()
+        size = content.numel() * content.element_size()
+        if content.device.type != "cpu" or size > stored.nbytes():
+            raise ValueError(f"a tensor of shape {tuple(content.shape)} has no such data")
+        return
+    if not isinstance(content, (dict, list, tuple, set)):
+        return
+    if depth == 0:
+        raise ValueError("its dicts and lists are nested too deeply")
+    for value in content.values() if isinstance(content, dict) else content:
+        refuse_inflated(value, depth - 1)
 
 
 def file_hash(path):

@@ -16,6 +16,7 @@ from crtkit.neural.weights import (
     imagenet_file,
     read_weights,
     state_hash,
+    torchvision_names,
 )
 
 
@@ -123,7 +124,7 @@ def load_start(module, *, encoder=None, weights=None, depth=None):
         return None
     imagenet = weights == "imagenet"
     path = weights_path(weights, depth)
-    state, digest = read_weights(path), file_hash(path)
+    state, digest = torchvision_names(read_weights(path)), file_hash(path)
     if imagenet and not digest.startswith(hash_in_name(path)):
         warnings.warn(
             f"{path.name} is not the file that torchvision publishes: its sha256 starts with "

@@ -16,7 +16,12 @@ from crtkit.neural.files import (
     write_safetensors,
 )
 
-PREFIXES = ("", "module.", "backbone.", "encoder.")
+# Where a file holds several networks (a momentum encoder, say), these name the one that is meant.
+PREFIXES = ("", "module.", "model.", "backbone.", "encoder.", "encoder_q.", "module.encoder_q.")
+# Keys under which trainers put a state dict beside epochs and optimizers.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "backbone", "encoder")
+# Children of torchvision's ResNet by number, as lightly's `Sequential(*children[:-1])` calls them.
+CHILDREN = {"0": "conv1", "1": "bn1", **{str(i + 3): f"layer{i}" for i in range(1, 5)}}
 
 
 def read_weights(path):
@@ -26,7 +31,7 @@ def read_weights(path):
     ----------
     path : path-like
         ``.safetensors``, or what ``torch.save`` wrote: a dict of tensors, also inside a dict under
-        ``state_dict`` or ``model``.
+        ``state_dict``, ``model_state_dict``, ``model`` and the like.
 
     Returns
     -------
@@ -60,18 +65,32 @@ def read_weights(path):
     if path.suffix == ".safetensors":
         return read_safetensors(path)[0]
     state = read_torch(path)
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
+    state = _unwrapped(state)
     tensors = isinstance(state, dict) and all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
     )
     if not tensors or not state:
         raise ValueError(
-            f"{path.name} holds no dict of tensors but a {type(state).__name__}. Write it with "
-            "torch.save(module.state_dict(), path)."
+            f"{path.name} holds no dict of tensors but a {type(state).__name__}"
+            f"{_keys(state)}. Write it with torch.save(module.state_dict(), path)."
         )
     return dict(state)
+
+
+def _unwrapped(state):
+    """The state dict within what a trainer saved, three dicts deep at most."""
+    for _ in range(3):
+        if not isinstance(state, dict):
+            break
+        inner = next((state[k] for k in WRAPPERS if isinstance(state.get(k), dict)), None)
+        if inner is None:
+            break
+        state = inner
+    return state
+
+
+def _keys(state):
+    return f" of {sorted(map(str, state))[:5]}" if isinstance(state, dict) and state else ""
 
 
 def save_weights(model, path, *, card=None):
@@ -174,7 +193,7 @@ def fit_weights(module, state, *, head, what):
     module : torch.nn.Module
         Changed in place.
     state : dict of str to torch.Tensor
-        A common prefix (``module.``, ``backbone.``, ``encoder.``) is taken off.
+        Any prefix that all of them share (``module.``, ``model.backbone.``, ...) is taken off.
     head : str
         Prefix of the tensors of the head, such as ``"fc."``: never loaded.
     what : str
@@ -193,7 +212,7 @@ def fit_weights(module, state, *, head, what):
         networks differ. Or tensors that are no weights: whole numbers, sparse, NaN.
     """
     own = {k: v for k, v in module.state_dict().items() if not k.startswith(head)}
-    prefix = max(PREFIXES, key=lambda p: sum(p + name in state for name in own))
+    prefix = _prefix(own, state, what)
     taken = {name: state[prefix + name] for name in own if prefix + name in state}
     missing = [name for name in own if name not in taken]
     shapes = [
@@ -210,8 +229,9 @@ def fit_weights(module, state, *, head, what):
         raise ValueError(
             f"{what} does not fit this network: {len(lacking)} tensors are missing "
             f"{lacking[:3]}, {len(shapes)} have another shape {shapes[:3]}, {len(surplus)} are of "
-            f"layers it does not have {surplus[:3]}; it holds {sorted(state)[:3]} and so on. Set "
-            "depth and width to those it was trained with."
+            f"layers it does not have {surplus[:3]}; it holds {sorted(state)[:3]} and so on"
+            f"{f', read with the prefix {prefix!r}' if prefix else ''}. Set depth and width to "
+            "those it was trained with."
         )
     odd = [name for name, value in taken.items() if not _is_weight(value, own[name])]
     if odd:
@@ -222,6 +242,47 @@ def fit_weights(module, state, *, head, what):
         )
     module.load_state_dict(taken, strict=False)
     return {"n_loaded": len(taken), "missing": missing, "unexpected": unexpected}
+
+
+def torchvision_names(state):
+    """Tensors of a ResNet cut into a ``Sequential``, as lightly has it, under torchvision's names.
+
+    Parameters
+    ----------
+    state : dict of str to torch.Tensor
+
+    Returns
+    -------
+    dict
+        As it is where it holds no such network.
+    """
+    heads = [n.removesuffix("4.0.conv1.weight") for n in state if n.endswith("4.0.conv1.weight")]
+    cut = [p for p in heads if p + "0.weight" in state and p + "1.running_mean" in state]
+    for prefix in cut:
+        state = {_renamed(name, prefix): value for name, value in state.items()}
+    return state
+
+
+def _renamed(name, prefix):
+    number, _, rest = name.removeprefix(prefix).partition(".")
+    if not name.startswith(prefix) or number not in CHILDREN:
+        return name
+    return f"{prefix}{CHILDREN[number]}.{rest}"
+
+
+def _prefix(own, state, what):
+    """What stands in front of a network's own names in a file."""
+    anchor = next(iter(own), "")
+    ends = [name.removesuffix(anchor) for name in state if name.endswith(anchor)]
+    hits = {p: sum(p + n in state for n in own) for p in ends if p == "" or p.endswith(".")}
+    best = [prefix for prefix, n in hits.items() if n == max(hits.values())]
+    named = [prefix for prefix in PREFIXES if prefix in best]
+    if len(best) > 1 and not named:
+        raise ValueError(
+            f"{what} holds several networks of this kind, under the prefixes {sorted(best)}. Keep "
+            "one: torch.save({k: v for k, v in state.items() if k.startswith(prefix)}, path)."
+        )
+    return (named or best or [""])[0]
 
 
 def _is_weight(value, own):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -28,8 +29,18 @@ def test_what_is_saved_is_read(tmp_path, name):
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("wrap", [lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}])
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "encoder."])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: {"state_dict": s, "epoch": 3},
+        lambda s: {"model": s},
+        lambda s: {"model_state_dict": s, "optimizer": {"lr": 0.1}},
+        lambda s: {"checkpoint": 1, "state_dict": {"model": s}},
+    ],
+)
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "model.", "backbone.", "encoder.", "module.model.resnet.", "net."]
+)
 def test_wrapped_and_prefixed_files(tmp_path, wrap, prefix):
     source, target = _small(0), _small(1)
     torch.save(
@@ -42,6 +53,40 @@ def test_wrapped_and_prefixed_files(tmp_path, wrap, prefix):
     assert report["n_loaded"] == len(source.state_dict()) - 2
     assert torch.equal(target.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
     assert torch.equal(target.fc.weight, head)
+
+
+def test_lightly_s_names_load(tmp_path):
+    """lightly's backbone is a Sequential of a ResNet's children, with the head beside it."""
+    source, target = _small(0), _small(1)
+    cut = torch.nn.Sequential(*list(source.children())[:8])
+    state = {f"backbone.{k}": v for k, v in cut.state_dict().items()}
+    state["projection_head.layers.0.weight"] = torch.zeros(3)
+    torch.save({"state_dict": state}, tmp_path / "lightly.ckpt")
+    X = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
+    model = ResNetClassifier(
+        width=8, weights=tmp_path / "lightly.ckpt", finetune=False, max_epochs=1, random_state=0
+    ).fit(X, [0, 0, 1, 1])
+    assert model.weights_loaded_["missing"] == []
+    assert model.weights_loaded_["unexpected"] == ["projection_head.layers.0.weight"]
+    for name in ("conv1.weight", "bn1.running_var", "layer4.1.conv2.weight"):
+        assert torch.equal(model.module_.state_dict()[name], source.state_dict()[name])
+    assert not torch.equal(source.conv1.weight, target.conv1.weight)
+
+
+def test_two_networks_in_one_file_are_named():
+    state = _small().state_dict()
+    both = {f"{p}{k}": v for p in ("student.", "teacher.") for k, v in state.items()}
+    with pytest.raises(ValueError, match=r"several networks .* \['student.', 'teacher.'\]"):
+        fit_weights(_small(1), both, head="fc.", what="both.pth")
+    momentum = {f"{p}{k}": v for p in ("backbone.", "backbone_momentum.") for k, v in state.items()}
+    report = fit_weights(_small(1), momentum, head="fc.", what="moco.pth")
+    assert report["missing"] == []
+    assert all(
+        name.startswith(("backbone_momentum.", "backbone.fc.")) for name in report["unexpected"]
+    )
+    one = {k: v for k, v in both.items() if k.startswith("student.")}
+    with pytest.raises(ValueError, match=r"read with the prefix 'student.'"):
+        fit_weights(ResNet(34, 8, 2), one, head="fc.", what="one.pth")
 
 
 def test_another_network_is_refused_with_shapes():
@@ -158,6 +203,54 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         save_weights(_small(1), path)
     assert file_hash(path) == before
     assert os.listdir(tmp_path) == ["w.pth"]
+
+
+def test_inflated_files_are_refused_before_they_fill_the_memory(tmp_path):
+    path = tmp_path / "packed.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("packed/data.pkl", bytes(1 << 22))
+        archive.writestr("packed/version", "3")
+    with pytest.raises(ValueError, match="packed.pt .* unpack to 4194305 bytes"):
+        read_weights(path)
+    # 400 GB of one number, in a file of a kilobyte.
+    torch.save({"conv1.weight": torch.zeros(1).expand(10**11)}, tmp_path / "wide.pt")
+    with pytest.raises(ValueError, match=r"wide.pt .*100000000000"):
+        read_weights(tmp_path / "wide.pt")
+    deep = {"a": torch.zeros(1)}
+    for _ in range(20):
+        deep = {"state": deep}
+    torch.save(deep, tmp_path / "deep.pt")
+    with pytest.raises(ValueError, match="deep.pt .*nested"):
+        read_weights(tmp_path / "deep.pt")
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_damaged_files_load_or_are_named(tmp_path, suffix):
+    """75 files of each kind with bytes changed, cut off or doubled: a ValueError or weights."""
+    rng = np.random.default_rng(0)
+    small = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    whole = save_weights(small, tmp_path / f"whole.{suffix}").read_bytes()
+    path, refused = tmp_path / f"damaged.{suffix}", []
+    for i in range(75):
+        content = bytearray(whole)
+        # The header and the archive's directory are where one byte decides.
+        ends = [
+            rng.integers(0, min(400, len(whole))),
+            rng.integers(len(whole) * 3 // 4, len(whole)),
+        ]
+        for at in (ends[i % 2], rng.integers(0, len(whole))):
+            content[int(at)] = rng.integers(0, 256)
+        if i % 5 == 0:
+            content = content[: rng.integers(1, len(whole))]
+        if i % 7 == 0:
+            content += content[: rng.integers(1, len(whole))]
+        path.write_bytes(bytes(content))
+        try:
+            fit_weights(small, read_weights(path), head="none.", what=path.name)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 20
+    assert all(path.name in message for message in refused)
 
 
 # -- torchvision's ImageNet weights

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,16 +41,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{path} does not exist. The public ECG-FM checkpoints are downloaded by hand, from "
             "where their authors offer them; give the file's path."
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise ValueError(f"{path} is no readable PyTorch checkpoint: {error}") from error
-    if unpacked > path.stat().st_size:  # torch.save never compresses
-        raise ValueError(
-            f"{path} is no readable PyTorch checkpoint: its records unpack to {unpacked} bytes, "
-            "more than the file has."
         )
     content = read_torch(path, mmap=True)
     model = content.get("model") if isinstance(content, dict) else None
