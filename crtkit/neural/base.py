@@ -37,6 +37,7 @@ from crtkit._labels import check_groups
 from crtkit._splits import group_holdout
 from crtkit._validation import FLOAT_DTYPES, check_records
 from crtkit.neural.batches import Batches, RecordDataset
+from crtkit.neural.dead_runs import warn_if_dead
 from crtkit.neural.devices import (
     DTYPES,
     autocast,
@@ -325,6 +326,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         train = RecordDataset(X, y, weight, train)
         given = {} if start is None else {"start": start}
         self._fit_net(train, valid, n_outputs=len(self.classes_), seed=seed, **given)
+        warn_if_dead(type(self).__name__, train, self.history_, self.max_epochs)
         if valid is not None:
             self.best_epoch_ = 1 + int(np.argmin([row["valid_loss"] for row in self.history_]))
         return self

@@ -4,12 +4,14 @@ import copy
 import pickle
 import random
 import re
+import warnings
 from numbers import Integral
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
@@ -395,6 +397,26 @@ def test_early_stopping_asks_for_groups_of_the_right_length(blobs):
     assert record[0].filename == __file__
     with pytest.raises(ValueError, match="one patient per record in groups: got 7"):
         FlatClassifier().fit(X, y, groups=np.arange(7))
+
+
+def test_a_run_that_learned_nothing_says_so(blobs):
+    X, y = blobs
+    with pytest.warns(UserWarning, match=r"learned nothing: after 8 epochs .* 1.0986 is that") as w:
+        FlatClassifier(lr=1e-12, max_epochs=8, random_state=0).fit(0 * X, y)
+    assert w[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FlatClassifier(lr=0.05, max_epochs=8, random_state=0).fit(X, y)
+
+
+def test_a_search_without_routing_is_told_the_two_lines(blobs):
+    X, y = blobs
+    search = GridSearchCV(FlatClassifier(early_stopping=True, max_epochs=1), {"lr": [0.1]}, cv=2)
+    with pytest.warns(UserWarning, match=r"enable_metadata_routing=True\)\n +search.fit\(X, y, gr"):
+        search.fit(X, y, groups=np.arange(len(y)) // 2)
+    with config_context(enable_metadata_routing=True), warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*no groups")
+        search.set_params(cv=GroupKFold(2)).fit(X, y, groups=np.arange(len(y)) // 2)
 
 
 class Spy(FlatClassifier):

@@ -17,8 +17,6 @@ from crtkit.neural.ecgfm.checkpoint import start_from
 from crtkit.neural.ecgfm.classifier_network import (
     EXTRACTOR,
     ECGFMNetwork,
-    is_dead,
-    prior_entropy,
 )
 from crtkit.neural.ecgfm.network import ECGFM, SIZES, ECGFMConfig
 from crtkit.neural.ecgfm.pretraining import ECGFMPretraining
@@ -250,19 +248,6 @@ class ECGFMClassifier(
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _fit_net(self, train, valid, n_outputs, seed):
-        super()._fit_net(train, valid, n_outputs=n_outputs, seed=seed)
-        chance = prior_entropy(train.target[train.index], train.weight[train.index])
-        losses = [row["train_loss"] for row in self.history_]
-        if is_dead(losses, chance, self.max_epochs):
-            warnings.warn(
-                f"ECGFMClassifier learned nothing: after {len(losses)} epochs its training loss is "
-                f"{losses[-1]:.4f}, and {chance:.4f} is that of the class frequencies alone. Use "
-                "schedule='warmup', another lr, or more epochs.",
-                UserWarning,
-                stacklevel=4,
-            )
-
     def _make_module(self, n_outputs, shape_in):
         backbone = self._load_backbone()
         n_leads = self._n_leads(shape_in)
@@ -293,6 +278,19 @@ class ECGFMClassifier(
                 f"ECGFMClassifier needs at least {backbone.config.min_samples} samples a window, "
                 f"got {n_samples} (records of {shape_in[-1]} samples, window={self.window} s at "
                 f"{self.fs} Hz)."
+            )
+        # 12 is the default and the base size's all: of a smaller network, it is all of that too.
+        if self.trainable_layers > max(n_layers, 12):
+            raise ValueError(
+                f"ECGFMClassifier got trainable_layers={self.trainable_layers}, but the network "
+                f"has {n_layers} transformer layers. Give 0 to {n_layers}."
+            )
+        if n_layers < self.trainable_layers < 12:
+            warnings.warn(
+                f"ECGFMClassifier(trainable_layers={self.trainable_layers}) trains all "
+                f"{n_layers} layers that the network has.",
+                UserWarning,
+                stacklevel=6,
             )
         n_trained = min(int(self.trainable_layers), n_layers)
         extractor = self.train_extractor

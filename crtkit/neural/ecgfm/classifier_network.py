@@ -1,17 +1,11 @@
-"""What surrounds ECG-FM in a classifier, and whether its training came to anything."""
+"""What surrounds ECG-FM in a classifier."""
 
-import math
-
-import numpy as np
 from torch import nn
 
 from crtkit.neural.ecgfm.front import LeadResampler, normalize_leads
-from crtkit.neural.engine import WARMUP
 
 # What "frozen extractor" freezes: everything in front of the first transformer layer.
 EXTRACTOR = ("feature_extractor", "layer_norm", "post_extract_proj", "conv_pos")
-# Epochs after the warm-up before a run may be called dead.
-MIN_EPOCHS = 5
 
 
 class ECGFMNetwork(nn.Module):
@@ -88,20 +82,3 @@ class ECGFMNetwork(nn.Module):
         x, n = self._windows(x)
         logits = self.backbone(x)["logits"].unflatten(0, (-1, n))
         return logits.mean(1) if self.pooling == "mean" else logits.amax(1)
-
-
-def prior_entropy(target, weight):
-    """Loss of a network that answers every record with the weighted class frequencies."""
-    share = np.bincount(target, weights=weight) / weight.sum()
-    share = share[share > 0]
-    return float(-(share * np.log(share)).sum())
-
-
-def is_dead(losses, chance, max_epochs):
-    """Whether training has stayed at the loss of chance, once warm-up and a fair try are over.
-
-    Dropout makes the loss of a network that has learned a little larger than chance too, so the
-    best epoch counts, and 1 % below chance is learning.
-    """
-    after = losses[math.ceil(WARMUP * max_epochs) :]
-    return len(after) >= MIN_EPOCHS and bool(min(after) > 0.99 * chance)

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit.neural import ECGFMClassifier
+from crtkit.neural.dead_runs import is_dead, prior_entropy
 from crtkit.neural.ecgfm import (
     SIZES,
     ECGFMConfig,
@@ -21,7 +22,6 @@ from crtkit.neural.ecgfm import (
     load_safetensors,
     save_safetensors,
 )
-from crtkit.neural.ecgfm.classifier_network import is_dead, prior_entropy
 from crtkit.testing import parametrize_with_nd_checks
 
 DATA = Path(__file__).parents[2] / "data" / "ecg_fm"
@@ -247,6 +247,7 @@ def test_learns_a_rhythm():
         ({"projection": False}, (4, 4, 320), "expects 12 leads, got 4"),
         ({"checkpoint": "absent.pt"}, (4, 12, 320), "absent.pt does not exist"),
         ({"size": "huge"}, (4, 12, 320), "'size' parameter"),
+        ({"trainable_layers": 13}, (4, 12, 320), "trainable_layers=13, but the network has 2"),
     ],
 )
 def test_bad_input(parameters, shape, message):
