@@ -9,6 +9,7 @@ from .intervals import (
     bootstrap_interval as bootstrap_interval,
     nadeau_bengio_interval as nadeau_bengio_interval,
 )
+from .journal import JournalError as JournalError
 from .leaks import PoolLeakError as PoolLeakError, check_pool as check_pool
 from .result import Evaluation as Evaluation
 from .roc import mean_roc as mean_roc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from numbers import Integral
 from typing import Any
@@ -92,12 +91,11 @@ def check_cohorts(
         known, others = (set(map(patient_text, c.groups.tolist())) for c in (cohort, other))
         shared = known & others
         if shared:
-            warnings.warn(
+            raise ValueError(
                 f"{len(shared)} patient identifier(s) of external cohort {name!r} also occur in "
-                f"the cohort, for example {sorted(shared, key=str)[:3]}. If they are the same "
-                "people, models were fitted on them: leave them out, or rename them if not.",
-                UserWarning,
-                stacklevel=3,
+                f"the cohort, for example {sorted(shared, key=str)[:3]}: models would be fitted on "
+                "them. Leave these patients out of one cohort; if they are other people, prefix "
+                "the identifiers of each hospital (groups = 'B-' + groups)."
             )
 
 

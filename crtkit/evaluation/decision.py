@@ -50,7 +50,7 @@ def net_benefit(
     Raises
     ------
     ValueError
-        A threshold outside (0, 1), or as :func:`crtkit.metrics.roc_auc`.
+        A threshold outside (0, 1), a risk outside [0, 1], or as :func:`crtkit.metrics.roc_auc`.
 
     References
     ----------
@@ -63,6 +63,11 @@ def net_benefit(
     [0.25, 0.4375]
     """
     positive, prob, weight = check_ranked("net_benefit", y_true, y_prob, pos_label, sample_weight)
+    if len(prob) and (prob.min() < 0 or prob.max() > 1):
+        raise ValueError(
+            f"net_benefit expects risks in [0, 1], got {prob.min():g} to {prob.max():g}: a "
+            "threshold is a risk. Divide per cent by 100; calibrate decision values first."
+        )
     return replicate_benefit(positive, prob, check_thresholds(thresholds), weight[None])[0]
 
 

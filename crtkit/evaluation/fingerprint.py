@@ -6,9 +6,11 @@ import functools
 import hashlib
 import inspect
 import json
+import os
 import platform
 import re
 import sys
+import types
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,10 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def _source_hash() -> str:
-    """Short hash of crtkit's own code: between releases the version stands still, models do not."""
+    """Short hash of crtkit's own code and weights: between releases the version stands still."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *root.rglob("*.safetensors")]):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -85,13 +87,27 @@ def _processor() -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Short hash of parameters, nested estimators, arrays and weights; equal in every process."""
+    """Short hash of what a model is, equal in every process.
+
+    Parameters, nested estimators, arrays and weights; files that parameters name, by content; and
+    code of our user's own: instructions, constants, names, defaults, closures, the functions and
+    classes it uses. Libraries are known by their versions.
+    """
     text = json.dumps(_Describer().describe(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 # Overwritten by evaluate, or without effect on what is fitted.
 _NEUTRAL = ("random_state", "n_jobs", "verbose")
+# Attributes of a class that say nothing of what it does.
+_IDLE = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__annotations__")
+_CONSTANTS = (int, float, str, bytes, tuple, list, dict, np.ndarray)
+# Import names of _LIBRARIES and of what they stand on: told apart by version, not by code.
+_VERSIONED = {
+    *("crtkit", "numpy", "scipy", "pandas", "sklearn", "lightgbm", "imblearn", "torch"),
+    *("torchvision", "skorch", "sktime", "numba", "joblib", "threadpoolctl", "builtins"),
+    *sys.stdlib_module_names,
+} - {"__main__"}
 
 
 class _Describer:
@@ -100,6 +116,8 @@ class _Describer:
     def __init__(self) -> None:
         self._above: list[int] = []  # objects being described, against cycles
         self._fitted = False  # inside a frozen estimator its state counts, not its parameters
+        self._code: dict[int, int] = {}  # functions and classes described before, by order
+        self._kept: list[Any] = []  # alive while described, so that no id is given out twice
 
     def describe(self, value: Any) -> Any:
         if value is None or isinstance(value, (bool, int, str)):
@@ -132,18 +150,52 @@ class _Describer:
             return [type(value).__name__, [self.describe(v) for v in value]]
         if isinstance(value, (set, frozenset)):
             return ["set", sorted(json.dumps(self.describe(v), default=str) for v in value)]
-        if isinstance(value, type) or inspect.isroutine(value):
-            code = getattr(getattr(value, "__code__", None), "co_code", b"")
-            name = getattr(value, "__qualname__", repr(value))
-            return [getattr(value, "__module__", None), name, hashlib.sha256(code).hexdigest()]
+        if isinstance(value, os.PathLike):
+            return _file(value) or str(value)
         if isinstance(value, functools.partial):
             return ["partial", self.describe([value.func, value.args, value.keywords])]
-        return [f"{type(value).__module__}.{type(value).__qualname__}", self._state(value)]
+        if isinstance(value, type) or (inspect.isroutine(value) and hasattr(value, "__qualname__")):
+            return self._routine(value)
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        code = None if _is_versioned(type(value)) else self.describe(type(value))
+        return [kind, code, self._state(value)]
+
+    def _routine(self, value: Any) -> Any:
+        """A function, method or class: by name where a version tells it, else by its code."""
+        name = [getattr(value, "__module__", None), getattr(value, "__qualname__", repr(value))]
+        owner = getattr(value, "__self__", None)
+        if inspect.ismethod(value):
+            return [*name, self.describe(value.__func__), self.describe(owner)]
+        if _is_versioned(value):
+            # Bound methods of built-in objects are told apart by the object.
+            bound = owner is not None and not inspect.ismodule(owner)
+            return [*name, self.describe(owner)] if bound else name
+        if id(value) in self._code:
+            return [*name, self._code[id(value)]]
+        self._code[id(value)] = len(self._code)
+        self._kept.append(value)
+        if isinstance(value, type):
+            bases = [self.describe(base) for base in value.__bases__]
+            body = {k: v for k, v in vars(value).items() if k not in _IDLE}
+            return [*name, bases, self.describe({k: _plain(v) for k, v in body.items()})]
+        function = inspect.unwrap(value)
+        if not hasattr(function, "__code__"):
+            return [*name, re.sub(r" at 0x[0-9a-f]+", "", repr(value))]
+        around = [self._code_object(function.__code__), function.__defaults__]
+        around += [function.__kwdefaults__, [_content(c) for c in function.__closure__ or ()]]
+        return [*name, self.describe(around), self.describe(_globals(function))]
+
+    def _code_object(self, code: types.CodeType) -> Any:
+        constants = [
+            self._code_object(c) if isinstance(c, types.CodeType) else c for c in code.co_consts
+        ]
+        return [hashlib.sha256(code.co_code).hexdigest(), constants, list(code.co_names)]
 
     def _state(self, value: Any) -> Any:
         if is_estimator(value) and not self._fitted:
             params = value.get_params(deep=False)
-            return self.describe({k: v for k, v in params.items() if k not in _NEUTRAL})
+            mine = {k: v for k, v in params.items() if k not in _NEUTRAL}
+            return self.describe({k: _file(v) or v for k, v in mine.items()})
         if type(value).__name__ == "FrozenEstimator":
             before, self._fitted = self._fitted, True
             try:
@@ -165,3 +217,69 @@ class _Describer:
             return self.describe(list(value.__reduce_ex__(4)[1:3]))
         except TypeError:
             return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _is_versioned(value: Any) -> bool:
+    """Whether code belongs to a library whose version stands beside the fingerprint."""
+    module = getattr(value, "__module__", None)
+    if module is None:  # a built-in, or a method of one
+        return not hasattr(value, "__code__")
+    return module.partition(".")[0] in _VERSIONED
+
+
+def _plain(attribute: Any) -> Any:
+    """What a descriptor of a class wraps."""
+    if isinstance(attribute, (staticmethod, classmethod)):
+        return attribute.__func__
+    if isinstance(attribute, property):
+        return [attribute.fget, attribute.fset]
+    if inspect.ismemberdescriptor(attribute) or inspect.isgetsetdescriptor(attribute):
+        return None
+    return attribute
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a name that is not bound yet
+        return None
+
+
+def _globals(function: Any) -> dict[str, Any]:
+    """What a function of our user's finds in its module: modules by name, code and constants."""
+    names: set[str] = set()
+    codes = [function.__code__]
+    for code in codes:
+        names.update(code.co_names)
+        codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    used = {}
+    for name in sorted(names & set(function.__globals__)):
+        value = function.__globals__[name]
+        if inspect.ismodule(value):
+            used[name] = value.__name__
+        elif callable(value) or isinstance(value, _CONSTANTS):
+            used[name] = value
+    return used
+
+
+def _file(value: Any) -> Any:
+    """Content of the file that a parameter names (weights, a checkpoint); None where it does not.
+
+    By content and not by path: weights that were trained again under the same name are others.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        return None
+    path = os.fspath(value)
+    if isinstance(path, bytes) or len(path) > 4096 or "\n" in path or "\0" in path:
+        return None
+    named = isinstance(value, os.PathLike) or os.sep in path or "." in path
+    if not named or not os.path.isfile(path):
+        return None
+    state = os.stat(path)
+    return ["file", _file_hash(os.path.abspath(path), state.st_mtime_ns, state.st_size)]
+
+
+@functools.lru_cache(maxsize=256)
+def _file_hash(path: str, mtime: int, size: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from crtkit.cohort.rows import spill
 from crtkit.evaluation.models import prepare
 from crtkit.evaluation.splits import Split
 from crtkit.evaluation.threads import pinned_threads
+from crtkit.evaluation.workers import at_work
 
 # Array cells are pickled whole to every worker; above this size (bytes) they go to a file.
 SPILL_ABOVE = 32 * 2**20
@@ -122,6 +123,8 @@ def fit_cell(
     positive: Any,
     random_state: int,
     n_threads: int,
+    notes: Path | None = None,
+    parent: int = -1,
 ) -> dict[str, Any]:
     """Fit one model on one split and predict its test part and every external cohort.
 
@@ -131,6 +134,9 @@ def fit_cell(
         As in :class:`Refitter`, of this model.
     positive : label
         Scores and predicted labels are for this class.
+    notes : Path or None
+    parent : int
+        As in :func:`~crtkit.evaluation.workers.at_work`.
 
     Returns
     -------
@@ -145,7 +151,8 @@ def fit_cell(
     start = time.perf_counter()
     sign = score_sign(positive, y)
     try:
-        with fitting(n_threads):
+        what = f"{name!r}, seed {split.seed}, fold {split.fold}"
+        with at_work(notes, parent, what), fitting(n_threads):
             fitted = fit_model(
                 model,
                 split,

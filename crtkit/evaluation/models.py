@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from crtkit._labels import class_pair
-from crtkit.cohort import Cohort, Select
+from crtkit.cohort import Cohort
 from crtkit.evaluation.threads import is_lightgbm, pin_lightgbm
 
 
@@ -53,7 +52,8 @@ def name_models(models: Any) -> dict[str, BaseEstimator]:
 
 
 def all_models(
-    models: Any,
+    named: dict[str, Any],
+    left_out: dict[str, str],
     cohort: Cohort,
     external: dict[str, Cohort],
     with_references: bool | dict[str, Any],
@@ -71,7 +71,7 @@ def all_models(
             f"crtkit.guidelines.reference_rows, got {with_references!r}."
         )
     cohorts = {"test": cohort, **external}
-    named, left_out = _readable(name_models(models), {"the cohort": cohort, **external})
+    named, left_out = dict(named), dict(left_out)
     _check_rules(named, cohort, positive)
     rows: dict[str, Any] = {}
     measured: dict[str, list[str]] = {}
@@ -96,8 +96,6 @@ def all_models(
         measured = {name: columns for name, columns in used.items() if columns}
     _refuse_taken(named, rows)
     named = {**named, **rows}
-    for name, model in named.items():
-        check_sampling_rate(name, model, cohort.info.get("sampling_rate"))
     # The rows read numbers only: without the signals a table is small enough for any worker.
     tables = {
         on: part.X.drop(columns="signal", errors="ignore") if measured else part.X
@@ -142,26 +140,6 @@ def _check_rules(named: dict[str, Any], cohort: Cohort, positive: Any) -> None:
                     f"Model {name!r}: {type(last).__name__} answers {met!r} where its rule is met, "
                     f"but {positive!r} is the positive label here. Give it pos_label={positive!r}."
                 )
-
-
-def _readable(
-    named: dict[str, Any], cohorts: dict[str, Cohort]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Models whose modality every cohort has; one cohort need not feed every model of a study."""
-    left_out: dict[str, str] = {}
-    for name, model in named.items():
-        first = getattr(model, "steps", [(None, model)])[0][1]
-        wanted = first.column if isinstance(first, Select) else []
-        for on, cohort in cohorts.items():
-            columns = [wanted] if isinstance(wanted, str) else list(wanted)
-            lacking = [column for column in columns if column not in cohort.X]
-            if lacking:
-                left_out.setdefault(name, f"{on} has no column {', '.join(lacking)}")
-    if len(left_out) == len(named):
-        raise ValueError(f"No model can read the data: {left_out}.")
-    for name, reason in left_out.items():
-        warnings.warn(f"Model {name!r} is left out: {reason}.", UserWarning, stacklevel=4)
-    return {name: model for name, model in named.items() if name not in left_out}, left_out
 
 
 def _unanswered(row: Any, cohort: Cohort, other: Cohort) -> str:
@@ -215,33 +193,3 @@ def is_estimator(value: Any) -> bool:
         and not isinstance(value, type)
         and type(value).__name__ != "FrozenEstimator"
     )
-
-
-def step_parameters(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Class name and own parameters of each step, in the order data pass them."""
-    model = getattr(model, "estimator", model) if not hasattr(model, "steps") else model
-    for _, step in getattr(model, "steps", [(None, model)]):
-        if is_estimator(step):
-            yield type(step).__name__, step.get_params(deep=False)
-
-
-def check_sampling_rate(name: str, model: Any, rate: float | None) -> None:
-    """Follow the sampling rate through a pipeline and compare every ``fs`` with it.
-
-    Raises
-    ------
-    ValueError
-        A step expects another rate than the signals have there.
-    """
-    for step, params in step_parameters(model):
-        if step == "ECGDigitizer":
-            rate = params.get("fs")
-            continue
-        key = "fs_in" if "fs_in" in params else "fs"
-        expected = params.get(key)
-        if rate and isinstance(expected, (int, float)) and expected != rate:
-            raise ValueError(
-                f"Model {name!r}: {step}({key}={expected:g}) meets signals of {rate:g} Hz. "
-                f"Set {key}={rate:g}, or put a Resampler in front of it."
-            )
-        rate = params.get("fs_out", rate)

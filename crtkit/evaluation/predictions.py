@@ -10,7 +10,7 @@ import pandas as pd
 
 from crtkit.cohort import Cohort
 from crtkit.evaluation.fit import Refitter
-from crtkit.evaluation.scoring import Part, figures, iter_parts
+from crtkit.evaluation.scoring import POOLED, Part, figures, iter_parts, pool_folds
 from crtkit.evaluation.splits import Split
 
 _KINDS = ("probability", "decision", "label")
@@ -58,6 +58,9 @@ class Predictions:
     @property
     def note(self) -> str:
         """What must stand beside every figure: positive label, units, seeds, and whose data."""
+        return self._note("test")
+
+    def _note(self, on: str) -> str:
         source = self.info.get("source", "unstated")
         parts = [
             f"{self.info.get('cohort', 'cohort')}: {source}",
@@ -67,6 +70,8 @@ class Predictions:
         ]
         if self.splits["split"].nunique() < len(self.splits):
             parts[-1] += f" on the same {self.splits['split'].nunique()} splits"
+        if any(part.fold == POOLED for part in self.units(on)):
+            parts.append("folds pooled, for none has both classes")
         if source == "simulated":
             best = self.info.get("best_auc")
             parts[0] += " patients, not a hospital's"
@@ -112,6 +117,21 @@ class Predictions:
             self._parts_of[on, subgroup] = list(iter_parts(rows, self.by))
         return self._parts_of[on, subgroup]
 
+    def units(self, on: str = "test", subgroup: str | None = None) -> list[Part]:
+        """:meth:`parts` as they are scored: folds pooled where none of a seed has both classes.
+
+        Parameters
+        ----------
+        on : str, default="test"
+        subgroup : str, optional
+
+        Returns
+        -------
+        list of Part
+            ``fold`` is -1 where the folds of a seed were pooled.
+        """
+        return pool_folds(self.parts(on, subgroup))
+
     def per_fold(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
         """Every metric of every split.
 
@@ -125,11 +145,12 @@ class Predictions:
         DataFrame
             Indexed by model, seed and fold; one column per metric, nan where it is undefined.
         """
-        parts = self.parts(on, subgroup)
-        index = pd.MultiIndex.from_tuples(
-            [part[:3] for part in parts], names=["model", "seed", "fold"]
-        )
-        return self._noted(pd.DataFrame([figures(p, self.scoring) for p in parts], index=index))
+        return self._noted(self._per_part(self.parts(on, subgroup)), on)
+
+    def _per_part(self, parts: list[Part]) -> pd.DataFrame:
+        keys = [part[:3] for part in parts]
+        index = pd.MultiIndex.from_tuples(keys, names=["model", "seed", "fold"])
+        return pd.DataFrame([figures(part, self.scoring) for part in parts], index=index)
 
     def per_seed(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
         """Every metric of every seed, folds of a seed averaged.
@@ -143,11 +164,12 @@ class Predictions:
         -------
         DataFrame
             Indexed by model and seed; one column per metric. A fold where a metric is undefined is
-            left out of that seed's mean.
+            left out of that seed's mean; where no fold of a seed has both classes (one patient left
+            out at a time), scores are pooled over its folds, and the note says so.
         """
-        table = self.per_fold(on, subgroup)
+        table = self._per_part(self.units(on, subgroup))
         seeds = table.groupby(level=["model", "seed"], sort=False).mean()
-        return self._noted(seeds)
+        return self._noted(seeds, on)
 
     @property
     def test_train_ratio(self) -> float:
@@ -159,10 +181,16 @@ class Predictions:
     def _split_of(self) -> dict[tuple[int, int], int]:
         """Number of the split behind each (seed, fold)."""
         columns = (self.splits[name].tolist() for name in ("seed", "fold", "split"))
-        return {(seed, fold): split for seed, fold, split in zip(*columns)}
+        numbers = {(seed, fold): split for seed, fold, split in zip(*columns)}
+        # Seeds whose folds are the same, pooled, met the same split.
+        folds = self.splits.groupby("seed")["split"].agg(tuple)
+        known: dict[tuple[int, ...], int] = {}
+        for seed, own in folds.items():
+            numbers[seed, POOLED] = known.setdefault(own, len(numbers))
+        return numbers
 
-    def _noted(self, table: pd.DataFrame) -> pd.DataFrame:
-        table.attrs["note"] = self.note
+    def _noted(self, table: pd.DataFrame, on: str = "test") -> pd.DataFrame:
+        table.attrs["note"] = self._note(on)
         table.attrs["positive"] = self.classes[1]
         return table
 

@@ -79,7 +79,7 @@ class Evaluation(Predictions):
             ``(cohort, source)``: simulated, real or unstated.
         """
         table = summary_table(
-            self.parts(on, subgroup),
+            self.units(on, subgroup),
             self.scoring,
             ratio=self.test_train_ratio if on == "test" else None,
             split_of=self._split_of,
@@ -87,7 +87,7 @@ class Evaluation(Predictions):
             n_bootstrap=n_bootstrap,
         )
         table["cohort", "source"] = self.info.get("source", "unstated")
-        return self._noted(table)
+        return self._noted(table, on)
 
     def roc(
         self,
@@ -114,7 +114,7 @@ class Evaluation(Predictions):
         DataFrame
             Columns ``model, fpr, tpr, tpr_sd``, or ``model, seed, fold, fpr, tpr, threshold``.
         """
-        return self._noted(roc_table(self.parts(on, subgroup), which, n_points))
+        return self._noted(roc_table(self.units(on, subgroup), which, n_points))
 
     def plot_roc(self, ax: Any = None, which: str = "mean", on: str = "test") -> Any:
         """Draw ROC curves, saying over how many seeds and of what cohort.
@@ -153,9 +153,9 @@ class Evaluation(Predictions):
         DataFrame
             One row per model; ``specificity, ppv, npv`` with ``_sd`` over seeds and ``n_valid``.
         """
-        table = sensitivity_table(self.parts(on, subgroup), sensitivity)
+        table = sensitivity_table(self.units(on, subgroup), sensitivity)
         table.attrs["sensitivity"] = sensitivity
-        return self._noted(table)
+        return self._noted(table, on)
 
     def compare(
         self,
@@ -193,7 +193,7 @@ class Evaluation(Predictions):
             There is no such model, or it is the same one twice.
         """
         table = compare_table(
-            self.parts(on, subgroup),
+            self.units(on, subgroup),
             a,
             b,
             self.scoring,
@@ -202,7 +202,7 @@ class Evaluation(Predictions):
             confidence=confidence,
             n_bootstrap=n_bootstrap,
         )
-        return self._noted(table)
+        return self._noted(table, on)
 
     def against_references(
         self,
@@ -229,7 +229,7 @@ class Evaluation(Predictions):
             is on the better side. Empty where there are no reference rows.
         """
         table = reference_table(
-            self.parts(on),
+            self.units(on),
             self.per_seed(on)[metric],
             list(self.info.get("reference_rows", ())),
             self.scoring,
@@ -237,7 +237,7 @@ class Evaluation(Predictions):
             confidence=confidence,
             n_bootstrap=n_bootstrap,
         )
-        return self._noted(table)
+        return self._noted(table, on)
 
     def calibration(
         self,
@@ -264,7 +264,7 @@ class Evaluation(Predictions):
         """
         parts = self.parts(on, subgroup)
         table = calibration_table(parts, confidence=confidence, n_bootstrap=n_bootstrap)
-        return self._noted(table)
+        return self._noted(table, on)
 
     def calibration_curve(
         self, on: str = "test", subgroup: str | None = None, *, n_points: int = 101
@@ -283,7 +283,7 @@ class Evaluation(Predictions):
             Columns ``model, predicted, observed``, from the 1st to the 99th percentile of the
             risks; models with risks only.
         """
-        return self._noted(calibration_curve_table(self.parts(on, subgroup), n_points))
+        return self._noted(calibration_curve_table(self.units(on, subgroup), n_points))
 
     def decision_curve(
         self,
@@ -311,9 +311,9 @@ class Evaluation(Predictions):
             over prevalence). A rule or a model without risks treats those it calls positive,
             at every threshold.
         """
-        parts = self.parts(on, subgroup)
+        parts = self.units(on, subgroup)
         table = decision_table(parts, thresholds, confidence=confidence, n_bootstrap=n_bootstrap)
-        return self._noted(table)
+        return self._noted(table, on)
 
     def refit(self, model: str, seed: int, fold: int = 0) -> Any:
         """Fit a model again as it was for one row, and check that it predicts the same.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from crtkit.evaluation.checks import (
 from crtkit.evaluation.fingerprint import device, fingerprint, versions
 from crtkit.evaluation.fit import Refitter, fit_cell, spill_arrays
 from crtkit.evaluation.journal import Journal
-from crtkit.evaluation.models import EvaluatedModels, all_models
+from crtkit.evaluation.models import EvaluatedModels, all_models, name_models
 from crtkit.evaluation.predictions import prediction_table, split_table
+from crtkit.evaluation.requirements import check_signals, readable_models
 from crtkit.evaluation.result import Evaluation
 from crtkit.evaluation.scoring import resolve_scoring
 from crtkit.evaluation.splits import make_splits
 from crtkit.evaluation.threads import resolve_threads
+from crtkit.evaluation.workers import left_at_work, on_this_machine, working_folder
 
 
 def evaluate(
@@ -151,8 +154,10 @@ def evaluate(
     classes = class_labels(cohort, pos_label)
     check_cohorts(cohort, external, by, classes)
     metrics = resolve_scoring(scoring)
-    models = all_models(models, cohort, external, reference_rows, classes[1], n_jobs)
-    check_inner_splits(models.named, cohort)
+    named, left_out = readable_models(name_models(models), {"the cohort": cohort, **external})
+    check_signals(named, cohorts)
+    check_inner_splits(named, cohort)
+    models = all_models(named, left_out, cohort, external, reference_rows, classes[1], n_jobs)
     cv = check_cv(cv)
     splits = make_splits(cohort, seeds, test_size, cv, random_state)
     masks = subgroup_masks(subgroups or {}, cohorts)
@@ -167,18 +172,7 @@ def evaluate(
         random_state,
         resolve_threads(threads_per_fit, n_jobs),
     )
-    identity: dict[str, Any] = {
-        "cohort": cohort.fingerprint(),
-        "external": {name: other.fingerprint() for name, other in external.items()},
-        "threads_per_fit": refitter.n_threads,
-        "device": device(models.named),
-        "versions": versions(),
-        "protocol": {
-            "random_state": random_state,
-            "positive": str(classes[1]),
-            "splits": fingerprint(["default", test_size] if cv is None else cv),
-        },
-    }
+    identity = _identity(cohort, external, refitter, ["default", test_size] if cv is None else cv)
     records = _fit_all(
         refitter, tables, identity, n_jobs=n_jobs, journal=journal, progress=progress
     )
@@ -200,6 +194,24 @@ def evaluate(
         info=_info(cohort, models, settings, identity, records),
         refitter=refitter,
     )
+
+
+def _identity(
+    cohort: Cohort, external: dict[str, Cohort], refitter: Refitter, cv: Any
+) -> dict[str, Any]:
+    """What must be equal for two runs to have the same bits, models apart."""
+    return {
+        "cohort": cohort.fingerprint(),
+        "external": {name: other.fingerprint() for name, other in external.items()},
+        "threads_per_fit": refitter.n_threads,
+        "device": device(refitter.models),
+        "versions": versions(),
+        "protocol": {
+            "random_state": refitter.random_state,
+            "positive": str(refitter.positive),
+            "splits": fingerprint(cv),
+        },
+    }
 
 
 def _info(
@@ -247,11 +259,14 @@ def _fit_all(
             ids = {name: fingerprint(model) for name, model in refitter.models.items()}
             book = Journal(journal, identity, ids)
             stack.callback(book.close)
+            for name, s in keys:
+                if (name, s.seed, s.fold) in book.cells:
+                    book.check_cell((name, s.seed, s.fold), _rows_predicted(s.test, tables))
             finished, keep = dict(book.cells), book.append
         todo = [(name, s) for name, s in keys if (name, s.seed, s.fold) not in finished]
-        read = refitter.tables
-        if joblib.effective_n_jobs(n_jobs) > 1 and not _on_a_cluster():
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crtkit-")))
+        read, folder = refitter.tables, None
+        if joblib.effective_n_jobs(n_jobs) > 1 and on_this_machine():
+            folder = stack.enter_context(working_folder())
             spilled = _spill_tables(tables, folder)
             read = {name: spilled if own is tables else own for name, own in read.items()}
         bar = tqdm(
@@ -272,14 +287,34 @@ def _fit_all(
                 positive=refitter.positive,
                 random_state=refitter.random_state,
                 n_threads=refitter.n_threads,
+                notes=folder,
+                parent=os.getpid(),
             )
             for name, split in todo
         )
-        for record in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
-            keep(record)
-            finished[record["model"], record["seed"], record["fold"]] = record
-            bar.update()
+        try:
+            for record in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
+                keep(record)
+                finished[record["model"], record["seed"], record["fold"]] = record
+                bar.update()
+        except BrokenProcessPool as error:
+            raise _killed(left_at_work(folder), journal is not None, error) from error
     return [finished[name, split.seed, split.fold] for name, split in keys]
+
+
+def _rows_predicted(test: Any, tables: dict[str, Any]) -> dict[str, list[int]]:
+    """Positions that a fit predicts, by set: those tested, and all of every external cohort."""
+    rows = {on: list(range(len(table))) for on, table in tables.items() if on != "test"}
+    return {"test": test.tolist(), **rows}
+
+
+def _killed(at_work: list[str], has_journal: bool, error: BaseException) -> RuntimeError:
+    """What to say when a worker died without a word."""
+    kept = "what was finished is in the journal" if has_journal else "give a journal= to keep fits"
+    return RuntimeError(
+        f"A worker process was killed while fitting {'; or '.join(at_work) or 'nothing'}. It most "
+        f"likely ran out of memory: use fewer n_jobs or smaller batches ({kept}). {error}"
+    )
 
 
 def _spill_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -289,13 +324,3 @@ def _spill_tables(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
         (folder / str(number)).mkdir()
         spilled[name] = spill_arrays(table, folder / str(number))
     return spilled
-
-
-def _on_a_cluster() -> bool:
-    """Whether fits may run on machines that do not see our temporary files."""
-    backend = joblib.parallel.get_active_backend()[0]
-    return type(backend).__name__ not in (
-        "LokyBackend",
-        "MultiprocessingBackend",
-        "ThreadingBackend",
-    )

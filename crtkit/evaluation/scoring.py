@@ -16,6 +16,9 @@ from crtkit.evaluation.intervals import (
     replicate_scores,
 )
 
+#: Fold of a part that holds all folds of its seed.
+POOLED = -1
+
 _CUT = {"probability": 0.5, "decision": 0.0, "label": 0.5}
 
 
@@ -79,6 +82,26 @@ def vote(part: Part) -> Part:
     y_pred = np.where(score == cut, share >= 0.5, score > cut) if usual else share >= 0.5
     y_pred[n_records == 1] = part.y_pred[first[n_records == 1]]
     return Part(*part[:4], part.group[first], part.y_true[first], y_pred, score)
+
+
+def pool_folds(parts: list[Part]) -> list[Part]:
+    """Parts to score: folds of a seed joined where none of them has both classes.
+
+    Leaving one patient out tests one class at a time, so that no fold has an AUC. The scores of
+    such a seed are pooled over its folds, which compares scores of different fits: the joined part
+    has fold :data:`POOLED`, and tables say so.
+    """
+    by_seed: dict[tuple[str, int], list[Part]] = {}
+    for part in parts:
+        by_seed.setdefault((part.model, part.seed), []).append(part)
+    joined = []
+    for own in by_seed.values():
+        if len(own) > 1 and all(len(np.unique(part.y_true)) < 2 for part in own):
+            arrays = [np.concatenate([part[i] for part in own]) for i in range(4, 8)]
+            joined.append(Part(own[0].model, own[0].seed, POOLED, own[0].kind, *arrays))
+        else:
+            joined += own
+    return joined
 
 
 def by_model(parts: list[Part]) -> dict[str, list[Part]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import joblib
@@ -28,27 +29,65 @@ def pinned_threads(n_threads: int) -> Iterator[None]:
     """Hold OpenMP, BLAS and torch at ``n_threads``; the settings before are put back.
 
     Libraries that are loaded while the context is open (a worker's first torch model) read the
-    environment instead, which is why it is set too.
+    environment instead, which is why it is set too. Where several threads hold it at once (joblib's
+    threading backend), the first one sets what the process shares and the last one puts it back.
     """
+    first = _SHARED.enter(n_threads)
+    try:
+        # OpenMP counts threads for each thread that calls it, so the others set their own.
+        with nullcontext() if first else threadpool_limits(n_threads, user_api="openmp"):
+            if torch := _torch():
+                torch.set_num_threads(n_threads)
+            yield
+    finally:
+        _SHARED.leave()
+
+
+class _Shared:
+    """Thread settings of the whole process, set once however many threads ask for them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._stack = ExitStack()
+
+    def enter(self, n_threads: int) -> bool:
+        """Set them, unless another thread did; say whether it was this one."""
+        with self._lock:
+            first = not self._depth
+            if first:
+                self._stack.enter_context(_environment(n_threads))
+                self._stack.enter_context(threadpool_limits(n_threads))
+            self._depth += 1
+            return first
+
+    def leave(self) -> None:
+        with self._lock:
+            self._depth -= 1
+            if not self._depth:
+                self._stack.close()
+
+
+@contextmanager
+def _environment(n_threads: int) -> Iterator[None]:
+    """Environment and torch's own count, which outlives a fit in a worker that is used again."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update(dict.fromkeys(_ENVIRONMENT, str(n_threads)))
     torch = _torch()
     torch_threads = torch.get_num_threads() if torch else None
     try:
-        with threadpool_limits(n_threads):
-            if torch:
-                torch.set_num_threads(n_threads)
-            yield
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        torch = _torch()
-        if torch:
-            # torch's own count outlives the fit in a worker that is used again.
+        if torch := _torch():
             torch.set_num_threads(torch_threads or _default_threads(before["OMP_NUM_THREADS"]))
+
+
+_SHARED = _Shared()
 
 
 def pin_lightgbm(estimator: Any, n_threads: int) -> None:

@@ -69,3 +69,9 @@ def test_an_evaluation_pools_answers(make_table_cohort, models):
     none = table[table["model"] == "treat none"]
     assert (none[["net_benefit", "ci_low", "ci_high"]] == 0).all(axis=None)
     assert "simulated" in table.attrs["note"]
+
+
+@pytest.mark.parametrize("scale", [100, -1, 1.001])
+def test_logits_and_per_cent_are_refused(scale):
+    with pytest.raises(ValueError, match=r"net_benefit expects risks in \[0, 1\], got"):
+        net_benefit([0, 1, 1], np.array([0.2, 0.5, 1.0]) * scale, [0.5])

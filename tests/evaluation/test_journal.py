@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -13,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 
-from crtkit import Cohort, Select, evaluate
+from crtkit import Cohort, ResNetClassifier, Select, evaluate
 from crtkit.evaluation.fingerprint import fingerprint
-from crtkit.evaluation.journal import Journal
+from crtkit.evaluation.journal import Journal, JournalError
 
 STUDY = """
 import time
@@ -75,7 +76,8 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     resumed, whole = killed_study.main(journal, 1), killed_study.main(None, 1)
     pd.testing.assert_frame_equal(resumed, whole, check_exact=True)
     lines = journal.read_text().splitlines()
-    cells = [(r["model"], r["seed"], r["fold"]) for r in map(json.loads, lines[1:])]
+    records = [json.loads(line)["cell"] for line in lines[1:]]
+    cells = [(r["model"], r["seed"], r["fold"]) for r in records]
     assert len(cells) == len(set(cells)) == 12
 
 
@@ -272,3 +274,163 @@ def test_fingerprints_read_torch_weights():
     assert fingerprint(one) != fingerprint(two)
     two.load_state_dict(one.state_dict())
     assert fingerprint(one) == fingerprint(two)
+
+
+@pytest.fixture
+def written(toy):
+    toy()
+    return toy
+
+
+@pytest.mark.parametrize("n_flips", [60, pytest.param(400, marks=pytest.mark.slow)])
+def test_no_flipped_bit_gives_other_results(written, n_flips):
+    """A damaged journal is refused by name, or resumed to the same bits."""
+    whole = written(journal=None).predictions
+    content = written.journal.read_bytes()
+    rng = np.random.default_rng(n_flips)
+    refused = 0
+    for place, bit in zip(rng.integers(len(content), size=n_flips), rng.integers(8, size=n_flips)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << bit
+        written.journal.write_bytes(damaged)
+        error = None
+        try:
+            again = written().predictions
+        except JournalError as caught:
+            error = caught
+        if error is None:
+            pd.testing.assert_frame_equal(again, whole, check_exact=True)
+        else:
+            assert str(written.journal) in str(error)
+            refused += 1
+    assert refused > n_flips / 2
+
+
+def rewrite(path, change):
+    """Change the first cell and sign it again, as an editor who knows the format could."""
+    lines = path.read_bytes().split(b"\n")
+    cell = json.loads(lines[1])["cell"]
+    change(cell)
+    body = json.dumps(cell).encode()
+    digest = hashlib.sha256(hashlib.sha256(lines[0]).digest() + body).hexdigest()
+    lines[1] = b'{"sha256": "' + digest.encode() + b'", "cell": ' + body + b"}"
+    path.write_bytes(b"\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["sets"]["test"]["rows"].__setitem__(0, 0), "other rows of 'test'"),
+        (lambda c: c["sets"]["test"]["rows"].__setitem__(0, -1), "other rows of 'test'"),
+        (lambda c: c["sets"]["test"]["score"].__setitem__(0, 1.5), r"outside \[0, 1\]"),
+        (lambda c: c["sets"]["test"]["score"].pop(), "one score per row"),
+        (lambda c: c["sets"]["test"]["y_pred"].__setitem__(0, 2), "other than 0 and 1"),
+        (lambda c: c["sets"]["test"].__setitem__("kind", "guess"), "unknown kind of score"),
+        (lambda c: c["sets"].__setitem__("B", {}), "does not hold predictions of"),
+        (lambda c: c.pop("seconds"), "has no time"),
+    ],
+)
+def test_a_signed_cell_must_still_be_of_its_split(written, change, message):
+    first = json.loads(written.journal.read_bytes().split(b"\n")[1])["cell"]
+    assert first["sets"]["test"]["rows"][0] != 0
+    rewrite(written.journal, change)
+    with pytest.raises(JournalError, match=message):
+        written()
+
+
+def test_an_edited_score_does_not_match_its_digest(written):
+    text = written.journal.read_text()
+    score = json.loads(text.splitlines()[1])["cell"]["sets"]["test"]["score"][0]
+    written.journal.write_text(text.replace(repr(score), repr(score / 2), 1))
+    with pytest.raises(JournalError, match=r"Line \d of .* does not match its digest"):
+        written()
+
+
+def test_a_line_of_another_journal_is_refused(written, tmp_path):
+    other = tmp_path / "other.jsonl"
+    written(journal=other, random_state=1)
+    lines = other.read_bytes().splitlines(keepends=True)
+    with open(written.journal, "ab") as file:
+        file.write(lines[-1])
+    with pytest.raises(JournalError, match="does not match its digest"):
+        written()
+
+
+@pytest.mark.parametrize("version", [1, 3, True, "2"])
+def test_another_format_is_named(written, version):
+    lines = written.journal.read_text().splitlines(keepends=True)
+    header = {**json.loads(lines[0]), "crtkit_journal": version}
+    written.journal.write_text(json.dumps(header) + "\n" + "".join(lines[1:]))
+    with pytest.raises(JournalError, match="has the journal format"):
+        written()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the devices of Linux")
+def test_devices_pipes_and_folders_are_refused_at_once(toy, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/full", "/dev/zero", tmp_path / "pipe", tmp_path):
+        with pytest.raises(JournalError, match="not a regular file"):
+            toy(journal=path)
+
+
+def changed(source, name="f", **globals_):
+    space = {"__name__": "analysis", **globals_}
+    exec(source, space)
+    return space[name]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "f = lambda x: x * {}",
+        "def f(x, a={}): return x + a",
+        "def f(x, *, a={}): return x + a",
+        "def g(a):\n return lambda x: x + a\nf = g({})",
+        "def h(x): return {} * x\ndef f(x): return h(x)",
+        "A = {}\ndef f(x): return x + A",
+        "class f:\n def go(self): return {}",
+        "class f:\n a = {}",
+        "class B:\n a = {}\nclass f(B): pass",
+        "class f:\n @property\n def a(self): return {}",
+        "class f:\n @staticmethod\n def a(): return {}",
+        "def f(x):\n def g(): return {}\n return g",
+        "import numpy as np\nf = lambda x: np.pad(x, {}) if {} == 1 else np.log(x)",
+    ],
+)
+def test_a_fingerprint_sees_changed_code(source):
+    one, again, other = (changed(source.replace("{}", str(n))) for n in (1, 1, 2))
+    assert fingerprint(one) == fingerprint(again)
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_a_fingerprint_sees_which_function_is_called():
+    log, exp = (changed(f"import numpy as np\nf = lambda x: np.{n}(x)") for n in ("log", "exp"))
+    assert fingerprint(log) != fingerprint(exp)
+
+
+def test_a_fingerprint_sees_the_class_of_a_model_and_bound_methods():
+    source = (
+        "from sklearn.base import BaseEstimator\nclass M(BaseEstimator):\n def p(self): return {}"
+    )
+    one, other = (changed(source.format(i), "M") for i in (1, 2))
+    assert fingerprint(one()) != fingerprint(other())
+    assert fingerprint(one().p) != fingerprint(other().p)
+    rng = np.random.default_rng(0)
+    assert fingerprint(np.log) != fingerprint(np.exp)
+    assert fingerprint("abc".upper) != fingerprint("abd".upper)
+    assert fingerprint(one()) == fingerprint(changed(source.format(1), "M")())
+    assert fingerprint(rng.normal) == fingerprint(np.random.default_rng(0).normal)
+
+
+def test_files_count_by_content_not_by_path(tmp_path):
+    paths = [tmp_path / name for name in ("a.pt", "b.pt", "c.pt")]
+    for path, content in zip(paths, (b"one", b"one", b"two")):
+        path.write_bytes(content)
+
+    def identity(path):
+        return fingerprint(make_pipeline(Select("image"), ResNetClassifier(weights=str(path))))
+
+    ids = [identity(path) for path in paths]
+    assert ids[0] == ids[1] != ids[2]
+    paths[0].write_bytes(b"three")
+    assert identity(paths[0]) != ids[0]
