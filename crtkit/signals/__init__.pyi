@@ -32,8 +32,10 @@ from .qrs.vcg import (
 )
 from .qrs.waves import p_onset as p_onset, t_end as t_end
 from .quality import (
+    ACCEPTABLE_SCORE as ACCEPTABLE_SCORE,
     QUALITY_LIMITS as QUALITY_LIMITS,
     quality_counts as quality_counts,
+    quality_score as quality_score,
     signal_quality as signal_quality,
     usable_records as usable_records,
 )

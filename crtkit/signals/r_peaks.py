@@ -16,7 +16,8 @@ def detect_r_peaks(x, fs, method="shannon") -> np.ndarray:
     envelope; peaks above a share of the local level, no two within the refractory period, T and
     P waves left out by their slope, long intervals searched again with a lower threshold, and
     each peak moved to the largest deflection near it. It looks both ways in time, so it is for
-    recordings, not for monitoring. Its settings were chosen on DS1 of MIT-BIH.
+    recordings, not for monitoring. Its settings were chosen on
+    MIT-BIH, most of them on DS1 alone.
 
     Parameters
     ----------

@@ -4,9 +4,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from crtkit.cohort.rows import Rows, spill
-from crtkit.signals import LEADS_12, quality_counts, signal_quality, usable_records
+from crtkit.signals import (
+    LEADS_12,
+    quality_counts,
+    quality_score,
+    signal_quality,
+    usable_records,
+)
 
 DATA = Path(__file__).parents[1] / "data" / "ecg_clean"
 FS = 500
@@ -129,3 +136,28 @@ def test_real_records_are_mostly_usable():
         table = signal_quality(record.p_signal.T[None], record.fs, lead_names=record.sig_name)
         assert (~table["usable"]).sum() <= 6
         assert not table["missing"].any()
+
+
+def test_the_score_is_the_worst_lead_against_its_limit():
+    table = signal_quality(np.zeros((1, 2, 5000)), 500)
+    for name in ("missing_fraction", "flat_fraction", "clipped_fraction", "drift_mv"):
+        table[name] = 0.0
+    table["noise_mv"] = [0.05, 0.15]
+    assert quality_score(table).tolist() == pytest.approx([0.25])
+    assert usable_records(table, min_score=0.2).tolist() == [True]
+    assert usable_records(table, min_score=0.3).tolist() == [False]
+    table["missing_fraction"] = [0.0, 0.5]
+    assert quality_score(table).tolist() == pytest.approx([1 / 7])
+    assert quality_score(table, limits={"missing_fraction": 1.0}).tolist() == pytest.approx([0.25])
+
+
+@settings(max_examples=20, deadline=None)
+@given(noise=st.floats(0, 0.5), more=st.floats(0.01, 1))
+def test_more_noise_never_raises_the_score(noise, more):
+    x = np.random.default_rng(0).normal(size=(1, 3, 2000))
+    beat = np.tile(np.exp(-(((np.arange(2000) % 400) - 200) ** 2) / 50.0), (1, 3, 1))
+    first, second = (
+        quality_score(signal_quality(beat + level * x, 500)).item()
+        for level in (noise, noise + more)
+    )
+    assert second <= first + 1e-9

@@ -63,6 +63,8 @@ PLAUSIBLE = {
 SMALLEST_MV, LARGEST_MV = 0.05, 20.0
 _LARGEST_QRS_SHARE = 0.65
 _IMPLAUSIBLE = 0.25
+# Half of the quality is gone where the complex is so much longer than the median lead.
+_LONGER_S = 0.02
 
 _GAPS = "no two beats follow one another without a gap"
 _NAN = float("nan")
@@ -189,11 +191,20 @@ def _measure(signal, fs, names, *, male, lbbb, guideline, agreement) -> tuple[di
 
 
 def _quality(found) -> float:
-    """Share of beats used, their likeness, agreement of leads, and share of time recorded."""
-    beat = found.beat
+    """Share of beats used, their likeness, agreement of leads, and share of time recorded.
+
+    Leads agree where most begin and end with the complex, and where the complex is not longer than
+    the median lead: a P wave or an artefact taken for its end stretches the first only.
+    """
+    beat, bounds = found.beat, found.bounds
     usual = float(np.median(beat.correlation[beat.used]))
     share = beat.n_used / len(beat.positions)
-    return share * max(usual, 0.0) * found.bounds.agreement * found.prepared.present
+    own = np.nanmedian(bounds.lead_offset) + 1.0 - np.nanmedian(bounds.lead_onset)
+    longer = max((bounds.offset - bounds.onset - own) / beat.fs, 0.0)
+    if not np.isfinite(longer):
+        return 0.0
+    agreement = bounds.agreement / (1.0 + (longer / _LONGER_S) ** 2)
+    return share * max(usual, 0.0) * agreement * found.prepared.present
 
 
 def implausible(values) -> list[str]:
