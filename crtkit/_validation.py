@@ -82,6 +82,12 @@ def check_records(
         )
     if 0 in out.shape[1:]:
         raise ValueError(f"Found array with 0 feature(s) (shape={out.shape}), {name} needs {kind}.")
+    if kind == "signals" and out.ndim == 3 and out.shape[1] >= 100 and out.shape[2] <= 24:
+        # No recorder has a hundred leads of two dozen samples; published arrays have this layout.
+        raise ValueError(
+            f"{name} expects signals as (n_records, n_leads, n_samples), got shape {out.shape}: the "
+            "leads seem to lie on the last axis. Pass np.moveaxis(X, -1, 1)."
+        )
     if reset:
         estimator.shape_in_ = out.shape[1:]
     elif not compare:

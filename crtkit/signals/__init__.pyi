@@ -5,6 +5,7 @@ from .filters import (
     design_filter as design_filter,
     filter_leads as filter_leads,
 )
+from .gaps import GapFiller as GapFiller
 from .leads import LEADS_12 as LEADS_12, missing_leads as missing_leads
 from .mains import subtract_mains as subtract_mains
 from .qrs.conduction import (

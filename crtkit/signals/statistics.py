@@ -1,5 +1,6 @@
 """Five numbers a lead: the features of the LightGBM model of mori2025."""
 
+import warnings
 from typing import Self
 
 import numpy as np
@@ -18,7 +19,7 @@ STATISTICS = ("mean", "std", "min", "max", "median")
 _BLOCK_BYTES = 2**20
 
 
-def lead_statistics(signals, statistics=STATISTICS) -> np.ndarray:
+def lead_statistics(signals, statistics=STATISTICS, *, missing="raise") -> np.ndarray:
     """Statistics of every lead over its samples.
 
     The same bits as ``numpy.mean``, ``std``, ``min``, ``max`` and ``median`` over the last axis of
@@ -33,6 +34,9 @@ def lead_statistics(signals, statistics=STATISTICS) -> np.ndarray:
         else becomes float64.
     statistics : sequence of {"mean", "std", "min", "max", "median"}
         Which, and in which order. ``std`` divides by n_samples.
+    missing : {"raise", "omit"}
+        ``"omit"`` takes the statistics of the samples that are there, as of a page that shows each
+        lead for 2.5 s; those of a lead without any are NaN.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def lead_statistics(signals, statistics=STATISTICS) -> np.ndarray:
     Raises
     ------
     ValueError
-        NaN or infinity, more than three axes, an unknown statistic.
+        Infinity, NaN with ``missing="raise"``, more than three axes, an unknown statistic.
 
     Notes
     -----
@@ -72,7 +76,7 @@ def lead_statistics(signals, statistics=STATISTICS) -> np.ndarray:
             "lead_statistics expects signals of shape (n_records, n_leads, n_samples) or "
             f"(n_records, n_samples), none of them 0, got {tuple(signals.shape)}."
         )
-    return _statistics_of_records(signals, statistics, "lead_statistics")
+    return _statistics_of_records(signals, statistics, "lead_statistics", missing)
 
 
 class LeadStatistics(TransformerMixin, BaseEstimator):
@@ -88,6 +92,9 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
     lead_names : sequence of str, default=None
         Names of the leads, for feature names. None takes I, II, … V6 for twelve leads, and
         lead0, lead1, … for any other number. Not used for 2-D input, which is one nameless lead.
+    missing : {"raise", "omit"}, default="raise"
+        ``"omit"`` takes the statistics of the samples that are there, as of a page that shows each
+        lead for 2.5 s; those of a lead without any are NaN.
 
     Attributes
     ----------
@@ -126,9 +133,10 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
     ['I_mean', 'I_std', 'V6_median']
     """
 
-    def __init__(self, *, statistics=STATISTICS, lead_names=None) -> None:
+    def __init__(self, *, statistics=STATISTICS, lead_names=None, missing="raise") -> None:
         self.statistics = statistics
         self.lead_names = lead_names
+        self.missing = missing
 
     def fit(self, X, y=None) -> Self:
         """Remember the number of leads.
@@ -150,7 +158,12 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
             An unknown statistic, lead names that do not fit, NaN, infinity, wrong axes.
         """
         _check_statistics(self.statistics, type(self).__name__)
-        check_records(self, X, kind="signals", reset=True)
+        if self.missing not in ("raise", "omit"):
+            raise ValueError(
+                f"LeadStatistics expects missing='raise' or 'omit', got {self.missing!r}."
+            )
+        finite = True if self.missing == "raise" else "allow-nan"
+        check_records(self, X, kind="signals", reset=True, finite=finite)
         names = self.lead_names
         if names is None or len(self.shape_in_) == 1:
             return self
@@ -182,7 +195,7 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite=False)
-        return _statistics_of_records(X, self.statistics, type(self).__name__)
+        return _statistics_of_records(X, self.statistics, type(self).__name__, self.missing)
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names such as ``I_mean``; plain ``mean`` for 2-D input.
@@ -208,6 +221,7 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "omit"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -236,7 +250,7 @@ def _check_input_features(estimator, names) -> None:
         )
 
 
-def _statistics_of_records(signals, statistics, name) -> np.ndarray:
+def _statistics_of_records(signals, statistics, name, missing) -> np.ndarray:
     """Walk checked records in blocks that fit the cache."""
     n_leads = signals.shape[1] if signals.ndim == 3 else 1
     n_samples = signals.shape[-1]
@@ -248,17 +262,21 @@ def _statistics_of_records(signals, statistics, name) -> np.ndarray:
     for where, block in iter_blocks(signals, size, finite=False):
         # numpy adds a strided axis in another order; a copy makes the bits those of C order.
         block = np.ascontiguousarray(as_leads(block))
-        _block_statistics(block, statistics, name, out[where], buffer[: len(block)])
+        _block_statistics(block, statistics, name, missing, out[where], buffer[: len(block)])
     return out.reshape(len(signals), -1)
 
 
-def _block_statistics(v, statistics, name, out, buffer) -> None:
+def _block_statistics(v, statistics, name, missing, out, buffer) -> None:
     """Fill ``out`` (n_records, n_leads, n_statistics) from C-ordered ``v``."""
     mean = v.mean(axis=-1)
     # Any NaN or infinity reaches the mean, so the samples are searched only if a mean is not
     # finite; what remains then is an overflowing sum, which numpy has as well.
     if not np.isfinite(mean).all():
-        assert_all_finite(v, estimator_name=name, input_name="X")
+        allow_nan = missing == "omit"
+        assert_all_finite(v, estimator_name=name, input_name="X", allow_nan=allow_nan)
+        if allow_nan and np.isnan(v).any():
+            _omitting_statistics(v, statistics, out)
+            return
     for i, statistic in enumerate(statistics):
         if statistic == "mean":
             out[..., i] = mean
@@ -270,6 +288,14 @@ def _block_statistics(v, statistics, name, out, buffer) -> None:
             out[..., i] = _median(v, buffer)
         else:
             out[..., i] = getattr(v, statistic)(axis=-1)
+
+
+def _omitting_statistics(v, statistics, out) -> None:
+    """Fill ``out`` from the samples that are there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # leads without any sample become NaN
+        for i, statistic in enumerate(statistics):
+            out[..., i] = getattr(np, f"nan{statistic}")(v, axis=-1)
 
 
 def _median(v, buffer) -> np.ndarray:

@@ -24,6 +24,48 @@ def test_labels_come_from_the_headers(folder):
         np.testing.assert_array_equal(codes.y, [0, 0, 1, 1])
 
 
+def test_unknown_is_not_no(folder, make_wfdb):
+    make_wfdb(2, comments=["Age: 50", "Dx: Unknown"], prefix="c")
+    make_wfdb(1, comments=["Age: 50"], prefix="d")
+    cohort = load_physionet(folder, duration=1.0)
+    assert cohort.groups.tolist() == ["a0", "a1", "b0", "b1"]
+    flow = {"in the folder": 7, "label unknown": -3, "in the manifest": 4, "read": 4}
+    assert cohort.info["flow"] == flow
+
+
+def test_the_challenge_of_2025(make_wfdb):
+    make_wfdb(2, comments=["Age: 60", "Chagas label: True", "Source: x"], prefix="a")
+    make_wfdb(2, comments=["Age: 61", "Chagas label: False"], prefix="b")
+    folder = make_wfdb(1, comments=["Age: 62"], prefix="c")
+    cohort = load_physionet(folder, label="Chagas", duration=1.0)
+    np.testing.assert_array_equal(cohort.y, [1, 1, 0, 0])
+    assert cohort.info["flow"]["label unknown"] == -1
+    with pytest.raises(ValueError, match="None of 5 headers.*pass label='Chagas'"):
+        load_physionet(folder)
+
+
+def test_stems_that_repeat_are_kept_apart(folder):
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        for stem in ("a0", "b0"):
+            for suffix in (".hea", ".dat"):
+                content = (folder / f"{stem}{suffix}").read_bytes()
+                (folder / name / f"{stem}{suffix}").write_bytes(content)
+    for stem in ("a0", "b0"):
+        for suffix in (".hea", ".dat"):
+            (folder / f"{stem}{suffix}").unlink()
+    cohort = load_physionet(folder, duration=1.0)
+    assert sorted(cohort.groups) == ["a1", "b1", "one/a0", "one/b0", "two/a0", "two/b0"]
+
+
+def test_bad_records_can_be_dropped(folder):
+    (folder / "a1.dat").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"1 problem.*\n.*a1"):
+        load_physionet(folder, duration=1.0)
+    with pytest.warns(UserWarning, match="left out 1 record"):
+        assert len(load_physionet(folder, duration=1.0, on_error="drop")) == 3
+
+
 def test_refuses(folder, monkeypatch, tmp_path_factory):
     monkeypatch.delenv("CRTKIT_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match="CRTKIT_DATA"):
