@@ -85,8 +85,8 @@ def check_records(
     if kind == "signals" and out.ndim == 3 and out.shape[1] >= 100 and out.shape[2] <= 24:
         # No recorder has a hundred leads of two dozen samples; published arrays have this layout.
         raise ValueError(
-            f"{name} expects signals as (n_records, n_leads, n_samples), got shape {out.shape}: the "
-            "leads seem to lie on the last axis. Pass np.moveaxis(X, -1, 1)."
+            f"{name} expects signals as (n_records, n_leads, n_samples), got shape {out.shape}: "
+            "the leads seem to lie on the last axis. Pass np.moveaxis(X, -1, 1)."
         )
     if reset:
         estimator.shape_in_ = out.shape[1:]

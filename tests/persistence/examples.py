@@ -118,6 +118,7 @@ def cases(folder):
         "Resampler": (ck.Resampler(), S, None),
         "LeadSplicer": (ck.LeadSplicer(fs=16), S, None),
         "LeadStatistics": (ck.LeadStatistics(), S, None),
+        "GapFiller": (signals.GapFiller(), S, None),
         "STFTTransformer": (ck.STFTTransformer(window_length=64), S, None),
         "QRSMeasurements": (ck.QRSMeasurements(), _ecgs(), None),
         "MiniRocketFeatures": (signals.MiniRocketFeatures(n_kernels=84, random_state=0), S, None),
