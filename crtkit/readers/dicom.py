@@ -38,7 +38,7 @@ _MOST_READS = 200_000
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 
-class _CountedFile(io.BytesIO):
+class CountedFile(io.BytesIO):
     """A file in memory that refuses to be read in endless small pieces."""
 
     n_reads = 0
@@ -87,7 +87,7 @@ def read_dicom(path: Path, *, identifiers: bool = False) -> ECG:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             # Without a preamble pydicom must be told to try.
-            file = pydicom.dcmread(_CountedFile(data), force=data[128:132] != b"DICM")
+            file = pydicom.dcmread(CountedFile(data), force=data[128:132] != b"DICM")
             return _read(file, path, identifiers)
     except Exception as error:  # pydicom raises whatever its parser stumbles over
         why = error if isinstance(error, ValueError) else repr(error)

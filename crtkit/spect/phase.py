@@ -52,7 +52,7 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
     Notes
     -----
-    2-D input is one count curve a record.
+    2-D input is one count curve per record.
 
     References
     ----------

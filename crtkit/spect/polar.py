@@ -5,11 +5,14 @@ from the long axis, and each takes the highest count along the wall it crosses. 
 reorientation to short-axis slices are the camera's work.
 """
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
+
+from crtkit.spect.dicom import lost_gates
 
 N_RAYS = 72
 STEP = 0.5
@@ -143,6 +146,11 @@ def sample_polar_maps(
     ValueError
         Wrong shape or spacing, negative or no counts, a ventricle outside the stack.
 
+    Warns
+    -----
+    UserWarning
+        A frame has lost counts, as the last ones do in an irregular rhythm.
+
     Examples
     --------
     >>> from crtkit import PhaseAnalysis
@@ -156,6 +164,8 @@ def sample_polar_maps(
     (1, 12, 24)
     """
     stack = _check_stack(stack)
+    for problem in lost_gates(stack):
+        warnings.warn(f"sample_polar_maps: {problem}", UserWarning, stacklevel=2)
     spacing = _check_spacing(spacing)
     whole = isinstance(n_rings, Integral) and isinstance(n_sectors, Integral)
     if not whole or n_rings < 1 or n_sectors < 3 or not 0 <= search[0] < search[1]:

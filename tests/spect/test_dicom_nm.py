@@ -110,12 +110,12 @@ def test_identifiers_stay_in_the_file(write, stack):
         ({"ImageType": ["ORIGINAL", "PRIMARY", "GATED", "EMISSION"]}, "RECON GATED TOMO are"),
         ({"NumberOfRRIntervals": 2}, "NumberOfRRIntervals = 2"),
         ({"NumberOfEnergyWindows": 2}, "NumberOfEnergyWindows = 2; one is expected"),
-        ({"PixelSpacing": [0.0, 6.4]}, "positive numbers are expected"),
+        ({"PixelSpacing": [0.0, 6.4]}, "0.5 to 50 are expected"),
         ({"PixelSpacing": None}, "no PixelSpacing"),
         ({"SpacingBetweenSlices": None}, "neither SpacingBetweenSlices"),
         ({"SliceVector": [1] * 144}, "once each"),
         ({"SliceVector": [1, 2]}, "do not number"),
-        ({"PixelData": b"\0\0"}, "pixels of gated.dcm cannot be read"),
+        ({"PixelData": b"\0\0"}, "gated.dcm: the pixels cannot be read"),
     ],
 )
 def test_files_that_cannot_be(write, stack, changes, message):
@@ -135,3 +135,76 @@ def test_time_slots_that_nobody_says(write, stack):
     path = write(stack, vectors=False, NumberOfTimeSlots=7)
     with pytest.raises(ValueError, match="which time slot"):
         read_gated_spect(path)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("SpacingBetweenSlices", "6,0"),
+        ("SpacingBetweenSlices", "nan"),
+        ("SpacingBetweenSlices", "1e9"),
+        ("PixelSpacing", ["6,4", "6,4"]),
+        ("PixelSpacing", ["6.4"]),
+        ("PixelSpacing", ["nan", "6.4"]),
+        ("RescaleSlope", "nan"),
+        ("RescaleSlope", "inf"),
+        ("RescaleSlope", "0"),
+        ("RescaleSlope", "-1"),
+        ("RescaleIntercept", "nan"),
+        ("NumberOfRRIntervals", "x"),
+        ("NumberOfEnergyWindows", "-2"),
+    ],
+)
+def test_numbers_that_no_camera_writes_name_file_and_tag(write, stack, tag, value):
+    with pydicom.config.disable_value_validation():
+        path = write(stack)
+        dataset = pydicom.dcmread(path)
+        text = "\\".join(value) if isinstance(value, list) else value
+        text += " " * (len(text) % 2)
+        known = pydicom.datadict.tag_for_keyword(tag)
+        vr = pydicom.datadict.dictionary_VR(known)
+        # The bytes as a camera wrote them: pydicom would refuse to convert them.
+        raw = (pydicom.tag.Tag(known), "DS" if vr == "US" else vr, len(text), text.encode())
+        dataset[known] = pydicom.dataelem.RawDataElement(*raw, 0, False, True)
+        dataset.save_as(path)
+    with pytest.raises(ValueError, match=rf"gated\.dcm.*({tag}|frames of|spacing of)"):
+        read_gated_spect(path)
+
+
+@pytest.mark.parametrize("frame", [3, 7])
+def test_a_frame_that_lost_counts_is_named(write, stack, frame):
+    low = stack.copy()
+    low[frame] *= 0.3
+    with pytest.warns(UserWarning, match=rf"gated.dcm: frame {frame + 1} of 8 has \d+ %"):
+        counts = read_gated_spect(write(low)).counts
+    with pytest.warns(UserWarning, match=f"sample_polar_maps: frame {frame + 1} of 8"):
+        sample_polar_maps(counts)
+
+
+def test_ordinary_studies_pass_without_a_word(write, stack, recwarn):
+    sample_polar_maps(read_gated_spect(write(stack)).counts)
+    assert not [w for w in recwarn if "frame" in str(w.message)]
+
+
+def test_zeros_behind_a_preamble_end_soon(tmp_path):
+    (tmp_path / "zeros.dcm").write_bytes(bytes(128) + b"DICM" + bytes(30_000_000))
+    with pytest.raises(ValueError, match="zeros.dcm"):
+        read_gated_spect(tmp_path / "zeros.dcm")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_read_or_refused_by_name(write, stack, seed):
+    data = write(stack).read_bytes()
+    rng = np.random.default_rng(seed)
+    for i in range(40):
+        damaged = bytearray(data if i % 4 else data[: rng.integers(len(data))])
+        # The header is some 1,300 bytes: flips in the pixels would change counts only.
+        for at in rng.integers(0, min(1400, len(damaged)), size=rng.integers(1, 6)):
+            damaged[at] = rng.integers(256)
+        path = write(stack)
+        path.write_bytes(damaged)
+        try:
+            counts = read_gated_spect(path).counts
+        except ValueError as error:
+            counts = np.zeros(1) if "gated.dcm" in str(error) else np.array([np.nan])
+        assert np.isfinite(counts).all()
