@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from crtkit.cohort.rows import is_row_cell, spill, split_cell
+from crtkit.cohort.temporary import temporary_folder
 
 # Above this a column of arrays goes to a file: joblib would pickle it whole to every worker.
 SPILL_BYTES = 100_000_000
@@ -63,7 +61,8 @@ def store_arrays(
     arrays : iterable of ndarray
         Of one shape and dtype; taken one by one.
     cache_dir : path or None
-        Folder for the file; None makes a temporary one that goes when the process ends.
+        Folder for the file; None makes a temporary one, removed when the process ends, or at the
+        next start where it was killed.
     name : str
         Stem of the file.
 
@@ -82,23 +81,3 @@ def store_arrays(
     folder = Path(cache_dir) if cache_dir is not None else temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return list(spill(itertools.chain(held, arrays), folder / f"{name}.npy"))
-
-
-class _Owner:
-    """Something for a finalizer to hang on, as long as the process lives."""
-
-
-_OWNER = _Owner()
-
-
-def temporary_folder() -> Path:
-    """Make a folder that is removed when the process that made it ends."""
-    folder = tempfile.mkdtemp(prefix="crtkit-")
-    weakref.finalize(_OWNER, _remove, folder, os.getpid())
-    return Path(folder)
-
-
-def _remove(folder: str, owner: int) -> None:
-    # A forked worker inherits the finalizer but not the folder.
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)

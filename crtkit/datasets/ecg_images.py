@@ -15,7 +15,7 @@ import pandas as pd
 from crtkit._io import write_bytes
 from crtkit._leads import LEADS_12
 from crtkit.cohort import Cohort
-from crtkit.cohort.cells import temporary_folder
+from crtkit.cohort.temporary import temporary_folder
 
 CLASSES = ("normal", "abnormal_heartbeat", "myocardial_infarction", "history_of_mi")
 N_DISTINCT = 491  # of the 928 files that were published, the others being copies

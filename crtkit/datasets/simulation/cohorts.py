@@ -18,7 +18,8 @@ import pandas as pd
 
 from crtkit._leads import LEADS_12
 from crtkit.cohort import Cohort
-from crtkit.cohort.cells import store_arrays, temporary_folder
+from crtkit.cohort.cells import store_arrays
+from crtkit.cohort.temporary import temporary_folder
 from crtkit.datasets.simulation import lvsd2026, response, spect
 from crtkit.datasets.simulation.ecg import check_number, draw_entropy, simulate_ecg, stream
 from crtkit.datasets.simulation.pages import render_cohort
@@ -117,7 +118,7 @@ def make_cohort(
         At least 4; the paper's number by default. Shares of the label, of binary variables and of
         subsets are kept, rounded.
     modality : {"signal", "image", "table", "map", "counts"}, optional
-        ``"signal"`` (the default) gives the table and a 12-lead ECG of 10 s a record; ``"image"``
+        ``"signal"`` (the default) gives the table and a 12-lead ECG of 10 s per record; ``"image"``
         prints that ECG on a JPEG page besides, in column ``image``; ``"table"`` leaves the ECG out
         and is fast. he2021 has ``"map"`` (its default: a phase polar map of 12 rings x 24 sectors a
         patient), ``"counts"`` (the gated counts of the wall besides) and ``"table"``.
@@ -138,7 +139,7 @@ def make_cohort(
     Returns
     -------
     Cohort
-        ``X`` has one row a record. ``info["covariates"]`` names the columns that may predict,
+        ``X`` has one row per record. ``info["covariates"]`` names the columns that may predict,
         ``info["design"]`` those that describe the sampling (hospital, set, year), and
         ``info["truth"]`` those that only a simulation knows (``true_…``: QRS onsets, offsets and R
         peaks in seconds, morphology, …). ``signal`` cells are arrays (12, n_samples), float32 in
