@@ -6,6 +6,7 @@ conversion leaves behind. "NA" and "None" are words, for people's initials and f
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def check_same_index(name: str, **objects: Any) -> None:
 
 def as_numpy(values: Any) -> np.ndarray:
     """Nullable, categorical and Arrow columns as numpy; integers stay integers."""
-    dtype = getattr(values, "dtype", None)
+    dtype: Any = getattr(values, "dtype", None)
     if isinstance(dtype, pd.CategoricalDtype):
         return np.asarray(values)
     if pd.api.types.is_integer_dtype(dtype) and hasattr(values, "to_numpy"):
@@ -128,3 +129,121 @@ def as_array(values: Any) -> np.ndarray:
         out[:] = values
         return out
     return np.asarray(values)
+
+
+def clean_column(column: pd.Series) -> pd.Series:
+    """Column with blank text as missing, and nullable or Boolean columns as plain numbers.
+
+    Parameters
+    ----------
+    column : Series
+
+    Returns
+    -------
+    Series
+        A Boolean column with empty cells is a flag with missing values: 1, 0 and NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit._columns import clean_column
+    >>> clean_column(pd.Series([True, None, False])).tolist()
+    [1.0, nan, 0.0]
+    >>> clean_column(pd.Series(["RV", " "])).tolist()
+    ['RV', nan]
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        return pd.Series(np.asarray(column), index=column.index, name=column.name)
+    if pd.api.types.is_numeric_dtype(column) and not isinstance(dtype, np.dtype):
+        if column.isna().any():
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        else:
+            values = column.to_numpy(dtype=dtype.numpy_dtype)
+        return pd.Series(values, index=column.index, name=column.name)
+    if column.dtype != object and not isinstance(column.dtype, pd.StringDtype):
+        return column
+    cells = [
+        np.nan if v is None or v is pd.NA or (isinstance(v, str) and not v.strip()) else v
+        for v in column.tolist()
+    ]
+    out = pd.Series(cells, index=column.index, name=column.name, dtype=object)
+    missing = out.isna()
+    if not missing.all() and all(isinstance(v, (bool, np.bool_)) for v in out[~missing]):
+        return out.astype(np.float64) if missing.any() else out.astype(bool)
+    return out.infer_objects()
+
+
+def as_floats(name: Any, column: pd.Series) -> np.ndarray:
+    """A column of numbers or flags as float64, missing cells as NaN.
+
+    Raises
+    ------
+    ValueError
+        A cell is text or infinite; row and cell are named.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit._columns import as_floats
+    >>> as_floats("lbbb", pd.Series([True, None, False])).tolist()
+    [1.0, nan, 0.0]
+    """
+    column = clean_column(column)
+    try:
+        numbers = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        wrong = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+        row = int(np.flatnonzero(wrong.to_numpy())[0]) if wrong.any() else 0
+        cell = column.iloc[row]
+        comma = isinstance(cell, str) and cell.replace(",", "", 1).strip("+- ").isdigit()
+        raise ValueError(
+            f"Column {name!r} must hold numbers (flags as 0 and 1, NYHA as 1 to 4); row {row} "
+            f"holds {cell!r}"
+            + (": write the decimal sign as a point." if comma and "," in cell else ".")
+        ) from error
+    infinite = np.flatnonzero(np.isinf(numbers))
+    if len(infinite):
+        raise ValueError(f"Column {name!r} contains infinity, first at row {infinite[0]}.")
+    return numbers
+
+
+def like_levels(values: Any) -> list[tuple[str, str]]:
+    """Pairs of text levels that differ only by blanks, case or Unicode form.
+
+    Examples
+    --------
+    >>> from crtkit._columns import like_levels
+    >>> like_levels(["yes", "Yes ", "no"])
+    [('yes', 'Yes ')]
+    """
+    seen: dict[str, str] = {}
+    pairs = []
+    for level in dict.fromkeys(v for v in np.asarray(values, dtype=object) if isinstance(v, str)):
+        bare = " ".join(unicodedata.normalize("NFKC", level).casefold().split())
+        other = seen.setdefault(bare, level)
+        if other != level:
+            pairs.append((other, level))
+    return pairs
+
+
+def as_frame(X: Any) -> Any:
+    """A polars table as a pandas one, column by column; everything else as it is."""
+    if type(X).__module__.partition(".")[0] != "polars":
+        return X
+    X = X.collect() if hasattr(X, "collect") else X
+    if not hasattr(X, "columns"):  # a Series
+        return pd.Series(X.to_list(), name=X.name).infer_objects()
+    columns = {}
+    for name in X.columns:
+        column = X.get_column(name)
+        if column.dtype.is_numeric():
+            columns[name] = column.to_numpy()  # integers with nulls become floats with NaN
+        else:
+            cells = np.empty(len(column), dtype=object)
+            for i, cell in enumerate(column):
+                cells[i] = cell if not hasattr(cell, "to_numpy") else cell.to_numpy()
+            columns[name] = clean_column(pd.Series(cells)).to_numpy()
+    return pd.DataFrame(columns, index=range(len(X)))

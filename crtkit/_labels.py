@@ -173,7 +173,9 @@ def is_positive(name: str, y: Any, pos_label: Any = None) -> np.ndarray:
     return np.asarray(check_labels(f"{name}: y", y) == positive, dtype=bool)
 
 
-def check_groups(name: str, groups: Any, n_records: int | None = None) -> np.ndarray:
+def check_groups(
+    name: str, groups: Any, n_records: int | None = None, *, warn: bool = True
+) -> np.ndarray:
     """Patient of each record, as numbers or as normalised text; a missing patient is refused.
 
     Patients compare as text: of numbers and text beside each other, 1, 1.0 and "1" are one patient.
@@ -186,6 +188,8 @@ def check_groups(name: str, groups: Any, n_records: int | None = None) -> np.nda
     groups : array-like of shape (n_records,)
     n_records : int, optional
         How many are expected.
+    warn : bool, default=True
+        Of identifiers that look alike.
 
     Returns
     -------
@@ -225,22 +229,32 @@ def check_groups(name: str, groups: Any, n_records: int | None = None) -> np.nda
         return values.astype(np.int64) if whole.all() else values
     if values.dtype.kind not in "OUST":
         return values
-    return _as_text(name, values.tolist())
+    patients = values.tolist()
+    if all(_is_whole(patient) for patient in patients):
+        return np.array([int(patient) for patient in patients], dtype=np.int64)
+    return _as_text(name, patients, warn)
 
 
 def patient_text(patient: Any) -> str:
     """Identifier of a patient as text, for comparing cohorts: 1, 1.0 and "1" are ``"1"``."""
     if isinstance(patient, (float, np.floating)) and float(patient).is_integer():
         patient = int(patient)
-    return unicodedata.normalize("NFC", str(patient))
+    text = unicodedata.normalize("NFC", str(patient))
+    # What is left of an integer column that once had an empty cell.
+    return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
 
 
-def _as_text(name: str, patients: list[Any]) -> np.ndarray:
+def _is_whole(patient: Any) -> bool:
+    number = isinstance(patient, (int, float, np.number)) and not isinstance(patient, bool)
+    return bool(number and float(patient).is_integer() and abs(patient) < 2**53)
+
+
+def _as_text(name: str, patients: list[Any], warn: bool) -> np.ndarray:
     """Patients that are not all numbers, as text; look-alikes are named."""
     out = np.empty(len(patients), dtype=object)
     out[:] = [patient_text(patient) for patient in patients]
     seen: dict[str, str] = {}
-    for text in dict.fromkeys(out.tolist()):
+    for text in dict.fromkeys(out.tolist()) if warn else ():
         bare = text.strip().casefold()
         bare = bare.removesuffix(".0").lstrip("0") if bare[:1].isdigit() else bare
         other = seen.setdefault(bare, text)

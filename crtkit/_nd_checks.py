@@ -65,7 +65,7 @@ def check_nd_refuses_other_shapes(estimator, data):
 
 
 def check_nd_refuses_other_axes(estimator, data):
-    """One axis too many, a record alone or no record at all is a ValueError."""
+    """One axis too many, a single record without its axis, or no record at all is a ValueError."""
     raises(ValueError, fresh(estimator).fit, data.X[..., None], data.y)
     raises(ValueError, fresh(estimator).fit, data.X[:0], data.y[:0])
     fitted = fresh(estimator).fit(data.X, data.y)
@@ -305,7 +305,7 @@ def _generator_states():
 
 
 def _move_generators():
-    """Put each global generator where neither a seed nor its own stream brings it by chance."""
+    """Put each global generator in a state that no seed and no stream reaches by chance."""
     np.random.seed(987654321)  # noqa: NPY002
     random.seed(987654321)
     if "torch" in sys.modules:

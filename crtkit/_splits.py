@@ -56,10 +56,10 @@ def group_holdout(
 
 
 def patient_labels(who: str, y: Any, groups: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Patients in sorted order, the patient of each record, and one label a patient.
+    """Patients in sorted order, the patient of each record, and one label per patient.
 
     A patient whose records carry several labels counts under the most frequent one, ties under the
-    larger label; which class it stands in only matters for stratifying.
+    larger label; the class it falls in only matters for stratifying.
     """
     if groups is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What every estimator asks of records with more than two axes, on top of scikit-learn.
+"""What every estimator requires of records with more than two axes, on top of scikit-learn.
 
 scikit-learn's ``validate_data(allow_nd=True)`` records axis 1 and compares nothing behind it, so
 the shape of a record is kept as ``shape_in_`` and compared here.
@@ -103,7 +103,7 @@ def iter_blocks(X, size, dtype=FLOAT_DTYPES, finite=True):
     X : ndarray or Rows
         What :func:`check_records` returned.
     size : int
-        Records a block.
+        Records per block.
     """
     for start in range(0, len(X), size):
         where = slice(start, min(start + size, len(X)))
@@ -171,7 +171,7 @@ def _compare_shapes(name, shape, shape_in, kind, free_axes):
     wrong = [i for i in range(len(got)) if got[i] != want[i] and i + 1 not in free_axes]
     if wrong:
         raise ValueError(
-            f"{name} was fitted on {kind} of {_describe(want, kind)} a record, "
+            f"{name} was fitted on {kind} of {_describe(want, kind)} per record, "
             f"but now got {_describe(got, kind)}. Give it records of the fitted shape, or refit."
         )
 

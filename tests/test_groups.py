@@ -73,7 +73,7 @@ def test_a_missing_patient_is_refused_everywhere(name, kind):
     [
         ([1, 2, 1], [1, 2, 1]),
         ([1.0, 2.0, 1.0], [1, 2, 1]),
-        ([1, "1", 1.0], ["1", "1", "1"]),
+        ([1, "1", 1.0, "1.0"], ["1", "1", "1", "1"]),
         (["e\u0301", "\u00e9"], ["\u00e9", "\u00e9"]),
         (["NA", "None"], ["NA", "None"]),
         (pd.Categorical(["b", "a"]), ["b", "a"]),
@@ -86,7 +86,7 @@ def test_one_patient_has_one_identifier(given, expected):
     assert check_groups("test", given).tolist() == expected
 
 
-@pytest.mark.parametrize("pair", [("01", "1"), ("1.0", "1"), ("a ", "a"), ("P1", "p1")])
+@pytest.mark.parametrize("pair", [("01", "1"), ("a ", "a"), ("P1", "p1")])
 def test_look_alikes_are_two_and_warn(pair):
     with pytest.warns(UserWarning, match="count as two"):
         assert len(set(check_groups("test", list(pair)))) == 2

@@ -12,20 +12,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._columns import as_column, as_frame, check_same_index, clean_column
 from crtkit._io import is_path
-from crtkit._labels import as_column, check_groups
-from crtkit.cohort.rows import Rows, is_row_cell
+from crtkit._labels import check_groups, patient_text
+from crtkit.cohort.cells import as_objects
+from crtkit.cohort.columns import refuse_repeated
+from crtkit.cohort.content import update_digest
+
+# Columns whose text is the name of a file.
+MODALITIES = ("image", "signal", "map")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
-    """Records of patients: one row of ``X`` a record, one column a modality or covariate.
+    """Records of patients: one row of ``X`` per record, one column per modality or covariate.
 
     Parameters
     ----------
     X : DataFrame of shape (n_records, n_columns)
         ``image``, ``signal`` and ``map`` cells hold a path, ``file.npy#row`` or an array; other
-        columns hold values.
+        columns hold values. A polars table is taken by its columns' names.
     y : ndarray of shape (n_records,)
         Labels.
     groups : ndarray of shape (n_records,)
@@ -39,7 +45,8 @@ class Cohort:
     Raises
     ------
     ValueError
-        Lengths differ, there are no records, or a patient identifier is missing.
+        Lengths or pandas indices differ, there are no records, a column occurs twice, or a patient
+        identifier is missing.
 
     Examples
     --------
@@ -60,25 +67,31 @@ class Cohort:
     info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.X, pd.DataFrame):
+        X = as_frame(self.X)
+        if not isinstance(X, pd.DataFrame):
             raise ValueError(
-                f"Cohort expects X as a DataFrame, one row a record, got {type(self.X).__name__}."
+                "Cohort expects X as a DataFrame with one row per record, "
+                f"got {type(self.X).__name__}."
             )
+        check_same_index("Cohort", X=X, y=self.y, groups=self.groups)
         info = dict(self.info)
-        y = as_column("Cohort: y", self.y)
-        if getattr(y, "dtype", None) == "category" and y.dtype.ordered:
+        y = as_column("Cohort: y", as_frame(self.y))
+        if isinstance(getattr(y, "dtype", None), pd.CategoricalDtype) and y.dtype.ordered:
             # As an array the labels lose their order, which says the positive class.
             info.setdefault("classes", y.dtype.categories.tolist())
-        y, groups = np.asarray(y), as_column("Cohort: groups", self.groups)
-        lengths = {"X": len(self.X), "y": len(y), "groups": len(groups)}
+        # Nullable and Arrow columns as plain arrays; a missing label stays one.
+        y = np.asarray(clean_column(pd.Series(y)) if hasattr(y, "dtype") else y)
+        groups = as_column("Cohort: groups", as_frame(self.groups))
+        lengths = {"X": len(X), "y": len(y), "groups": len(groups)}
         if len(set(lengths.values())) != 1:
-            found = ", ".join(f"{name}: {n}" for name, n in lengths.items())
-            raise ValueError(f"Cohort expects X, y and groups of one length, got {found}.")
+            counts = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+            raise ValueError(f"Cohort expects X, y and groups of one length, got {counts}.")
         if not len(y):
             raise ValueError("Cohort expects at least one record, got none.")
-        groups = check_groups("Cohort", groups)
+        refuse_repeated(X.columns, "Cohort: X")
+        object.__setattr__(self, "X", _absolute(X))
         object.__setattr__(self, "y", y)
-        object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "groups", check_groups("Cohort", groups))
         object.__setattr__(self, "info", info)
 
     def __len__(self) -> int:
@@ -105,13 +118,51 @@ class Cohort:
         -------
         Cohort
         """
+        if isinstance(indices, pd.Series) and pd.api.types.is_bool_dtype(indices):
+            check_same_index("Cohort.take", X=self.X, mask=indices)
         indices = np.asarray(indices)
         if indices.dtype == bool:
             if len(indices) != len(self):
                 raise ValueError(f"A mask of {len(self)} records is expected, got {len(indices)}.")
             indices = np.flatnonzero(indices)
-        indices = indices.astype(np.intp) if not len(indices) else indices
-        return Cohort(self.X.iloc[indices], self.y[indices], self.groups[indices], self.info)
+        elif len(indices) and indices.dtype.kind not in "iu":
+            raise ValueError(
+                f"Cohort.take expects positions (integers) or a mask (bool), got {indices.dtype}: "
+                "a mask with missing values must say what they mean, mask.fillna(False)."
+            )
+        indices = indices.astype(np.intp)
+        if not len(indices):
+            raise ValueError("Cohort expects at least one record, got none.")
+        part = object.__new__(Cohort)  # what was checked once need not be checked for every fold
+        for name, value in (
+            ("X", self.X.iloc[indices]),
+            ("y", self.y[indices]),
+            ("groups", self.groups[indices]),
+            ("info", dict(self.info)),
+        ):
+            object.__setattr__(part, name, value)
+        return part
+
+    def __getitem__(self, key) -> Cohort:
+        """Cohort of a slice, a mask or positions, as :meth:`take`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from crtkit import Cohort
+        >>> X = pd.DataFrame({"lvef": [22.0, 31.0, 28.0]})
+        >>> cohort = Cohort(X, y=[1, 0, 1], groups=["a", "b", "c"])
+        >>> cohort[X["lvef"] < 30].groups.tolist(), len(cohort[:2])
+        (['a', 'c'], 2)
+        """
+        if isinstance(key, slice):
+            key = np.arange(len(self))[key]
+        if isinstance(key, str) or np.ndim(key) != 1:
+            raise ValueError(
+                f"Cohort[...] takes a slice, a mask or positions of records, got {key!r}. "
+                "Columns are in cohort.X."
+            )
+        return self.take(key)
 
     def fingerprint(self) -> str:
         """SHA-256 of what the cohort holds: cells, the files they name, labels and patients.
@@ -125,9 +176,11 @@ class Cohort:
         for name in self.X.columns:
             digest.update(f"\0{name}\0".encode())
             for cell in self.X[name].to_numpy(dtype=object):
-                _update(digest, cell)
-        for values in (self.y, self.groups):
-            digest.update("\0".join(map(str, values.tolist())).encode())
+                update_digest(digest, cell, f"column {name!r}")
+        if any(isinstance(label, str) for label in self.y.tolist()):
+            digest.update(b"\0text\0")  # "1" is another label than 1
+        digest.update("\0".join(map(str, self.y.tolist())).encode())
+        digest.update("\0".join(map(patient_text, self.groups.tolist())).encode())
         return digest.hexdigest()
 
     def __repr__(self) -> str:
@@ -158,20 +211,22 @@ class Cohort:
         return f"<table><caption>{title}</caption>{cells}</table>"
 
 
-def _counts(y: np.ndarray) -> dict[Any, int]:
+def _counts(y: np.ndarray) -> dict[Any, int] | str:
+    if pd.isna(y).all():
+        return "no labels"
     values, counts = np.unique(y.astype(str) if y.dtype == object else y, return_counts=True)
     return dict(zip(values.tolist(), counts.tolist()))
 
 
-def _update(digest, cell) -> None:
-    """Add the content of one cell to a digest."""
-    if isinstance(cell, np.ndarray):
-        digest.update(f"{cell.shape}{cell.dtype}".encode())
-        digest.update(np.ascontiguousarray(cell).tobytes())
-    elif is_row_cell(cell):
-        _update(digest, Rows.from_cells([cell])[0])
-    elif is_path(cell) and os.path.isfile(cell):
-        with open(cell, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    else:
-        digest.update(f"\0{cell}".encode())
+def _absolute(X: pd.DataFrame) -> pd.DataFrame:
+    """Table whose files are named from the root: cells outlive a change of the working folder."""
+    relative = {}
+    for name in MODALITIES:
+        cells = X[name].tolist() if name in X.columns else []
+        if any(is_path(cell) and not os.path.isabs(cell) for cell in cells):
+            relative[name] = as_objects([_absolute_cell(cell) for cell in cells])
+    return X.assign(**relative) if relative else X
+
+
+def _absolute_cell(cell: Any) -> Any:
+    return os.path.abspath(cell) if is_path(cell) and os.fspath(cell).strip() else cell

@@ -42,7 +42,8 @@ def read_maps(cells: list[str], cache_dir: str | os.PathLike[str] | None, name: 
             f"The map column mixes {rows} 'file.npy#row' cell(s) with {len(cells) - rows} file(s) "
             "of one map each; give one kind."
         )
-    problems, shapes = [], {}
+    problems: list[str] = []
+    shapes: dict[tuple[int, ...], str] = {}
     for cell in cells:
         try:
             shape = _shape_of_map(cell)
@@ -69,7 +70,7 @@ def _shape_of_map(cell: str) -> tuple[int, ...]:
     shape, _, _ = read_npy_header(cell)
     if len(shape) not in (1, 2) or 0 in shape:
         raise ValueError(
-            f"{cell} has shape {shape}; one map (height, width) or (n_pixels,) a file is expected. "
-            "Rows of a file of many maps are cells 'file.npy#row'"
+            f"{cell} has shape {shape}; one map (height, width) or (n_pixels,) per file is "
+            "expected. Rows of a file of many maps are cells 'file.npy#row'"
         )
     return shape

@@ -79,7 +79,8 @@ class Rows:
     """
 
     def __init__(self, paths, file_index, row_index, row_shape, dtype, offsets):
-        self.paths = tuple(paths)
+        # Workers, and callers after chdir, may be in another folder.
+        self.paths = tuple(os.path.abspath(path) for path in paths)
         self.file_index = np.asarray(file_index, dtype=np.intp)
         self.row_index = np.asarray(row_index, dtype=np.intp)
         self.row_shape = tuple(row_shape)

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from crtkit._columns import as_floats, as_frame
 from crtkit._io import is_path
 from crtkit.cohort.cohort import Cohort
 from crtkit.cohort.rows import Rows, is_row_cell
@@ -21,7 +22,8 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
     Parameters
     ----------
     column : str or list of str
-        One name gives that modality; a list gives numeric covariates. Arrays that have no columns
+        One name gives that modality; a list gives numeric covariates, by name, whatever other
+        columns a table has and in whatever order. Arrays that have no columns
         pass through unchanged, so that users who have arrays may leave ``Select`` in or out.
 
     Attributes
@@ -45,7 +47,7 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
     ==============================  ===============================================
 
     ``fit`` takes ``groups`` and ignores them: with metadata routing on, a Pipeline then always
-    accepts groups and hands them to whichever later step asks for them.
+    accepts groups and passes them to whichever later step asks for them.
 
     Raises
     ------
@@ -113,18 +115,21 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
     def _columns(self, X, reset):
         if isinstance(X, Cohort):
             raise ValueError("Select expects the cohort's table: pass cohort.X, not the Cohort.")
+        X = as_frame(X)
         if not hasattr(X, "columns"):
             return validate_data(self, X, reset=reset, allow_nd=True)
-        missing = [name for name in self._names() if name not in X.columns]
+        names = self._names()
+        missing = [name for name in names if name not in X.columns]
         if missing:
             raise ValueError(
                 f"Select({self.column!r}) expects the column(s) {missing}, "
                 f"but the table has {list(X.columns)}."
             )
+        repeated = [name for name in dict.fromkeys(names) if (X.columns == name).sum() > 1]
+        if repeated:
+            raise ValueError(f"Select({self.column!r}): the table has {repeated} more than once.")
         if reset:
             validate_data(self, X, reset=True, skip_check_array=True)
-        # A new table may have other columns beside these, and in another order: as in
-        # ColumnTransformer, what is not read cannot matter.
         if not len(X):
             raise ValueError("Found array with 0 sample(s): the table has no rows.")
         if isinstance(self.column, str) and X[self.column].dtype.kind not in "biuf":
@@ -132,10 +137,10 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
             if not all(cell is None or isinstance(cell, Number) for cell in cells):
                 return _stack(cells, self.column)
         try:
-            return X[self._names()].to_numpy(dtype=np.float64, na_value=np.nan)
-        except (TypeError, ValueError) as error:
+            return np.column_stack([as_floats(name, X[name]) for name in names])
+        except ValueError as error:
             raise ValueError(
-                f"Select({self.column!r}) expects numeric covariates: {error}. "
+                f"Select({self.column!r}) expects numeric covariates: {error} "
                 "Select a modality by its single name."
             ) from error
 

@@ -60,7 +60,7 @@ def load_mitbih(
     Returns
     -------
     Cohort
-        One row a record. ``X`` has
+        One row per record. ``X`` has
 
         - ``signal``: float32 array (1 or 2 leads, n_samples), mV;
         - ``record``, ``leads`` (names, joined by "+"), ``age`` (years), ``male`` (1, 0);
@@ -111,7 +111,7 @@ def load_mitbih(
             "not asked for": len(names) - len(RECORDS),
             "records": len(names),
         },
-        "assumed": ["102 and 104 have no MLII: their first signal, V5, stands in"]
+        "assumed": ["102 and 104 have no MLII: their first signal, V5, is used"]
         if lead == "MLII" and {"102", "104"} & set(names)
         else [],
     }

@@ -9,10 +9,10 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from crtkit._columns import as_floats, as_frame
 from crtkit._labels import class_pair
 from crtkit.guidelines.criteria import (
     RULES,
-    as_numbers,
     check_unit,
     meets,
     resolve,
@@ -257,6 +257,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
 
     def _read(self, X, reset=False) -> dict[str, np.ndarray]:
         """Columns of the rule as float arrays."""
+        X = as_frame(X)
         if isinstance(X, np.ndarray) and X.shape[1:] == (len(MEASUREMENTS),):
             X = pd.DataFrame(X, columns=list(MEASUREMENTS))
         if not _has_names(X):
@@ -273,10 +274,10 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         frame = validate_data(self, X[list(names.values())], reset=reset, skip_check_array=True)
         if not len(frame):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-        values = {c: as_numbers(frame[name]) for c, name in names.items()}
+        values = {c: as_floats(name, frame[name]) for c, name in names.items()}
         for condition in self.conditions_:
             column = condition.column
-            check_unit(values[column], names[column], condition.unit, whole_cohort=reset)
+            check_unit(values[column], names[column], condition.unit, reset, column)
         return values
 
     def _by_position(self, X, warn) -> dict[str, np.ndarray]:

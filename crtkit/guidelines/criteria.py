@@ -4,7 +4,9 @@ import operator
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
+
+from crtkit._columns import as_floats
+from crtkit.cohort.columns import PLAUSIBLE, why_implausible
 
 
 class Condition(NamedTuple):
@@ -75,6 +77,8 @@ KNOWN_COLUMNS = {*CLINICAL_COLUMNS, *(c.column for table, _ in RULES.values() fo
 OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 OPERATORS["=="] = operator.eq
 
+_UNITS = {c.column: c.unit for table, _ in RULES.values() for c in table} | {"ischaemic": "flag"}
+
 # A whole cohort at or below these was given in another unit.
 _OTHER_UNIT = {"%": (1.0, "a fraction"), "ms": (10.0, "seconds"), "deg": (6.3, "radians")}
 _OTHER_UNIT["uVs"] = (1.0, "millivolt-seconds")
@@ -117,26 +121,38 @@ def meets(condition, values) -> np.ndarray:
     return compare(values[condition.column], condition.threshold)
 
 
-def as_numbers(column) -> np.ndarray:
-    """A column as float64, missing cells as NaN."""
-    try:
-        numbers = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Column {column.name!r} must hold numbers (flags as 0 and 1, NYHA as 1 to 4): {error}."
-        ) from error
-    if np.isinf(numbers).any():
-        raise ValueError(f"Column {column.name!r} contains infinity.")
-    return numbers
+def check_unit(values, name, unit, whole_cohort, column=None) -> None:
+    """Refuse values that cannot be in the rule's unit, or that no patient has.
 
-
-def check_unit(values, name, unit, whole_cohort) -> None:
-    """Refuse values that cannot be in the rule's unit."""
+    Parameters
+    ----------
+    values : ndarray of float, shape (n_records,)
+    name : str
+        Of the column in the table.
+    unit : str
+        Of the condition.
+    whole_cohort : bool
+        In ``fit``: a whole cohort of low values was given in another unit.
+    column : str, optional
+        Name of the column here, whose plausible values are known.
+    """
     known = values[~np.isnan(values)]
     if unit == "flag" and not np.isin(known, (0, 1)).all():
-        raise ValueError(f"Column {name!r} must be 0, 1 or missing, got {np.unique(known)[:5]}.")
+        row = int(np.flatnonzero(~np.isnan(values) & ~np.isin(values, (0, 1)))[0])
+        asked = (
+            " Coded 1 and 2, either may mean yes: recode it as 0 (no) and 1 (yes)."
+            if set(known.tolist()) == {1.0, 2.0}
+            else " Recode it; make codes for 'not known' missing (NaN)."
+        )
+        raise ValueError(
+            f"Column {name!r} must be 0, 1 or missing, got {values[row]:g} at row {row}.{asked}"
+        )
     if unit == "class" and not np.isin(known, (1, 2, 3, 4)).all():
-        raise ValueError(f"Column {name!r} must be 1, 2, 3 or 4, got {np.unique(known)[:5]}.")
+        row = int(np.flatnonzero(~np.isnan(values) & ~np.isin(values, (1, 2, 3, 4)))[0])
+        raise ValueError(
+            f"Column {name!r} must be 1, 2, 3, 4 or missing, got {values[row]:g} at row {row}. "
+            "Make codes for 'not known' missing (NaN)."
+        )
     # One record may lie low; a whole cohort does so only in another unit.
     if whole_cohort and unit in _OTHER_UNIT and known.size:
         limit, other = _OTHER_UNIT[unit]
@@ -145,6 +161,9 @@ def check_unit(values, name, unit, whole_cohort) -> None:
                 f"Column {name!r} is expected in {unit}; its maximum is {known.max():g}, which "
                 f"looks like {other}. Convert it first."
             )
+    problem = why_implausible(name, values, PLAUSIBLE.get(column))
+    if problem:
+        raise ValueError(problem)
 
 
 def usable_columns(X, columns, exclude) -> tuple[list[str], dict[str, str]]:
@@ -156,17 +175,18 @@ def usable_columns(X, columns, exclude) -> tuple[list[str], dict[str, str]]:
             reasons[column] = "the cohort has no such column"
         elif name in exclude:
             reasons[column] = "it is the label in another form"
-        elif why := _says_nothing(X[name]):
+        elif why := _says_nothing(X[name], column):
             reasons[column] = why
         else:
             usable.append(name)
     return usable, reasons
 
 
-def _says_nothing(column) -> str:
+def _says_nothing(column, canonical) -> str:
     """Why no model can learn from a column; empty where it varies."""
     try:
-        values = as_numbers(column)
+        values = as_floats(column.name, column)
+        check_unit(values, column.name, _UNITS.get(canonical, ""), True, canonical)
     except ValueError as error:
         return str(error)
     # NaN is one value to numpy.unique.

@@ -11,7 +11,7 @@ from crtkit.metrics.counts import ratio
 
 
 class OperatingPoint(NamedTuple):
-    """What a score gives at one cut; ``threshold`` is nan for a point between two cuts."""
+    """What a score achieves at one cut; ``threshold`` is nan for a point between two cuts."""
 
     threshold: float
     sensitivity: float
@@ -28,7 +28,7 @@ def roc_auc(y_true, y_score, *, pos_label=None, sample_weight=None) -> float:
     y_true : array-like of shape (n_records,)
         Labels of any type, two of them at most.
     y_score : array-like of shape (n_records,)
-        Higher speaks for the positive class; infinite scores are legal, NaN is not.
+        Higher means more likely positive; infinite scores are legal, NaN is not.
     pos_label : label, optional
         As in :func:`confusion_counts`.
     sample_weight : array-like of shape (n_records,), optional

@@ -177,3 +177,169 @@ def test_a_fitted_select_reads_its_own_columns_by_name_whatever_else_a_table_has
     np.testing.assert_array_equal(select.transform(X[["site", "lvef", "age"]]), [[30.0], [25.0]])
     with pytest.raises(ValueError, match="lvef"):
         select.transform(other[["more"]])
+
+
+def test_rows_of_another_order_are_refused(cohort):
+    X = pd.DataFrame({"a": np.arange(12.0)})
+    y, groups = pd.Series(cohort.y), pd.Series(cohort.groups)
+    shuffled = X.sample(frac=1, random_state=0)
+    for parts in ((shuffled, y, groups), (X, y, groups.iloc[::-1]), (X, y.iloc[::-1], groups)):
+        with pytest.raises(ValueError, match="pandas indices differ, first at row"):
+            Cohort(*parts)
+    part = Cohort(shuffled, y.loc[shuffled.index], groups.loc[shuffled.index])
+    np.testing.assert_array_equal(part.y, cohort.y[shuffled.index])
+    with pytest.raises(ValueError, match="pandas indices differ"):
+        part.take(X["a"] > 5)
+    assert part[shuffled["a"] > 5].X["a"].min() == 6
+
+
+def test_columns_of_one_column_are_taken_and_repeated_ones_refused(cohort):
+    X = pd.DataFrame({"a": np.arange(12.0)})
+    y, groups = pd.DataFrame({"y": cohort.y}), pd.DataFrame({"patient": cohort.groups})
+    np.testing.assert_array_equal(Cohort(X, y, groups).y, cohort.y)
+    assert Cohort(X, y, groups).n_patients == 6
+    with pytest.raises(ValueError, match=r"y must hold one value per record.*\(12, 2\)"):
+        Cohort(X, np.eye(2)[[0, 1] * 6], cohort.groups)
+    with pytest.raises(ValueError, match=r"\['a'\] more than once"):
+        Cohort(pd.concat([X, X], axis=1), cohort.y, cohort.groups)
+
+
+@pytest.mark.parametrize("key", [slice(2, 5), [2, 3, 4], np.isin(np.arange(12), [2, 3, 4])])
+def test_a_part_by_slice_positions_or_mask(cohort, key):
+    np.testing.assert_array_equal(cohort[key].X["age"], cohort.X["age"].iloc[2:5])
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("signal", "Columns are in cohort.X"),
+        ([0.0, 1.0], "positions .integers. or a mask"),
+        (pd.array([True, None] * 6, dtype="boolean"), "mask with missing values"),
+        (np.zeros(12, dtype=bool), "at least one record"),
+    ],
+)
+def test_other_keys_are_refused(cohort, key, message):
+    with pytest.raises(ValueError, match=message):
+        cohort[key]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda a: a,
+        pd.Series,
+        lambda a: pytest.importorskip("torch").tensor(a),
+        lambda a: pytest.importorskip("torch").tensor(a, requires_grad=True),
+        lambda a: a.tolist(),
+        lambda a: tuple(a.tolist()),
+    ],
+    ids=["array", "Series", "tensor", "tensor with gradient", "list", "tuple"],
+)
+def test_fingerprint_sees_every_sample_of_anything_like_an_array(wrap):
+    base = np.zeros(5000)
+    marks = {}
+    for at in (None, 0, 2500, 4999):
+        values = base.copy()
+        if at is not None:
+            values[at] = 1e-9
+        cells = np.empty(2, dtype=object)
+        cells[0], cells[1] = wrap(values), wrap(base)
+        marks[at] = Cohort(pd.DataFrame({"signal": cells}), [0, 1], [0, 1]).fingerprint()
+    assert len(set(marks.values())) == 4
+    plain = np.empty(2, dtype=object)
+    plain[:] = [base, base]
+    assert marks[None] == Cohort(pd.DataFrame({"signal": plain}), [0, 1], [0, 1]).fingerprint()
+
+
+def test_fingerprint_tells_labels_and_columns_apart():
+    X = pd.DataFrame({"a": [1, 2]})
+    same = Cohort(X, [0, 1], [1, 2]).fingerprint()
+    assert Cohort(X, ["0", "1"], [1, 2]).fingerprint() != same
+    assert Cohort(X, [1, 0], [1, 2]).fingerprint() != same
+    assert Cohort(X.rename(columns={"a": "b"}), [0, 1], [1, 2]).fingerprint() != same
+    assert Cohort(X, [0, 1], ["1", "2"]).fingerprint() == same
+
+
+def test_fingerprint_refuses_what_has_no_content():
+    X = pd.DataFrame({"signal": [print, print]})
+    with pytest.raises(ValueError, match="column 'signal' holds builtin_function_or_method"):
+        Cohort(X, [0, 1], [0, 1]).fingerprint()
+
+
+def test_relative_files_outlive_a_change_of_folder(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(b"page")
+    np.save(tmp_path / "s.npy", np.arange(6.0).reshape(2, 3))
+    monkeypatch.chdir(tmp_path)
+    X = pd.DataFrame({"image": ["a.jpg"] * 2, "signal": ["s.npy#1", "s.npy#0"]})
+    cohort = Cohort(X, [0, 1], [0, 1])
+    rows = Select("signal").fit_transform(X)
+    mark = cohort.fingerprint()
+    monkeypatch.chdir("/")
+    assert cohort.fingerprint() == mark
+    np.testing.assert_array_equal(rows[0], [3, 4, 5])
+    np.testing.assert_array_equal(Select("signal").fit_transform(cohort.X)[1], [0, 1, 2])
+
+
+def test_an_ordered_outcome_keeps_its_order():
+    y = pd.Categorical(["poor", "good", "poor"], categories=["poor", "good"], ordered=True)
+    cohort = Cohort(pd.DataFrame({"a": [1, 2, 3]}), y, [1, 2, 3])
+    assert cohort.info["classes"] == cohort.take([0, 1]).info["classes"] == ["poor", "good"]
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "string", "category", "float64"])
+def test_labels_of_any_column_type(dtype):
+    values = {"boolean": [True, False], "string": ["b", "a"], "category": ["b", "a"]}
+    y = pd.Series(values.get(dtype, [1, 0]), dtype=dtype)
+    cohort = Cohort(pd.DataFrame({"a": [1, 2]}), y, [1, 2])
+    assert cohort.y.tolist() == y.tolist()
+    assert cohort.y.dtype.kind in "ibOf"
+
+
+def test_select_reads_its_own_columns_by_name():
+    X = pd.DataFrame({"lvef": [20.0, 30, 40], "age": [60, 70, 80], "id": ["a", "b", "c"]})
+    other = X[["id", "age", "lvef"]].assign(new=1).iloc[::-1]
+    select = Select(["lvef", "age"]).fit(X)
+    np.testing.assert_array_equal(select.transform(other), select.transform(X)[::-1])
+    np.testing.assert_array_equal(select.transform(other[["age", "lvef"]]), select.transform(other))
+    with pytest.raises(ValueError, match=r"expects the column\(s\) \['age'\]"):
+        select.transform(other[["lvef"]])
+    with pytest.raises(ValueError, match=r"\['age'\] more than once"):
+        select.transform(pd.concat([X, X[["age"]]], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ([True, None, False], [1, np.nan, 0]),
+        (pd.array([1, None, 3], dtype="Int64"), [1, np.nan, 3]),
+        (pd.array([True, None, False], dtype="boolean"), [1, np.nan, 0]),
+        (pd.arrays.SparseArray([0.0, 1.0, 0.0]), [0, 1, 0]),
+    ],
+)
+def test_select_gives_numbers_of_any_numeric_column(column, expected):
+    X = pd.DataFrame({"a": column})
+    for names in ("a", ["a"]):
+        np.testing.assert_array_equal(Select(names).fit_transform(X)[:, 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["1", "x", "2"], "row 1 holds 'x'"),
+        (["1,5", "2,5", "1"], "row 0 holds '1,5': write the decimal sign as a point"),
+        ([1.0, np.inf, 2.0], "contains infinity, first at row 1"),
+    ],
+)
+def test_select_names_what_is_no_number(column, message):
+    with pytest.raises(ValueError, match=message):
+        Select(["a"]).fit_transform(pd.DataFrame({"a": column}))
+
+
+def test_polars_is_read_by_name():
+    pl = pytest.importorskip("polars")
+    table = pl.DataFrame({"age": [60, None, 80], "sex": ["m", "f", None], "lvef": [20.5, 30, 40]})
+    cohort = Cohort(table, pl.Series([0, 1, 0]), pl.Series(["a", "b", "c"]))
+    np.testing.assert_array_equal(cohort.X["age"], [60, np.nan, 80])
+    assert cohort.groups.tolist() == ["a", "b", "c"]
+    select = Select(["lvef", "age"]).fit(cohort.X)
+    np.testing.assert_array_equal(select.transform(table), select.transform(cohort.X))

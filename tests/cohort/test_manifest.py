@@ -122,7 +122,7 @@ def test_maps_feed_the_autoencoder(make_table, tmp_path):
 @pytest.mark.parametrize(
     ("save", "message"),
     [
-        (lambda path: np.save(path, np.zeros((3, 6, 8))), "one map .height, width.* a file"),
+        (lambda path: np.save(path, np.zeros((3, 6, 8))), "one map .height, width.* per file"),
         (lambda path: np.save(path, np.zeros((5, 8))), "2 shapes"),
         (lambda path: np.save(path, np.array([None], object), allow_pickle=True), "objects"),
         (lambda path: path.write_bytes(b"no array"), "cannot be read as a .npy file"),
@@ -265,7 +265,8 @@ def test_a_missing_lead_is_named(make_table, make_wfdb):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("cohort.xlsx", b"", "is .csv or .parquet"),
+        ("cohort.xlsx", b"", "cannot be read as a workbook"),
+        ("cohort.xls", b"", "is .csv, .tsv, .xlsx or .parquet"),
         ("cohort.csv", b"", "cannot be read"),
         ("cohort.parquet", b"PAR1 not really", "cannot be read"),
     ],

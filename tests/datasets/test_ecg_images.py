@@ -198,7 +198,7 @@ def test_every_record_may_have_its_header(simulated, tmp_path):
     page, _ = render_page(simulated.X["signal"].iloc[3], 500, header=headers[3], px_per_mm=2)
     shown = np.asarray(Image.open(cohort.X["image"].iloc[3]))
     assert np.abs(shown.astype(int) - page).mean() < 6
-    with pytest.raises(ValueError, match="6, one a record, got 2"):
+    with pytest.raises(ValueError, match="6, one per record, got 2"):
         render_cohort(simulated, tmp_path, header=headers[:2])
 
 

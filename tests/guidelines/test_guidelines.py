@@ -206,7 +206,7 @@ def test_columns_under_other_names():
         ({"qrs_duration_ms": 0.16}, "looks like seconds"),
         ({"lbbb": 2}, "must be 0, 1 or missing"),
         ({"nyha": "III"}, "must hold numbers"),
-        ({"nyha": 5}, "must be 1, 2, 3 or 4"),
+        ({"nyha": 5}, "must be 1, 2, 3, 4 or missing"),
         ({"lvef": np.inf}, "contains infinity"),
     ],
 )
@@ -218,7 +218,7 @@ def test_values_in_another_unit_or_code(change, message):
 def test_one_low_value_at_predict_is_no_other_unit():
     X = patients({}, {"lbbb": 0})
     model = GuidelineClassifier().fit(X, [0, 1])
-    assert model.predict(patients({"lvef": 1.0})).tolist() == [1]
+    assert model.predict(patients({"lvef": 5.0})).tolist() == [1]
 
 
 @pytest.mark.parametrize("rule", ["ESC2050", [], [("lvef", "~", 3)]])
@@ -391,3 +391,50 @@ def test_met_can_be_the_smaller_label():
     np.testing.assert_allclose(decision, [-22, 12, 0], atol=1e-9)
     with pytest.raises(ValueError, match="pos_label must be one of the labels"):
         rule.set_params(pos_label="maybe").fit(X, ["Yes", "no", "Yes"])
+
+
+@pytest.mark.parametrize(
+    ("column", "code"),
+    [
+        *(("qrs_duration_ms", code) for code in (29999, 999, 0, -1, 0.15)),
+        *(("lvef", code) for code in (0, -1, -9, 999, 0.3)),
+        ("nyha", 9),
+        ("lbbb", 9),
+    ],
+)
+def test_codes_for_not_measured_are_refused_by_row_and_value(column, code):
+    X = patients({}, {"lbbb": 0}, {}, {"lvef": 40.0}).astype(float)
+    model = GuidelineClassifier().fit(X, [0, 1, 0, 1])
+    coded, missing = X.copy(), X.copy()
+    coded.loc[2, column], missing.loc[2, column] = code, np.nan
+    for call in (model.predict, lambda Z: GuidelineClassifier().fit(Z, [0, 1, 0, 1])):
+        with pytest.raises(ValueError, match=rf"{column}.*{code:g} at row 2.*(missing|NaN)"):
+            call(coded)
+    assert model.predict(missing)[2] == 0
+
+
+def test_flags_as_1_and_2_are_asked_for():
+    X = patients({}, {}).assign(lbbb=[1, 2])
+    with pytest.raises(ValueError, match="Coded 1 and 2, either may mean yes"):
+        GuidelineClassifier().fit(X, [0, 1])
+
+
+@pytest.mark.parametrize("kind", [object, "boolean"])
+def test_a_flag_with_missing_values_is_read(kind):
+    X = patients({}, {}, {}).assign(lbbb=pd.Series([True, None, False], dtype=kind))
+    assert GuidelineClassifier().fit(X, [0, 1, 0]).predict(X).tolist() == [1, 0, 0]
+
+
+def test_an_ordered_outcome_keeps_its_order():
+    X = patients({}, {"lbbb": 0})
+    y = pd.Series(pd.Categorical(["good", "poor"], categories=["poor", "good"], ordered=True))
+    model = GuidelineClassifier().fit(X, y)
+    assert model.pos_label_ == "good"
+    assert model.predict(X).tolist() == ["good", "poor"]
+
+
+def test_polars_is_read_by_name():
+    pl = pytest.importorskip("polars")
+    X = patients({}, {"lbbb": 0})
+    table = pl.DataFrame({name: X[name].to_list() for name in reversed(list(X))})
+    assert GuidelineClassifier().fit(table, [1, 0]).predict(table).tolist() == [1, 0]

@@ -33,7 +33,7 @@ _ELECTRODES[np.arange(2, 8), np.arange(3, 9)] = 1
 
 @dataclass(frozen=True)
 class Beats:
-    """Rhythm of a record: times in seconds, one entry a beat, the first and last out of sight."""
+    """Rhythm of a record: times in seconds, one entry per beat, the first and last out of sight."""
 
     onsets: np.ndarray  # of the QRS
     rr: np.ndarray  # to the beat before

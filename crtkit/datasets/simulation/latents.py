@@ -40,7 +40,7 @@ class Continuous:
     """A quantity of the table or of the heart.
 
     ``margins`` is a pair (non-responders, responders) for what the paper prints, one map for what
-    is assumed, or one map a morphology. ``shifts`` moves its score by stratum, and ``response``
+    is assumed, or one map per morphology. ``shifts`` moves its score by stratum, and ``response``
     by class (assumed quantities only: a printed margin says that itself).
     """
 
@@ -87,7 +87,7 @@ class ResponseModel:
 
     @cached_property
     def strata(self):
-        """One row a stratum: morphology, its flags, and the binaries of the chain."""
+        """One row per stratum: morphology, its flags, and the binaries of the chain."""
         table = pd.DataFrame({"morphology": list(self.morphology)})
         for binary in self.binaries:
             table = table.merge(pd.DataFrame({binary.name: [0, 1]}), how="cross")
@@ -267,7 +267,7 @@ class ResponseModel:
         top = terms.max(axis=0)
         return top + np.log(np.exp(terms - top).sum(axis=0))
 
-    def best_auc(self, seed=0, n=20_000):
+    def best_auc(self, random_state=0, n=20_000):
         """AUC of the exact likelihood ratio of what reaches each modality, by Monte Carlo.
 
         Returns
@@ -275,7 +275,7 @@ class ResponseModel:
         dict of str to dict
             ``auc`` and ``se`` (Monte Carlo standard error) by modality.
         """
-        table = self.draw((n, n), np.random.default_rng(seed), exact=False)
+        table = self.draw((n, n), np.random.default_rng(random_state), exact=False)
         y = table["response"].to_numpy()
         out = {}
         for modality, seen in self.seen.items():

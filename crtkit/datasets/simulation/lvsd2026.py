@@ -86,7 +86,7 @@ ASSUMED = (
     "45 pairs of JNUH have LVEF < 40 %, as Table 1 prints; every row of Table 2 needs 46",
     "the five patients of two hospitals have their 37 pairs of CNUSH in the training set, where "
     "Table 1 counts them",
-    "pairs a patient: one, and a share of the rest in proportion to a gamma variable",
+    "pairs per patient: one, and a share of the rest in proportion to a gamma variable",
     "training and tuning part by patient, not by pair",
     "QRS duration (about 160 ms), scar, QRS voltage and T wave size: each correlates with LVEF "
     "(0.35 to 0.55: longer, more scar, larger QRS, smaller T with a low LVEF), and stays with a "
@@ -134,7 +134,7 @@ def draw_lvsd(n_patients, rng):
     Returns
     -------
     latents : DataFrame
-        One row a pair: ``patient`` (number), ``label``, design, covariates and ECG latents.
+        One row per pair: ``patient`` (number), ``label``, design, covariates and ECG latents.
     outcome : DataFrame
         ``lvef``, whose cut is the label: never a predictor.
     """
@@ -243,7 +243,7 @@ def posterior_score(latents):
     return weighted / precision, precision**-0.5
 
 
-def best_auc(seed=0, n=40_000):
+def best_auc(random_state=0, n=40_000):
     """AUC of the exact likelihood ratio of what reaches each modality, over pairs of all sets.
 
     Returns
@@ -251,7 +251,7 @@ def best_auc(seed=0, n=40_000):
     dict of str to dict
         ``auc`` and ``se`` (Monte Carlo standard error) by modality.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_state)
     weights = np.array([s.pairs for s in SUBSETS]) / N_PAIRS
     males = np.array([1.0 - s.females / s.pairs for s in SUBSETS])
     cuts = np.array([MARGINS[s.name].cut for s in SUBSETS])

@@ -83,7 +83,8 @@ def render_cohort(
     headers = [header] * len(cohort) if header is None or isinstance(header, str) else list(header)
     if len(headers) != len(cohort):
         raise ValueError(
-            f"render_cohort expects one header or {len(cohort)}, one a record, got {len(headers)}."
+            f"render_cohort expects one header or {len(cohort)}, one per record, "
+            f"got {len(headers)}."
         )
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)

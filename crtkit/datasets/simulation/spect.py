@@ -275,9 +275,9 @@ def draw_he2021(n_patients, rng):
     return table.iloc[order].reset_index(drop=True), outcome.iloc[order].reset_index(drop=True)
 
 
-def best_auc(seed=0, n=20_000):
+def best_auc(random_state=0, n=20_000):
     """AUC of the exact likelihood ratio of the table, NYHA class included, and of the map."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_state)
     table = HE2021.draw((n, n), rng, exact=False)
     y = table["response"].to_numpy()
     shares = np.array([[c[k] for c in NYHA.values()] for k in (0, 1)], dtype=float)

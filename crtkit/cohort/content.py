@@ -1,0 +1,102 @@
+"""What cells hold, wherever it lies: digests of arrays, rows, files and values."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from datetime import date, timedelta
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit._io import is_path
+from crtkit.cohort.cells import identity
+from crtkit.cohort.rows import Rows, is_row_cell
+
+# Signal files of a WFDB header; the header's digest alone would not tell two recordings apart.
+_WFDB_DATA = (".dat", ".mat")
+_VALUES = (Number, str, os.PathLike, bytes, date, timedelta, np.generic, type(None))
+
+
+def update_digest(digest: Any, cell: Any, where: str = "a cell") -> None:
+    """Add the content of one cell to a digest.
+
+    Parameters
+    ----------
+    digest : hashlib object
+    cell : array-like, path, ``file.npy#row`` or value
+        An array, tensor, Series or list counts by shape, dtype and values; a file by its bytes.
+    where : str
+        For the message.
+
+    Raises
+    ------
+    ValueError
+        The cell is an object without content that could be compared, such as a function.
+
+    Examples
+    --------
+    >>> import hashlib
+    >>> import pandas as pd
+    >>> from crtkit.cohort.content import update_digest
+    >>> a, b = hashlib.sha256(), hashlib.sha256()
+    >>> update_digest(a, pd.Series([0.0, 1.0])); update_digest(b, [0.0, 1.0])
+    >>> a.hexdigest() == b.hexdigest()
+    True
+    """
+    if is_row_cell(cell):
+        _update_array(digest, Rows.from_cells([cell])[0])
+    elif is_path(cell):
+        files = _files(os.fspath(cell))
+        for file in files:
+            with open(file, "rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        if not files:
+            digest.update(f"\0{cell}".encode())
+    elif cell is None or cell is pd.NA or cell is pd.NaT:
+        digest.update(b"\0nan")  # one missing cell is as another
+    elif isinstance(cell, _VALUES):
+        digest.update(f"\0{cell!s}".encode())
+    else:
+        array = as_content(cell)
+        if array is None:
+            raise ValueError(
+                f"{where} holds {type(cell).__name__} objects, whose content cannot be compared. "
+                "Store arrays, paths or values."
+            )
+        _update_array(digest, array)
+
+
+def as_content(cell: Any) -> np.ndarray | None:
+    """Array of a cell that is array-like; None where it is neither numbers nor text."""
+    if hasattr(cell, "detach"):  # a tensor, which may be on a device or need a gradient
+        cell = cell.detach().cpu()
+        cell = cell.float() if str(cell.dtype) == "torch.bfloat16" else cell
+    if not (hasattr(cell, "__array__") or isinstance(cell, (Sequence, set, frozenset))):
+        return None
+    try:
+        array = np.asarray(sorted(cell) if isinstance(cell, (set, frozenset)) else cell)
+    except (TypeError, ValueError):
+        return None
+    if array.dtype != object:
+        return array
+    # Mixed values: by their text, where all of them have one.
+    flat = array.ravel().tolist()
+    return np.array([repr(v) for v in flat]) if all(isinstance(v, _VALUES) for v in flat) else None
+
+
+def _update_array(digest: Any, array: np.ndarray) -> None:
+    digest.update(f"{array.shape}{array.dtype}".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+
+
+def _files(cell: str) -> list[str]:
+    """Files behind a path: itself, or header and signals of a WFDB record."""
+    record = identity(cell)
+    if record.endswith(".hea") and os.path.isfile(record):
+        stem = record.removesuffix(".hea")
+        return [record, *(stem + s for s in _WFDB_DATA if os.path.isfile(stem + s))]
+    return [cell] if os.path.isfile(cell) else []

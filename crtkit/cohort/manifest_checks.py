@@ -1,0 +1,171 @@
+"""What a manifest must hold before anything is read: columns, labels, patients and files."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crtkit._columns import is_missing, like_levels
+from crtkit._labels import check_groups
+from crtkit.cohort.cells import exists, identity, listed
+from crtkit.cohort.columns import PLAUSIBLE, why_implausible
+
+# A column of more texts than this is a remark, not a category.
+MAX_LEVELS = 20
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
+
+def check_columns(table: pd.DataFrame, roles: Mapping[str, str], covariates) -> None:
+    wanted = [*roles.items(), *(("covariates", column) for column in covariates or ())]
+    missing = [f"{role}={column!r}" for role, column in wanted if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"The manifest lacks {', '.join(missing)}; its columns are {list(table.columns)}."
+        )
+    named = [*roles.values(), *(covariates or ())]
+    twice = sorted({column for column in named if named.count(column) > 1})
+    if twice:
+        raise ValueError(
+            f"The column(s) {twice} are named for two things. The label, the patient, a file and a "
+            "covariate are different columns; a label among the covariates would predict itself."
+        )
+    if not len(table):
+        raise ValueError("The manifest has no rows.")
+
+
+def check_label_column(table, label, classes) -> list[Any] | None:
+    """Refuse labels that are missing or ambiguous; their order, where it was stated."""
+    column = table[label]
+    _refuse_missing("label", column)
+    alike = like_levels(column)
+    if alike:
+        raise ValueError(
+            f"Labels in column {label!r} differ only by blanks or case: {alike[:3]}. Write each "
+            "class in one way."
+        )
+    found = set(column.unique().tolist())
+    stated = classes
+    if isinstance(column.dtype, pd.CategoricalDtype) and classes is None:
+        classes = column.cat.categories
+        stated = classes.tolist() if column.cat.ordered else None
+    if classes is None and found == {1, 2}:
+        raise ValueError(
+            f"Labels in column {label!r} are 1 and 2, and either may mean yes. Say which comes "
+            f"last, as the positive class: classes=[1, 2] or classes=[2, 1]."
+        )
+    absent = [c for c in (classes if classes is not None else ()) if c not in found]
+    if absent:
+        raise ValueError(
+            f"The class(es) {absent} have no rows; column {label!r} holds {sorted(found, key=str)}."
+        )
+    if len(found) < 2:
+        raise ValueError(
+            f"At least two classes are needed; column {label!r} holds one class, {found}."
+        )
+    return list(stated) if isinstance(stated, (list, tuple)) else None
+
+
+def check_patients(table, label, group, mixed_labels) -> None:
+    patients = table[group]
+    _refuse_missing("patient", patients)
+    spaced = [p for p in patients.unique() if isinstance(p, str) and p != p.strip()]
+    if spaced:
+        raise ValueError(
+            f"{len(spaced)} patient identifier(s) begin or end with a space, for example "
+            f"{spaced[:5]}: one patient could have two names. Strip them."
+        )
+    if label is None:
+        return
+    by = check_groups("read_manifest", patients, warn=False)
+    per_patient = table.groupby(by)[label].nunique()
+    mixed = per_patient.index[per_patient > 1].tolist()
+    if mixed and mixed_labels == "raise":
+        raise ValueError(
+            f"{len(mixed)} patient(s) carry several labels, for example {mixed[:10]}. Correct "
+            "them, or pass mixed_labels='keep' and score by record."
+        )
+
+
+def _refuse_missing(role: str, column: pd.Series) -> None:
+    empty = np.flatnonzero(is_missing(column))
+    if len(empty):
+        cell = column.iloc[empty[0]]
+        shown = f" ({cell!r})" if isinstance(cell, str) else ""
+        raise ValueError(
+            f"{len(empty)} row(s) have no {role} in column {column.name!r}, first at row "
+            f"{empty[0]}{shown} (counted from 0). Fill them in, or leave those records out."
+        )
+
+
+def warn_of_like_levels(columns: Mapping[str, np.ndarray]) -> None:
+    """Name levels of covariates that a blank or a capital letter splits in two."""
+    for name, values in columns.items():
+        texts = {v for v in values.tolist() if isinstance(v, str)} if values.dtype == object else ()
+        alike = like_levels(sorted(texts)) if len(texts) <= MAX_LEVELS else []
+        if alike:
+            warnings.warn(
+                f"Levels of column {name!r} differ only by blanks or case and count as different: "
+                f"{alike[:3]}. Write each level in one way.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def warn_of_codes(columns: Mapping[str, np.ndarray]) -> None:
+    """Name values of clinical columns that no patient has; rules refuse them."""
+    for name, values in columns.items():
+        if name in PLAUSIBLE and values.dtype.kind in "iuf":
+            problem = why_implausible(name, values.astype(np.float64), PLAUSIBLE[name])
+            if problem:
+                warnings.warn(f"read_manifest: {problem}", UserWarning, stacklevel=3)
+
+
+def locate(column: pd.Series, folder: Path | None) -> list[str]:
+    """Absolute paths: a cohort outlives a change of the working folder."""
+    empty = np.flatnonzero(is_missing(column))
+    if len(empty):
+        raise ValueError(
+            f"{len(empty)} row(s) name no file in column {column.name!r}, first at row {empty[0]}."
+        )
+    out = []
+    for cell in column.tolist():
+        text = os.fspath(cell)
+        if os.name != "nt" and _WINDOWS.match(text):
+            raise ValueError(
+                f"Column {column.name!r} names files of Windows, for example {text!r}, which this "
+                "system has no folder for. Write paths relative to the manifest, or to root=."
+            )
+        path = Path(text)
+        if not path.is_absolute():
+            if folder is None:
+                raise ValueError(f"The file {text!r} is relative; pass root= with the table.")
+            path = folder / path
+            if "\\" in text and not exists(str(path)):
+                path = folder / text.replace("\\", "/")
+        out.append(os.path.abspath(path))
+    return out
+
+
+def check_files(paths: Mapping[str, list[str]]) -> None:
+    missing: list[str] = []
+    for cells in paths.values():
+        missing += [cell for cell in cells if not exists(cell)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} file(s) of the manifest are missing:{listed(missing)}"
+        )
+    for modality, cells in paths.items():
+        seen = pd.Series([identity(cell) for cell in cells])
+        twice = seen[seen.duplicated()].unique().tolist()
+        if twice:
+            raise ValueError(
+                f"{len(twice)} {modality} record(s) occur more than once, for example "
+                f"{twice[:10]}. Every row needs its own record."
+            )
