@@ -18,8 +18,8 @@ from torch import nn
 
 from crtkit.explain.layers import distinct_activations, layers_without_rule
 from crtkit.neural.base import TorchClassifier, draw_seed
+from crtkit.neural.devices import forked_rng
 from crtkit.neural.ecgfm.network import ECGFM
-from crtkit.neural.engine import forked_rng
 
 METHODS = ("deeplift", "integrated_gradients", "gradient_shap", "occlusion")
 BASELINES = ("zero", "mean", "records")
@@ -63,6 +63,36 @@ class Attribution:
     def __len__(self):
         return len(self.maps)
 
+    def plot(self, record=0, *, fs, layout=None, ax=None, name=None, limit=None):
+        """Draw one record as :func:`plot_attribution` does, and say what was explained and how.
+
+        Parameters
+        ----------
+        record : int, default=0
+            Row of ``maps``.
+        fs : float
+            Sampling rate in Hz.
+        layout, ax, limit
+            As in :func:`plot_attribution`.
+        name : str, optional
+            What the title calls the record.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from crtkit.explain.plots import method_name, plot_attribution
+
+        title = (
+            f"{method_name(self.method)} of class {self.target} against the baseline "
+            f"{self.baseline!r}, record {record if name is None else name}: log odds "
+            f"{self.difference[record]:+.2f}, {self.relative_error[record]:.0%} missed"
+        )
+        values, signal = np.atleast_2d(self.maps[record]), np.atleast_2d(self.inputs[record])
+        return plot_attribution(
+            signal, values, fs, layout=layout, ax=ax, title=title, target=self.target, limit=limit
+        )
+
     @property
     def relative_error(self):
         """Size of the completeness error as a share of the difference."""
@@ -94,7 +124,9 @@ def attribute(
     method : {"deeplift", "integrated_gradients", "gradient_shap", "occlusion"}
         Captum's DeepLIFT [1]_ (lvsd2026's), integrated gradients [2]_, gradient SHAP, or occlusion
         of each lead by windows. Captum's DeepLIFT has no rule for GELU, normalisation, attention
-        or recurrent layers and takes their gradient instead: on such a network it warns.
+        or recurrent layers and takes their gradient instead: on such a network it warns. It sees
+        modules only: an activation that the forward pass calls as a function (``torch.relu(x)``)
+        counts as its gradient too, which shows in the completeness error alone.
     target : class label, optional
         Whose log odds are explained; by default the last of ``classes_``.
     baseline : {"zero", "mean", "records"} or ndarray, default="zero"
@@ -342,6 +374,12 @@ def _judge(result, missing):
         )
         if result.method == "gradient_shap":
             notes.append("It is drawn at random: raise n_draws.")
+        if result.method == "deeplift" and not missing:
+            notes.append(
+                "Activations that the forward pass calls as functions (torch.relu(x), x.tanh()) "
+                "cannot be seen by DeepLIFT, which takes their gradient: give each call an "
+                "nn.ReLU() of its own in __init__, or use integrated_gradients."
+            )
         if result.baseline in ("zero", "mean"):
             notes.append(
                 "A network that normalises leads does not see a record's gain, so that its "

@@ -1,4 +1,4 @@
-"""How much of an attribution lies in each lead and in each wave, and its picture on the page."""
+"""How much of an attribution lies in each lead and in each wave."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,9 @@ WAVES = ("P", "QRS", "T", "rest")
 RHYTHM = "rhythm strip"
 
 
-def signal_lead_share(maps, layout=None, *, groups=None, level=0.95, n_bootstrap=1000, seed=0):
+def signal_lead_share(
+    maps, layout=None, *, groups=None, confidence=0.95, n_bootstrap=1000, random_state=0
+):
     """Share of each lead in the size of attribution maps.
 
     Parameters
@@ -26,18 +28,20 @@ def signal_lead_share(maps, layout=None, *, groups=None, level=0.95, n_bootstrap
         row. None is the twelve standard leads.
     groups : array-like of shape (n_records,), optional
         Patients; without it every record counts as one.
-    level : float, default=0.95
+    confidence : float, default=0.95
+        Of the interval.
     n_bootstrap : int, default=1000
         Draws of patients for the interval.
-    seed : int, default=0
+    random_state : int, default=0
         Of the draws.
 
     Returns
     -------
     DataFrame
         Index ``lead``; ``share`` (mean over records, 0 to 1), ``ci_low``, ``ci_high``,
-        ``n_records``. A spliced page has its leads and ``"rhythm strip"``. A map of zeros has no
-        shares, and is left out.
+        ``n_records``, and ``reason``, why an interval is NaN: one patient, or patients who are
+        all alike, have none. A spliced page has its leads and ``"rhythm strip"``. A map of zeros
+        has no shares, and is left out.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def signal_lead_share(maps, layout=None, *, groups=None, level=0.95, n_bootstrap
         names.append(name)
         masks.append(mask)
     mass = np.stack([maps[:, mask].sum(axis=1) for mask in masks], axis=1)
-    return _shares(mass, names, "lead", groups, level, n_bootstrap, seed)
+    return _shares(mass, names, "lead", groups, confidence, n_bootstrap, random_state)
 
 
 def lead_windows(layout, n_rows, n_samples):
@@ -103,9 +107,9 @@ def wave_share(
     lead=None,
     qrs=None,
     groups=None,
-    level=0.95,
+    confidence=0.95,
     n_bootstrap=1000,
-    seed=0,
+    random_state=0,
 ):
     """Share of P, QRS and T windows in the size of attribution maps.
 
@@ -122,15 +126,16 @@ def wave_share(
         rhythm strip, -1: where leads meet, the other rows jump.
     qrs : list of (onsets, offsets), optional
         Seconds, a pair of arrays a record, where complexes are known; X is then not looked at.
-    groups, level, n_bootstrap, seed
+    groups, confidence, n_bootstrap, random_state
         As in :func:`signal_lead_share`.
 
     Returns
     -------
     DataFrame
         Index ``wave`` ("P", "QRS", "T", "rest"); ``share``, ``ci_low``, ``ci_high``,
-        ``n_records`` (records in which complexes were found), and ``time``, the share of the
-        record's time: an attribution that is blind to waves has ``share`` equal to it.
+        ``reason`` (of an interval that is NaN), ``n_records`` (records in which complexes were
+        found), and ``time``, the share of the record's time: an attribution that is blind to waves
+        has ``share`` equal to it.
 
     Notes
     -----
@@ -160,7 +165,7 @@ def wave_share(
         wave = wave_labels(onsets, offsets, fs, maps.shape[1])
         mass[i] = np.bincount(wave, weights=size, minlength=len(WAVES))
         time[i] = np.bincount(wave, minlength=len(WAVES))
-    table = _shares(mass, WAVES, "wave", groups, level, n_bootstrap, seed)
+    table = _shares(mass, WAVES, "wave", groups, confidence, n_bootstrap, random_state)
     found = np.isfinite(time).all(axis=1)
     table["time"] = (time[found] / maps.shape[1]).mean(axis=0) if found.any() else np.nan
     return table
@@ -202,75 +207,6 @@ def wave_labels(onsets, offsets, fs, n_samples):
     return out
 
 
-def plot_attribution(signal, values, fs, *, layout=None, ax=None, title=None):
-    """Draw a record as on the printed page, coloured by the size of its attribution.
-
-    Parameters
-    ----------
-    signal, values : array-like of shape (n_rows, n_samples)
-        Millivolt, and a map of :func:`attribute`.
-    fs : float
-    layout : {"3x4+II", "3x4"} or list of str, optional
-        As in :func:`signal_lead_share`.
-    ax : matplotlib Axes, optional
-    title : str, optional
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    ImportError
-        matplotlib is not installed.
-
-    Examples
-    --------
-    >>> from crtkit.explain import plot_attribution
-    >>> ax = plot_attribution(signal, result.maps[0], fs=500)            # doctest: +SKIP
-    """
-    try:
-        import matplotlib.pyplot as plt
-        from matplotlib.collections import LineCollection
-    except ImportError as error:
-        raise ImportError(
-            "plot_attribution needs matplotlib: pip install 'crtkit[plots]'."
-        ) from error
-    signal, size = np.asarray(signal, dtype=float), np.abs(np.asarray(values, dtype=float))
-    n_rows, n_samples = signal.shape
-    if ax is None:
-        _, ax = plt.subplots(figsize=(11, 1.2 + 1.3 * n_rows))
-    # Summed over 40 ms: single samples are too thin to see.
-    kernel = np.ones(max(1, round(0.04 * fs)))
-    size = np.stack([np.convolve(row, kernel, mode="same") for row in size])
-    top = np.quantile(size, 0.995) or 1.0
-    time = np.arange(n_samples) / fs
-    spacing = max(2.5, 1.1 * float(np.ptp(signal, axis=1).max()))
-    for name, row, start, stop in lead_windows(layout, n_rows, n_samples):
-        level = -row * spacing
-        points = np.column_stack([time[start:stop], signal[row, start:stop] + level])
-        lines = LineCollection(
-            np.stack([points[:-1], points[1:]], axis=1), cmap="inferno_r", linewidths=1.3
-        )
-        # The palest colours of the map would vanish on white.
-        lines.set_array(0.15 + 0.85 * np.minimum(size[row, start : stop - 1] / top, 1))
-        lines.set_clim(0, 1)
-        ax.add_collection(lines)
-        ax.text(time[start] + 0.05, level + 0.42 * spacing, name, fontsize=8, va="top")
-        if start:
-            ax.axvline(time[start], color="0.9", lw=0.6, zorder=0)
-    ax.set_xlim(0, n_samples / fs)
-    ax.set_ylim(-(n_rows - 0.5) * spacing, 0.5 * spacing)
-    ax.set_xlabel("Time (s)")
-    ax.set_yticks([])
-    bar = ax.figure.colorbar(lines, ax=ax, fraction=0.02, pad=0.01)
-    bar.set_label("|attribution|, relative", fontsize=8)
-    bar.ax.tick_params(labelsize=7)
-    if title:
-        ax.set_title(title, fontsize=10)
-    return ax
-
-
 def _maps(who, maps):
     maps = np.asarray(maps, dtype=float)
     if maps.ndim == 2:
@@ -296,7 +232,7 @@ def _complexes(record, fs, lead):
     return shift + bounds.onset / fs, shift + bounds.offset / fs
 
 
-def _shares(mass, names, index, groups, level, n_bootstrap, seed):
+def _shares(mass, names, index, groups, confidence, n_bootstrap, random_state):
     """Mean share of each column with an interval by patient."""
     if groups is None:
         groups = np.arange(len(mass))
@@ -305,13 +241,25 @@ def _shares(mass, names, index, groups, level, n_bootstrap, seed):
     kept = np.isfinite(total) & (total > 0)
     out = pd.DataFrame(index=pd.Index(names, name=index))
     if not kept.any():
-        return out.assign(share=np.nan, ci_low=np.nan, ci_high=np.nan, n_records=0)
+        return out.assign(
+            share=np.nan, ci_low=np.nan, ci_high=np.nan, n_records=0, reason="no map of any size"
+        )
     share = mass[kept] / total[kept, None]
     _, patient = np.unique(groups[kept], return_inverse=True)
     sums = np.stack([np.bincount(patient, weights=column) for column in share.T])
     counts = np.bincount(patient)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_state)
     drawn = rng.integers(len(counts), size=(n_bootstrap, len(counts)))
     means = sums[:, drawn].sum(axis=2) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=1)
-    return out.assign(share=share.mean(axis=0), ci_low=low, ci_high=high, n_records=int(kept.sum()))
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
+    # Rounding may leave a few ulps between draws of one and the same share.
+    flat = high - low <= 1e-12
+    low[flat] = high[flat] = np.nan
+    why = "one patient" if len(counts) == 1 else "all patients have the same share"
+    return out.assign(
+        share=share.mean(axis=0),
+        ci_low=low,
+        ci_high=high,
+        n_records=int(kept.sum()),
+        reason=np.where(flat, why, ""),
+    )

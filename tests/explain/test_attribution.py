@@ -18,6 +18,7 @@ from crtkit.neural import (
     InceptionTimeClassifier,
     LSTMFCNClassifier,
     ResNet1dClassifier,
+    wrap_module,
 )
 from crtkit.resampling import HeldOutThreshold, ResampledClassifier
 
@@ -140,6 +141,34 @@ def test_deeplift_of_ecgfm_is_gradient_times_input_and_sums_to_nothing(toy):
     expected = (gradient * x).detach().numpy()
     np.testing.assert_allclose(result.maps, expected, atol=1e-9 * np.abs(expected).max())
     assert np.abs(result.maps.sum((1, 2))).max() < 1e-3 * np.abs(result.maps).sum((1, 2)).min()
+
+
+class Functional(nn.Module):
+    """One hidden layer whose activation is a function, or a module."""
+
+    def __init__(self, n_leads, n_samples, n_outputs, as_module):
+        super().__init__()
+        self.first = nn.Linear(n_leads * n_samples, 16)
+        nn.init.constant_(self.first.bias, -0.5)  # off at the baseline, on at some records
+        self.last = nn.Linear(16, n_outputs)
+        self.act = nn.ReLU() if as_module else None
+
+    def forward(self, x):
+        h = self.first(x.flatten(1))
+        return self.last(h.relu() if self.act is None else self.act(h))
+
+
+@pytest.mark.parametrize("as_module", [True, False])
+def test_activations_that_are_functions_are_told_by_the_completeness_error(toy, as_module):
+    model = fit(wrap_module(Functional, module_params={"as_module": as_module}), toy)
+    assert layers_without_rule(model.module_) == []
+    if as_module:
+        assert attribute(model, toy[0]).relative_error.max() < 1e-9
+        return
+    with pytest.warns(UserWarning, match=r"calls as functions .* nn.ReLU\(\) of its own"):
+        result = attribute(model, toy[0])
+    exact = attribute(model, toy[0], method="integrated_gradients", n_steps=256)
+    assert np.median(exact.relative_error) < 0.1 * np.median(result.relative_error)
 
 
 @pytest.mark.parametrize("name", ["lstm", "inception", "ecgfm"])

@@ -1,10 +1,10 @@
-"""Shares of leads and waves, and the picture of the page."""
+"""Shares of leads and waves."""
 
 import numpy as np
 import pytest
 
 import crtkit as ck
-from crtkit.explain import plot_attribution, signal_lead_share, wave_labels, wave_share
+from crtkit.explain import signal_lead_share, wave_labels, wave_share
 from crtkit.explain.waves import WAVES, lead_windows
 from crtkit.signals import LEADS_12, splice_leads
 
@@ -95,13 +95,14 @@ def test_bad_input_is_named(call, message):
         call(np.ones((2, 12, 100)))
 
 
-def test_the_page_shows_every_lead():
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    rng = np.random.default_rng(0)
-    signal = rng.normal(0, 0.2, (4, 1000))
-    ax = plot_attribution(signal, rng.normal(size=(4, 1000)), 100, layout="3x4+II", title="one")
-    assert {text.get_text() for text in ax.texts} == {*LEADS_12, "rhythm strip"}
-    plt.close(ax.figure)
+def test_intervals_of_no_width_are_nan_and_say_why():
+    maps = np.random.default_rng(0).normal(size=(6, 12, 50))
+    one = signal_lead_share(maps, groups=["a"] * 6)
+    assert one[["ci_low", "ci_high"]].isna().all(axis=None)
+    assert set(one["reason"]) == {"one patient"}
+    alike = signal_lead_share(np.ones((5, 12, 50)))
+    np.testing.assert_allclose(alike["share"], 1 / 12)
+    assert set(alike["reason"]) == {"all patients have the same share"}
+    many = signal_lead_share(maps)
+    assert (many["ci_low"] < many["ci_high"]).all()
+    assert set(many["reason"]) == {""}
