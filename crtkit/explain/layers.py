@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from crtkit.neural.ecgfm.front import LeadResampler
+
 # Layers that a map passes through exactly, as they are linear once a network is trained.
 _LINEAR = (
     *(nn.Conv1d, nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.Identity, nn.Flatten),
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AvgPool1d, nn.AvgPool2d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.ConstantPad1d),
-    *(nn.Sequential, nn.ModuleList, nn.ModuleDict),
+    *(nn.Sequential, nn.ModuleList, nn.ModuleDict, LeadResampler),
 )
 
 
