@@ -21,7 +21,10 @@ from crtkit.neural.ecgfm.published import read_published
 from crtkit.neural.files import file_hash, file_stamp, read_safetensors, write_safetensors
 
 #: Weights that come with the package, by the name that ``checkpoint=`` takes.
-SHIPPED: dict[str, str] = {}
+SHIPPED = {
+    "crtkit-small": "crtkit-small.safetensors",
+    "crtkit-small-labels": "crtkit-small-labels.safetensors",
+}
 _FOLDER = Path(__file__).parent / "weights"
 
 
@@ -31,8 +34,9 @@ def load_checkpoint(path: str | os.PathLike[str]):
     Parameters
     ----------
     path : path-like
-        A pretraining or a fine-tuned file of the fairseq-signals trainer, or what
-        :func:`save_safetensors` or `ECGFMPretraining.save` wrote.
+        A pretraining or a fine-tuned file of the fairseq-signals trainer, what
+        :func:`save_safetensors` or `ECGFMPretraining.save` wrote, or the name of weights that come
+        with the package: "crtkit-small", "crtkit-small-labels".
 
     Returns
     -------
@@ -55,7 +59,9 @@ def load_checkpoint(path: str | os.PathLike[str]):
     Examples
     --------
     >>> from crtkit.neural.ecgfm import load_checkpoint
-    >>> module, config, kind = load_checkpoint("mimic_iv_ecg_finetuned.pt")     # doctest: +SKIP
+    >>> module, card, kind = load_checkpoint("crtkit-small")
+    >>> card["name"], module.config.fs
+    ('crtkit-small', 100)
     """
     path = checkpoint_path(path)
     if path.suffix == ".safetensors":
@@ -70,6 +76,7 @@ def checkpoint_hash(checkpoint: str | os.PathLike[str]) -> str:
     Parameters
     ----------
     checkpoint : path-like
+        As ``ECGFMClassifier`` takes it.
 
     Returns
     -------
@@ -79,7 +86,8 @@ def checkpoint_hash(checkpoint: str | os.PathLike[str]) -> str:
     Examples
     --------
     >>> from crtkit.neural.ecgfm import checkpoint_hash
-    >>> checkpoint_hash("mimic_iv_ecg_finetuned.pt")                            # doctest: +SKIP
+    >>> len(checkpoint_hash("crtkit-small"))
+    64
     """
     return file_hash(checkpoint_path(checkpoint))
 
@@ -96,7 +104,7 @@ def checkpoint_path(checkpoint: str | os.PathLike[str]) -> Path:
         return _FOLDER / SHIPPED[str(checkpoint)]
     path = Path(checkpoint)
     if not path.is_file():
-        names = f", or the name of shipped weights: {sorted(SHIPPED)}" if SHIPPED else ""
+        names = f", or the name of shipped weights: {sorted(SHIPPED)}"
         raise FileNotFoundError(
             f"{path} does not exist. The public ECG-FM checkpoints are downloaded by hand, from "
             f"where their authors offer them; give the file's path{names}."

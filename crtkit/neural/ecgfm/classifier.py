@@ -34,7 +34,10 @@ class ECGFMClassifier(
 
     Parameters
     ----------
-    checkpoint : path-like or None, default=None
+    checkpoint : {"crtkit-small", "crtkit-small-labels"}, path-like or None, default=None
+        Weights that come with the package, trained on 1,521 open ECGs: without labels, and then
+        fine-tuned on three diagnostic classes of 286 of them. They bring records to their own rate
+        (give ``fs``) and normalise them. Or a file:
         A public checkpoint (``.pt``, pretraining or fine-tuned), or a ``.safetensors`` file of
         `ECGFMPretraining.save` or :func:`crtkit.neural.ecgfm.save_safetensors`. None trains from
         scratch. The head always starts anew. In lvsd2026 [2]_ "single-step" starts from the
