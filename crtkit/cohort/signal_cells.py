@@ -18,7 +18,8 @@ from crtkit.cohort.array_cells import read_rows
 from crtkit.cohort.cells import identity, listed, store_arrays
 from crtkit.cohort.rows import is_row_cell
 from crtkit.cohort.signal_options import SignalOptions
-from crtkit.readers import read_ecg
+from crtkit.readers.read import read_stated
+from crtkit.readers.stated import Stated
 
 
 @dataclass
@@ -97,7 +98,7 @@ def read_signals(
     if reading.missing_leads:
         info["missing_leads"] = dict(reading.missing_leads)
     if reading.bad and options.on_error == "drop":
-        info["dropped"] = [f"{cells[i]}: {why}" for i, why in reading.bad.items()]
+        info["dropped"] = reading.reasons()
     return SignalColumn(stored, np.array(kept, dtype=np.intp), info, reading.flow())
 
 
@@ -147,9 +148,7 @@ class _Reading:
         self._refuse_problems()
 
     def _refuse_problems(self) -> None:
-        problems = [f"{self.cells[i]}: {why}" for i, why in self.bad.items()]
-        if self.options.on_error == "drop":
-            problems = []
+        problems = self.reasons() if self.options.on_error == "raise" else []
         if len(self.shapes) > 1:
             lengths = sorted(shape[-1] for shape in self.shapes)
             problems.append(
@@ -165,16 +164,23 @@ class _Reading:
     def finish(self, n_stored: int) -> None:
         self._refuse_problems()
         if not n_stored:
-            reasons = listed([f"{self.cells[i]}: {why}" for i, why in self.bad.items()])
-            long = f" {self.options.duration:g} s long" if self.n_short else " readable"
-            raise ValueError(f"None of {len(self.cells)} signals is{long}.{reasons}")
+            what = f"{self.options.duration:g} s long" if self.n_short else "readable"
+            raise ValueError(
+                f"None of {len(self.cells)} signals is {what}.{listed(self.reasons())}"
+            )
         if self.bad:
             warnings.warn(
                 f"read_manifest left out {len(self.bad)} record(s) that could not be read; "
-                f"info['dropped'] has all of them:"
-                f"{listed([f'{self.cells[i]}: {why}' for i, why in self.bad.items()])}",
+                f"info['dropped'] has all of them:{listed(self.reasons())}",
                 stacklevel=4,
             )
+
+    def reasons(self) -> list[str]:
+        """A line per bad record; readers name the file themselves, checks of arrays do not."""
+        return [
+            why if self.cells[i] in why else f"{self.cells[i]}: {why}"
+            for i, why in sorted(self.bad.items())
+        ]
 
     def flow(self) -> dict[str, int]:
         flow = {}
@@ -185,7 +191,8 @@ class _Reading:
         return flow
 
     def _read(self, cell: str):
-        ecg = read_ecg(cell, unit=self.options.unit, lead_names=self.options.lead_names)
+        options = self.options
+        ecg = read_stated(cell, Stated(None, options.unit, options.lead_names, options.fs))
         if np.isnan(self.rate):  # of the first record that can be read
             self.rate = float(ecg.fs)
         return ecg

@@ -104,17 +104,18 @@ def _read(file: Any, path: Path, identifiers: bool) -> ECG:
     for number, group in enumerate(groups):
         if number == main or not _is_recorded(group):
             continue
+        where = f"(group {number + 1})"
         if _when(group) != _when(groups[main]):
-            left_out += [_name(channel) for channel in group.get("ChannelDefinitionSequence", ())]
+            channels = group.get("ChannelDefinitionSequence", ())
+            left_out += [f"{_name(channel)} {where}" for channel in channels]
             continue
         for name, values in _leads(file, groups, number, path).items():
             if name in leads:
-                left_out.append(name)
+                left_out.append(f"{name} {where}")
             else:
                 leads[name] = values
     age, sex = _years(str(file.get("PatientAge") or "")), str(file.get("PatientSex") or "")
     header: dict[str, Any] = {**describe_patient(age, sex), "printed": _printed(file)}
-    left_out = [name for name in left_out if name not in leads]
     if left_out:
         header["left_out"] = left_out
     if identifiers:

@@ -63,8 +63,12 @@ def read_ecg(
     >>> ecg.signal.shape, ecg.fs                                   # doctest: +SKIP
     ((12, 7500), 500.0)
     """
+    return read_stated(path, Stated(fs, unit, lead_names), identifiers)
+
+
+def read_stated(path: str | os.PathLike[str], stated: Stated, identifiers: bool = False) -> ECG:
+    """Read an ECG file of which something was said; see :func:`read_ecg`."""
     path, row = _split_row(path)
-    stated = Stated(fs, unit, lead_names)
     if path.is_dir():
         raise ValueError(f"{path} is a directory; read_ecg reads one file.")
     header = _wfdb_header(path)

@@ -16,11 +16,16 @@ from crtkit.readers.ecg import ECG
 
 @dataclass(frozen=True)
 class Stated:
-    """Rate in Hz, unit and lead names, each None where it was not given."""
+    """Rate in Hz, unit and lead names, each None where it was not given.
+
+    ``fs_if_unknown`` is no statement but a last resort: a manifest brings records to one rate,
+    which is then that of files that do not say theirs.
+    """
 
     fs: float | None = None
     unit: str | float | None = None
     lead_names: Sequence[str] | None = None
+    fs_if_unknown: float | None = None
 
     def refuse(self, path: Path, kind: str) -> None:
         """Raise if anything was said of a file that says it itself."""
@@ -42,8 +47,9 @@ class Stated:
             ours, theirs = ([lead_name(str(n)) for n in x] for x in (self.lead_names, lead_names))
             if ours != theirs:
                 raise ValueError(f"{path.name} has the leads {theirs}; {ours} were given.")
+        rates = [rate for rate in (self.fs, fs, self.fs_if_unknown) if rate is not None]
         return Stated(
-            self.fs if self.fs is not None else fs,
+            rates[0] if rates else None,
             self.unit if self.unit is not None else unit,
             self.lead_names if self.lead_names is not None else lead_names,
         )

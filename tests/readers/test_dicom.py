@@ -137,7 +137,7 @@ def test_groups_of_other_times_are_named(check, tmp_path, change):
     limb = group(SIGNAL[:6], names=LEADS_12[:6], label=None)
     ecg = read_ecg(write(tmp_path / "ecg.dcm", limb, chest))
     assert ecg.lead_names == LEADS_12[:6]
-    assert ecg.header["left_out"] == list(LEADS_12[6:])
+    assert ecg.header["left_out"] == [f"{name} (group 2)" for name in LEADS_12[6:]]
 
 
 def test_padding_values(check):
