@@ -48,7 +48,7 @@ def read_aecg(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
         There is no rhythm series, no sampling interval, or samples that are no numbers.
     """
     series = [s for s in root.iter("series") if _code(s) in ("RHYTHM", "")]
-    sets = [found for s in series if (found := s.find(".//sequenceSet")) is not None]
+    sets = [one for s in series if (one := s.find(".//sequenceSet")) is not None]
     if not sets:
         raise ValueError(f"{path.name} has no rhythm series with samples.")
     fs = float("nan")
@@ -99,7 +99,7 @@ def _samples(sequence: Element, where: str, path: Path) -> np.ndarray:
         samples = np.array((digits or "").split(), dtype=float)
         origin, scale = (float(_value(value.find(n), "value")) for n in ("origin", "scale"))  # type: ignore[union-attr]
     except (AttributeError, ValueError) as error:
-        raise ValueError(f"{where} is no list of numbers with an origin and a scale.") from error
+        raise ValueError(f"{where} is not a list of numbers with an origin and a scale.") from error
     if not np.isfinite(origin):
         raise ValueError(f"{where} has no origin that is a number.")
     if not np.isfinite(samples).all():
@@ -111,7 +111,7 @@ def _samples(sequence: Element, where: str, path: Path) -> np.ndarray:
 
 
 def _printed(root: Element) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
+    printed: dict[str, list[float]] = {}
     for annotation in root.iter("annotation"):
         name, value = _PRINTED.get(_code(annotation)), annotation.find("value")
         if name is None or value is None:
@@ -121,5 +121,5 @@ def _printed(root: Element) -> dict[str, float]:
         except ValueError:
             continue
         in_ms = _SECONDS.get(value.get("unit", ""), 1e-3) * 1e3 if name.endswith("_ms") else 1.0
-        found.setdefault(name, []).append(number * in_ms)
-    return {name: float(np.median(values)) for name, values in found.items()}
+        printed.setdefault(name, []).append(number * in_ms)
+    return {name: float(np.median(values)) for name, values in printed.items()}

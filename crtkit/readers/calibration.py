@@ -92,14 +92,18 @@ def check_step(step: float, where: str) -> float:
 def check_baseline(baseline: float, where: str) -> float:
     """Stored value, in steps, that stands for 0 mV; refused where no converter could reach it."""
     if not (math.isfinite(baseline) and abs(baseline) <= _LARGEST_BASELINE):
-        raise ValueError(f"{where}: {baseline:g} is no baseline; a number of steps is expected.")
+        raise ValueError(
+            f"{where}: {baseline:g} is not a plausible baseline; a number of steps is expected."
+        )
     return baseline
 
 
 def check_rate(fs: float, path: Any) -> None:
     """Refuse a sampling rate that no ECG has."""
     if not (np.isfinite(fs) and 10 <= fs <= 100_000):
-        raise ValueError(f"{path.name} gives no sampling rate that could be one: {fs:g} Hz.")
+        raise ValueError(
+            f"{path.name} gives a sampling rate of {fs:g} Hz; an ECG has 10 to 100000."
+        )
 
 
 def whole_rate(rate: float) -> float:

@@ -123,7 +123,7 @@ def _numbers(text, start, separator, n_columns, has_header, path: Path) -> np.nd
                 index_col=False, decimal=decimal, dtype=np.float64, skipinitialspace=True,
             )  # fmt: skip
     except (ValueError, pd.errors.ParserWarning) as error:
-        raise ValueError(f"{path.name} is no table of numbers: {error}") from error
+        raise ValueError(f"{path.name} is not a table of numbers: {error}") from error
     if not len(table):
         raise ValueError(f"{path.name} has no rows.")
     if np.isinf(table.to_numpy()).any():

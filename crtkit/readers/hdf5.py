@@ -72,7 +72,7 @@ def _dataset(h5py: Any, file: Any, path: Path) -> Any:
         )
     dataset = file[known[0] if known else numeric[0]]
     if dataset.is_virtual or dataset.external:
-        raise ValueError(f"{path.name} keeps its samples in other files, which is not read.")
+        raise ValueError(f"{path.name} keeps its samples in other files, which is not supported.")
     return dataset
 
 

@@ -74,7 +74,7 @@ def _samples(channel: Element, where: str) -> np.ndarray:
         raise ValueError(f"{where}: 16 signed bits in Base64 are read, not {', '.join(stored)}.")
     per_millivolt = _attribute(channel, "UNITS_PER_MV")
     if not per_millivolt > 0:
-        raise ValueError(f"{where}: {per_millivolt:g} units a millivolt; above 0 is expected.")
+        raise ValueError(f"{where}: {per_millivolt:g} units per millivolt; above 0 is expected.")
     step = check_step(1.0 / per_millivolt, where)
     raw = decode(channel.get("DATA"), where)
     n_samples = len(raw) / 2

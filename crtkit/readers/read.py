@@ -80,7 +80,7 @@ def read_stated(path: str | os.PathLike[str], stated: Stated, identifiers: bool 
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, nor does a WFDB header {path.name}.hea.")
     if not path.is_file():  # opening a FIFO would wait for a writer, a device might never end
-        raise ValueError(f"{path} is no regular file; read_ecg reads files.")
+        raise ValueError(f"{path} is not a regular file; read_ecg reads files.")
     with path.open("rb") as file:
         head = file.read(512)
     kind = _kind(head, path)
@@ -140,7 +140,7 @@ def _kind(head: bytes, path: Path) -> str:
     if suffix == ".hea":
         raise FileNotFoundError(f"{path} does not exist.")
     raise ValueError(
-        f"{path.name}: the format {path.suffix or 'without a suffix'} is not read. {_READ}"
+        f"{path.name}: the format {path.suffix or 'without a suffix'} is not supported. {_READ}"
     )
 
 
@@ -206,7 +206,7 @@ def _read_xml(path: Path, identifiers: bool) -> ECG:
     read = kinds.get(root.tag.lower().rpartition(".")[2])
     if read is None:
         raise ValueError(
-            f"{path.name}: XML that begins with <{root.tag[:60]}> is not read. {_READ}"
+            f"{path.name}: XML that begins with <{root.tag[:60]}> is not supported. {_READ}"
         )
     return read(root, path, identifiers=identifiers)
 

@@ -53,7 +53,7 @@ def parse(path: Path) -> Element:
             f"{path.name} declares XML entities, which no ECG needs: {error!r}."
         ) from error
     except (defused.ParseError, LookupError, ValueError) as error:
-        raise ValueError(f"{path.name} is no well-formed XML: {error}.") from error
+        raise ValueError(f"{path.name} is not well-formed XML: {error}.") from error
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
@@ -90,12 +90,12 @@ def decode(data: str | None, what: str) -> bytes:
     Raises
     ------
     ValueError
-        There are none, or the text is no Base64; ``what`` says where.
+        There are none, or the text is not Base64; ``what`` says where.
     """
     try:
         raw = base64.b64decode("".join((data or "").split()), validate=True)
     except ValueError as error:  # binascii.Error, or characters beyond ASCII
-        raise ValueError(f"{what} is no Base64: {error}.") from error
+        raise ValueError(f"{what} is not Base64: {error}.") from error
     if not raw:
         raise ValueError(f"{what} is empty.")
     return raw
@@ -103,8 +103,8 @@ def decode(data: str | None, what: str) -> bytes:
 
 def numbers_of(element: Element | None, names: dict[str, str]) -> dict[str, float]:
     """Numbers below an element, under our names; those that are not there are left out."""
-    found = {ours: number(element, theirs) for ours, theirs in names.items()}
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+    numbers = {ours: number(element, theirs) for ours, theirs in names.items()}
+    return {name: value for name, value in numbers.items() if np.isfinite(value)}
 
 
 def listed_numbers(data: str | None, what: str) -> np.ndarray:
@@ -118,7 +118,7 @@ def listed_numbers(data: str | None, what: str) -> np.ndarray:
     try:
         values = np.array((data or "").replace(",", " ").split(), dtype=float)
     except ValueError as error:
-        raise ValueError(f"{what} is no list of numbers: {error}.") from error
+        raise ValueError(f"{what} is not a list of numbers: {error}.") from error
     if not len(values) or not np.isfinite(values).all():
         raise ValueError(f"{what} is empty, or holds samples that are infinite or no numbers.")
     return values

@@ -58,7 +58,7 @@ def read_schiller(root: Element, path: Path, *, identifiers: bool = False) -> EC
         where = f"{path.name}, lead {name}"
         kind = text(channel, "datastype").upper()
         if kind not in ("", "COMMASEPARATE"):
-            raise ValueError(f"{where}: samples stored as {kind!r} are not read.")
+            raise ValueError(f"{where}: samples stored as {kind!r} are not supported.")
         samples = listed_numbers(channel.findtext("data"), where)
         announced = number(channel, "samplecount")
         if np.isfinite(announced) and len(samples) != announced:

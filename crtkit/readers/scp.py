@@ -63,7 +63,9 @@ def _read(data: bytes, path: Path, identifiers: bool) -> ECG:
     names, subtracted = _leads(sections[3], path)
     rhythm = _Block.of(sections[6], path)
     if sections[6][5]:
-        raise ValueError(f"{path.name} is compressed in two modes (bimodal), which is not read.")
+        raise ValueError(
+            f"{path.name} is compressed in two modes (bimodal), which is not supported."
+        )
     stored = rhythm.values(sections, names, path)
     if subtracted:
         stored = _with_reference_beats(stored, sections, names, rhythm, path)
@@ -120,7 +122,7 @@ class _Block:
     def of(cls, section: bytes, path: Path) -> _Block:
         unit, interval, order = struct.unpack_from("<HHB", section)
         if order > 2 or not interval or not unit:
-            raise ValueError(f"{path.name} is compressed in a way that is not read.")
+            raise ValueError(f"{path.name} is compressed in a way that is not supported.")
         check_step(unit * 1e-6, path.name)
         return cls(unit, interval, order, section[6:])
 
@@ -130,7 +132,9 @@ class _Block:
         try:
             tables = None if table is None else read_tables(table)
         except ValueError as error:
-            raise ValueError(f"{path.name} brings {error}, which is no table.") from error
+            raise ValueError(
+                f"{path.name} brings {error}, which is not a Huffman table."
+            ) from error
         sizes = struct.unpack_from(f"<{len(names)}H", self.content)
         at = 2 * len(names)
         out = []
@@ -157,7 +161,9 @@ def _with_reference_beats(stored, sections, names, rhythm: _Block, path) -> list
         raise ValueError(f"{path.name} has a reference beat subtracted that is not in it.")
     beat = _Block.of(sections[5], path)
     if beat.interval != rhythm.interval:
-        raise ValueError(f"{path.name} has a reference beat at another rate, which is not read.")
+        raise ValueError(
+            f"{path.name} has a reference beat at another rate, which is not supported."
+        )
     length_ms, fiducial, n_complexes = struct.unpack_from("<HHH", sections[4])
     n_beat = round(length_ms * 1000 / beat.interval)
     places = []
@@ -216,13 +222,13 @@ def _printed(section: bytes) -> dict[str, float]:
     rr = struct.unpack_from("<H", section, 2)[0]
     p, _, onset, offset, t_end = struct.unpack_from("<5H", section, 6)
     axis = struct.unpack_from("<h", section, 18)[0]
-    found: dict[str, float] = {}
+    printed: dict[str, float] = {}
     if rr and rr not in _NOT_COMPUTED:
-        found["heart_rate_bpm"] = 60_000.0 / rr
+        printed["heart_rate_bpm"] = 60_000.0 / rr
     spans = {"pr_ms": (p, onset), "qrs_duration_ms": (onset, offset), "qt_ms": (onset, t_end)}
     for name, (start, stop) in spans.items():
         if start not in _NOT_COMPUTED and stop not in _NOT_COMPUTED and stop > start:
-            found[name] = float(stop - start)
+            printed[name] = float(stop - start)
     if abs(axis) <= 360:
-        found["qrs_axis_deg"] = float(axis)
-    return found
+        printed["qrs_axis_deg"] = float(axis)
+    return printed

@@ -98,7 +98,7 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     elif method.lower() in ("", "uncompressed", "none"):
         samples = _plain(raw, len(names), path)
     else:
-        raise ValueError(f"{path.name}: waveforms compressed by {method!r} are not read.")
+        raise ValueError(f"{path.name}: waveforms compressed by {method!r} are not supported.")
     if len(samples) < len(names):
         raise ValueError(f"{path.name} names {len(names)} leads, {len(samples)} are there.")
     samples = samples[: len(names)]
@@ -178,7 +178,7 @@ def decompress(raw: bytes, n_samples: int, path: Path) -> list[np.ndarray]:
     Parameters
     ----------
     raw : bytes
-        Blocks, one a lead: length (4 bytes), flag (2), first difference (2), codes.
+        Blocks, one per lead: length (4 bytes), flag (2), first difference (2), codes.
     n_samples : int
         Of a lead; what comes out beyond it is filling.
     path : Path

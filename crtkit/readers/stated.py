@@ -77,7 +77,7 @@ def ecg_of_array(array: np.ndarray, stated: Stated, kind: str, path: Path) -> EC
     if unknown or stated.fs is None or stated.lead_names is None:
         raise ValueError(
             f"{path.name} does not say its {', '.join(unknown)}: give read_ecg "
-            f"{', '.join(name + '=' for name in unknown)} (Hz; 'mV', 'uV', 'V' or mV a count; "
+            f"{', '.join(name + '=' for name in unknown)} (Hz; 'mV', 'uV', 'V' or mV per count; "
             "names in the order of the array)."
         )
     names = [str(name) for name in stated.lead_names]
@@ -88,7 +88,9 @@ def ecg_of_array(array: np.ndarray, stated: Stated, kind: str, path: Path) -> EC
         raise ValueError(
             f"{path.name} has shape {array.shape}; {len(names)} lead names fit none of its axes."
         )
-    step = check_step(millivolt_per_unit(stated.unit), path.name)
+    step = millivolt_per_unit(stated.unit)
+    if array.dtype.kind in "iu":  # of numbers that are volts already, one is no step
+        check_step(step, path.name)
     leads: dict[str, np.ndarray] = {}
     for name, samples in zip(names, np.asarray(array, dtype=np.float64)):
         add_lead(leads, name, samples * step, path)

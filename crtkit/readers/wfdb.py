@@ -39,11 +39,11 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
     Returns
     -------
     ECG
-        The channels in volts that are not another signal's, at the rate that most of them have:
-        in a record with several samples a frame, that of the ECG. ``header["left_out"]`` names the
-        others. Leads in the order of the file; in the usual one, and all limb leads, where two of
-        them are there. Of the comments, the age, the sex and the codes of diagnoses. Segments of a
-        record are put together, with NaN where a segment lacks a lead or the recorder was off.
+        The channels in volts that are not another signal's, at the rate that most of them have;
+        ``header["left_out"]`` names the others. Leads come in the order of the file, or in the
+        usual one, with all limb leads, where two of these are there. ``header`` has age, sex and
+        codes of diagnoses from the comments. Segments of a record are put together, with NaN
+        where a segment lacks a lead or the recorder was off.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
 
 
 def _channels(parsed: Header, path: Path) -> tuple[list[tuple[str, int, np.ndarray]], list[str]]:
-    """Name, samples a frame and millivolt of each ECG channel, and the others' names."""
+    """Name, samples per frame and millivolt of each ECG channel, and the others' names."""
     if not parsed.signals:
         raise ValueError(f"{path} holds no signals.")
     wanted = [_is_ecg(line) for line in parsed.signals]
@@ -95,11 +95,11 @@ def _millivolt(line: SignalLine, samples: np.ndarray, path: Path) -> np.ndarray:
     if not line.gain:  # header(5) calls 0, and no gain at all, "not calibrated"
         raise ValueError(
             f"{where} is not calibrated: its gain is {'0' if line.gain == 0 else 'not given'}. "
-            "Write the steps a millivolt into the header (field 3 of the lead's line)."
+            "Write the steps per millivolt into the header (field 3 of the lead's line)."
         )
     scale = MILLIVOLT[line.unit.strip().lower()]
     if not np.isfinite(line.gain) or line.gain < 0:
-        raise ValueError(f"{where}: {line.gain:g} steps a {line.unit}; above 0 is expected.")
+        raise ValueError(f"{where}: {line.gain:g} steps per {line.unit}; above 0 is expected.")
     check_step(scale / line.gain, where)
     check_baseline(line.baseline, where)
     values = (samples.astype(np.float64) - line.baseline) / line.gain
@@ -152,7 +152,7 @@ def _segment(name: str, n_samples: int, parsed: Header, path: Path):
         raise FileNotFoundError(f"{path} names a segment that is missing: {name}.hea.")
     segment = read_header(file)
     if segment.segments:
-        raise ValueError(f"{path} names the segment {name}, which is itself a record of segments.")
+        raise ValueError(f"{path} names the segment {name}, itself a record of segments.")
     if abs(segment.fs - parsed.fs) > 1e-6 * parsed.fs or segment.n_samples not in (0, n_samples):
         raise ValueError(
             f"{path} announces {n_samples} samples at {parsed.fs:g} Hz for the segment {name}, "

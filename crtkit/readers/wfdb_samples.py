@@ -81,7 +81,7 @@ def _locate(name: str, path: Path) -> Path:
         if candidate.is_file():
             return candidate
     if file.exists():
-        raise ValueError(f"{path} names the signal file {name!r}, which is no regular file.")
+        raise ValueError(f"{path} names the signal file {name!r}, which is not a regular file.")
     raise FileNotFoundError(f"{path} names a signal file that is missing: {name}.")
 
 

@@ -1,4 +1,4 @@
-"""From answers for beats or records to one answer a patient."""
+"""From predictions for beats or records to one per patient."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def aggregate_by_group(
     Returns
     -------
     DataFrame
-        One row a patient, in order of first appearance, index ``group``. Column ``score``, or
+        One row per patient, in order of first appearance, index ``group``. Column ``score``, or
         ``score_0``, ``score_1``, ... for several classes; ``n_records``; ``y_true`` where given.
 
     Raises
@@ -83,7 +83,7 @@ def aggregate_by_group(
         if (mixed > 1).any():
             raise ValueError(
                 f"{int((mixed > 1).sum())} patient(s) carry two labels, for example "
-                f"{mixed.index[mixed > 1].tolist()[:5]}: they have no one answer."
+                f"{mixed.index[mixed > 1].tolist()[:5]}: they have no single label."
             )
         out["y_true"] = truth.first()
     return out

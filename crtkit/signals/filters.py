@@ -49,7 +49,7 @@ def design_filter(
     Returns
     -------
     list of ndarray, each of shape (n_sections, 6)
-        One array a stage, in the order of application; stacked, they are one filter.
+        One array per stage, in the order of application; stacked, they are one filter.
 
     Raises
     ------

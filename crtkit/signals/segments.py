@@ -80,7 +80,7 @@ def segment_beats(
     Returns
     -------
     Cohort
-        One row a beat, groups kept. ``X`` has ``signal`` (float32, (n_leads, n_samples)), the
+        One row per beat, groups kept. ``X`` has ``signal`` (float32, (n_leads, n_samples)), the
         record's row number ``record_row`` and its scalar columns, ``sample`` (of the R peak),
         ``rr_before_s``, ``rr_after_s``, ``rr_ratio`` (the interval before over the median of the
         nine around), and ``symbol`` for annotated beats. ``info["flow"]`` counts records and
@@ -116,32 +116,32 @@ def segment_beats(
     lost: dict[str, list[int]] = {}
     flow = dict.fromkeys(("beats found", "beats of other classes", "beats across an end"), 0)
 
-    def cut() -> Iterator[np.ndarray]:
+    def windows() -> Iterator[np.ndarray]:
         for row in range(len(cohort)):
             peaks = _annotated_peaks(cohort, row) if annotated else None
             try:
                 signal = _signal(cohort.X[column].iloc[row])
-                found = cut_beats(signal, rate, peaks=peaks, lead=lead, method=method, **window)
+                cut = cut_beats(signal, rate, peaks=peaks, lead=lead, method=method, **window)
             except NoBeatsError as reason:
                 lost.setdefault(str(reason), []).append(row)
                 continue
             except ValueError as error:
                 raise ValueError(f"segment_beats, record {row}: {error}") from error
-            labels = _labels(cohort, row, annotated, len(found.peaks))
+            labels = _labels(cohort, row, annotated, len(cut.peaks))
             wanted = np.ones(len(labels), bool) if classes is None else np.isin(labels, classes)
             flow["beats found"] += len(labels)
             flow["beats of other classes"] -= int((~wanted).sum())
-            flow["beats across an end"] -= int((wanted & ~found.inside).sum())
-            keep = np.flatnonzero(wanted & found.inside)
+            flow["beats across an end"] -= int((wanted & ~cut.inside).sum())
+            keep = np.flatnonzero(wanted & cut.inside)
             if not len(keep):
                 lost.setdefault("no beat inside", []).append(row)
                 continue
             y.extend(labels[keep])
-            rows.extend(_describe(cohort, row, column, found, keep, rate, annotated))
-            yield from found.signals[wanted[found.inside]]
+            rows.extend(_describe(cohort, row, column, cut, keep, rate, annotated))
+            yield from cut.signals[wanted[cut.inside]]
 
     choices = (rr, before, n_samples, column, annotated, lead, method, highpass, classes, rate)
-    cells = store_arrays(cut(), cache_dir, _file_name(cohort, choices, cache_dir))
+    cells = store_arrays(windows(), cache_dir, _file_name(cohort, choices, cache_dir))
     _warn_of(lost)
     if not cells:
         raise ValueError(
@@ -225,24 +225,24 @@ def _labels(cohort, row, annotated, n_beats) -> np.ndarray:
     return np.array([AAMI_CLASSES[str(symbol)] for symbol in symbols], dtype=object)
 
 
-def _describe(cohort, row, column, found: Beats, keep, fs, annotated) -> Iterator[dict[str, Any]]:
+def _describe(cohort, row, column, cut: Beats, keep, fs, annotated) -> Iterator[dict[str, Any]]:
     modalities = {column, "signal", "beats", "symbols"}
     record = {
         name: value
         for name, value in cohort.X.iloc[row].items()
         if name not in modalities and not isinstance(value, (np.ndarray, list, tuple))
     }
-    intervals = np.diff(found.peaks) / fs
-    ahead = np.concatenate([found.interval[:1] / fs, intervals])
-    behind = np.concatenate([intervals, found.interval[-1:] / fs])
+    intervals = np.diff(cut.peaks) / fs
+    ahead = np.concatenate([cut.interval[:1] / fs, intervals])
+    behind = np.concatenate([intervals, cut.interval[-1:] / fs])
     for i in keep.tolist():
         beat = {
             "record_row": row,
             **record,
-            "sample": int(found.peaks[i]),
+            "sample": int(cut.peaks[i]),
             "rr_before_s": ahead[i],
             "rr_after_s": behind[i],
-            "rr_ratio": ahead[i] * fs / found.interval[i],
+            "rr_ratio": ahead[i] * fs / cut.interval[i],
         }
         if annotated:
             beat["symbol"] = str(cohort.X["symbols"].iloc[row][i])

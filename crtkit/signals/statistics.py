@@ -1,4 +1,4 @@
-"""Five numbers a lead: the features of the LightGBM model of mori2025."""
+"""Five numbers per lead: the features of the LightGBM model of mori2025."""
 
 import warnings
 from typing import Self

@@ -37,14 +37,16 @@ def make(counts):
     return build
 
 
-def muse(counts, *, names=EIGHT, unit="MICROVOLTS", checksum=None, n=None, wave="Rhythm"):
+def muse(counts, *, names=EIGHT, checksum=None, n=None, wave="Rhythm", **changes):
+    unit, step = changes.get("unit", "MICROVOLTS"), changes.get("step", "5")
+    fs = changes.get("fs", 500)
     leads = ""
     for name, lead in zip(names, counts):
         raw = lead.astype("<i2").tobytes()
         crc = zlib.crc32(raw) if checksum is None else checksum
         leads += (
             f"<LeadData><LeadSampleCountTotal>{len(lead) if n is None else n}"
-            "</LeadSampleCountTotal><LeadAmplitudeUnitsPerBit>5</LeadAmplitudeUnitsPerBit>"
+            f"</LeadSampleCountTotal><LeadAmplitudeUnitsPerBit>{step}</LeadAmplitudeUnitsPerBit>"
             f"<LeadAmplitudeUnits>{unit}</LeadAmplitudeUnits><LeadID>{name}</LeadID>"
             f"<LeadSampleSize>2</LeadSampleSize><LeadDataCRC32>{crc}</LeadDataCRC32>"
             f"<WaveFormData>{base64.b64encode(raw).decode()}</WaveFormData></LeadData>"
@@ -57,8 +59,8 @@ def muse(counts, *, names=EIGHT, unit="MICROVOLTS", checksum=None, n=None, wave=
         "<RestingECGMeasurements><QRSDuration>160</QRSDuration><PRInterval></PRInterval>"
         "</RestingECGMeasurements><Diagnosis><DiagnosisStatement>"
         "<StmtText>Confirmed by Dr. Who</StmtText></DiagnosisStatement></Diagnosis>"
-        f"<Waveform><WaveformType>{wave}</WaveformType><SampleBase>5</SampleBase>"
-        "<SampleExponent>2</SampleExponent><HighPassFilter>5</HighPassFilter>"
+        f"<Waveform><WaveformType>{wave}</WaveformType><SampleBase>{fs}</SampleBase>"
+        "<SampleExponent>0</SampleExponent><HighPassFilter>5</HighPassFilter>"
         f"{leads}</Waveform></RestingECG>"
     ).encode("latin-1")
 
@@ -135,7 +137,8 @@ def lzw(data):
     return [*codes, table[word]]
 
 
-def aecg(counts, *, names=EIGHT, unit="uV", increment="0.002", digits=None, code="RHYTHM"):
+def aecg(counts, *, names=EIGHT, increment="0.002", digits=None, code="RHYTHM", **changes):
+    unit, step = changes.get("unit", "uV"), changes.get("step", "5")
     components = (
         '<component><sequence><code code="TIME_RELATIVE"/><value><head value="0"/>'
         f'<increment value="{increment}" unit="s"/></value></sequence></component>'
@@ -144,7 +147,7 @@ def aecg(counts, *, names=EIGHT, unit="uV", increment="0.002", digits=None, code
         listed = " ".join(map(str, lead)) if digits is None else digits
         components += (
             f'<component><sequence><code code="MDC_ECG_LEAD_{name.upper()}"/><value>'
-            f'<origin value="0" unit="{unit}"/><scale value="5" unit="{unit}"/>'
+            f'<origin value="0" unit="{unit}"/><scale value="{step}" unit="{unit}"/>'
             f"<digits>{listed}</digits></value></sequence></component>"
         )
     beats = "".join(
@@ -160,21 +163,23 @@ def aecg(counts, *, names=EIGHT, unit="uV", increment="0.002", digits=None, code
     ).encode()
 
 
-def scp(
-    counts, *, order=2, table=True, own_table=False, subtracted=False, n=None, damage=None, first=1
-):
+def scp(counts, *, order=2, table=True, own_table=False, subtracted=False, n=None, **changes):
     """``subtracted`` takes a beat of 200 samples off at three places; ``first`` numbers samples."""
+    damage, first = changes.get("damage"), changes.get("first", 1)
+    names, nanovolt = changes.get("names", EIGHT), changes.get("nanovolt", 5000)
+    micros = changes.get("micros", 2000)
     beat_sections = {}
     rhythm_counts = counts
     if subtracted:
         rhythm_counts, beat_sections = scp_subtracted(counts, order, table)
     blocks = [scp_block(lead, order, table) for lead in rhythm_counts]
-    numbers = [1, 2, *range(3, 9)]
+    codes = {"I": 1, "II": 2, "III": 61, "aVR": 62, "aVL": 63, "aVF": 64}
+    numbers = [codes.get(name) or int(name[1]) + 2 for name in names]
     total = counts.shape[1] if n is None else n
     leads = bytes([len(counts), 68 | subtracted]) + b"".join(
         struct.pack("<IIB", first, total, number) for number in numbers
     )
-    rhythm = struct.pack("<HHBB", 5000, 2000, order, 0)
+    rhythm = struct.pack("<HHBB", nanovolt, micros, order, 0)
     rhythm += struct.pack(f"<{len(blocks)}H", *map(len, blocks)) + b"".join(blocks)
     person = b"".join(
         struct.pack("<BH", tag, len(value)) + value

@@ -167,7 +167,7 @@ def test_printed_by_code_and_by_name(check):
         ("ChannelSensitivity", -1, "a step of the samples is worth -0.001"),
         ("ChannelSensitivity", 1e-30, "a step of the samples is worth 1e-33 mV"),
         ("ChannelSensitivityCorrectionFactor", -1, "is worth -0.001; above 0"),
-        ("ChannelBaseline", 1e12, "is no baseline"),
+        ("ChannelBaseline", 1e12, "is not a plausible baseline"),
         ("ChannelBaseline", 1e6, "mV; no ECG exceeds 50"),
     ],
 )

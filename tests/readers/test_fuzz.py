@@ -174,11 +174,11 @@ def test_what_is_no_file_is_refused(tmp_path):
 
     pipe = tmp_path / "pipe.xml"
     os.mkfifo(pipe)
-    with pytest.raises(ValueError, match="is no regular file"):
+    with pytest.raises(ValueError, match="is not a regular file"):
         read_ecg(pipe)
     (tmp_path / "r.hea").write_text("r 1 500 10\nr.dat 16 200/mV 16 0 0 0 0 I\n")
     os.mkfifo(tmp_path / "r.dat")
-    with pytest.raises(ValueError, match=r"r\.dat', which is no regular file"):
+    with pytest.raises(ValueError, match=r"r\.dat', which is not a regular file"):
         read_ecg(tmp_path / "r")
-    with pytest.raises(ValueError, match="is no regular file"):
+    with pytest.raises(ValueError, match="is not a regular file"):
         read_ecg("/dev/zero")
