@@ -13,7 +13,8 @@ from crtkit.readers.ecg import ECG
 from crtkit.readers.stated import Stated, ecg_of_array
 from crtkit.readers.wfdb_header import decode_text
 
-_LARGEST = 200_000_000
+# An hour of twelve leads at 500 Hz; text takes ten times its size while it is parsed.
+_LARGEST = 60_000_000
 # "I (uV)", "V1 [mV]", "time_ms": a name, and the unit behind it.
 _UNIT = re.compile(r"^(?P<name>.*?)\s*[\[(_]\s*(?P<unit>mV|uV|µV|μV|nV|V|ms|us|s)\s*[\])]?$")
 _TIME = {"time", "t", "zeit", "seconds", "milliseconds"}

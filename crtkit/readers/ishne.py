@@ -74,7 +74,8 @@ def read_ishne(path: Path, *, identifiers: bool = False) -> ECG:
     channels = []
     for name, nanovolt, samples in zip(_names(codes), resolution, stored.T):
         step = check_step(nanovolt * 1e-6, f"{path.name}, lead {name}")
-        channels.append(Channel(name, float(fs), samples * step))
+        # A day of three leads is 50 million samples: float32 from the start.
+        channels.append(Channel(name, float(fs), samples * np.float32(step)))
     return ecg_of_channels(channels, (), _patient(head, identifiers), "ishne", path)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from crtkit._io import import_optional
 
-# Ten seconds of twelve leads, as decimal numbers, are half a megabyte; a tree of empty elements
+# Ten seconds of twelve leads, as decimal numbers, are half a megabyte; but a tree of empty elements
 # takes some hundred times its file.
 _LARGEST = 30_000_000
+_MOST_TAGS = 500_000
 
 
 def parse(path: Path) -> Element:
@@ -39,6 +40,10 @@ def parse(path: Path) -> Element:
         return root
 
     data = path.read_bytes()
+    if data.count(b"<") > _MOST_TAGS:
+        raise ValueError(
+            f"{path.name} has over {_MOST_TAGS} tags; an ECG in XML has some thousand."
+        )
     try:
         try:
             root = parsed(data)

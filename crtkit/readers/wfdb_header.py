@@ -22,7 +22,7 @@ _RECORD = re.compile(
 # [block [description]]]]]]]
 _SIGNAL = re.compile(
     r"(?P<file>\S.*?)\s+(?P<format>\d+)(?:x(?P<frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
-    r"(?:\s+(?P<gain>[-+.\deE]+|nan|inf)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<unit>\S+))?"
+    r"(?:\s+(?P<gain>[-+.\deE]+|nan|inf)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<unit>[^\s(]+)(?:\((?P<late>[-+]?\d+)\))?)?"
     r"(?:\s+(?P<resolution>\d+)(?:\s+(?P<zero>[-+]?\d+)(?:\s+(?P<first>[-+]?\d+)"
     r"(?:\s+(?P<checksum>[-+]?\d+)(?:\s+(?P<block>\d+)(?:\s+(?P<name>.*))?)?)?)?)?)?)?\s*$",
     re.IGNORECASE,
@@ -129,6 +129,8 @@ def _signal(row: str, path: Path) -> SignalLine:
     if match is None:
         raise ValueError(f"{path} cannot be read as a WFDB record: the line {row[:80]!r}.")
     zero = int(match["zero"] or 0)
+    # Some converters write the baseline behind the unit: 1000/mV(0).
+    baseline = match["baseline"] or match["late"]
     gain = None if match["gain"] is None else _number(match["gain"], 0.0)
     return SignalLine(
         file=match["file"],
@@ -137,7 +139,7 @@ def _signal(row: str, path: Path) -> SignalLine:
         skew=int(match["skew"] or 0),
         offset=int(match["offset"] or 0),
         gain=gain,
-        baseline=zero if match["baseline"] is None else int(match["baseline"]),
+        baseline=zero if baseline is None else int(baseline),
         unit=match["unit"] or "mV",
         checksum=int(match["checksum"] or 0),
         name=(match["name"] or "").strip(),

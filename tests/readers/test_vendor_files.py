@@ -168,6 +168,9 @@ def test_small_files_do_not_take_the_memory(make, tmp_path):
     path.write_bytes(content[: content.index(b"2e12") + 6] + raw + END_OF_SIERRA)
     with pytest.raises(ValueError, match=r"announces 2e\+09 s at 500 Hz"):
         read_ecg(path)
+    path.write_bytes(b"<RestingECG>" + b"<a/>" * 500_001 + b"</RestingECG>")
+    with pytest.raises(ValueError, match="has over 500000 tags"):
+        read_ecg(path)
     with path.open("wb") as file:
         file.write(b"<RestingECG>")
         file.truncate(30_000_001)

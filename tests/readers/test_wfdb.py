@@ -164,6 +164,14 @@ def test_missing_samples_are_nan(tmp_path):
         read_ecg(write(tmp_path, "r", digital))
 
 
+@pytest.mark.parametrize(
+    "gain", ["1000", "1000.0/mV", "1e3/mV", "1000(0)/mV", "1000/mV(0)", "1/uV"]
+)
+def test_spellings_of_one_gain(tmp_path, gain):
+    got = read_ecg(write(tmp_path, "r", ECG, gain=gain)).signal[1]
+    np.testing.assert_allclose(got, ECG[:, 1] / 1000, atol=1e-6)
+
+
 @pytest.mark.parametrize("gain", ["0", "0/mV", "0(0)/mV"])
 def test_uncalibrated_records_are_refused(tmp_path, gain):
     with pytest.raises(ValueError, match="lead I is not calibrated: its gain is 0"):
