@@ -163,8 +163,8 @@ def check_lead_order(misfit: np.ndarray, sample: np.ndarray, names: Sequence[str
     hint = (
         f"The order {fitting[0]} would fit: pass it as lead_names=."
         if fitting
-        else "Pass lead_names= in the order of the array. (Leads that were scaled one by one do not "
-        "add up either: give the signals in their unit.)"
+        else "Pass lead_names= in the order of the array. (Leads that were scaled one by one do "
+        "not add up either: give the signals in their unit.)"
     )
     raise ValueError(
         f"The limb leads do not add up in {int((known > LARGEST_MISFIT).sum())} of {len(known)} "
