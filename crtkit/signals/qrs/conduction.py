@@ -85,8 +85,9 @@ def bundle_branch_block(
     - ``rbbb`` (Surawicz 2009): QRS of at least 120 ms; V1 or V2 ends with a positive wave that
       peaks later than 50 ms and in the second half of the complex; S of over 40 ms, or longer
       than R, in I or V6.
-    - ``ivcd``: QRS of more than 110 ms and the shape of neither block, complete or incomplete
-      (Surawicz 2009, "nonspecific or unspecified intraventricular conduction disturbance").
+    - ``ivcd``: QRS of more than 110 ms and the shape of neither block by the conventional criteria,
+      complete or incomplete (Surawicz 2009, "nonspecific or unspecified intraventricular conduction
+      disturbance"); some of it is LBBB by the strict ones.
 
     Where guidelines differ (``guideline``):
 
@@ -290,7 +291,7 @@ def flags_of(criteria, waves, *, paced=False) -> dict[str, float]:
         flags[block] = shapes[block] if wide.met else 0.0
     flags["ivcd"] = _NAN
     either = [shapes["lbbb_conventional"], shapes["rbbb"]]
-    if not sets["ivcd"][0].met or 1.0 in (*either, *flags.values()):
+    if not sets["ivcd"][0].met or 1.0 in (*either, flags["lbbb_conventional"], flags["rbbb"]):
         flags["ivcd"] = 0.0
     elif not np.isnan(either).any():
         flags["ivcd"] = 1.0

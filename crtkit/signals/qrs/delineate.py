@@ -16,6 +16,8 @@ _AGREE = 4
 # Readers mark single leads tighter than machines mark all of them: with this share of the height,
 # the median over leads lies closest to the median of LUDB's hand marks.
 LEAD_THRESHOLD = 0.009
+#: They see a lead leave its baseline so long before it differs by that much, in seconds.
+READER_S = 0.004
 _GAP_S, _LEVEL_S, _LINE_S = 0.012, 0.02, 0.036
 _QUIET_S = 0.010
 # How far outside its coarse edge a complex may begin or end: a terminal R may come late.
@@ -28,6 +30,7 @@ _NOISE_FACTOR = 3.3
 # What rises again, in multiples of the limit, and is still not the complex: P waves are steeper
 # than the start of T waves.
 _LITTLE_BEFORE, _LITTLE_AFTER = 13.0, 6.0
+_LOW_BEFORE, _LOW_AFTER = 5.0, 1.5
 # The middle half of many beats has 1.1 times, the median of four 1.1 times the noise of a mean.
 _MIDDLE_NOISE = 1.1
 
@@ -313,9 +316,10 @@ def _edge(differences, count, noise, coarse, fs, threshold, after) -> tuple[floa
     else:
         unrest = float(np.max(noise / limit))
         # A q wave is over in 20 ms; what rises a little before the complex for longer is a P wave.
-        little, brief = (_LITTLE_AFTER, 0) if after else (_LITTLE_BEFORE, round(_BRIEF_S * fs))
-        window = together[coarse : coarse + reach]
-        inside = coarse + _last_active(window, quiet, unrest, little, brief)
+        # The low between a P wave and a complex that touch is not as deep as that before a T wave.
+        before = (_LITTLE_BEFORE, round(_BRIEF_S * fs), _LOW_BEFORE)
+        rules = (_LITTLE_AFTER, 0, _LOW_AFTER) if after else before
+        inside = coarse + _last_active(together[coarse : coarse + reach], quiet, unrest, *rules)
     # A straight limb carries the complex on where it stops bending, but starts none: a T wave may
     # be as steep. What stays straight for longer than a limb is the ST segment of a wide complex.
     limb = inside
@@ -338,7 +342,7 @@ def _lead_edges(difference, inside, noise, fs, threshold) -> np.ndarray:
     return np.where(window.any(axis=1), first + last, np.nan)
 
 
-def _last_active(together, quiet, unrest, little, brief) -> int:
+def _last_active(together, quiet, unrest, little, brief, low) -> int:
     """Last sample before a run of quiet ones, or before a low from which only little rises again.
 
     The second is a complex that touches the P wave or the T wave; what rises high after a low, such
@@ -350,7 +354,7 @@ def _last_active(together, quiet, unrest, little, brief) -> int:
     while True:
         lowest = np.minimum.accumulate(together[start:])
         rising = together[start:] > lowest + 0.4 + 1.5 * unrest
-        again = np.flatnonzero(rising & (lowest < 1.5))
+        again = np.flatnonzero(rising & (lowest < low))
         if not len(again):
             return end
         top = start + int(again[0]) + int(np.argmax(together[start + again[0] :]))

@@ -6,7 +6,7 @@ import numpy as np
 
 from crtkit._leads import LEADS_12
 from crtkit.signals.qrs.conduction import bundle_branch_block
-from crtkit.signals.qrs.delineate import AGREEMENT
+from crtkit.signals.qrs.delineate import AGREEMENT, READER_S
 from crtkit.signals.qrs.record import delineate_record, record_parts
 from crtkit.signals.qrs.vcg import frontal_axis, kors_vcg, vector_angle, wave_area
 from crtkit.signals.qrs.waves import p_onset, t_end
@@ -243,7 +243,9 @@ def _intervals(values, reasons, found) -> None:
     ) * ms
     # The first sample after the complex ends it, as the first of the complex begins it.
     medians = np.nanmedian(bounds.lead_onset), np.nanmedian(bounds.lead_offset) + 1.0
-    values["qrs_duration_median_ms"] = (medians[1] - max(medians[0], onset)) * ms
+    seen = medians[0] - READER_S * beat.fs
+    begin = max(seen, onset) if found.ventricular else seen
+    values["qrs_duration_median_ms"] = (medians[1] - begin) * ms
     values["qrs_onset_ms"] = (first + onset) * ms
     values["qrs_offset_ms"] = (first + bounds.offset) * ms
     spacing = rr if np.isfinite(rr) else np.inf
