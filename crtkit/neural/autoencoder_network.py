@@ -67,10 +67,10 @@ class MeanSquare(torch.nn.Module):
 class Maps(RecordDataset):
     """Maps in memory; all of them in one batch are handed out as they are, a mean has no order."""
 
-    def batch(self, positions):
-        """As of `RecordDataset`, without a copy of the whole."""
+    def batch(self, positions, pin=False):
+        """As of `RecordDataset`, without a copy of the whole, which is pinned nowhere."""
         if len(positions) < len(self):
-            return super().batch(positions)
+            return super().batch(positions, pin)
         target, weight = torch.from_numpy(self.target), torch.from_numpy(self.weight)
         return torch.from_numpy(self.X), (target, weight)
 

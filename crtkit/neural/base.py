@@ -192,7 +192,9 @@ class TorchEstimator(BaseEstimator):
         dataset = X if isinstance(X, RecordDataset) else RecordDataset(X)
         out = []
         with torch.inference_mode(), autocast(self.device_, self.precision):
-            for batch, _ in Batches(dataset, self.batch_size or len(dataset)):
+            gpu = torch.device(self.device_).type == "cuda"
+            batches = Batches(dataset, self.batch_size or len(dataset), prefetch=gpu, pin=gpu)
+            for batch, _ in batches:
                 x = self._prepare(batch, module=module)
                 out.append(module(x) if function is None else function(module, x))
         return torch.cat(out).to(DTYPES[self.precision]).cpu().numpy()

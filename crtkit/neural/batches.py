@@ -1,5 +1,7 @@
 """Batches of records: read when they are needed, never a fold at once."""
 
+import functools
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,6 +9,8 @@ import torch
 from sklearn.utils import check_array
 
 from crtkit.cohort.rows import Rows
+
+AHEAD = 2  # batches that are read, and pinned, while another is at work
 
 
 class RecordDataset(torch.utils.data.Dataset):
@@ -36,17 +40,30 @@ class RecordDataset(torch.utils.data.Dataset):
         x, (target, weight) = self.batch(np.array([i]))
         return x[0], (target[0], weight[0])
 
-    def batch(self, positions):
-        """``(x, (target, weight))`` as tensors on the CPU, in the dtypes they are stored in."""
+    def batch(self, positions, pin=False):
+        """``(x, (target, weight))`` as tensors on the CPU, in the dtypes they are stored in.
+
+        ``pin`` puts records into memory that a GPU reads without waiting for the host.
+        """
         rows = self.index[positions]
-        x = self.X[rows]
+        # Pinning copies; without it a copy is made here, since augmentations may write into it.
+        x = self.X[_as_slice(rows) if pin and isinstance(self.X, np.ndarray) else rows]
         if isinstance(x, Rows):
             x = x.__array__()
             if x.dtype.kind == "f":
                 x = check_array(x, allow_nd=True, dtype=None)
         target, weight = self.target[rows], self.weight[rows]
-        x = torch.from_numpy(np.ascontiguousarray(x))
+        x = np.ascontiguousarray(x)
+        x = torch.from_numpy(x if x.flags.writeable else x.copy())
+        x = x.pin_memory() if pin else x
         return x, (torch.from_numpy(target), torch.from_numpy(weight))
+
+
+def _as_slice(rows):
+    """Rows that follow one another as a slice, which copies nothing; others as they are."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 class Batches:
@@ -61,13 +78,16 @@ class Batches:
     shuffle : bool
         Draw a new order, from torch's current generator, each time the iteration starts.
     prefetch : bool
-        Read the next batch in a thread while this one is at work.
+        Read the next batches in a thread while this one is at work.
+    pin : bool
+        Pin them there too, for a GPU.
     """
 
-    def __init__(self, dataset, size, shuffle=False, prefetch=False):
+    def __init__(self, dataset, size, shuffle=False, prefetch=False, pin=False):
         self.dataset = dataset
         self.shuffle = shuffle
         self.prefetch = prefetch
+        self.pin = pin
         n = len(dataset)
         starts = list(range(0, n, size))
         if len(starts) > 1 and n - starts[-1] == 1:
@@ -81,12 +101,15 @@ class Batches:
         n = len(self.dataset)
         order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
         parts = [order[start:stop] for start, stop in self.bounds]
+        read = functools.partial(self.dataset.batch, pin=True) if self.pin else self.dataset.batch
         if not self.prefetch:
-            yield from map(self.dataset.batch, parts)
+            yield from map(read, parts)
             return
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self.dataset.batch, parts[0])
-            for part in parts[1:]:
-                batch, ahead = ahead.result(), reader.submit(self.dataset.batch, part)
+            waiting = deque(reader.submit(read, part) for part in parts[:AHEAD])
+            for part in parts[AHEAD:]:
+                batch = waiting.popleft().result()
+                waiting.append(reader.submit(read, part))
                 yield batch
-            yield ahead.result()
+            while waiting:
+                yield waiting.popleft().result()

@@ -188,8 +188,9 @@ class Net(NeuralNet):
 
     def get_iterator(self, dataset, training=False):
         """Batches, prefetched where the batch comes from a disk or goes to another device."""
-        prefetch = isinstance(dataset.X, Rows) or torch.device(self.device).type != "cpu"
-        batches = Batches(dataset, self.batch_size, shuffle=training, prefetch=prefetch)
+        gpu = torch.device(self.device).type == "cuda"
+        prefetch = isinstance(dataset.X, Rows) or gpu
+        batches = Batches(dataset, self.batch_size, shuffle=training, prefetch=prefetch, pin=gpu)
         if training:
             self.n_batches_ = len(batches)
             n_steps = -(-len(batches) // self.options.accumulate) * self.max_epochs
@@ -217,7 +218,8 @@ class Net(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """One batch; the optimizer steps after every ``accumulate`` of them and at the end."""
-        self._set_training(True)
+        if not self.module_.training:  # walking the module's parts takes as long as a small layer
+            self._set_training(True)
         x, y = batch
         accumulate = self.options.accumulate
         if self.n_seen_ % accumulate == 0:

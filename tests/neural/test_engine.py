@@ -291,6 +291,25 @@ def test_batches_hold_each_record_once_and_never_one_alone(n, size, shuffle, ahe
     assert max(len(x) for x, _ in batches) <= size + 1
 
 
+@pytest.mark.parametrize("order", ["whole", "part", "turned"])
+def test_pinned_batches_hold_the_same_records(monkeypatch, order):
+    """What a GPU would get, with the pinning itself, which needs one, left out."""
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: pinned.append(len(x)) or x.clone())
+    index = {"whole": None, "part": np.arange(3, 20), "turned": np.arange(20)[::-1]}[order]
+    X = np.random.default_rng(0).normal(size=(20, 3, 4)).astype(np.float32)
+    X.flags.writeable = False
+    dataset = RecordDataset(X, target=np.arange(20), index=index)
+    plain = list(Batches(dataset, 6))
+    for prefetch in (False, True):
+        for (x, y), (x_pinned, y_pinned) in zip(
+            plain, Batches(dataset, 6, prefetch=prefetch, pin=True), strict=True
+        ):
+            assert torch.equal(x, x_pinned)
+            assert torch.equal(y[0], y_pinned[0])
+    assert sum(pinned) == 2 * len(dataset)
+
+
 def _spilled(X, tmp_path):
     np.save(tmp_path / "x.npy", X)
     return Rows.from_cells([f"{tmp_path / 'x.npy'}#{i}" for i in range(len(X))])
