@@ -337,7 +337,7 @@ def test_nan_in_a_later_row_of_a_file_is_found(tmp_path):
 def test_shapes_are_compared(tmp_path):
     X = np.random.default_rng(0).normal(size=(12, 3, 7))
     model = FlatClassifier().fit(X, np.arange(12) % 2)
-    with pytest.raises(ValueError, match="3 leads, 7 samples a record"):
+    with pytest.raises(ValueError, match="3 leads, 7 samples per record"):
         model.predict(X[:, :, :6])
     with pytest.raises(ValueError, match="uint8"):
         model.predict(X.astype(np.uint8))

@@ -189,5 +189,5 @@ def test_pipeline_takes_pandas_output():
 
 def test_shape_is_compared():
     model = LeadFilter().fit(np.zeros((2, 12, 1000)))
-    with pytest.raises(ValueError, match="12 leads, 1000 samples a record"):
+    with pytest.raises(ValueError, match="12 leads, 1000 samples per record"):
         model.transform(np.zeros((2, 12, 999)))
