@@ -102,11 +102,16 @@ def check_same_index(name: str, **objects: Any) -> None:
         if len(one) != len(other) or one.index.equals(other.index):
             continue
         row = int(np.flatnonzero(one.index != other.index)[0])
+        labels = [repr(_plain(which.index[row])) for which in (one, other)]
         raise ValueError(
             f"{name} pairs {first} and {key} row by row, but their pandas indices differ, first at "
-            f"row {row}: {one.index[row]!r} and {other.index[row]!r}. Bring them into one order "
+            f"row {row}: {labels[0]} and {labels[1]}. Bring them into one order "
             f"({key}.loc[{first}.index]), or pass {key}.to_numpy() if the rows do correspond."
         )
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def as_numpy(values: Any) -> np.ndarray:
@@ -192,6 +197,12 @@ def as_floats(name: Any, column: pd.Series) -> np.ndarray:
     [1.0, nan, 0.0]
     """
     column = clean_column(column)
+    if getattr(column.dtype, "kind", "O") in "mMc":
+        # As numbers they would be nanoseconds, or lose a part.
+        raise ValueError(
+            f"Column {name!r} must hold numbers, got {column.dtype}: compute what is meant (age in "
+            "years, days between two dates) first."
+        )
     try:
         numbers = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit._columns import as_column, as_numpy, check_same_index, is_missing
+from crtkit._columns import as_column, as_numpy, check_same_index, is_missing, like_levels
 
 
 def check_labels(name: str, values: Any) -> np.ndarray:
@@ -155,9 +155,11 @@ def class_pair(
     """
     classes = classes_in_order(f"{name}: y", y, order=order)
     if len(classes) != 2:
+        alike = like_levels(classes)
         raise ValueError(
             f"{name} needs two classes in y, got {len(classes)}: {classes[:5]}. "
-            "Turn the question into one class against the rest first."
+            + (f"{alike[0]} differ only by blanks or case. " if alike else "")
+            + "Turn the question into one class against the rest first."
         )
     if pos_label is not None and pos_label not in classes:
         raise ValueError(

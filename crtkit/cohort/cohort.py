@@ -120,6 +120,11 @@ class Cohort:
         """
         if isinstance(indices, pd.Series) and pd.api.types.is_bool_dtype(indices):
             check_same_index("Cohort.take", X=self.X, mask=indices)
+        if isinstance(indices, pd.Index) and not isinstance(self.X.index, pd.RangeIndex):
+            raise ValueError(
+                "Cohort.take expects positions, counted from 0, and got an index of labels: pass a "
+                "mask, such as cohort.X['age'] > 60, or cohort.X.index.get_indexer(labels)."
+            )
         indices = np.asarray(indices)
         if indices.dtype == bool:
             if len(indices) != len(self):
@@ -131,6 +136,11 @@ class Cohort:
                 "a mask with missing values must say what they mean, mask.fillna(False)."
             )
         indices = indices.astype(np.intp)
+        outside = indices[(indices < -len(self)) | (indices >= len(self))]
+        if len(outside):
+            raise ValueError(
+                f"Cohort.take expects positions from 0 to {len(self) - 1}, got {outside[0]}."
+            )
         if not len(indices):
             raise ValueError("Cohort expects at least one record, got none.")
         part = object.__new__(Cohort)  # what was checked once need not be checked for every fold

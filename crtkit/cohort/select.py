@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from crtkit._columns import as_floats, as_frame
+from crtkit._columns import as_floats, as_frame, clean_column
 from crtkit._io import is_path
 from crtkit.cohort.cohort import Cohort
 from crtkit.cohort.rows import Rows, is_row_cell
@@ -132,9 +132,11 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
             validate_data(self, X, reset=True, skip_check_array=True)
         if not len(X):
             raise ValueError("Found array with 0 sample(s): the table has no rows.")
-        if isinstance(self.column, str) and X[self.column].dtype.kind not in "biuf":
-            cells = X[self.column].astype(object).where(X[self.column].notna(), None).to_numpy()
-            if not all(cell is None or isinstance(cell, Number) for cell in cells):
+        if isinstance(self.column, str):
+            column = clean_column(X[self.column])
+            cells = column.astype(object).where(column.notna(), None).to_numpy()
+            numeric = getattr(column.dtype, "kind", "O") in "biufmMc"
+            if not numeric and not all(c is None or isinstance(c, Number) for c in cells):
                 return _stack(cells, self.column)
         try:
             return np.column_stack([as_floats(name, X[name]) for name in names])
@@ -165,6 +167,11 @@ def _stack(cells, name):
             f"Column {name!r} mixes cells: row 0 is {kinds[0]}, row {other} is {kinds[other]}. "
             "A column holds arrays, 'file.npy#row' or paths, one of them."
         )
+    if kinds[0].startswith("a value"):
+        raise ValueError(
+            f"Column {name!r} holds {kinds[0]} in row 0; a modality is arrays, 'file.npy#row' or "
+            "paths, and a covariate is numbers."
+        )
     if kinds[0] == "a row of a .npy file":
         return Rows.from_cells(cells)
     if kinds[0] == "a path":
@@ -184,4 +191,6 @@ def _kind(cell):
         return "a row of a .npy file" if is_row_cell(cell) else "a path"
     if cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA:
         return None
+    if isinstance(cell, Number) or not (hasattr(cell, "__array__") or hasattr(cell, "__len__")):
+        return f"a value ({type(cell).__name__})"
     return "an array"

@@ -11,8 +11,9 @@ import pandas as pd
 import sklearn
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from crtkit._columns import check_same_index, like_levels
 from crtkit._labels import class_pair, patient_text
-from crtkit.cohort import Cohort
+from crtkit.cohort import Cohort, refuse_shared_records, shared_records
 from crtkit.evaluation.models import is_estimator
 
 # A column of more values than this is a measurement, which needs a cut to make subgroups.
@@ -97,6 +98,23 @@ def check_cohorts(
                 "them. Leave these patients out of one cohort; if they are other people, prefix "
                 "the identifiers of each hospital (groups = 'B-' + groups)."
             )
+    check_records(cohort, external)
+
+
+def check_records(cohort: Cohort, external: dict[str, Cohort]) -> None:
+    """Refuse a record under two patients, within a cohort or across cohorts, by its content."""
+    refuse_shared_records(cohort)
+    for name, other in external.items():
+        shared = shared_records(other, cohort)
+        if len(shared):
+            first = shared.iloc[0]
+            raise ValueError(
+                f"{len(shared)} record(s) of external cohort {name!r} are in the cohort too, under "
+                f"other patients: the {first['column']} of row {first['row']} (patient "
+                f"{first['patient']!r}) equals that of row {first['other_row']} (patient "
+                f"{first['other_patient']!r}). Leave them out of one: "
+                "crtkit.cohort.shared_records(external, cohort) lists them all."
+            )
 
 
 def subgroup_masks(
@@ -116,11 +134,11 @@ def subgroup_masks(
     for name, what in subgroups.items():
         for on, cohort in cohorts.items():
             if callable(what):
-                masks[on][name] = _mask(name, what(cohort.X), len(cohort), on)
+                masks[on][name] = _mask(name, what(cohort.X), cohort, on)
             elif isinstance(what, str):
                 masks[on].update(_by_value(name, what, cohort.X, on))
             elif on == "test":  # a mask knows one cohort's records only
-                masks[on][name] = _mask(name, what, len(cohort), on)
+                masks[on][name] = _mask(name, what, cohort, on)
     return masks
 
 
@@ -133,6 +151,12 @@ def _by_value(name: str, column: str, X: pd.DataFrame, on: str) -> dict[str, np.
     levels = sorted(values.dropna().unique().tolist(), key=str)
     if not levels:
         raise ValueError(f"Subgroup {name!r} is empty: {on!r} has no value in {column!r}.")
+    alike = like_levels(levels)
+    if alike:
+        raise ValueError(
+            f"Subgroup {name!r}: levels of column {column!r} differ only by blanks or case, "
+            f"{alike[:3]}. Write each level in one way."
+        )
     if len(levels) > _MOST_VALUES:
         raise ValueError(
             f"Subgroup {name!r}: column {column!r} has {len(levels)} values. Give a function that "
@@ -141,8 +165,9 @@ def _by_value(name: str, column: str, X: pd.DataFrame, on: str) -> dict[str, np.
     return {f"{name}={value}": (values == value).fillna(False).to_numpy(bool) for value in levels}
 
 
-def _mask(name: str, values: Any, n_records: int, on: str) -> np.ndarray:
-    mask = np.asarray(values)
+def _mask(name: str, values: Any, cohort: Cohort, on: str) -> np.ndarray:
+    check_same_index(f"Subgroup {name!r}", X=cohort.X, mask=values)
+    mask, n_records = np.asarray(values), len(cohort)
     if mask.shape != (n_records,) or mask.dtype != bool:
         raise ValueError(
             f"Subgroup {name!r} must be a mask of {n_records} True or False, one per record, got "

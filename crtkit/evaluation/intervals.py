@@ -147,12 +147,13 @@ def _replicates_of(metric: Callable[..., float], y_true: Any, answer: Any) -> Ca
     if not names:
         return lambda weights: np.array([metric(y_true, answer, sample_weight=w) for w in weights])
     name = names[0]
-    y_true, y_pred = check_labels("y_true", y_true), answer
+    given, y_true, y_pred = y_true, check_labels("y_true", y_true), answer
     if name in ANSWERS:
         y_pred = check_labels("answer", answer)
-        positive = resolve_pos_label(None, y_true, y_pred)
+        positive = resolve_pos_label(None, given, answer)
         return lambda w: replicate_answers(y_true == positive, y_pred == positive, w)[name]
-    positive = resolve_pos_label(None, y_true)
+    # As given: an array made of an ordered categorical has lost its order.
+    positive = resolve_pos_label(None, given)
     score = np.asarray(answer, dtype=np.float64)
     return lambda w: replicate_scores(y_true == positive, score, w)[name]
 

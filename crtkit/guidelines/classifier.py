@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from crtkit._columns import as_floats, as_frame
+from crtkit._columns import as_floats, as_frame, check_same_index
 from crtkit._labels import class_pair
 from crtkit.guidelines.criteria import (
     RULES,
@@ -160,6 +160,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
             be (LVEF as a fraction, QRS in seconds), not exactly two labels, a ``pos_label`` that
             is none of them.
         """
+        check_same_index("GuidelineClassifier", X=X, y=y)
         given, y = y, validate_data(self, y=y)
         self.conditions_ = resolve(self.rule, self.columns)
         self.columns_ = list(dict.fromkeys(c.column for c in self.conditions_))

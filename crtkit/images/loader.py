@@ -5,6 +5,7 @@ from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
+from crtkit._columns import as_frame
 from crtkit._io import is_path
 from crtkit._validation import iter_blocks
 from crtkit.cohort.rows import Rows
@@ -197,6 +198,7 @@ def _paths(X, name):
         return None
     if isinstance(X, (list, tuple)) and X and np.ndim(X[0]) > 1:
         return None
+    X = as_frame(X)
     if hasattr(X, "to_numpy"):
         X = X.to_numpy(dtype=object)
     cells = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)

@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from crtkit._labels import check_groups
+from crtkit._labels import check_groups, check_same_index
 
 
 def _inner_has(name):
@@ -37,6 +37,7 @@ class OneClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             raise TypeError(
                 f"Sparse data was passed to {type(self).__name__}, which expects dense records."
             )
+        check_same_index(type(self).__name__, X=X, y=y, groups=groups)
         X = X if hasattr(X, "__getitem__") else np.asarray(X)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)

@@ -195,8 +195,9 @@ def lost_gates(counts):
         return []
     return [
         f"frame {k + 1} of {len(totals)} has {100 * totals[k] / beside[k]:.0f} % of the counts of "
-        "the frames beside it, as after an irregular rhythm: phases of this study are not "
-        "reliable. Scale the frame to its neighbours, or leave the study out."
+        "the frames beside it, as after an irregular rhythm (or in another order of frames): "
+        "phases of this study are not reliable. Scale the frame to its neighbours, or leave the "
+        "study out."
         for k in np.flatnonzero(totals < LOST * beside)
     ]
 

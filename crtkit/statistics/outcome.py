@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.api import types
 from scipy.optimize import linprog
 
+from crtkit._columns import clean_column
 from crtkit._labels import is_positive
 
 # Smallest eigenvalue of a correlation matrix that a logistic fit still gets its digits from.
@@ -74,7 +75,8 @@ def covariates(name, X, y) -> pd.DataFrame:
         raise ValueError(f"{name}: X has {len(X)} rows, y {len(y)}.")
     if not X.columns.is_unique or not X.shape[1]:
         raise ValueError(f"{name} needs at least one column, each name once: {list(X.columns)}.")
-    X = X.infer_objects()  # numbers read beside None are numbers
+    # Numbers read beside None are numbers, and so is a flag with missing values.
+    X = pd.DataFrame({c: clean_column(X[c]) for c in X}, columns=X.columns, index=X.index)
     text = [c for c in X if not types.is_numeric_dtype(X[c])]
     if text:
         raise ValueError(

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from crtkit._columns import check_same_index
 from crtkit.statistics.p_values import SMALLEST, benjamini_hochberg, holm
 
 
@@ -117,6 +118,7 @@ class UnivariateScreen(SelectorMixin, BaseEstimator):
         UserWarning
             Fewer than `min_features` features pass.
         """
+        check_same_index("UnivariateScreen", X=X, y=y)
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)

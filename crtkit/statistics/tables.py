@@ -1,11 +1,13 @@
 """Table 1 of a clinical paper: groups of patients compared, one row per variable."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from crtkit._columns import like_levels
 from crtkit.statistics.group_tests import (
     TestResult,
     compare_counts,
@@ -184,6 +186,17 @@ def _groups(table, by) -> tuple[np.ndarray, pd.DataFrame]:
         raise ValueError(
             f"baseline_table: {int(labels.isna().sum())} rows have no label in by. Drop them first."
         )
+    for name, column in rest.items():
+        texts = {cell for cell in column.tolist() if isinstance(cell, str)}
+        # A free text is no category: it has about as many levels as rows.
+        alike = like_levels(sorted(texts)) if len(texts) <= 2 * MAX_LEVELS else []
+        if alike:
+            warnings.warn(
+                f"baseline_table: levels of {name!r} differ only by blanks or case and are counted "
+                f"apart: {alike[:3]}. Write each level in one way.",
+                UserWarning,
+                stacklevel=3,
+            )
     # Numbers read beside None (from a database, a spreadsheet) are numbers.
     return labels.to_numpy(dtype=object), rest.infer_objects()
 

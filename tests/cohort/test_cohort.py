@@ -311,6 +311,8 @@ def test_select_reads_its_own_columns_by_name():
     ("column", "expected"),
     [
         ([True, None, False], [1, np.nan, 0]),
+        (np.array([np.True_, None, np.False_], dtype=object), [1, np.nan, 0]),
+        (pd.Categorical([1, 0, 2]), [1, 0, 2]),
         (pd.array([1, None, 3], dtype="Int64"), [1, np.nan, 3]),
         (pd.array([True, None, False], dtype="boolean"), [1, np.nan, 0]),
         (pd.arrays.SparseArray([0.0, 1.0, 0.0]), [0, 1, 0]),
@@ -343,3 +345,28 @@ def test_polars_is_read_by_name():
     assert cohort.groups.tolist() == ["a", "b", "c"]
     select = Select(["lvef", "age"]).fit(cohort.X)
     np.testing.assert_array_equal(select.transform(table), select.transform(cohort.X))
+
+
+@pytest.mark.parametrize("names", ["a", ["a"]])
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (pd.date_range("2020-01-01", periods=3), "datetime64.*compute what is meant"),
+        (pd.to_timedelta([1, 2, 3], unit="D"), "timedelta64.*compute what is meant"),
+        (np.array([1j, 2, 3]), "complex128"),
+    ],
+)
+def test_select_refuses_dates_and_complex_numbers(names, column, message):
+    with pytest.raises(ValueError, match=message):
+        Select(names).fit_transform(pd.DataFrame({"a": column}))
+
+
+def test_labels_of_an_index_are_no_positions():
+    X = pd.DataFrame({"age": np.arange(60.0)})
+    part = Cohort(X, [0, 1] * 30, np.arange(60))[X["age"] >= 20]
+    labels = part.X.index[part.X["age"] < 30]
+    with pytest.raises(ValueError, match="expects positions, counted from 0, and got an index"):
+        part.take(labels)
+    assert part.take(part.X.index.get_indexer(labels)).X["age"].max() == 29
+    with pytest.raises(ValueError, match="positions from 0 to 39, got 40"):
+        part.take([0, 40])

@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from crtkit import Cohort, GuidelineClassifier, Select, evaluate
+from crtkit import Cohort, GuidelineClassifier, LeadStatistics, Select, evaluate
 from crtkit.datasets.simulation.lvsd2026 import ASSUMED
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, nadeau_bengio_interval
 from crtkit.statistics import corrected_resampled_ttest
@@ -179,3 +179,35 @@ def test_reference_rows_take_arguments_and_say_what_they_cannot_read(make_table_
 
 def test_the_best_auc_of_lvsd2026_says_what_it_does_not_know():
     assert any("best AUC" in text and "hospital, set, year" in text for text in ASSUMED)
+
+
+def test_one_record_under_two_patients_is_found_by_content():
+    rng = np.random.default_rng(0)
+    signals = [rng.normal(size=(2, 200)) for _ in range(40)]
+    y = np.arange(40) % 2
+
+    def cohort(cells, prefix):
+        column = np.empty(len(cells), dtype=object)
+        column[:] = cells
+        return Cohort(pd.DataFrame({"signal": column}), y, [f"{prefix}{i}" for i in range(40)])
+
+    model = {"m": make_pipeline(Select("signal"), LeadStatistics(), LogisticRegression())}
+    options = {"seeds": 1, "reference_rows": False, "progress": False}
+    twice = [*signals[:39], signals[7].astype(np.float32).astype(np.float64)]
+    twice[7] = twice[39].copy()
+    with pytest.raises(ValueError, match=r"1 record.*row 39 \(patient 'A39'\) equals.* row 7"):
+        evaluate(model, cohort(twice, "A"), **options)
+    home, other = cohort(signals, "A"), cohort([signals[3], *rng.normal(size=(39, 2, 200))], "B")
+    with pytest.raises(ValueError, match=r"1 record.*external cohort 'B'.*\(patient 'B0'\)"):
+        evaluate(model, home, external={"B": other}, **options)
+
+
+def test_subgroups_are_paired_by_index_and_levels_are_whole():
+    X = pd.DataFrame({"age": np.arange(40.0), "sex": ["m", "m "] * 20})
+    cohort = Cohort(X, np.arange(40) % 2, np.arange(40))
+    model = {"m": make_pipeline(Select(["age"]), LogisticRegression())}
+    options = {"seeds": 1, "reference_rows": False, "progress": False}
+    with pytest.raises(ValueError, match="Subgroup 'old' pairs X and mask row by row"):
+        evaluate(model, cohort, subgroups={"old": (X["age"] > 20).sort_values()}, **options)
+    with pytest.raises(ValueError, match=r"'sex' differ only by blanks or case, \[\('m', 'm '\)\]"):
+        evaluate(model, cohort, subgroups={"sex": "sex"}, **options)

@@ -1,9 +1,10 @@
-"""One rule for patients' identifiers, for every function that takes groups."""
+"""One rule for patients and one for the positive class, for every function that takes them."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 import crtkit as ck
 from crtkit import evaluation, statistics
@@ -101,3 +102,51 @@ def test_cohorts_compare_patients_as_text():
     assert patient_text(7) == patient_text(7.0) == patient_text("7") == "7"
     assert patient_text(np.int64(7)) == patient_text(np.float32(7)) == "7"
     assert patient_text("07") != patient_text(7)
+
+
+ORDER = ["poor", "good"]
+OUTCOME = pd.Series(pd.Categorical(np.array(ORDER)[Y], categories=ORDER, ordered=True))
+FRAME = pd.DataFrame({"qrs": SCORE})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda y: ck.metrics.roc_auc(y, SCORE),
+        lambda y: ck.metrics.average_precision(y, SCORE),
+        lambda y: ck.metrics.sensitivity(y, y),
+        lambda y: statistics.delong_interval(y, SCORE)["auc"].iloc[0],
+        lambda y: statistics.univariate_logistic(FRAME, y)["odds_ratio"].iloc[0],
+        lambda y: statistics.multivariable_logistic(FRAME, y)["odds_ratio"].iloc[0],
+        lambda y: (
+            evaluation.bootstrap_interval(y, SCORE, range(N), n_bootstrap=50, random_state=0).low
+        ),
+        lambda y: evaluation.calibration_figures(y, 1 / (1 + np.exp(-SCORE))).slope,
+        lambda y: evaluation.net_benefit(y, 1 / (1 + np.exp(-SCORE)), [0.3]),
+    ],
+)
+def test_an_ordered_outcome_keeps_its_order_everywhere(call):
+    np.testing.assert_array_equal(call(OUTCOME), call(Y))
+
+
+def test_evaluate_takes_the_order_of_the_outcome():
+    model = {"m": make_pipeline(ck.Select(["qrs"]), LogisticRegression())}
+    options = {"seeds": 2, "reference_rows": False, "progress": False}
+    ordered = ck.evaluate(model, ck.Cohort(FRAME, OUTCOME, range(N)), **options)
+    text = ck.Cohort(FRAME, OUTCOME.astype(str), range(N))
+    told = ck.evaluate(model, text, pos_label="good", **options)
+    assert ordered.classes == told.classes == ("poor", "good")
+    pd.testing.assert_frame_equal(ordered.per_seed(), told.per_seed())
+
+
+def test_a_flag_with_missing_values_is_a_covariate():
+    flag = pd.DataFrame({"lbbb": pd.Series([True, None, False, True] * 10, dtype=object)})
+    got = statistics.univariate_logistic(flag, Y)
+    expected = statistics.univariate_logistic(flag.astype(float), Y)
+    pd.testing.assert_frame_equal(got, expected)
+
+
+def test_levels_that_differ_by_a_blank_are_named_in_table_1():
+    table = pd.DataFrame({"sex": ["m", "m ", "f", "F"] * 10})
+    with pytest.warns(UserWarning, match=r"'sex' differ only by blanks or case.*'m', 'm '"):
+        statistics.baseline_table(table, Y, numbers=False)
