@@ -36,6 +36,7 @@ def resample_leads(signals, fs_in: float, fs_out: float, *, method: str = "polyp
     signals = np.asarray(signals)
     if signals.dtype != np.float32:
         signals = signals.astype(np.float64, copy=False)
+    # Polyphase filters need a ratio of whole numbers; decimals of a hertz are kept, noise is not.
     ratio = rational_rate(fs_out) / rational_rate(fs_in)
     if method not in ("polyphase", "linear"):
         raise ValueError(f"method must be 'polyphase' or 'linear', got {method!r}.")
@@ -70,6 +71,8 @@ def _linear(signals: np.ndarray, ratio: Fraction) -> np.ndarray:
 def _polyphase(signals: np.ndarray, up: int, down: int) -> np.ndarray:
     from scipy.signal import resample_poly
 
+    # resample_poly takes what lies outside as 0: only a record that begins and ends there keeps its
+    # edges. About the line through both ends every record does.
     n_samples = signals.shape[-1]
     first, last = signals[..., :1], signals[..., -1:]
     slope = (last - first) / max(n_samples - 1, 1)

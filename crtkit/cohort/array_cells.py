@@ -68,6 +68,7 @@ def read_rows(
             "Cells 'file.npy#row' carry no sampling rate and are not cropped: pass fs= (their own "
             "rate, in Hz; --fs on the command line), and no duration."
         )
+    # Everything that can be said is checked before the first row is read.
     scale = millivolt_per_unit(options.unit)
     given = check_lead_names(options.lead_names) if options.lead_names is not None else None
     turned = leads_on_last_axis(shape, len(given) if given else None)
@@ -106,6 +107,7 @@ class _Conversion:
     def millivolt(self, block: np.ndarray) -> np.ndarray:
         """A block of rows with leads before samples, in millivolt."""
         block = np.swapaxes(block, -1, -2) if self.turned else block
+        # No copy of what is millivolt already: most arrays are, and they may be large.
         if block.dtype.kind == "f" and self.scale == 1.0:
             return block
         return block.astype(np.float64) * self.scale
@@ -142,6 +144,7 @@ def _check_all(rows: Rows, convert: _Conversion, options) -> dict[int, str]:
                     why = "it has missing samples (NaN); missing='keep' takes them"
                 if why:
                     bad[start + i] = why
+        # A median over leads: one loose electrode must not decide the unit of a record.
         wide = np.fmax.reduce(block, axis=-1) - np.fmin.reduce(block, axis=-1)
         spreads.append(np.median(wide, axis=1) if wide.ndim == 2 else wide)
         if convert.names is not None and block.ndim == 3:

@@ -49,6 +49,7 @@ def read_cardiosoft(root: Element, path: Path, *, identifiers: bool = False) -> 
     ValueError
         There is no strip, its unit is another, or samples are missing or no numbers.
     """
+    # Exercise tests have the whole recording beside it (FullDisclosure); the strip is the 12 leads.
     strip = root.find(".//StripData")
     if strip is None:
         raise ValueError(f"{path.name} has no StripData: there is no rhythm in it.")

@@ -53,6 +53,7 @@ def read_hdf5(path: Path, stated: Stated, *, row: int | None = None) -> ECG:
             array = _samples(dataset, row, path)
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path.name} cannot be read as HDF5: {error}") from error
+    # Writers store attributes as numbers, arrays of one, bytes or texts.
     fs = None if said[0] is None else float(np.ravel(said[0])[0])
     unit = None if said[1] is None else _text(np.ravel(said[1])[0])
     names = None if said[2] is None else [_text(name) for name in np.ravel(said[2])]
@@ -83,6 +84,7 @@ def _samples(dataset: Any, row: int | None, path: Path) -> np.ndarray:
             f"{path.name} holds an array of shape {dataset.shape}; one record has two axes. Name a "
             f"record of many as '{path.name}#0', counted from 0."
         )
+    # Before anything is read: compressed zeros unpack a thousandfold.
     if int(np.prod(shape)) > _MOST_SAMPLES:
         raise ValueError(f"{path.name} holds over {_MOST_SAMPLES} samples; it is not read.")
     if row is None:

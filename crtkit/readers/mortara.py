@@ -52,6 +52,7 @@ def read_mortara(root: Element, path: Path, *, identifiers: bool = False) -> ECG
     for channel in channels:
         name = channel.get("NAME", "")
         add_lead(leads, name, _samples(channel, f"{path.name}, lead {name}"), path)
+    # An anonymised file may lack the element; the signal does not depend on it.
     person = root.find("SUBJECT")
     person = Element("SUBJECT") if person is None else person
     years = person.get("AGE_UNITS", "YEARS").upper() in ("", "YEARS")

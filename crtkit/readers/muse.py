@@ -52,6 +52,7 @@ def read_muse(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     ValueError
         There is no rhythm waveform, its data are damaged or not as they are said to be.
     """
+    # The median beat is a Waveform too.
     waves = [w for w in root.iter("Waveform") if text(w, "WaveformType").lower() == "rhythm"]
     if len(waves) != 1:
         raise ValueError(f"{path.name} has {len(waves)} rhythm waveforms; one is expected.")
@@ -89,6 +90,7 @@ def _samples(lead: Element, path: Path) -> np.ndarray:
     n = number(lead, "LeadSampleCountTotal")
     if len(raw) != 2 * n:
         raise ValueError(f"{where}: {n:g} samples are announced, {len(raw) / 2:g} are there.")
+    # 0 stands where the writer computed none.
     checksum = text(lead, "LeadDataCRC32")
     if checksum.isdecimal() and int(checksum) not in (0, zlib.crc32(raw)):
         raise ValueError(f"{where}: the checksum does not fit, the samples are damaged.")

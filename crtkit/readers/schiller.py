@@ -64,6 +64,7 @@ def read_schiller(root: Element, path: Path, *, identifiers: bool = False) -> EC
         if np.isfinite(announced) and len(samples) != announced:
             raise ValueError(f"{where}: {announced:g} samples are announced, {len(samples)} there.")
         add_lead(leads, name, samples * step, path)
+    # The exponent beside it is 1 where the rate is 500 Hz and the value 500: no power of ten.
     fs = number(wave, "resolution/samplerate/value")
     header: dict[str, Any] = {
         **describe_patient(float("nan"), text(root, "patdata/gender")),

@@ -95,6 +95,7 @@ def _sections(data: bytes, path: Path) -> dict[int, bytes]:
     out = {}
     for at in range(6 + _HEAD, 6 + size - 9, 10):
         number, length, index = struct.unpack_from("<HII", data, at)
+        # Sections of manufacturers, and texts, are neither checked nor read.
         if not length or number not in _NEEDED:
             continue
         if number in out:
@@ -195,6 +196,7 @@ def _leads(section: bytes, path: Path) -> tuple[list[tuple[str, int, int]], bool
 
 def _tags(section: bytes) -> dict[int, bytes]:
     """Fields of section 1, the first of each number."""
+    # Fields may come in any order and more than once (comments do); the first one counts.
     tags: dict[int, bytes] = {}
     at = 0
     while at + 3 <= len(section):
@@ -217,6 +219,7 @@ def _age(tags: dict[int, bytes]) -> float:
 
 def _printed(section: bytes) -> dict[str, float]:
     """Rate, intervals and axis of the first reference beat."""
+    # Too short for the measurements of one reference beat.
     if len(section) < 22:
         return {}
     rr = struct.unpack_from("<H", section, 2)[0]

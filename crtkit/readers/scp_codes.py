@@ -79,6 +79,8 @@ def unpack_values(block: bytes, n_samples: int, tables: Tables | None) -> np.nda
 
 
 def _by_tables(block: bytes, n_samples: int, tables: Tables) -> np.ndarray:
+    # Codes have no fixed width: a text of bits is slower than arrays, but each code is looked up
+    # once per length, and own tables are rare.
     bits = "".join(f"{byte:08b}" for byte in block)
     table = tables.tables[0]
     longest = max(n for one in tables.tables for n, _ in one)

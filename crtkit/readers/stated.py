@@ -82,6 +82,7 @@ def ecg_of_array(array: np.ndarray, stated: Stated, kind: str, path: Path) -> EC
         )
     names = [str(name) for name in stated.lead_names]
     array = np.atleast_2d(array)
+    # Where both axes have as many entries as there are names, leads come first, as everywhere.
     if len(names) != len(array) and array.ndim == 2 and len(names) == array.shape[1]:
         array = array.T
     if array.ndim != 2 or len(names) != len(array):

@@ -126,6 +126,8 @@ def cut_beats(
     middle = round(before * n_samples)
     ahead = np.round(before * rr * interval).astype(np.int64)
     behind = np.round((1 - before) * rr * interval).astype(np.int64)
+    # Where the window of the rhythm is longer than the beat, it is cropped on its own side: the R
+    # peak keeps its place.
     start = peaks - np.minimum(ahead, middle)
     stop = peaks + np.minimum(np.maximum(behind, 1), n_samples - middle)
     inside = (start >= 0) & (stop <= signal.shape[-1])

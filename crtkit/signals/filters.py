@@ -131,6 +131,7 @@ def filter_leads(signals, stages, *, pad_samples=None, missing="raise") -> np.nd
     signals = np.asarray(signals)
     if signals.shape[-1] == 0:
         raise ValueError(f"filter_leads needs samples, got shape {signals.shape}.")
+    # The whole array at once where nothing is missing, which is the usual case and the fast one.
     finite = np.isfinite(signals)
     if finite.all():
         return _run_stages(signals, stages, pad_samples)
@@ -262,6 +263,7 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
         -------
         self
         """
+        # Designed here, not in transform: a frequency above Nyquist is an error of fit.
         check_records(self, X, kind="signals", reset=True, finite=self._finite())
         self._stages = self._design()
         self.sos_ = np.vstack(self._stages) if self._stages else np.empty((0, 6))
@@ -317,6 +319,7 @@ class LeadFilter(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  
 
 
 def _run_stages(signals, stages, pad_samples) -> np.ndarray:
+    # The recursion runs in float64 whatever comes in; only what goes out is float32 again.
     dtype = np.float32 if signals.dtype == np.float32 else np.float64
     if not stages:
         return signals.astype(dtype)
@@ -365,5 +368,6 @@ def _scipy_padlen(sos) -> int:
 
 
 def _moving_average_sos(width) -> np.ndarray:
+    # The mean over a period as zeros on the unit circle, so that it stacks with the other stages.
     zeros = np.exp(2j * np.pi * np.arange(1, width) / width)
     return zpk2sos(zeros, np.zeros(width - 1), 1 / width)

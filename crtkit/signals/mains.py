@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+# How far the mains, and the clock of a recorder, may be off.
 _GRID_HZ = np.arange(-0.2, 0.21, 0.05)
 _AROUND_S = 0.12
 
@@ -48,6 +49,7 @@ def subtract_mains(signals, fs, peaks, *, frequencies=(50.0, 60.0), min_share=0.
     count = between.sum()
     if count < 0.5 * fs:
         return signals
+    # The difference flattens baseline and T waves, which would otherwise outweigh the hum.
     steps = np.where(between, np.diff(signals, axis=1), 0.0)
     energy = np.einsum("lt,lt->", steps, steps)
     for frequency in frequencies:

@@ -91,6 +91,7 @@ class Resampler(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False)
+        # Written block by block into one array: the cohort may be larger than memory as it comes.
         dtype = np.float32 if X.dtype == np.float32 else np.float64
         out = np.empty((*X.shape[:-1], self.n_samples_out_), dtype=dtype)
         for where, block in iter_blocks(X, BLOCK):

@@ -105,6 +105,7 @@ def segment_beats(
     """
     rate = _sampling_rate(cohort, fs)
     annotated = _is_annotated(cohort, column, beats)
+    # What decides the content of a beat; kept in info, and part of the name of a stored file.
     window: dict[str, Any] = {
         "rr": rr,
         "before": before,
@@ -116,12 +117,14 @@ def segment_beats(
     lost: dict[str, list[int]] = {}
     flow = dict.fromkeys(("beats found", "beats of other classes", "beats across an end"), 0)
 
+    # A generator: the beats of a database are taken, and written, record by record.
     def windows() -> Iterator[np.ndarray]:
         for row in range(len(cohort)):
             peaks = _annotated_peaks(cohort, row) if annotated else None
             try:
                 signal = _signal(cohort.X[column].iloc[row])
                 cut = cut_beats(signal, rate, peaks=peaks, lead=lead, method=method, **window)
+            # A record without beats is counted and left out; anything else is the caller's mistake.
             except NoBeatsError as reason:
                 lost.setdefault(str(reason), []).append(row)
                 continue
@@ -232,6 +235,7 @@ def _describe(cohort, row, column, cut: Beats, keep, fs, annotated) -> Iterator[
         for name, value in cohort.X.iloc[row].items()
         if name not in modalities and not isinstance(value, (np.ndarray, list, tuple))
     }
+    # The first and the last beat have one neighbour only: the usual interval stands in.
     intervals = np.diff(cut.peaks) / fs
     ahead = np.concatenate([cut.interval[:1] / fs, intervals])
     behind = np.concatenate([intervals, cut.interval[-1:] / fs])

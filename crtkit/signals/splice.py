@@ -62,6 +62,7 @@ def splice_leads(signals, layout="3x4+II") -> np.ndarray:
     n_samples = signals.shape[-1]
     out = np.empty((*signals.shape[:-2], len(rows), n_samples), dtype=signals.dtype)
     for i, row in enumerate(rows):
+        # Every row shares the time of the record: a seam is a change of lead, never of time.
         edges = np.arange(len(row) + 1) * n_samples // len(row)
         for lead, start, stop in zip(row, edges[:-1], edges[1:]):
             out[..., i, start:stop] = signals[..., LEADS_12.index(lead), start:stop]

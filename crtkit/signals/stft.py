@@ -164,6 +164,7 @@ def spectrogram(
         power = np.abs(spectrum[:n_freqs], out=out[lead])
         if scaling == "dB":
             power *= factor / weights.sum()
+            # The floor comes before the logarithm: a flat lead has bins of exactly 0.
             np.maximum(power, 10 ** (FLOOR_DB / 20), out=power)
             np.log(power, out=power)
             power *= 20 / np.log(10)
@@ -196,6 +197,7 @@ def frequencies(fs, window_length=512, max_frequency=None) -> np.ndarray:
     (257, 65)
     """
     bins = np.fft.rfftfreq(window_length, 1 / fs)
+    # A bin that should equal the limit may lie a rounding error above it.
     return bins if max_frequency is None else bins[bins <= max_frequency * (1 + 1e-12)]
 
 
@@ -357,6 +359,7 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
 
 
 def _prepare(signals, window, window_length) -> tuple[np.ndarray, np.ndarray]:
+    # float32 is transformed in float32: half the memory, and -80 dB lies far above its noise.
     signals = np.asarray(signals)
     if signals.dtype != np.float32:
         signals = signals.astype(np.float64, copy=False)
@@ -373,6 +376,7 @@ def _spectra(
     """Yield each lead's index and spectrum (n_freqs, n_frames), one lead in the cache at a time."""
     length = len(weights)
     half = 0 if padding is None else length // 2
+    # One buffer for all leads: fresh arrays of this size are mapped, page by page, every time.
     buffer = np.empty((n_frames, length), dtype=signals.dtype)
     padded = np.zeros(signals.shape[-1] + 2 * half, dtype=signals.dtype)
     frames = np.lib.stride_tricks.sliding_window_view(padded, length)[::hop_length][:n_frames]
