@@ -11,6 +11,7 @@ import numpy as np
 from crtkit.readers.assemble import add_lead, assemble_ecg, describe_patient
 from crtkit.readers.calibration import check_step, scale_of, whole_rate
 from crtkit.readers.ecg import ECG
+from crtkit.readers.safe_xml import listed_numbers
 
 _PREFIX = "MDC_ECG_LEAD_"
 _PRINTED = {
@@ -94,20 +95,22 @@ def _rate(sequence: Element, path: Path) -> float:
 
 def _samples(sequence: Element, where: str, path: Path) -> np.ndarray:
     value = sequence.find("value")
-    digits = None if value is None else value.findtext("digits")
-    try:
-        samples = np.array((digits or "").split(), dtype=float)
-        origin, scale = (float(_value(value.find(n), "value")) for n in ("origin", "scale"))  # type: ignore[union-attr]
-    except (AttributeError, ValueError) as error:
-        raise ValueError(f"{where} is not a list of numbers with an origin and a scale.") from error
-    if not np.isfinite(origin):
-        raise ValueError(f"{where} has no origin that is a number.")
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{where} holds samples that are infinite or no numbers.")
-    units = [_value(value.find(n), "unit") for n in ("origin", "scale")]  # type: ignore[union-attr]
-    per_unit = scale_of(units[1], path)
-    check_step(scale * per_unit, where)
-    return origin * scale_of(units[0], path) + samples * scale * per_unit
+    origin, scale = (None if value is None else value.find(name) for name in ("origin", "scale"))
+    if value is None or origin is None or scale is None:
+        raise ValueError(f"{where} lacks its digits, origin or scale.")
+    samples = listed_numbers(value.findtext("digits"), where)
+    numbers = []
+    for name, element in (("origin", origin), ("scale", scale)):
+        try:
+            numbers.append(float(_value(element, "value")))
+        except ValueError:
+            numbers.append(float("nan"))
+        if not np.isfinite(numbers[-1]):
+            raise ValueError(f"{where} has no {name} that is a number.")
+    # The two may be in different units: the origin in mV, the scale in uV.
+    per_unit = scale_of(_value(scale, "unit"), path)
+    step = check_step(numbers[1] * per_unit, where)
+    return numbers[0] * scale_of(_value(origin, "unit"), path) + samples * step
 
 
 def _printed(root: Element) -> dict[str, float]:

@@ -16,6 +16,7 @@ _FS = ("fs", "sampling_rate", "sampling_frequency", "sample_rate")
 _UNIT = ("unit", "units")
 _LEADS = ("lead_names", "leads", "channels")
 _MOST_SAMPLES = 100_000_000
+_MOST_OBJECTS = 1_000
 
 
 def read_hdf5(path: Path, stated: Stated, *, row: int | None = None) -> ECG:
@@ -62,6 +63,8 @@ def read_hdf5(path: Path, stated: Stated, *, row: int | None = None) -> ECG:
 
 def _dataset(h5py: Any, file: Any, path: Path) -> Any:
     # A link to another file would let a record read what it is not.
+    if len(file) > _MOST_OBJECTS:
+        raise ValueError(f"{path.name} has {len(file)} objects; an ECG has a few.")
     links = {name: file.get(name, getlink=True) for name in file}
     inside = [name for name, link in links.items() if isinstance(link, h5py.HardLink)]
     datasets = [name for name in inside if isinstance(file[name], h5py.Dataset)]

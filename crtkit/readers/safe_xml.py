@@ -15,6 +15,8 @@ from crtkit._io import import_optional
 # takes some hundred times its file.
 _LARGEST = 30_000_000
 _MOST_TAGS = 500_000
+# Of the samples of one lead; each number takes some fifty bytes while it is parsed.
+_MOST_CHARACTERS = 10_000_000
 
 
 def parse(path: Path) -> Element:
@@ -120,10 +122,14 @@ def listed_numbers(data: str | None, what: str) -> np.ndarray:
     ValueError
         Something else is among them, or they are infinite; ``what`` says where.
     """
+    if len(data or "") > _MOST_CHARACTERS:
+        raise ValueError(f"{what} has over {_MOST_CHARACTERS} characters; it is not read.")
     try:
         values = np.array((data or "").replace(",", " ").split(), dtype=float)
     except ValueError as error:
         raise ValueError(f"{what} is not a list of numbers: {error}.") from error
-    if not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"{what} is empty, or holds samples that are infinite or no numbers.")
+    if not len(values):
+        raise ValueError(f"{what} is empty.")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} holds samples that are infinite, or not numbers.")
     return values

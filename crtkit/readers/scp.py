@@ -170,6 +170,8 @@ def _with_reference_beats(stored, sections, names, rhythm: _Block, path) -> list
     places = []
     for i in range(n_complexes):
         kind, first, middle, last = struct.unpack_from("<HIII", sections[4], 6 + 14 * i)
+        if places and first <= places[-1][2]:
+            raise ValueError(f"{path.name} has complexes that overlap, or are out of order.")
         if kind == 0:  # only complexes of the reference beat's own kind had it subtracted
             places.append((first, middle, last))
     beats = beat.values(sections, names, path, n_beat)

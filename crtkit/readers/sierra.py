@@ -40,6 +40,7 @@ _STANDARD = "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6"
 _CODE_BITS = 10
 # A lead; half an hour at 500 Hz. A kilobyte of codes can unpack to half a megabyte.
 _LONGEST = 1_000_000
+_MOST_SAMPLES = 20_000_000
 
 
 def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
@@ -197,6 +198,9 @@ def decompress(raw: bytes, n_samples: int, path: Path) -> list[np.ndarray]:
     at = 0
     while at < len(raw):
         where = f"{path.name}, block {len(leads) + 1} of the waveforms"
+        # Four kilobytes of codes can stand for a million samples: count them as they come out.
+        if (len(leads) + 1) * n_samples > _MOST_SAMPLES:
+            raise ValueError(f"{where}: a resting ECG has under {_MOST_SAMPLES} samples.")
         if at + 8 > len(raw):
             raise ValueError(f"{where} is cut short.")
         size, _, first = struct.unpack_from("<IHh", raw, at)

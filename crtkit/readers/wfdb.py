@@ -117,10 +117,13 @@ def _join_segments(parsed: Header, path: Path):
     pieces: list[tuple[int, dict[tuple[str, int], np.ndarray]]] = []
     names: list[tuple[str, int]] = []
     left_out: list[str] = []
+    read: dict[str, tuple[list, list[str]]] = {}  # a segment that is named again is read once
     at = 0
     for number, (name, n_samples) in enumerate(parsed.segments):
         if name != "~" and n_samples:  # "~" is a gap; length 0 is the layout of a variable record
-            channels, others = _segment(name, n_samples, parsed, path)
+            if name not in read:
+                read[name] = _segment(name, n_samples, parsed, path)
+            channels, others = read[name]
             piece = {(lead, frame): values for lead, frame, values in channels}
             pieces.append((at, piece))
             names += [key for key in piece if key not in names]

@@ -119,7 +119,7 @@ def test_large_steps_survive_compression(read):
         ("aecg", {"increment": "often"}, "no sampling interval"),
         ("aecg", {"increment": "0"}, "a sampling rate of"),
         ("aecg", {"digits": "1 2 x"}, "lead I is not a list of numbers"),
-        ("aecg", {"digits": ""}, "unequal length, or empty"),
+        ("aecg", {"digits": ""}, "lead I is empty"),
         ("scp", {"damage": 900}, "the checksum does not fit"),
         ("scp", {"n": 1501}, "lead I: 1501 samples are not there"),
         ("scp", {"first": 0, "n": 1501}, "lead I: 1502 samples are not there"),
@@ -184,6 +184,29 @@ def test_small_files_do_not_take_the_memory(make, tmp_path):
 
 
 END_OF_SIERRA = b"</parsedwaveforms></waveforms></restingecgdata>"
+
+
+def test_codes_that_stand_for_more_than_memory(make, tmp_path):
+    # Thirty blocks of some kilobytes, a million samples each.
+    codes = [65, *range(256, 1024), *[1023] * 2_800]
+    bits = "".join(f"{code:010b}" for code in codes)
+    block = int(bits + "0" * (-len(bits) % 8), 2).to_bytes((len(bits) + 7) // 8, "big")
+    raw = base64.b64encode((struct.pack("<IHh", len(block), 1, 0) + block) * 30)
+    content = make("sierra", duration="2e6")
+    path = tmp_path / "ecg.xml"
+    path.write_bytes(content[: content.index(b"2e6") + 5] + raw + END_OF_SIERRA)
+    with pytest.raises(ValueError, match="block 21 of the waveforms: a resting ECG has under"):
+        read_ecg(path)
+
+
+def test_reference_beats_at_the_ends_of_a_record():
+    from crtkit.readers.scp_codes import add_reference_beats
+
+    lead = np.arange(10.0)
+    beat = np.array([100.0, 200.0, 300.0])
+    got = add_reference_beats(lead, beat, 2, [(1, 1, 2), (5, 6, 7), (10, 10, 99)])
+    want = lead + [200, 300, 0, 0, 100, 200, 300, 0, 0, 200]
+    np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
