@@ -153,17 +153,13 @@ def segment_beats(
         )
     X = pd.DataFrame(rows)
     X.insert(0, "signal", pd.Series(cells, dtype=object))
-    info = {
-        **cohort.info,
-        "name": f"beats of {cohort.info.get('name', 'cohort')}",
-        "sampling_rate": rate,
-        "flow": {
-            "records": len(cohort),
-            **{f"records left out: {why}": -len(r) for why, r in lost.items()},
-            **flow,
-            "beats": len(cells),
-        },
-        "beats": window,
+    info = {**cohort.info, "sampling_rate": rate, "beats": window}
+    info["name"] = f"beats of {cohort.info.get('name', 'cohort')}"
+    info["flow"] = {
+        "records": len(cohort),
+        **{f"records left out: {why}": -len(r) for why, r in lost.items()},
+        **flow,
+        "beats": len(cells),
     }
     return Cohort(X, np.array(y), cohort.groups[X["record_row"]], info)
 

@@ -118,7 +118,7 @@ def test_older_formats_too(kind, make, tmp_path, data):
         np.testing.assert_allclose(ecg.signal[ecg.lead_names.index(name)], lead, atol=2e-6)
 
 
-@settings(max_examples=20, **QUIET)
+@settings(max_examples=8, **QUIET)  # each file is tried in a child process first
 @given(data=st.data())
 def test_hdf5_too(tmp_path, data):
     h5py = pytest.importorskip("h5py")
