@@ -257,7 +257,7 @@ def _as_text(name: str, patients: list[Any], warn: bool) -> np.ndarray:
     out[:] = [patient_text(patient) for patient in patients]
     seen: dict[str, str] = {}
     for text in dict.fromkeys(out.tolist()) if warn else ():
-        bare = text.strip().casefold()
+        bare = unicodedata.normalize("NFKC", text).strip().casefold()
         bare = bare.removesuffix(".0").lstrip("0") if bare[:1].isdigit() else bare
         other = seen.setdefault(bare, text)
         if other != text:

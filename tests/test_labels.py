@@ -87,7 +87,7 @@ def test_one_patient_has_one_identifier(given, expected):
     assert check_groups("test", given).tolist() == expected
 
 
-@pytest.mark.parametrize("pair", [("01", "1"), ("a ", "a"), ("P1", "p1")])
+@pytest.mark.parametrize("pair", [("01", "1"), ("a ", "a"), ("\uff11", "1"), ("P1", "p1")])
 def test_look_alikes_are_two_and_warn(pair):
     with pytest.warns(UserWarning, match="count as two"):
         assert len(set(check_groups("test", list(pair)))) == 2

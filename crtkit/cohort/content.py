@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from numbers import Number
 from typing import Any
@@ -35,7 +35,7 @@ def update_digest(digest: Any, cell: Any, where: str = "a cell") -> None:
     Raises
     ------
     ValueError
-        The cell is an object without content that could be compared, such as a function.
+        The cell is an object without content that could be compared, such as a generator.
 
     Examples
     --------
@@ -60,14 +60,23 @@ def update_digest(digest: Any, cell: Any, where: str = "a cell") -> None:
         digest.update(b"\0nan")  # one missing cell is as another
     elif isinstance(cell, _VALUES):
         digest.update(f"\0{cell!s}".encode())
+    elif isinstance(cell, Mapping):
+        for key in sorted(cell, key=repr):
+            digest.update(f"\0{key!r}\0".encode())
+            update_digest(digest, cell[key], where)
     else:
         array = as_content(cell)
-        if array is None:
+        if array is not None:
+            _update_array(digest, array)
+            return
+        text = repr(cell)
+        # An address differs from run to run, and an abridged text hides what it leaves out.
+        if " at 0x" in text or "..." in text:
             raise ValueError(
                 f"{where} holds {type(cell).__name__} objects, whose content cannot be compared. "
                 "Store arrays, paths or values."
             )
-        _update_array(digest, array)
+        digest.update(f"\0{text}".encode())
 
 
 def as_content(cell: Any) -> np.ndarray | None:
@@ -75,7 +84,8 @@ def as_content(cell: Any) -> np.ndarray | None:
     if hasattr(cell, "detach"):  # a tensor, which may be on a device or need a gradient
         cell = cell.detach().cpu()
         cell = cell.float() if str(cell.dtype) == "torch.bfloat16" else cell
-    if not (hasattr(cell, "__array__") or isinstance(cell, (Sequence, set, frozenset))):
+    like = hasattr(cell, "__array__") or hasattr(cell, "__array_interface__")
+    if not (like or isinstance(cell, (Sequence, set, frozenset))):
         return None
     try:
         array = np.asarray(sorted(cell) if isinstance(cell, (set, frozenset)) else cell)

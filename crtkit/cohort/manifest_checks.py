@@ -19,6 +19,7 @@ from crtkit.cohort.columns import PLAUSIBLE, why_implausible
 
 # A column of more texts than this is a remark, not a category.
 MAX_LEVELS = 20
+_ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+?\d+")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
@@ -80,6 +81,13 @@ def check_patients(table, label, group, mixed_labels) -> None:
         raise ValueError(
             f"{len(spaced)} patient identifier(s) begin or end with a space, for example "
             f"{spaced[:5]}: one patient could have two names. Strip them."
+        )
+    rounded = [p for p in patients.unique() if isinstance(p, str) and _ROUNDED.fullmatch(p)]
+    if rounded:
+        raise ValueError(
+            f"{len(rounded)} patient identifier(s) are rounded numbers, for example {rounded[:3]}: "
+            "a spreadsheet wrote long identifiers so, and several patients may have become one. "
+            "Format the column as text, and export it again."
         )
     if label is None:
         return

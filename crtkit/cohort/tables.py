@@ -11,8 +11,10 @@ import codecs
 import csv
 import io
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,13 @@ def _read_excel(path: Path, as_text: Sequence[str]) -> pd.DataFrame:
     names += [""] * (width + 1 - len(names))
     frame = _frame(path, names, body)
     for name in set(as_text) & set(frame):
+        dates = [cell for cell in frame[name] if isinstance(cell, date)]
+        if dates:
+            raise ValueError(
+                f"The manifest {path}: column {name!r} holds {len(dates)} date(s), such as "
+                f"{dates[0]:%Y-%m-%d}: a spreadsheet turns identifiers like 3-4 into dates. Format "
+                "the column as text, and enter them again."
+            )
         # Spreadsheets keep identifiers of digits as numbers.
         frame[name] = [None if pd.isna(cell) else patient_text(cell) for cell in frame[name]]
     return frame
@@ -134,6 +143,10 @@ def _read_text(
     text = _decode(path, encoding)
     if not text.strip():
         raise ValueError(f"The manifest {path} cannot be read: it is empty.")
+    first, _, rest = text.partition("\n")
+    hint = re.fullmatch(r'"?sep=(.)"?\s*', first)
+    if hint is not None:  # a first line by which spreadsheets tell each other
+        text, sep = f"\n{rest}", sep or hint[1]
     if sep is not None and len(sep) != 1:
         raise ValueError(f"sep must be one character, got {sep!r}.")
     parsed = {s: _records(path, text, s) for s in ([sep] if sep else SEPARATORS)}

@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from crtkit.cohort import Cohort
+from crtkit.cohort.temporary import temporary_folder_during
 from crtkit.evaluation.checks import (
     check_cohorts,
     check_cv,
@@ -33,7 +34,7 @@ from crtkit.evaluation.result import Evaluation
 from crtkit.evaluation.scoring import resolve_scoring
 from crtkit.evaluation.splits import make_splits
 from crtkit.evaluation.threads import resolve_threads
-from crtkit.evaluation.workers import left_at_work, on_this_machine, working_folder
+from crtkit.evaluation.workers import left_at_work, on_this_machine
 
 
 def evaluate(
@@ -266,7 +267,7 @@ def _fit_all(
         todo = [(name, s) for name, s in keys if (name, s.seed, s.fold) not in finished]
         read, folder = refitter.tables, None
         if joblib.effective_n_jobs(n_jobs) > 1 and on_this_machine():
-            folder = stack.enter_context(working_folder())
+            folder = stack.enter_context(temporary_folder_during())
             spilled = _spill_tables(tables, folder)
             read = {name: spilled if own is tables else own for name, own in read.items()}
         bar = tqdm(

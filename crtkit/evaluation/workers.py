@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import joblib
 
-_PREFIX = "crtkit-"
 _watched: set[int] = set()
 
 
@@ -21,33 +18,6 @@ def on_this_machine() -> bool:
     """Whether fits run in processes or threads of this machine, which see temporary files."""
     backend = joblib.parallel.get_active_backend()[0]
     return type(backend).__name__ in ("LokyBackend", "MultiprocessingBackend", "ThreadingBackend")
-
-
-@contextmanager
-def working_folder() -> Iterator[Path]:
-    """Temporary folder for signals that workers share and for their notes.
-
-    It is named ``crtkit-<process>-...`` in :func:`tempfile.gettempdir`. A run that is killed cannot
-    remove it, and it may hold patients' signals: the next run on this machine does.
-    """
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
-        yield Path(name)
-
-
-def _alive(pid: int) -> bool:
-    if os.name == "nt":  # os.kill would end the process there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's process
-        return True
-    return True
 
 
 @contextmanager

@@ -260,9 +260,21 @@ def test_fingerprint_tells_labels_and_columns_apart():
     assert Cohort(X, [0, 1], ["1", "2"]).fingerprint() == same
 
 
+def test_fingerprint_of_pages_and_mappings():
+    image = pytest.importorskip("PIL.Image")
+    marks = set()
+    for value in (0, 1):
+        page = image.fromarray(np.full((4, 4, 3), value, dtype=np.uint8))
+        for cell in (page, {"page": np.full(3, value), "name": "a"}, (1, "a", value)):
+            column = np.empty(2, dtype=object)
+            column[0] = column[1] = cell
+            marks.add(Cohort(pd.DataFrame({"a": column}), [0, 1], [0, 1]).fingerprint())
+    assert len(marks) == 6
+
+
 def test_fingerprint_refuses_what_has_no_content():
-    X = pd.DataFrame({"signal": [print, print]})
-    with pytest.raises(ValueError, match="column 'signal' holds builtin_function_or_method"):
+    X = pd.DataFrame({"signal": [object(), object()]})
+    with pytest.raises(ValueError, match="column 'signal' holds object objects"):
         Cohort(X, [0, 1], [0, 1]).fingerprint()
 
 

@@ -66,6 +66,26 @@ def test_excel_reads_as_csv(tmp_path):
     assert a.fingerprint() == b.fingerprint()
 
 
+def test_a_line_that_names_the_separator_is_read(tmp_path):
+    path = _save(tmp_path / "m.csv", sep=";", decimal=",")
+    path.write_text("sep=;\n" + path.read_text())
+    assert len(read_manifest(path, **ROLES)) == 30
+    path.write_text(path.read_text().replace("P3;ja", "P3;ja;"))
+    with pytest.raises(ValueError, match="line 6: 5 fields"):
+        read_manifest(path, **ROLES)
+
+
+def test_identifiers_that_a_spreadsheet_changed_are_refused(tmp_path):
+    table = pd.DataFrame({"patient": ["1.23457E+11", "7"], "responder": [0, 1]})
+    with pytest.raises(ValueError, match="rounded numbers, for example .'1.23457E.11'"):
+        read_manifest(table, **ROLES)
+    pytest.importorskip("openpyxl")
+    table["patient"] = [pd.Timestamp("2026-04-03"), "7"]
+    table.to_excel(tmp_path / "m.xlsx", index=False)
+    with pytest.raises(ValueError, match="'patient' holds 1 date.*2026-04-03"):
+        read_manifest(tmp_path / "m.xlsx", **ROLES)
+
+
 def test_several_sheets_are_refused(tmp_path):
     pytest.importorskip("openpyxl")
     with pd.ExcelWriter(tmp_path / "m.xlsx") as book:

@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_info
 
 from crtkit import Select, evaluate
 from crtkit.evaluation.threads import pinned_threads
-from crtkit.evaluation.workers import working_folder
 
 
 class Killed(LogisticRegression):
@@ -91,24 +90,6 @@ def running(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def test_folders_of_killed_runs_are_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    left = tmp_path / f"crtkit-{ended.pid}-abc"
-    mine = tmp_path / f"crtkit-{os.getpid()}-abc"
-    other = tmp_path / "crtkit-notes-abc"
-    for folder in (left, mine, other):
-        folder.mkdir()
-        (folder / "0.npy").write_bytes(b"signals")
-    with working_folder() as folder:
-        assert folder.is_dir()
-        assert not left.exists()
-    assert mine.exists()
-    assert other.exists()
-    assert not folder.exists()
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])

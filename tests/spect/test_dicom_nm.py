@@ -192,7 +192,9 @@ def test_zeros_behind_a_preamble_end_soon(tmp_path):
         read_gated_spect(tmp_path / "zeros.dcm")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(k, marks=pytest.mark.slow) for k in range(3, 40))]
+)
 def test_damaged_files_are_read_or_refused_by_name(write, stack, seed):
     data = write(stack).read_bytes()
     rng = np.random.default_rng(seed)
