@@ -19,6 +19,7 @@ from .cohort import Cohort as Cohort, Select as Select, read_manifest as read_ma
 from .evaluation import evaluate as evaluate
 from .guidelines import GuidelineClassifier as GuidelineClassifier
 from .images import (
+    ECGDigitizer as ECGDigitizer,
     ECGRenderer as ECGRenderer,
     IdentityEraser as IdentityEraser,
     JPEGLoader as JPEGLoader,

@@ -1,3 +1,6 @@
+from .digitize.estimator import ECGDigitizer as ECGDigitizer
+from .digitize.page import digitize_page as digitize_page
+from .digitize.reading import LeadStrip as LeadStrip, PageReading as PageReading
 from .files import (
     UnreadableImageError as UnreadableImageError,
     UnreadableImageWarning as UnreadableImageWarning,

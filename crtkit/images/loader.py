@@ -128,7 +128,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         check_cache(self.cache_dir, self.erase, type(self).__name__)
         for name in ("shape_in_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
-        if _paths(X, type(self).__name__) is not None:
+        if paths_in(X, type(self).__name__) is not None:
             self.input_kind_ = "paths"
         else:
             X = check_pages(self, X, reset=True, grey=True)
@@ -156,7 +156,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """
         check_is_fitted(self)
         name = type(self).__name__
-        paths = _paths(X, name)
+        paths = paths_in(X, name)
         if (paths is not None) != (self.input_kind_ == "paths"):
             raise ValueError(
                 f"{name} was fitted on {self.input_kind_}, but now got "
@@ -192,8 +192,25 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return tags
 
 
-def _paths(X, name):
-    """The paths in X as a list, or None where X holds arrays or numbers."""
+def paths_in(X, name):
+    """List the paths in X.
+
+    Parameters
+    ----------
+    X : array-like
+    name : str
+        Who asks, for messages.
+
+    Returns
+    -------
+    list of path-like or None
+        None where X holds arrays or numbers.
+
+    Raises
+    ------
+    ValueError
+        No cell, text that is no path, or several columns of paths.
+    """
     if isinstance(X, Rows) or hasattr(X, "toarray") or getattr(X, "ndim", 1) > 2:
         return None
     if isinstance(X, (list, tuple)) and X and np.ndim(X[0]) > 1:

@@ -1,0 +1,233 @@
+"""Which lead is printed where: layouts that fit the rows, told apart by what the leads must obey.
+
+No text is read. The limb leads are sums of each other (Einthoven, Goldberger), and a rhythm strip
+repeats what its own lead shows in its column, so the signals say which layout is right.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crtkit._leads import LEADS_12
+from crtkit.images.digitize.ink import UnreadablePageError
+from crtkit.images.render.layout import page_layout
+
+LAYOUTS = {
+    3: ("3x4",),
+    4: ("3x4+1",),
+    5: ("3x4+2",),
+    6: ("3x4+3", "6x2"),
+    7: ("6x2+1",),
+    8: ("6x2+2",),
+    12: ("12x1",),
+    13: ("12x1+1",),
+}
+"""Layouts by the number of rows; "+n" are n rhythm strips whose leads are not known yet."""
+
+_I, _II, _III, _AVR, _AVL, _AVF = range(6)
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Rows and columns of a page.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of the twelve leads.
+    n_rhythm : int
+        Rows below that show one lead each.
+    """
+
+    rows: int
+    columns: int
+    n_rhythm: int
+
+    @classmethod
+    def from_name(cls, name):
+        """Read ``"3x4+1"``; rhythm leads may be named too, as in ``"3x4+II"``."""
+        grid, *rhythm = name.split("+")
+        if len(rhythm) == 1 and rhythm[0].isdigit():
+            rhythm = [""] * int(rhythm[0])
+        rows, columns = (int(part) for part in grid.split("x"))
+        return cls(rows, columns, len(rhythm))
+
+    @property
+    def n_rows(self):
+        """All rows, rhythm strips included."""
+        return self.rows + self.n_rhythm
+
+    def strips(self, seconds):
+        """Row, column, lead (empty for a rhythm strip), first and last second of each strip."""
+        layout = page_layout(f"{self.rows}x{self.columns}", seconds)
+        strips = [(s.row, s.column, s.lead, s.start, s.stop) for s in layout.strips]
+        for i in range(self.n_rhythm):
+            strips.append((self.rows + i, 0, "", 0.0, seconds))
+        return strips
+
+    def name(self, rhythm_leads):
+        """Name with the rhythm leads, such as ``"3x4+II"``."""
+        return "+".join([f"{self.rows}x{self.columns}", *rhythm_leads])
+
+
+def candidates(n_rows, stated=None):
+    """Arrangements that a number of rows allows.
+
+    Parameters
+    ----------
+    n_rows : int
+    stated : str, optional
+        Layout that the caller states.
+
+    Returns
+    -------
+    list of Arrangement
+
+    Raises
+    ------
+    UnreadablePageError
+        None is known, or the stated one has another number of rows.
+    """
+    if stated is not None:
+        arrangement = Arrangement.from_name(stated)
+        if arrangement.n_rows != n_rows:
+            raise UnreadablePageError(
+                f"{n_rows} rows were found, layout {stated!r} has {arrangement.n_rows}"
+            )
+        return [arrangement]
+    if n_rows not in LAYOUTS:
+        known = ", ".join(map(str, LAYOUTS))
+        raise UnreadablePageError(f"{n_rows} rows were found, known layouts have {known}")
+    return [Arrangement.from_name(name) for name in LAYOUTS[n_rows]]
+
+
+def limb_agreement(signals):
+    """Agreement in dB of the limb leads with Einthoven's and Goldberger's laws.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (12, n_samples)
+        mV, NaN where nothing was printed.
+
+    Returns
+    -------
+    dict of str to float
+        ``"einthoven"`` (I + III = II) and ``"goldberger"`` (aVR + aVL + aVF = 0), and
+        ``"augmented"`` (aVR, aVL, aVF from I and II) where all are printed together; NaN where
+        they are not.
+    """
+    lead = signals
+    out = {
+        "einthoven": agreement(lead[_I] + lead[_III], lead[_II]),
+        "goldberger": agreement(lead[_AVL] + lead[_AVF], -lead[_AVR]),
+    }
+    together = [
+        agreement(-(lead[_I] + lead[_II]) / 2, lead[_AVR]),
+        agreement(lead[_I] - lead[_II] / 2, lead[_AVL]),
+        agreement(lead[_II] - lead[_I] / 2, lead[_AVF]),
+    ]
+    out["augmented"] = float(np.mean(together)) if np.isfinite(together).all() else np.nan
+    return out
+
+
+def agreement(one, other, least=250):
+    """Power of ``other`` over that of the difference in dB, means removed; NaN if too short."""
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < least:
+        return np.nan
+    one, other = one[both] - one[both].mean(), other[both] - other[both].mean()
+    rest = ((one - other) ** 2).sum()
+    return float(10 * np.log10(max((other**2).sum(), 1e-12) / max(rest, 1e-12)))
+
+
+def choose(arrangements, read):
+    """The arrangement whose limb leads and rhythm strips agree best.
+
+    Parameters
+    ----------
+    arrangements : list of Arrangement
+    read : callable
+        Arrangement -> (signals (12, n_samples), rhythm strips (n_rhythm, n_samples)).
+
+    Returns
+    -------
+    Arrangement
+    """
+    if len(arrangements) == 1:
+        return arrangements[0]
+    scores = []
+    for arrangement in arrangements:
+        signals, rhythm = read(arrangement)
+        checks = list(limb_agreement(signals).values())
+        checks += [max(repeats(strip, signals).values(), default=np.nan) for strip in rhythm]
+        checks = np.clip([c for c in checks if np.isfinite(c)], -5, 20)
+        scores.append(checks.mean() if len(checks) else -np.inf)
+    return arrangements[int(np.argmax(scores))]
+
+
+def repeats(strip, signals):
+    """Agreement in dB of a rhythm strip with each lead's own piece.
+
+    Parameters
+    ----------
+    strip : ndarray of shape (n_samples,)
+    signals : ndarray of shape (12, n_samples)
+
+    Returns
+    -------
+    dict of str to float
+        Only leads that are printed for long enough.
+    """
+    fits = {name: agreement(strip, lead, 100) for name, lead in zip(LEADS_12, signals)}
+    return {name: value for name, value in fits.items() if np.isfinite(value)}
+
+
+def name_rhythm(rhythm, signals):
+    """Lead of each rhythm strip, and how well it repeats that lead.
+
+    Parameters
+    ----------
+    rhythm : ndarray of shape (n_rhythm, n_samples)
+    signals : ndarray of shape (12, n_samples)
+
+    Returns
+    -------
+    list of (str, float)
+        Lead and dB; an empty name where no lead is repeated.
+    """
+    out, taken = [], set()
+    for strip in rhythm:
+        fits = {k: v for k, v in repeats(strip, signals).items() if k not in taken}
+        best = max(fits, key=lambda name: fits[name] + _USUAL.get(name, 0), default="")
+        if best and fits[best] < _LEAST_REPEAT:
+            best = ""
+        taken.add(best)
+        out.append((best, fits.get(best, np.nan)))
+    return out
+
+
+_USUAL = {"II": 4.0, "V1": 2.0, "V5": 1.0, "III": 1.0}
+"""dB in favour of the leads that devices print as rhythm strips, where leads look alike."""
+_LEAST_REPEAT = 3.0  # dB: less is no repeat but chance
+
+
+def limb_residuals(signals):
+    """What the limb leads lack to Einthoven's and Goldberger's laws.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (12, n_samples)
+        mV.
+
+    Returns
+    -------
+    dict of str to float
+        Root mean square in microvolts, ``"einthoven"`` and ``"goldberger"``; without those that
+        are not printed together.
+    """
+    rest = {
+        "einthoven": signals[_I] + signals[_III] - signals[_II],
+        "goldberger": signals[_AVR] + signals[_AVL] + signals[_AVF],
+    }
+    rest = {name: value[np.isfinite(value)] for name, value in rest.items()}
+    return {name: 1000 * float(value.std()) for name, value in rest.items() if len(value) > 250}

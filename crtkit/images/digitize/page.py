@@ -1,0 +1,317 @@
+"""A page to twelve leads: the stages in their order."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from crtkit._leads import LEADS_12
+from crtkit.images.digitize.calibrate import find_pulses, gain_of, trace_span
+from crtkit.images.digitize.confidence import LEAST_CONFIDENCE, judge
+from crtkit.images.digitize.grid import find_lines
+from crtkit.images.digitize.ink import (
+    UnreadablePageError,
+    darkness,
+    even_light,
+    find_runs,
+    ink_level,
+)
+from crtkit.images.digitize.leads import LAYOUTS, candidates, choose, limb_agreement, name_rhythm
+from crtkit.images.digitize.pen import fit_pen
+from crtkit.images.digitize.reading import LeadStrip, PageReading
+from crtkit.images.digitize.rectify import rectify
+from crtkit.images.digitize.rows import find_rows, frame_lines, pen_width, row_edges, trace_rows
+from crtkit.images.digitize.timing import find_separators, pulse_speed, time_axis
+
+SECONDS = 10.0
+"""Duration of the records that come out."""
+_HOLE_MM = 1.0  # a gap in the ink longer than twice this is not bridged
+_LEAST_GRID = 6.0
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Rows of an upright page, with all that is needed to read them.
+
+    Parameters
+    ----------
+    flat : FlatPage
+    rows : ndarray of shape (n_rows,)
+        y of the baselines.
+    zero : ndarray of shape (n_rows,)
+        y of 0 mV where the calibration pulse told it, else NaN.
+    upper, lower : ndarray of shape (n_rows, width)
+        Edges of each row's ink, NaN where there is none.
+    pen : float
+        Pixels.
+    axis : TimeAxis
+    px_per_mv, gain : float
+    gain_measured : bool
+    """
+
+    flat: object
+    rows: np.ndarray
+    zero: np.ndarray
+    upper: np.ndarray
+    lower: np.ndarray
+    pen: float
+    axis: object
+    px_per_mv: float
+    gain: float
+    gain_measured: bool
+
+
+def digitize_page(
+    page,
+    fs=500,
+    *,
+    layout=None,
+    speed=None,
+    gain=None,
+    px_per_mm=None,
+    least_confidence=LEAST_CONFIDENCE,
+):
+    """Read the leads of one page.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    fs : float
+        Sampling rate in Hz of what comes out.
+    layout : str, optional
+        Such as ``"3x4+II"``, or ``"3x4+1"`` where the rhythm lead is to be found; by default what
+        fits the rows.
+    speed : float, optional
+        mm/s; by default 25, or 50 if the calibration pulse is as wide.
+    gain : float, optional
+        mm/mV; by default what the calibration pulse says, or 10.
+    px_per_mm : float, optional
+        Scale, where the grid does not tell.
+    least_confidence : float
+        Pages whose median confidence over the leads is lower are refused.
+
+    Returns
+    -------
+    PageReading
+        With a ``reason`` if the page could not be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.images import digitize_page, render_page
+    >>> t = np.arange(5000) / 500
+    >>> beats = np.exp(-0.5 * ((t % 0.8 - 0.4) / 0.02) ** 2)
+    >>> leads = np.outer([1, 1.5, 0.5, -1.25, 0.25, 1, -1, -0.5, 0.5, 1, 1.2, 0.8], beats)
+    >>> reading = digitize_page(render_page(leads, 500, px_per_mm=7.874)[0])
+    >>> reading.layout, reading.speed, reading.gain
+    ('3x4+II', 25.0, 10.0)
+    >>> error = reading.signal[1] - leads[1]
+    >>> bool(np.nanstd(error) < 0.05)
+    True
+    """
+    page = check_page(page)
+    try:
+        traces, arrangement = follow_traces(
+            page, layout=layout, speed=speed, gain=gain, px_per_mm=px_per_mm
+        )
+        return judge(_read(traces, arrangement, fs), least_confidence)
+    except UnreadablePageError as error:
+        nothing = np.full((12, int(round(SECONDS * fs))), np.nan, dtype=np.float32)
+        return PageReading(nothing, fs, reason=str(error))
+
+
+def check_page(page):
+    """Raise ValueError unless this is one page of uint8."""
+    page = np.asarray(page)
+    if page.ndim != 3 or page.shape[2] != 3 or page.dtype != np.uint8 or not page.size:
+        raise ValueError(
+            "digitize_page expects one page of uint8, shape (height, width, 3), got "
+            f"{page.dtype} {page.shape}."
+        )
+    return page
+
+
+def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
+    """Stages from the page to the edges of each row's ink; parameters as in `digitize_page`.
+
+    Returns
+    -------
+    traces : Traces
+    arrangement : Arrangement
+
+    Raises
+    ------
+    UnreadablePageError
+        With the reason.
+    """
+    ink, lines = darkness(page)
+    even = even_light(ink)
+    if even is not ink:
+        ink, lines = even, even_light(lines)
+    grid = find_lines(ink, lines, px_per_mm)
+    if grid.score < _LEAST_GRID:
+        raise UnreadablePageError(f"no grid of millimetres was found (score {grid.score:.1f})")
+    flat = rectify(ink, grid)
+    px, py = flat.px, flat.py
+    runs = find_runs(flat.ink, px, py)
+    runs = runs.take(~frame_lines(runs, px, py))
+    pen = pen_width(runs, py)
+    pulses = find_pulses(runs, px, py, pen)
+    rows = _rows(runs, pulses, px, py)
+    arrangements = candidates(len(rows), layout)
+    path = trace_rows(runs, rows, px, py)
+    begin = pulses.end if pulses is not None and pulses.side == "left" else 0
+    end = pulses.begin if pulses is not None and pulses.side == "right" else flat.ink.shape[1]
+    span = trace_span(flat.ink, runs, path, pen, ink_level(flat.ink), begin, end)
+    separators = find_separators(runs, rows, px, py)
+    axis = time_axis(span, separators, px, pulse_speed(pulses, px, speed), pulses)
+    px_per_mv, gain, measured = gain_of(pulses, py, gain)
+    zero = _zero_levels(rows, pulses, py)
+    upper, lower, _ = row_edges(runs, path, pen)
+    traces = Traces(flat, rows, zero, upper, lower, pen, axis, px_per_mv, gain, measured)
+    arrangement = choose(arrangements, lambda which: _signals(traces, which, 500, quick=True)[:2])
+    if arrangement.columns > 1:
+        # Where a lead ends the next may begin at any height: trace again with those columns free.
+        borders = axis.x(np.arange(1, arrangement.columns) * axis.seconds / arrangement.columns)
+        free = (np.ceil(borders)[:, None] + np.arange(-1, 1 + round(0.7 * px))).ravel()
+        tied = range(arrangement.rows, arrangement.n_rows)
+        path = trace_rows(runs, rows, px, py, free, tied)
+        upper, lower, _ = row_edges(runs, path, pen)
+    return replace(traces, upper=upper, lower=lower), arrangement
+
+
+def _rows(runs, pulses, px, py):
+    """Baselines: the feet of the pulses where there is one a row, else level ink."""
+    try:
+        rows, _ = find_rows(runs, px, py)
+    except UnreadablePageError:
+        rows = np.empty(0, dtype=int)
+    feet = np.empty(0) if pulses is None else np.round(pulses.foot).astype(int)
+    if len(feet) in LAYOUTS and len(feet) >= len(rows) - 1:
+        return feet
+    if len(rows) in LAYOUTS or not len(feet):
+        if not len(rows):
+            raise UnreadablePageError("no row of traces was found")
+        return rows
+    # Level ink that no pulse stands on is a rule or text; a pulse without level ink is a row.
+    far = np.abs(rows[:, None] - feet[None]).min(axis=0) > 5 * py if len(rows) else feet > -1
+    return np.sort(np.concatenate([rows, feet[far]]))
+
+
+def _zero_levels(rows, pulses, py):
+    zero = np.full(len(rows), np.nan)
+    if pulses is None:
+        return zero
+    for i, y in enumerate(rows):
+        near = np.abs(pulses.foot - y)
+        if near.min() < 4 * py:
+            zero[i] = pulses.foot[np.argmin(near)]
+    return zero
+
+
+def _signals(traces, arrangement, fs, quick=False):
+    """Leads, rhythm strips and the curve of each strip in pixels of the upright page."""
+    n = int(round(SECONDS * fs))
+    signals = np.full((12, n), np.nan)
+    rhythm = np.full((arrangement.n_rhythm, n), np.nan)
+    axis, curves = traces.axis, []
+    time = np.arange(n) / fs
+    for row, column, lead, start, stop in arrangement.strips(axis.seconds):
+        # The first and last sample may lie a rounding beyond the ink.
+        left = axis.x(start) - (1.0 if column == 0 else 0.0)
+        right = axis.x(stop) + (1.0 if column == arrangement.columns - 1 or not lead else 0.0)
+        a, b = max(int(np.ceil(left)), 0), min(int(np.ceil(right)), traces.upper.shape[1])
+        if b - a < 10:
+            raise UnreadablePageError("the rows are shorter than their leads")
+        upper, lower = traces.upper[row, a:b], traces.lower[row, a:b]
+        if quick:
+            curve = np.flatnonzero(np.isfinite(upper)).astype(float), _present(upper + lower) / 2
+        else:
+            curve = fit_pen(upper, lower, traces.pen)
+        inside = (time >= start - 1e-9) & (time < stop - 1e-9)
+        y = _resample(*curve, upper, axis.x(time[inside]) - a, _HOLE_MM * traces.flat.px)
+        zero = traces.zero[row]
+        if not np.isfinite(zero):
+            whole = (traces.upper[row] + traces.lower[row]) / 2
+            zero = np.nanmedian(whole) if np.isfinite(whole).any() else np.nan
+        out = signals[LEADS_12.index(lead)] if lead else rhythm[row - arrangement.rows]
+        out[inside] = (zero - y) / traces.px_per_mv
+        curves.append((curve[0] + a, curve[1]))
+    return signals, rhythm, curves
+
+
+def _present(values):
+    return values[np.isfinite(values)]
+
+
+def _resample(x, y, seen, at, hole):
+    """Values of a curve at other x; NaN farther than ``hole`` pixels from any ink."""
+    if len(x) < 5:
+        return np.full(len(at), np.nan)
+    out = np.interp(at, x, y)
+    away = ndimage.distance_transform_edt(~np.isfinite(seen))
+    out[away[np.clip(np.round(at).astype(int), 0, len(seen) - 1)] > hole] = np.nan
+    out[(at < x[0] - hole) | (at > x[-1] + hole)] = np.nan
+    return out
+
+
+def _read(traces, arrangement, fs):
+    """Signals, names of the rhythm strips, and where all lies on the page as it came."""
+    signals, rhythm, curves = _signals(traces, arrangement, fs)
+    checks = limb_agreement(signals)
+    names = name_rhythm(rhythm, signals)
+    fits = [fit for name, fit in names if name]
+    checks["repeat"] = float(min(fits)) if fits else np.nan
+    strips = _strips(traces, arrangement, [name for name, _ in names], curves)
+    for (name, _), strip in zip(names, rhythm):
+        if name:
+            lead = signals[LEADS_12.index(name)]
+            lead[:] = np.where(np.isfinite(strip), strip, lead)
+    flat, axis = traces.flat, traces.axis
+    return PageReading(
+        signal=signals.astype(np.float32),
+        fs=fs,
+        strips=strips,
+        layout=arrangement.name([name or "?" for name, _ in names]),
+        rhythm_leads=tuple(name for name, _ in names),
+        px_per_mm=(float(flat.px), float(flat.py)),
+        px_per_second=float(axis.px_per_second),
+        px_per_mv=float(traces.px_per_mv),
+        speed=axis.speed,
+        gain=traces.gain,
+        scale_from={
+            "time": axis.source,
+            "gain": "pulse" if traces.gain_measured else "grid",
+            "zero": "pulse" if np.isfinite(traces.zero).all() else "median",
+        },
+        rotation=flat.angle,
+        bend=flat.bend,
+        pen_mm=float(traces.pen / flat.py),
+        checks=checks,
+    )
+
+
+def _strips(traces, arrangement, names, curves):
+    rows, flat, axis = traces.rows, traces.flat, traces.axis
+    pitch = np.median(np.diff(rows)) if len(rows) > 1 else 40 * flat.py
+    out = []
+    places = arrangement.strips(axis.seconds)
+    for (row, column, lead, start, stop), (x, y) in zip(places, curves):
+        corners_x = axis.x([start, stop, stop, start])
+        corners_y = rows[row] + pitch / 2 * np.array([-1, -1, 1, 1])
+        box_x, box_y = flat.to_page(corners_x, corners_y)
+        page_x, page_y = flat.to_page(x, y)
+        out.append(
+            LeadStrip(
+                lead=lead or names[row - arrangement.rows],
+                row=row,
+                column=column,
+                rhythm=not lead,
+                start=float(start),
+                stop=float(stop),
+                box=tuple(float(v) for v in (box_x.min(), box_y.min(), box_x.max(), box_y.max())),
+                x=page_x,
+                y=page_y,
+            )
+        )
+    return tuple(out)

@@ -1,0 +1,192 @@
+"""Time along the rows: where second 0 is printed, and how many pixels a second takes.
+
+In order of trust: a row that begins and ends in the open and is ten (or five) seconds long;
+separators between the leads; the grid.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from crtkit.images.digitize.ink import MARK, UnreadablePageError
+
+SPEEDS = (25.0, 50.0)
+"""mm/s that devices print."""
+_ROW_SECONDS = (10.0, 5.0)
+_LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
+_ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
+_SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
+_FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """Seconds along the rows.
+
+    Parameters
+    ----------
+    x_start : float
+        x of second 0 in pixels.
+    px_per_second : float
+    seconds : float
+        Duration of a full row.
+    speed : float
+        mm/s.
+    source : {"row", "separators", "grid", "stated"}
+        What the scale was taken from.
+    disagreement : float
+        By which share the scale of the row departs from the grid's.
+    """
+
+    x_start: float
+    px_per_second: float
+    seconds: float
+    speed: float
+    source: str
+    disagreement: float
+
+    def x(self, seconds):
+        """Pixels at a time."""
+        return self.x_start + np.asarray(seconds) * self.px_per_second
+
+    @property
+    def x_stop(self):
+        """x of the end of the rows in pixels."""
+        return float(self.x(self.seconds))
+
+
+def find_separators(runs, rows, px, py):
+    """Find upright marks and lines that stand at one place in most rows.
+
+    Parameters
+    ----------
+    runs : Runs
+    rows : array-like of shape (n_rows,)
+        y of the baselines.
+    px, py : float
+        Pixels per mm.
+
+    Returns
+    -------
+    ndarray of float
+        x in pixels, from left to right.
+    """
+    width = runs.shape[1]
+    rows = np.asarray(rows)
+    votes = np.zeros((len(rows), width), dtype=bool)
+    tall = (runs.kind == MARK) & (runs.height > 1.2 * py)
+    for i, y in enumerate(rows):
+        near = tall & (np.abs((runs.top + runs.bottom) / 2 - y) < 14 * py)
+        votes[i, runs.column[near]] = True
+        votes[i] |= (runs.above < y) & (runs.below > y)
+    # Marks of one separator stand within half a millimetre of each other.
+    votes = ndimage.binary_dilation(votes, np.ones((1, 2 * int(round(0.25 * px)) + 1)))
+    count = votes.sum(axis=0)
+    labels, n_marks = ndimage.label(count >= max(2, 0.6 * len(rows)))
+    out = []
+    for (place,) in ndimage.find_objects(labels):
+        if place.stop - place.start < 2.5 * px:
+            out.append((place.start + place.stop - 1) / 2)
+    return np.array(out)
+
+
+def pulse_speed(pulses, px, stated=None):
+    """Speed in mm/s that the width of the calibration pulse speaks for."""
+    if stated is not None:
+        return float(stated)
+    if pulses is not None and (pulses.stop - pulses.start) / px > _FAST_PULSE_MM:
+        return 50.0
+    return 25.0
+
+
+def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
+    """Put seconds along the rows.
+
+    Parameters
+    ----------
+    span : ndarray of shape (n_rows, 2)
+        First and last x of each row's trace, NaN where not seen.
+    separators : ndarray of shape (n_separators,)
+    px : float
+        Pixels per mm of the grid.
+    speed : float
+        mm/s.
+    pulses : Pulses, optional
+        A row that runs into its pulse does not end in the open.
+    n_columns : tuple of int
+        Numbers of columns that are tried on the separators.
+
+    Returns
+    -------
+    TimeAxis
+
+    Raises
+    ------
+    UnreadablePageError
+        No row begins or ends anywhere.
+    """
+    first, last = _common(span[:, 0], px), _common(span[:, 1], px)
+    if first is None or last is None:
+        raise UnreadablePageError("the traces have no common beginning and end")
+    per_second = px * speed
+    joined = pulses is not None and pulses.joined
+    open_first = not (joined and pulses.side == "left")
+    open_last = not (joined and pulses.side == "right")
+    if first < 0.4 * px:  # the edge of the page hides where the trace begins
+        open_first = False
+    for seconds in _ROW_SECONDS:
+        length = (last - first) / (seconds - _LAST_SAMPLE) / per_second - 1
+        if open_first and open_last and abs(length) < _ROW_SLACK:
+            scale = (last - first) / (seconds - _LAST_SAMPLE)
+            start = first
+            if abs(length) < _SAME_SCALE:
+                # Then the grid, of hundreds of lines, is the better ruler than two ends.
+                scale = per_second
+                start = (first + last - (seconds - _LAST_SAMPLE) * scale) / 2
+            return TimeAxis(float(start), float(scale), seconds, speed, "row", float(length))
+    marked = _from_separators(separators, first, last, per_second, n_columns, px)
+    if marked is not None:
+        start, scale, seconds = marked
+        return TimeAxis(start, scale, seconds, speed, "separators", float(scale / per_second - 1))
+    length = (last - first) / per_second
+    seconds = min(_ROW_SECONDS, key=lambda s: abs(np.log(length / s)))
+    if abs(length / seconds - 1) > _ROW_SLACK:
+        seconds = float(length)
+    start = last - seconds * per_second if open_last and not open_first else first
+    return TimeAxis(float(start), per_second, seconds, speed, "grid", 0.0)
+
+
+def _common(x, px):
+    """The value that most rows agree on."""
+    x = x[np.isfinite(x)]
+    if not len(x):
+        return None
+    near = np.abs(x[:, None] - x[None]) < 1.0 * px
+    most = near.sum(axis=1)
+    if most.max() < min(2, len(x)):
+        return float(np.median(x))
+    return float(np.mean(x[near[np.argmax(most)]]))
+
+
+def _from_separators(separators, first, last, per_second, n_columns, px):
+    """x of second 0, pixels a second and seconds a row, from equally spaced separators."""
+    best = None
+    for seconds in _ROW_SECONDS:
+        for n in n_columns:
+            width = seconds / n * per_second
+            for start in (first, last - seconds * per_second):
+                k = np.round((separators - start) / width)
+                off = separators - start - k * width
+                good = (k > 0) & (k <= n) & (np.abs(off) < 0.02 * width + 1.5 * px)
+                if len(np.unique(k[good])) < 2:
+                    continue
+                scale, zero = np.polyfit(k[good], separators[good], 1)
+                rest = np.abs(separators[good] - zero - scale * k[good]).max()
+                beside = zero < first - 4 * px or zero + n * scale > last + 4 * px
+                if rest > 0.6 * px or abs(scale / width - 1) > _ROW_SLACK or beside:
+                    continue
+                score = good.sum() - abs(zero - first) / px
+                if best is None or score > best[0]:
+                    best = (score, (float(zero), float(scale * n / seconds), seconds))
+    return None if best is None else best[1]

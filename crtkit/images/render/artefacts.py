@@ -1,0 +1,209 @@
+"""What happens to a page between the printer and the file, each artefact on its own dial.
+
+Every function takes a page (height, width, 3) of uint8 and returns a new one; those that draw take
+``random_state``. A dial at zero returns the page as it was.
+"""
+
+import io
+from numbers import Real
+
+import numpy as np
+from PIL import Image, ImageFilter
+from scipy import ndimage
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+
+_PAGE = {"page": [np.ndarray], "random_state": ["random_state"]}
+WHITE = (255, 255, 255)
+
+
+def _dial(low, high, kind=Real):
+    return [Interval(kind, low, high, closed="both")]
+
+
+@validate_params({**_PAGE, "degrees": _dial(-45, 45)}, prefer_skip_nested_validation=True)
+def tilt(page, degrees):
+    """Turn a page about its centre, the sheet enlarged with white.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    degrees : float
+        Counter-clockwise.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height', width', 3)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.images.render.artefacts import tilt
+    >>> tilt(np.zeros((100, 200, 3), np.uint8), 3).shape
+    (111, 205, 3)
+    """
+    if not degrees:
+        return page.copy()
+    image = Image.fromarray(page)
+    return np.asarray(image.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=WHITE))
+
+
+@validate_params({**_PAGE, "amount": _dial(0, 0.3)}, prefer_skip_nested_validation=True)
+def perspective(page, amount, random_state=None):
+    """Look at a page from the side: move each corner by up to a share of the page inwards.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    amount : float
+        Share of the page's width and height.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    height, width = page.shape[:2]
+    draw = check_random_state(random_state).uniform(0, amount, (4, 2)) * [width, height]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=float)
+    inwards = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
+    seen = corners + draw * inwards
+    # Pillow wants the map from where a pixel goes to where it comes from.
+    rows = []
+    for (x, y), (u, v) in zip(seen, corners):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+    weights = np.linalg.solve(np.array(rows), corners.ravel())
+    image = Image.fromarray(page).transform(
+        (width, height),
+        Image.Transform.PERSPECTIVE,
+        weights.tolist(),
+        Image.Resampling.BICUBIC,
+        fillcolor=WHITE,
+    )
+    return np.asarray(image)
+
+
+@validate_params({**_PAGE, "amount": _dial(0, 0.1)}, prefer_skip_nested_validation=True)
+def curl(page, amount, random_state=None):
+    """Bend a page that does not lie flat: a slow wave along each side.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    amount : float
+        Height of the wave as a share of the page's height.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    if not amount:
+        return page.copy()
+    height, width = page.shape[:2]
+    random = check_random_state(random_state)
+    cells = 24
+    x, y = np.meshgrid(np.linspace(0, width, cells + 1), np.linspace(0, height, cells + 1))
+    phase, slope = random.uniform(0, 2 * np.pi, 2), random.uniform(-0.5, 0.5, 2)
+    wave_x = np.cos(np.pi * (y / height + slope[0] * x / width) + phase[0])
+    wave_y = np.cos(np.pi * (x / width + slope[1] * y / height) + phase[1])
+    source = np.stack([x + amount * height * wave_x, y + amount * height * wave_y], axis=-1)
+    edges_x, edges_y = x[0].round().astype(int), y[:, 0].round().astype(int)
+    mesh = []
+    for j in range(cells):
+        for i in range(cells):
+            quad = (source[j, i], source[j + 1, i], source[j + 1, i + 1], source[j, i + 1])
+            box = (edges_x[i], edges_y[j], edges_x[i + 1], edges_y[j + 1])
+            mesh.append((tuple(map(int, box)), tuple(np.concatenate(quad).tolist())))
+    margin = int(np.ceil(amount * height)) + 2
+    wide = np.pad(page, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
+    mesh = [(box, tuple(v + margin for v in quad)) for box, quad in mesh]
+    return np.asarray(
+        Image.fromarray(wide).transform(
+            (width, height), Image.Transform.MESH, mesh, Image.Resampling.BICUBIC
+        )
+    )
+
+
+@validate_params({**_PAGE, "quality": _dial(1, 100)}, prefer_skip_nested_validation=True)
+def jpeg(page, quality):
+    """Save and open a page as JPEG.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    quality : int
+        1 to 100, as Pillow counts.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    file = io.BytesIO()
+    Image.fromarray(page).save(file, "JPEG", quality=int(quality))
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+@validate_params({**_PAGE, "pixels": _dial(0, 50)}, prefer_skip_nested_validation=True)
+def blur(page, pixels):
+    """Put a page out of focus.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    pixels : float
+        Standard deviation of a Gaussian.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    if not pixels:
+        return page.copy()
+    return np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(pixels)))
+
+
+@validate_params({**_PAGE, "amount": _dial(0, 1)}, prefer_skip_nested_validation=True)
+def speckle(page, amount, random_state=None):
+    """Multiply each pixel by 1 plus noise, as a camera's sensor does.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    amount : float
+        Standard deviation of the factor.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    if not amount:
+        return page.copy()
+    noise = check_random_state(random_state).standard_normal(page.shape[:2]).astype(np.float32)
+    return np.clip(page * (1 + amount * noise[:, :, None]), 0, 255).astype(np.uint8)
+
+
+@validate_params({**_PAGE, "depth": _dial(0, 0.95)}, prefer_skip_nested_validation=True)
+def shadow(page, depth, random_state=None):
+    """Let light fall unevenly.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    depth : float
+        Share of the light that is missing where it is darkest.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    if not depth:
+        return page.copy()
+    coarse = check_random_state(random_state).uniform(0, 1, (6, 8))
+    coarse = ndimage.gaussian_filter(coarse, 1.0, mode="nearest")
+    coarse = (coarse - coarse.min()) / max(np.ptp(coarse), 1e-9)
+    light = Image.fromarray((1 - depth * coarse).astype(np.float32))
+    light = np.asarray(light.resize(page.shape[1::-1], Image.Resampling.BICUBIC))
+    return np.clip(page * light[:, :, None], 0, 255).astype(np.uint8)

@@ -1,0 +1,221 @@
+"""Whole pages: rendered ones against their own signals, real ones against what they must obey."""
+
+import lzma
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from PIL import Image
+
+from crtkit._leads import LEADS_12
+from crtkit.images import PageReading, digitize_page, load_image, render_page
+from crtkit.images.render.artefacts import curl, jpeg, perspective, speckle, tilt
+
+
+def make_record(rate=75.0, seed=0, amplitude=1.0):
+    """Twelve leads that obey Einthoven, ten seconds at 500 Hz, mV."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(5000) / 500
+    phase = (t - 0.3) % (60 / rate)
+    waves = [
+        (0.12, 0.18, 0.025),
+        (1.0, 0.30, 0.012),
+        (-0.25, 0.335, 0.012),
+        (0.3, 0.30 + 16 / rate, 0.045),
+    ]
+    shapes = np.stack([a * np.exp(-0.5 * ((phase - m) / s) ** 2) for a, m, s in waves])
+    one, two, *chest = (
+        amplitude * rng.uniform(0.4, 1.1, (8, 4)) * rng.choice([1, 1, 1, -1], (8, 4))
+    ) @ shapes
+    return np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *chest])
+
+
+def printed(signal, truth):
+    """What a page shows of a record, NaN elsewhere and where it was cut at the grid's edge."""
+    out = np.full(signal.shape, np.nan)
+    for trace in truth.traces:
+        lead, first = LEADS_12.index(trace.lead), int(np.ceil(trace.start * 500 - 1e-9))
+        part = slice(first, first + len(trace.y))
+        inside = (trace.y >= truth.grid_box[1]) & (trace.y <= truth.grid_box[3])
+        out[lead, part] = np.where(inside, signal[lead, part], np.nan)
+    return out
+
+
+def ratio(true, read):
+    """Signal-to-noise ratio in dB of each lead, neither aligned nor freed of an offset."""
+    both = np.isfinite(true) & np.isfinite(read)
+    power = np.where(both, true, 0) ** 2
+    rest = np.where(both, np.nan_to_num(true) - np.nan_to_num(read), 0) ** 2
+    return 10 * np.log10(power.sum(axis=1) / rest.sum(axis=1))
+
+
+def coverage(true, read):
+    return np.isfinite(read[np.isfinite(true)]).mean()
+
+
+@pytest.mark.parametrize("layout", ["3x4+II", "3x4", "6x2", "12x1", "3x4+V1+II+V5", "6x2+II"])
+def test_layouts_are_found(layout):
+    signal = make_record(seed=1)
+    page, truth = render_page(signal, 500, px_per_mm=7.874, layout=layout)
+    reading = digitize_page(page)
+    assert reading.reason is None
+    assert reading.layout == layout
+    true = printed(signal, truth)
+    assert coverage(true, reading.signal) > 0.995
+    assert np.median(ratio(true, reading.signal)) > 22
+    assert np.isfinite(reading.signal[np.isnan(true)]).sum() < 10
+
+
+@pytest.mark.parametrize(
+    ("speed", "gain"), [(25.0, 5.0), (25.0, 10.0), (25.0, 20.0), (50.0, 10.0), (50.0, 5.0)]
+)
+def test_speed_and_gain_are_found(speed, gain):
+    signal = make_record(seed=2, amplitude=10 / gain if gain > 10 else 1.0)
+    page, truth = render_page(signal, 500, px_per_mm=7.874, speed=speed, gain=gain)
+    reading = digitize_page(page)
+    assert (reading.speed, reading.gain, reading.reason) == (speed, gain, None)
+    true = printed(signal, truth)
+    assert np.median(ratio(true, reading.signal)) > 19
+    assert reading.px_per_second == pytest.approx(truth.px_per_second, rel=2e-3)
+    assert reading.px_per_mv == pytest.approx(truth.px_per_mv, rel=6e-3)
+
+
+@pytest.mark.parametrize(
+    "artefact",
+    [
+        lambda page: jpeg(tilt(page, 3.0), 60),
+        lambda page: jpeg(speckle(tilt(page, -5.0), 0.08, random_state=0), 60),
+        lambda page: jpeg(perspective(page, 0.05, random_state=2), 60),
+        lambda page: jpeg(curl(page, 0.01, random_state=1), 60),
+    ],
+)
+def test_artefacts_are_survived(artefact):
+    signal = make_record(seed=3)
+    page, truth = render_page(signal, 500, px_per_mm=7.874, header="ID 1")
+    reading = digitize_page(artefact(page))
+    assert reading.reason is None
+    assert np.median(ratio(printed(signal, truth), reading.signal)) > 15
+
+
+@given(
+    rate=st.floats(45, 140),
+    seed=st.integers(0, 10_000),
+    px_per_mm=st.floats(5.0, 8.0),
+    layout=st.sampled_from(["3x4+II", "6x2", "12x1", "3x4"]),
+    tint=st.sampled_from([(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)]),
+)
+@settings(max_examples=4, deadline=None)
+def test_round_trip(rate, seed, px_per_mm, layout, tint):
+    """Rendered and read again, whatever the rate, the scale, the layout, the grid's colour."""
+    signal = make_record(rate, seed)
+    page, truth = render_page(signal, 500, px_per_mm=px_per_mm, layout=layout)
+    reading = digitize_page(np.ascontiguousarray(page[:, :, list(tint)]))
+    assert reading.reason is None
+    # Leads of one shape cannot be told apart, so the name of the rhythm lead may be another.
+    assert reading.layout.startswith(layout.partition("+")[0])
+    true = printed(signal, truth)
+    assert coverage(true, reading.signal) > 0.9
+    assert np.median(ratio(true, reading.signal)) > 12
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        (np.full((600, 800, 3), 255, np.uint8), "grid"),
+        (np.zeros((600, 800, 3), np.uint8), "grid"),
+        (np.full((10, 10, 3), 200, np.uint8), "too small"),
+        (render_page(np.full((12, 5000), np.nan), 500, labels=False, calibration=False)[0], ""),
+        (render_page(make_record()[:1], 500)[0], "row"),
+    ],
+)
+def test_what_is_no_page_is_refused(page, reason):
+    reading = digitize_page(page)
+    assert reading.reason is not None
+    assert reason in reading.reason
+    assert np.isnan(reading.signal).all()
+
+
+def test_noise_is_refused():
+    noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    assert not digitize_page(noise).accepted
+
+
+def test_leads_in_the_wrong_order_are_refused():
+    """A page that says 3x4 but prints other leads contradicts itself."""
+    shuffled = make_record(seed=5)[[6, 3, 8, 1, 10, 0, 2, 9, 4, 11, 7, 5]]
+    reading = digitize_page(render_page(shuffled, 500, px_per_mm=7.874)[0])
+    assert "contradict" in reading.reason
+    assert digitize_page(
+        render_page(shuffled, 500, px_per_mm=7.874)[0], least_confidence=0
+    ).accepted
+
+
+def test_stated_scale_layout_and_corrections():
+    signal = make_record(seed=6)
+    page, _ = render_page(signal, 500, px_per_mm=7.874, calibration=False, speed=50.0)
+    reading = digitize_page(page, speed=50, gain=10, layout="3x4+II")
+    assert reading.speed == 50
+    assert reading.scale_from["gain"] == "grid"
+    wrong = digitize_page(page, layout="12x1")
+    assert "4 rows were found, layout '12x1' has 12" in wrong.reason
+    corrected = wrong.replace("II", signal[1])
+    assert corrected.accepted
+    np.testing.assert_array_equal(corrected.signal[1], signal[1].astype(np.float32))
+    assert np.isnan(corrected.signal[0]).all()
+    assert wrong.reason is not None
+    with pytest.raises(ValueError, match="lead must be one of"):
+        wrong.replace("X", signal[1])
+    with pytest.raises(ValueError, match="5000 samples"):
+        wrong.replace("II", signal[1, :10])
+    with pytest.raises(ValueError, match="one page of uint8"):
+        digitize_page(page[:, :, 0])
+
+
+def test_boxes_and_traces_lie_on_the_page():
+    signal = make_record(seed=7)
+    page, truth = render_page(signal, 500, px_per_mm=7.874)
+    reading = digitize_page(tilt(page, 0.0))
+    assert isinstance(reading, PageReading)
+    assert reading.coverage == 1.0
+    for strip, trace in zip(reading.strips, truth.traces):
+        assert strip.lead == trace.lead
+        assert strip.box[0] == pytest.approx(trace.x[0], abs=1.5)
+        assert strip.box[2] == pytest.approx(trace.x[-1], abs=2.5)
+        y = np.interp(trace.x, strip.x, strip.y)
+        assert np.median(np.abs(y - trace.y)) < 0.25
+
+
+def test_real_report_pages(data_dir):
+    """EDAN pages: dotted grids of another scale than the traces, walls, labels on the trace."""
+    for path in sorted((data_dir / "ecg_images_mendeley" / "loose").glob("*.jpg")):
+        reading = digitize_page(load_image(path, size=None))
+        assert reading.reason is None, path.name
+        assert reading.layout in ("3x4+II", "3x4+III")
+        assert reading.coverage > 0.99
+        assert reading.checks["repeat"] > 10
+        assert reading.checks["einthoven"] > 10
+        # The traces are drawn at 200 dpi, whatever the grid says.
+        assert reading.px_per_second == pytest.approx(196.85, rel=5e-3)
+
+
+def test_pages_of_another_program(data_dir):
+    """LUDB pages beside their own signals, and beside what ECG-Miner read from them."""
+    wfdb = pytest.importorskip("wfdb")
+    folder = data_dir / "ludb"
+    names = [line.split(",")[0] for line in (folder / "labels_qrs.csv").read_text().split()[1:]]
+    with lzma.open(folder / "ecgminer_digitised.npy.xz") as file:
+        miner = np.load(file)
+    for name in ("3", "5", "8"):
+        if name not in names:
+            continue
+        true = wfdb.rdrecord(str(folder / "data" / name)).p_signal.T[:, :5000]
+        page = np.asarray(Image.open(folder / "images" / f"{int(name):03d}.png").convert("RGB"))
+        reading = digitize_page(page)
+        assert reading.layout == "3x4+II"
+        other = np.where(miner[names.index(name)] == -32768, np.nan, miner[names.index(name)] / 1e3)
+        assert coverage(other, reading.signal) > 0.99
+        ours, theirs = ratio(true, reading.signal), ratio(true, other)
+        assert np.median(ours) > np.median(theirs) - 1.0
+        level = [x - np.nanmean(np.where(np.isfinite(reading.signal), x, np.nan), axis=1)[:, None]
+                 for x in (true, reading.signal)]  # fmt: skip
+        assert np.median(ratio(*level)) > 15
