@@ -14,8 +14,10 @@ import numpy as np
 from crtkit.cohort.rows import is_row_cell, spill, split_cell
 from crtkit.cohort.temporary import temporary_folder
 
-# "exams.h5#7" is record 7 of a file of many, read like any other ECG file.
-_HDF5_ROW = re.compile(r"(?<=\.h5)#\d+$|(?<=\.hdf)#\d+$|(?<=\.hdf5)#\d+$", re.IGNORECASE)
+# "exams.h5#7" is record 7 of a file of many, "report.pdf#page=2" its second page.
+_PART = re.compile(
+    r"(?<=\.h5)#\d+$|(?<=\.hdf)#\d+$|(?<=\.hdf5)#\d+$|(?<=\.pdf)#page=\d+$", re.IGNORECASE
+)
 
 # Above this a column of arrays goes to a file: joblib would pickle it whole to every worker.
 SPILL_BYTES = 100_000_000
@@ -37,7 +39,7 @@ def as_objects(cells: Sequence[Any]) -> np.ndarray:
 
 def exists(cell: str) -> bool:
     """Whether the file behind a cell is there."""
-    path = split_cell(cell)[0] if is_row_cell(cell) else _HDF5_ROW.sub("", cell)
+    path = split_cell(cell)[0] if is_row_cell(cell) else _PART.sub("", cell)
     # WFDB records are named without a suffix, by their header.
     return os.path.isfile(path) or os.path.isfile(f"{path}.hea")
 

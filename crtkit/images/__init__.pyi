@@ -1,5 +1,6 @@
 from .digitize.estimator import ECGDigitizer as ECGDigitizer
 from .digitize.page import digitize_page as digitize_page
+from .digitize.plot import plot_digitised as plot_digitised
 from .digitize.reading import LeadStrip as LeadStrip, PageReading as PageReading
 from .files import (
     UnreadableImageError as UnreadableImageError,

@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from crtkit._io import is_path
 from crtkit._validation import check_records
+from crtkit.images.pdf import is_pdf, render_pdf, split_page
 
 # A closed list: Pillow would otherwise try every plugin it has, some of which start programs.
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
@@ -124,6 +125,8 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
     ValueError
         With the reason only: who calls knows the path.
     """
+    if is_path(path) and is_pdf(path):
+        return _read_pdf(path, size, erase, aspect, max_pixels)
     _check_file(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -141,12 +144,7 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
         # Decoders raise whatever damaged bytes lead them to (OSError, SyntaxError, struct.error,
         # zlib.error, ...); each is a bad file, and must not hide the other bad files.
         raise ValueError(f"damaged, cannot be decoded: {error}") from error
-    if erase is not None:
-        try:
-            page = erase_image(page, erase)
-        except Exception as error:
-            error.add_note(f"while erasing {os.fspath(path)}")
-            raise
+    page = _erased(page, erase, path)
     if size is None:
         return np.array(page), False
     height, width = _turned(size, turn)
@@ -154,6 +152,24 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
     if turn in _TURN:
         small = small.transpose(_TURN[turn])
     return np.array(small), stored[0] < width or stored[1] < height
+
+
+def _read_pdf(path, size, erase, aspect, max_pixels):
+    _check_file(split_page(path)[0])
+    page = _erased(render_pdf(path, max_pixels=max_pixels), erase, path)
+    if size is None:
+        return np.array(page), False
+    return np.array(resize_page(page, size, aspect)), False
+
+
+def _erased(page, erase, path):
+    if erase is None:
+        return page
+    try:
+        return erase_image(page, erase)
+    except Exception as error:
+        error.add_note(f"while erasing {os.fspath(path)}")
+        raise
 
 
 class _Refused(Exception):

@@ -15,6 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from crtkit._io import atomic_path, is_path
 from crtkit.images.decode import MAX_PIXELS, check_size, read_page
+from crtkit.images.pdf import split_page
 
 _NAMED = 10  # bad files that a message names; its ``errors`` has them all
 PARAMETERS = {
@@ -77,8 +78,9 @@ def load_image(
     Parameters
     ----------
     path : path-like
-        JPEG, PNG, TIFF, BMP or WebP. EXIF orientation is applied; grey, palette, 16-bit grey
-        (divided by 257) and CMYK become 8-bit RGB; transparent parts become white.
+        JPEG, PNG, TIFF, BMP or WebP, or PDF (``report.pdf#page=2``), rendered at 200 dpi. EXIF
+        orientation is applied; grey, palette, 16-bit grey (divided by 257) and CMYK become 8-bit
+        RGB; transparent parts become white.
     size : tuple of (height, width) or None
         Resized with antialiasing; None keeps the file's own size.
     erase : transformer of pages or callable, optional
@@ -329,7 +331,7 @@ def _report(errors, n_files, fatal, name, stacklevel):
 def _read_cached(path, folder, **how):
     """As ``read_page``, through a folder of ``.npy`` files."""
     try:
-        status = os.stat(path)
+        status = os.stat(split_page(path)[0])
     except (OSError, TypeError, ValueError):
         return read_page(path, **how)  # which says why
     made_by = (version("crtkit"), PIL.__version__)

@@ -157,10 +157,10 @@ def _measure(runs, pairs, side, px, py, pen):
 
 def _feet(runs, foot, px, py, pen, start, stop):
     """How far the feet reach on either side before the ink breaks off, median over rows."""
-    middle = (runs.upper + runs.lower) / 2
     reach = []
     for level in foot:
-        near = np.abs(middle - level) < 0.6 * py
+        # The foot, or the lower end of the upright edge that it starts from.
+        near = (runs.upper < level + 0.6 * py) & (runs.lower > level - 0.6 * py)
         columns = np.unique(runs.column[near])
         left = right = None
         for at, step in ((start - pen, -1), (stop + pen, 1)):

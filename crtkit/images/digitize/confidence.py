@@ -18,7 +18,10 @@ GOOD_DB = 10.0
 """Signal-to-noise ratio that a confidence of one half stands for."""
 _DB_PER_STEP = 2.5  # steepness of the step from distrust to trust
 _AT_200_DPI, _PER_DECADE = 25.0, 32.0  # dB that a page of 7.87 px/mm can give, and its slope
-_CONTRADICTION_DB = 1.5
+_PEN_MM, _PER_OCTAVE_OF_PEN = 0.45, 8.0
+_PER_CENT = 6.0  # dB for each per cent beyond one by which time and gain disagree
+_MUCH_SHARED = 0.03  # share of the columns: two rows meet in most QRS complexes
+_CONTRADICTION_DB, _FAR_DB = 1.5, 3.0
 _QUIET_DB = 12.0
 _QUIET_UV = 25.0  # residuals of the limb leads below this are the resolution of paper
 
@@ -44,7 +47,10 @@ def judge(reading, least=LEAST_CONFIDENCE):
     for name, lead in zip(LEADS_12, reading.signal):
         printed = _printed(reading, name)
         seen = np.isfinite(lead[printed]).mean() if printed.any() else 0.0
+        shared = max((s.shared for s in reading.strips if s.lead == name), default=0.0)
         trust = 1 / (1 + np.exp(-(page_db - GOOD_DB) / _DB_PER_STEP))
+        # Where rows share their ink it is the QRS complexes that are lost.
+        trust /= 1 + (shared / _MUCH_SHARED) ** 2
         # A lead of which a third is hidden is hardly worth more than none.
         confidence[name] = float(trust * np.clip((seen - 0.4) / 0.5, 0, 1))
     reading = replace(reading, confidence=confidence)
@@ -56,10 +62,18 @@ def judge(reading, least=LEAST_CONFIDENCE):
 
 def expected_db(reading):
     """Signal-to-noise ratio in dB that the resolution of the page allows."""
+    if reading.scale_from.get("time") == "paths":
+        return 60.0
     px = min(reading.px_per_second / reading.speed, reading.px_per_mv / reading.gain)
     # At another speed or gain the same millimetre holds more or less signal.
     px *= np.sqrt(reading.speed / 25 * reading.gain / 10)
-    return float(_AT_200_DPI + _PER_DECADE * np.log10(px / 7.87))
+    expected = _AT_200_DPI + _PER_DECADE * np.log10(px / 7.87)
+    # A page that is out of focus has a thick pen.
+    expected -= _PER_OCTAVE_OF_PEN * max(np.log2(reading.pen_mm / _PEN_MM), 0)
+    # Rows and pulses that depart from the grid by different shares cannot both be right.
+    along = reading.px_per_second / reading.speed / reading.px_per_mm[0]
+    down = reading.px_per_mv / reading.gain / reading.px_per_mm[1]
+    return float(expected - _PER_CENT * max(100 * abs(along - down) - 1.0, 0))
 
 
 def _agreement(reading):
@@ -74,9 +88,11 @@ def _agreement(reading):
     if not values:
         return GOOD_DB, "none"
     worst = min(values, key=values.get)
-    # Devices filter leads one by one, so that true leads agree by some 4 dB at worst; leads that
-    # were mistaken for others do not agree at all.
-    if values[worst] < _CONTRADICTION_DB:
+    # Devices that filter leads one by one print true leads that break one law by 0 dB; leads that
+    # were mistaken for others break both, or one by far.
+    limb = [db for name, db in values.items() if name != "repeat"]
+    mistaken = bool(limb) and (max(limb) < _CONTRADICTION_DB or min(limb) < -_FAR_DB)
+    if mistaken or values.get("repeat", 25.0) < _CONTRADICTION_DB:
         return values[worst] + 4.0, worst
     # A check compares the noise of several leads with the power of one, often the smallest.
     return float(np.mean(list(values.values()))) + 4.0, worst

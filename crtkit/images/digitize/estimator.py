@@ -15,7 +15,9 @@ from crtkit.images.decode import MAX_PIXELS, check_pages, read_page
 from crtkit.images.digitize.confidence import LEAST_CONFIDENCE
 from crtkit.images.digitize.page import SECONDS, digitize_page
 from crtkit.images.digitize.reading import PageReading
+from crtkit.images.digitize.vector import read_pdf
 from crtkit.images.loader import paths_in
+from crtkit.images.pdf import is_pdf
 
 
 class ECGDigitizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
@@ -292,6 +294,8 @@ def _read_array(page, how):
 
 def _read_file(path, how):
     try:
+        if is_pdf(path):
+            return read_pdf(path, **how)
         page, _ = read_page(path, None, reduced=False, max_pixels=MAX_PIXELS)
     except ValueError as error:
         n = int(round(SECONDS * how["fs"]))

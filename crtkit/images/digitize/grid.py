@@ -11,8 +11,8 @@ from scipy import fft, ndimage
 
 from crtkit.images.digitize.ink import UnreadablePageError, ink_level, quantile, widen
 
-PAGE_MM = 285.0  # expected width of a page; pages from 170 to 470 mm are found
-_WIDTH_SPREAD = 0.25  # standard deviation of the logarithm of that width
+PAGE_MM = 285.0  # expected width of a page; pages from 190 to 430 mm are found
+_WIDTH_SPREAD = 0.18  # standard deviation of the logarithm of that width
 _SIZE = 1024  # pixels of the square that is transformed
 _STEEPEST = np.tan(np.deg2rad(12))  # steepest tilt
 _PITCHES = np.exp(np.arange(np.log(1.9), np.log(30), 0.004))  # px per mm that are tried

@@ -27,6 +27,7 @@ SECONDS = 10.0
 """Duration of the records that come out."""
 _HOLE_MM = 1.0  # a gap in the ink longer than twice this is not bridged
 _LEAST_GRID = 6.0
+_UNNAMED_DB = 3.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Traces:
         y of 0 mV where the calibration pulse told it, else NaN.
     upper, lower : ndarray of shape (n_rows, width)
         Edges of each row's ink, NaN where there is none.
+    shared : ndarray of bool, shape (n_rows, width)
+        Where two rows share their ink.
     pen : float
         Pixels.
     axis : TimeAxis
@@ -54,6 +57,7 @@ class Traces:
     zero: np.ndarray
     upper: np.ndarray
     lower: np.ndarray
+    shared: np.ndarray
     pen: float
     axis: object
     px_per_mv: float
@@ -164,11 +168,13 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     end = pulses.begin if pulses is not None and pulses.side == "right" else flat.ink.shape[1]
     span = trace_span(flat.ink, runs, path, pen, ink_level(flat.ink), begin, end)
     separators = find_separators(runs, rows, px, py)
-    axis = time_axis(span, separators, px, pulse_speed(pulses, px, speed), pulses)
     px_per_mv, gain, measured = gain_of(pulses, py, gain)
+    stretch = px_per_mv / gain / py if measured else None
+    speed = pulse_speed(pulses, px, speed)
+    axis = time_axis(span, separators, px, speed, pulses, stretch=stretch)
     zero = _zero_levels(rows, pulses, py)
-    upper, lower, _ = row_edges(runs, path, pen)
-    traces = Traces(flat, rows, zero, upper, lower, pen, axis, px_per_mv, gain, measured)
+    edges = row_edges(runs, path, pen)
+    traces = Traces(flat, rows, zero, *edges, pen, axis, px_per_mv, gain, measured)
     arrangement = choose(arrangements, lambda which: _signals(traces, which, 500, quick=True)[:2])
     if arrangement.columns > 1:
         # Where a lead ends the next may begin at any height: trace again with those columns free.
@@ -176,8 +182,8 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
         free = (np.ceil(borders)[:, None] + np.arange(-1, 1 + round(0.7 * px))).ravel()
         tied = range(arrangement.rows, arrangement.n_rows)
         path = trace_rows(runs, rows, px, py, free, tied)
-        upper, lower, _ = row_edges(runs, path, pen)
-    return replace(traces, upper=upper, lower=lower), arrangement
+        edges = row_edges(runs, path, pen)
+    return replace(traces, **dict(zip(("upper", "lower", "shared"), edges))), arrangement
 
 
 def _rows(runs, pulses, px, py):
@@ -260,7 +266,8 @@ def _read(traces, arrangement, fs):
     signals, rhythm, curves = _signals(traces, arrangement, fs)
     checks = limb_agreement(signals)
     names = name_rhythm(rhythm, signals)
-    fits = [fit for name, fit in names if name]
+    # A strip that repeats no lead may be of another time, or misread: it speaks a little against.
+    fits = [fit if name else _UNNAMED_DB for name, fit in names]
     checks["repeat"] = float(min(fits)) if fits else np.nan
     strips = _strips(traces, arrangement, [name for name, _ in names], curves)
     for (name, _), strip in zip(names, rhythm):
@@ -301,6 +308,7 @@ def _strips(traces, arrangement, names, curves):
         corners_y = rows[row] + pitch / 2 * np.array([-1, -1, 1, 1])
         box_x, box_y = flat.to_page(corners_x, corners_y)
         page_x, page_y = flat.to_page(x, y)
+        part = slice(max(int(axis.x(start)), 0), max(int(axis.x(stop)), 1))
         out.append(
             LeadStrip(
                 lead=lead or names[row - arrangement.rows],
@@ -312,6 +320,7 @@ def _strips(traces, arrangement, names, curves):
                 box=tuple(float(v) for v in (box_x.min(), box_y.min(), box_x.max(), box_y.max())),
                 x=page_x,
                 y=page_y,
+                shared=float(traces.shared[row, part].mean()),
             )
         )
     return tuple(out)

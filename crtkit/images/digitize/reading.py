@@ -24,7 +24,9 @@ class LeadStrip:
     box : tuple of float
         Left, top, right, bottom in pixels of the page as it came.
     x, y : ndarray of shape (n_points,)
-        The trace in pixels of the page as it came; NaN where no ink was followed.
+        The trace in pixels of the page as it came.
+    shared : float
+        Share of its columns whose ink belongs to another row too.
     """
 
     lead: str
@@ -36,6 +38,7 @@ class LeadStrip:
     box: tuple
     x: np.ndarray = field(repr=False)
     y: np.ndarray = field(repr=False)
+    shared: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from crtkit._io import import_optional
 from crtkit.images.digitize.grid import demodulate
 
 FLAT_PX = 0.8  # a page whose grid leaves its straight lines by less (in pixels) is only turned
-_TILE_MM = 4.0
+_TILE_MM, _COARSE_TILE_MM = 4.0, 10.0
 _SMOOTH = 0.35  # share of the deviation that a cubic surface leaves, at most
 _LEAST_SEEN = 0.4  # share of the page in which the grid must be followed, to trust its bend
 _CELL_MM = 5.0  # cells of the mesh that unbends a page
@@ -151,14 +151,16 @@ def grid_map(grid, tile=None):
     ----------
     grid : Grid
     tile : int, optional
-        Pixels; by default 4 mm.
+        Pixels; by default 4 mm, or 10 where only 5 mm lines are clear.
 
     Returns
     -------
     GridMap or None
         None where too little of the grid is seen.
     """
-    tile = tile or max(int(round(_TILE_MM * grid.px)), 12)
+    # A tile must hold a period of the lines that are followed, 5 mm where 1 mm lines are blurred.
+    size = _TILE_MM if min(k for _, k in grid.carriers) > 2 else _COARSE_TILE_MM
+    tile = tile or max(int(round(size * grid.px)), 12)
     left, top, right, bottom = (edge // tile for edge in grid.box)
     inside = np.zeros((grid.image.shape[0] // tile, grid.image.shape[1] // tile), dtype=bool)
     inside[top:bottom, left:right] = True
@@ -178,7 +180,7 @@ def grid_map(grid, tile=None):
         return None
     sizes = ndimage.sum_labels(good, labels, range(1, n_areas + 1))
     good = labels == np.argmax(sizes) + 1
-    if good.sum() < max(60, _LEAST_SEEN * inside.sum()):
+    if good.sum() < max(40, _LEAST_SEEN * inside.sum()):
         return None
     y, x = (np.mgrid[0 : good.shape[0], 0 : good.shape[1]] + 0.5) * tile - 0.5
     phases = [

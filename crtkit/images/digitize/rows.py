@@ -190,20 +190,20 @@ def row_edges(runs, path, pen):
     -------
     upper, lower : ndarray of float, shape (n_rows, width)
         NaN where the row takes no ink.
-    shared : int
-        Columns in which two rows share their ink.
+    shared : ndarray of bool, shape (n_rows, width)
+        Where a row shares its ink with a neighbour.
     """
     seen = path >= 0
     upper = np.where(seen, runs.upper[path], np.nan)
     lower = np.where(seen, runs.lower[path], np.nan)
-    shared = 0
+    shared = np.zeros(path.shape, dtype=bool)
     for row in range(len(path) - 1):
         same = (path[row] == path[row + 1]) & seen[row]
         if not same.any():
             continue
+        shared[row : row + 2] |= same
         marks, _ = ndimage.label(same)
         for (place,) in ndimage.find_objects(marks):
-            shared += place.stop - place.start
             _divide(upper, lower, row, place, pen)
     return upper, lower, shared
 

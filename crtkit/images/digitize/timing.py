@@ -17,6 +17,7 @@ _ROW_SECONDS = (10.0, 5.0)
 _LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
 _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
 _SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
+_TRUE_GRID = 0.006  # share by which pulses that were drawn with the grid may miss it
 _FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
 
 
@@ -100,7 +101,7 @@ def pulse_speed(pulses, px, stated=None):
     return 25.0
 
 
-def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
+def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2), stretch=None):
     """Put seconds along the rows.
 
     Parameters
@@ -116,6 +117,9 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
         A row that runs into its pulse does not end in the open.
     n_columns : tuple of int
         Numbers of columns that are tried on the separators.
+    stretch : float, optional
+        Scale of the calibration pulses over that of the grid, down the page: where they are one,
+        the grid is the scale along the page too.
 
     Returns
     -------
@@ -135,7 +139,7 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
     open_last = not (joined and pulses.side == "right")
     if first < 0.4 * px:  # the edge of the page hides where the trace begins
         open_first = False
-    for seconds in _ROW_SECONDS:
+    for seconds in _row_seconds(speed, pulses):
         length = (last - first) / (seconds - _LAST_SAMPLE) / per_second - 1
         if open_first and open_last and abs(length) < _ROW_SLACK:
             scale = (last - first) / (seconds - _LAST_SAMPLE)
@@ -144,17 +148,24 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
                 # Then the grid, of hundreds of lines, is the better ruler than two ends.
                 scale = per_second
                 start = (first + last - (seconds - _LAST_SAMPLE) * scale) / 2
+            elif stretch is not None and abs(stretch - 1) < _TRUE_GRID and abs(length) < 0.015:
+                scale = per_second
             return TimeAxis(float(start), float(scale), seconds, speed, "row", float(length))
     marked = _from_separators(separators, first, last, per_second, n_columns, px)
     if marked is not None:
         start, scale, seconds = marked
         return TimeAxis(start, scale, seconds, speed, "separators", float(scale / per_second - 1))
     length = (last - first) / per_second
-    seconds = min(_ROW_SECONDS, key=lambda s: abs(np.log(length / s)))
+    seconds = min(_row_seconds(speed, pulses), key=lambda s: abs(np.log(length / s)))
     if abs(length / seconds - 1) > _ROW_SLACK:
         seconds = float(length)
     start = last - seconds * per_second if open_last and not open_first else first
     return TimeAxis(float(start), per_second, seconds, speed, "grid", 0.0)
+
+
+def _row_seconds(speed, pulses):
+    """Durations of a row: 250 mm, and half of it where a pulse confirms the millimetre."""
+    return _ROW_SECONDS if pulses is not None or speed >= 50 else _ROW_SECONDS[:1]
 
 
 def _common(x, px):
