@@ -36,14 +36,15 @@ import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from benchmarks._results import environment, markdown_table, write_json
-from crtkit._io import atomic_path, write_text
-from crtkit._leads import LEADS_12
+from benchmarks._study import write_text
 from crtkit.images import digitize_page, load_image, render_page
 from crtkit.images.digitize.vector import read_pdf
 from crtkit.images.render import artefacts
 from crtkit.readers import read_ecg
+from crtkit.signals import LEADS_12
 
 FS = 500
+
 PX = {"127 dpi": 5.0, "200 dpi": 200 / 25.4, "300 dpi": 300 / 25.4}
 TINTS = {"red": (0, 1, 2), "blue": (2, 1, 0), "green": (1, 0, 2), "violet": (0, 2, 1)}
 
@@ -357,8 +358,7 @@ def main(arguments=None):
         if not file.exists():
             rows = runs.get(name, run_rendered)(how.data, name, how.n, how.seed)
             table = pd.DataFrame(rows).assign(set=name)
-            with atomic_path(file) as part:
-                table.round(4).to_csv(part, index=False)
+            write_text(file, table.round(4).to_csv(index=False))
             write_json(file.with_suffix(".json"), {**environment(), "n": how.n, "seed": how.seed})
         parts.append(pd.read_csv(file))
     table = summarise(pd.concat(parts, ignore_index=True))

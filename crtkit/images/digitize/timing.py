@@ -177,7 +177,7 @@ def _common(x, px):
     most = near.sum(axis=1)
     if most.max() < min(2, len(x)):
         return float(np.median(x))
-    return float(np.mean(x[near[np.argmax(most)]]))
+    return float(np.median(x[near[np.argmax(most)]]))
 
 
 def _from_separators(separators, first, last, per_second, n_columns, px):
