@@ -1,0 +1,127 @@
+"""Tables of the ECG-FM questions from the finished parts, with intervals by patient."""
+
+import numpy as np
+import pandas as pd
+
+from benchmarks._results import markdown_table
+
+CONFIDENCE = 0.95
+
+
+def report(rows):
+    """Tables by name.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of the journal: ``part, auc`` (of each draw), ``resampled`` (mean over draws in resamples
+        of the tested patients, the same resamples in every row), and what was asked.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``probe``, ``gain`` (against the network untrained), ``ways`` and ``ways_gain`` (against
+        scratch).
+    """
+    probe = _untrained([row for row in rows if row["part"] == "probe"])
+    way = [row for row in rows if row["part"] == "way"]
+    return {
+        "probe": _table(probe, ["label", "n", "network"]),
+        "gain": _gains(probe, ["label", "n"], "network", "untrained"),
+        "ways": _table(way, ["leads", "n", "way"]),
+        "ways_gain": _gains(way, ["leads", "n"], "way", "scratch, full"),
+    }
+
+
+TITLES = {
+    "probe": "Frozen embeddings and logistic regression",
+    "gain": "Against the same network untrained (mean of its seeds), paired over patients",
+    "ways": "Ways to train on NORM, from crtkit-small",
+    "ways_gain": "Against the network from scratch, paired over patients",
+}
+
+
+def markdown(tables, payload):
+    """The tables with what stands under each of them, as Markdown."""
+    settings, card = payload["settings"], payload["cards"]["crtkit-small"]
+    n = sum(source["records"] for source in card["data"])
+    lines = [
+        "# Pretraining of a small ECG-FM on open ECGs",
+        "",
+        f"Own pretraining, {n:,} records, {card['parameters']['max_epochs']} epochs, on "
+        f"{card['environment']['device']}: not the published ECG-FM. Real patients: PTB-XL, fold "
+        f"10; {settings['patients']['labelled']} give the labels, "
+        f"{settings['patients']['tested']} others are tested, and none was in the pool. AUC, mean "
+        f"over {settings['draws']} draws of the labelled records ({settings['tuning_draws']} where "
+        "the network is trained), at least 5 of them positive; 95 % intervals from "
+        f"{settings['bootstrap']} resamples of the tested patients.",
+    ]
+    for name, title in TITLES.items():
+        table = tables[name]
+        if len(table):
+            lines += ["", f"## {title}", "", markdown_table(table.set_index(table.columns[0]))]
+    return "\n".join(lines) + "\n"
+
+
+def _untrained(rows):
+    """The untrained networks as one: the mean over their seeds, in every resample."""
+    out = [row for row in rows if not row["network"].startswith("untrained")]
+    keys = dict.fromkeys((row["label"], row["n"]) for row in rows)
+    for label, n in keys:
+        seeds = [
+            row
+            for row in rows
+            if (row["label"], row["n"]) == (label, n) and row["network"].startswith("untrained")
+        ]
+        if seeds:
+            merged = {
+                "network": "untrained",
+                "auc": [value for row in seeds for value in row["auc"]],
+                "resampled": _values(seeds).mean(axis=0).tolist(),
+            }
+            out.append({**seeds[0], **merged})
+    return out
+
+
+def _values(rows):
+    return np.array([row["resampled"] for row in rows], dtype=float)
+
+
+def _table(rows, names):
+    shown = [
+        {
+            **{name: row[name] for name in names},
+            "auc": float(np.mean(row["auc"])),
+            "sd_of_draws": float(np.std(row["auc"], ddof=1)),
+            **_interval(_values([row])[0]),
+            "n_positive": row["n_positive"],
+            "n_tested": row["n_tested"],
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(shown)
+
+
+def _gains(rows, names, compared, reference):
+    base = {tuple(row[n] for n in names): row for row in rows if row[compared] == reference}
+    shown = []
+    for row in rows:
+        other = base.get(tuple(row[n] for n in names))
+        if row[compared] == reference or other is None:
+            continue
+        difference = _values([row])[0] - _values([other])[0]
+        shown.append(
+            {
+                **{name: row[name] for name in (*names, compared)},
+                "against": reference,
+                "difference": float(np.mean(row["auc"]) - np.mean(other["auc"])),
+                **_interval(difference),
+            }
+        )
+    return pd.DataFrame(shown)
+
+
+def _interval(resampled):
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
+    return {"ci_low": float(low), "ci_high": float(high)}
