@@ -3,6 +3,12 @@ from .calibration import (
     calibration_figures as calibration_figures,
     loess as loess,
 )
+from .conformal import (
+    conformal_p_values as conformal_p_values,
+    conformal_sets as conformal_sets,
+    conformal_thresholds as conformal_thresholds,
+    risk_coverage as risk_coverage,
+)
 from .decision import net_benefit as net_benefit
 from .intervals import (
     BootstrapInterval as BootstrapInterval,
@@ -11,6 +17,12 @@ from .intervals import (
 )
 from .journal import JournalError as JournalError
 from .leaks import PoolLeakError as PoolLeakError, check_pool as check_pool
+from .planning import (
+    max_parameters as max_parameters,
+    r2_from_auc as r2_from_auc,
+    sample_size as sample_size,
+    validation_sample_size as validation_sample_size,
+)
 from .result import Evaluation as Evaluation
 from .roc import mean_roc as mean_roc
 from .run import evaluate as evaluate

@@ -218,9 +218,9 @@ def wilcoxon_holm(scores, *, method="auto") -> pd.DataFrame:
     scores : DataFrame of shape (n_blocks, n_models)
         Complete. Blocks must be independent of each other.
     method : {"auto", "exact"}, default="auto"
-        ``"auto"`` is R's choice: exact below 50 blocks without ties, otherwise the normal
-        approximation with continuity correction. ``"exact"`` counts all signs of the ranks at
-        hand, ties included.
+        ``"auto"`` is R's choice: exact below 50 blocks without ties and without equal scores,
+        otherwise the normal approximation with continuity correction. ``"exact"`` counts all signs
+        of the ranks at hand, ties included.
 
     Returns
     -------
@@ -258,9 +258,11 @@ def wilcoxon_holm(scores, *, method="auto") -> pd.DataFrame:
     rows = []
     for a, b, d in pairs(scores):
         differ = d[np.abs(d) > 1e-12 * max(1.0, np.abs(scores[[a, b]].to_numpy()).max())]
-        n = len(differ)
-        statistic, p = _signed_rank(differ, method)
-        smallest = 2.0 ** (1 - n) if n else 1.0
+        n, how = len(differ), method
+        if method == "auto":
+            how = "exact" if _is_exact(differ) and n == len(d) else "normal"
+        statistic, p = _signed_rank(differ, how)
+        smallest = _signed_rank(np.abs(differ), how)[1]
         rows.append(
             {
                 "a": a,
@@ -288,17 +290,22 @@ def _why(n, n_pairs, smallest) -> str:
     return ""
 
 
-def _signed_rank(d, method) -> tuple[float, float]:
+def _is_exact(d) -> bool:
+    """R's choice for differences of which none is zero: few, and no two of one size."""
+    return len(d) < EXACT_LIMIT and len(np.unique(np.abs(d))) == len(d)
+
+
+def _signed_rank(d, how) -> tuple[float, float]:
     """Smaller rank sum and two-sided p-value of differences that are not zero."""
     if not len(d):
         return 0.0, 1.0
-    if method == "exact":
+    if how == "exact":
         d = np.round(d, 12)  # scores that print alike differ in the last bits: those are ties
     ranks = stats.rankdata(np.abs(d))
     statistic = float(min(ranks[d > 0].sum(), ranks[d < 0].sum()))
-    n, sizes = len(d), np.unique(ranks, return_counts=True)[1]
-    if method == "exact" or (n < EXACT_LIMIT and (sizes == 1).all()):
+    if how == "exact":
         return statistic, _exact_tail(ranks, statistic)
+    n, sizes = len(d), np.unique(ranks, return_counts=True)[1]
     variance = n * (n + 1) * (2 * n + 1) / 24 - (sizes**3 - sizes).sum() / 48
     z = max(0.0, abs(statistic - n * (n + 1) / 4) - 0.5) / np.sqrt(variance)
     return statistic, not_zero(2 * stats.norm.sf(z))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.optimize import minimize
 
 from crtkit.statistics import fit_firth
 
@@ -107,3 +108,27 @@ def test_bad_input_is_named(design, y, message):
         fit_firth(design, y)
     with pytest.raises(ValueError, match="confidence"):
         fit_firth(np.ones((4, 1)), [0, 1, 0, 1], confidence=95)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_complete_separation_is_solved_to_the_last_digits(seed):
+    """The gradient of the penalised likelihood is zero at the estimate, to machine precision."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 10.0 ** rng.integers(-1, 2), size=(rng.integers(20, 70), 1 + seed % 3))
+    y = x[:, 0] > np.quantile(x[:, 0], 0.3 + 0.05 * seed)
+    design = np.column_stack([np.ones(len(x)), x])
+    got = fit_firth(design, y, columns=[])
+
+    def loglik(coef):
+        eta = design @ coef
+        p = 1 / (1 + np.exp(-eta))
+        information = (design * (p * (1 - p))[:, None]).T @ design
+        return np.sum(np.where(y, -np.logaddexp(0, -eta), -np.logaddexp(0, eta))) + (
+            np.linalg.slogdet(information)[1] / 2
+        )
+
+    best = minimize(
+        lambda c: -loglik(c), got.coef, method="Nelder-Mead",
+        options={"xatol": 1e-10, "fatol": 1e-14, "maxiter": 5000, "maxfev": 20000},
+    )  # fmt: skip
+    assert got.coef == pytest.approx(best.x, rel=2e-5, abs=1e-5)

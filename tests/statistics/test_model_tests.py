@@ -244,3 +244,17 @@ def test_friedman_of_two_models_is_refused(models):
         friedman_test(models[["fcn", "ss_ff"]])
     with pytest.raises(ValueError, match="method"):
         wilcoxon_holm(models, method="asymptotic")
+
+
+def test_a_zero_difference_is_not_exact_as_in_r():
+    """wilcox.test leaves the exact distribution as soon as one difference is zero."""
+    scores = pd.DataFrame({"a": [1.1, 2.2, 3.3, -0.4, 5.5, 0.0], "b": 0.0})
+    out = wilcoxon_holm(scores).iloc[0]
+    reference = stats.wilcoxon(scores["a"][:5], method="approx", correction=True)
+    assert out["p_value"] == pytest.approx(reference.pvalue)
+    # V = 14 of 15: z = (14 - 7.5 - 0.5) / sqrt(5 * 6 * 11 / 24).
+    assert out["p_value"] == pytest.approx(2 * stats.norm.sf(6 / np.sqrt(13.75)))
+    assert (out["n"], out["n_equal"]) == (5, 1)
+    assert wilcoxon_holm(scores.iloc[:5]).iloc[0]["p_value"] == pytest.approx(0.125)
+    assert wilcoxon_holm(scores, method="exact").iloc[0]["p_value"] == pytest.approx(0.125)
+    assert out["p_smallest"] <= out["p_value"]

@@ -286,13 +286,17 @@ def _ratio_of_means(printed, row, event, other, ratio, p) -> dict[str, Any]:
     slope = (means[0] - means[1]) / variance
     reach = max(c[0].high - c[0].low for c in cells) / variance
     z = np.sign(slope) * stats.norm.isf(_moment_p("student", means, sds, n) / 2)
-    z_printed = stats.norm.isf(max(p.value, 1e-12) / 2)
-    if ratio.high < 1 or (ratio.low < 1 and z < 0):  # a printed 1.0 may stand on either side
-        z_printed = -z_printed
+    # "<0.001" and "0.000" bound z from below and say no more: a strong predictor is not flagged.
+    bound = p.low <= 0
+    z_printed = stats.norm.isf(max(p.high if bound else p.value, 1e-12) / 2)
+    side = -1.0 if ratio.high < 1 or (ratio.low < 1 and z < 0) else 1.0
+    z_printed *= side  # a printed 1.0 may stand on either side
     note = (
         f"means and SDs give about {np.exp(slope):.3g} (z {z:.2f}, p "
-        f"{2 * stats.norm.sf(abs(z)):.3f}), printed p {p.text} (z {z_printed:.2f})"
+        f"{2 * stats.norm.sf(abs(z)):.3f}), printed p {p.text} "
+        f"(z {'beyond ' if bound else ''}{z_printed:.2f})"
     )
     low, high = np.exp([slope - reach, slope + reach])
-    ok = abs(z - z_printed) <= Z_TOLERANCE
+    short = side * (z_printed - z)  # how far z falls short of what is printed
+    ok = short <= Z_TOLERANCE if bound else abs(short) <= Z_TOLERANCE
     return _check(row, "odds ratio", "odds ratio", ratio, low, high, note, ok=ok)

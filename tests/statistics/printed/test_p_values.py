@@ -252,3 +252,25 @@ def test_bad_tables_are_named():
     twice = pd.DataFrame({"odds_ratio": ["1.5"] * 2, "p": ["0.5"] * 2}, index=["x", "x"])
     with pytest.raises(ValueError, match=r"\['x'\] more than once"):
         audit_table(good, sizes={"a": 10, "b": 10}, odds_ratios=twice, event="a")
+
+
+@pytest.mark.parametrize(
+    ("p", "flagged"), [("<0.001", False), ("0.000", False), ("0.001", True), ("0.04", True)]
+)
+def test_a_bound_on_p_does_not_flag_a_strong_predictor(p, flagged):
+    """ "<0.001" says that z is beyond 3.29, not that it is 3.29: here it is about 9."""
+    table = pd.DataFrame(
+        {"no": ["150", "130.0 ± 20.0"], "yes": ["150", "152.0 ± 21.0"], "p": ["", "<0.001"]},
+        index=["n", "QRSd"],
+    )
+    slope = 22 / ((20.0**2 + 21.0**2) / 2)
+    ratios = pd.DataFrame({"odds_ratio": [f"{np.exp(slope):.3f}"], "p": [p]}, index=["QRSd"])
+    out = audit_table(table, odds_ratios=ratios, event="yes")
+    line = out[out["check"] == "odds ratio"].iloc[0]
+    assert line["ok"] != flagged, line["note"]
+    weak = table.assign(yes=["150", "131.0 ± 21.0"], p=["", "0.67"])
+    out = audit_table(weak, odds_ratios=ratios, event="yes")
+    assert not out[out["check"] == "odds ratio"].iloc[0]["ok"]
+    wrong_way = ratios.assign(odds_ratio=["0.949"])
+    out = audit_table(table, odds_ratios=wrong_way, event="yes")
+    assert not out[out["check"] == "odds ratio"].iloc[0]["ok"]
