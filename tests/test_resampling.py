@@ -166,3 +166,60 @@ def test_the_best_threshold_is_the_best_of_all(objective, metric):
     ours = metric(y, score >= best_threshold(y, score, objective))
     every = [metric(y, score >= cut) for cut in np.append(np.unique(score), np.inf)]
     assert ours == pytest.approx(max(every))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_threshold_keeps_what_its_name_promises(seed):
+    """Against trying every cut, on scores with ties."""
+    rng = np.random.default_rng(seed)
+    positive = rng.random(80) < 0.4
+    score = np.round(positive + rng.normal(size=80), 1)
+    cuts = [*np.unique(score), np.inf]
+
+    def figures(cut):
+        called = score >= cut
+        tp, fp = (called & positive).sum(), (called & ~positive).sum()
+        return tp, fp, tp / positive.sum(), 1 - fp / (~positive).sum()
+
+    def best(value):
+        return max(value(*figures(cut)) for cut in cuts)
+
+    wanted = {
+        ("sensitivity", 0.9): lambda tp, fp, se, sp: sp if se >= 0.9 - 1e-12 else -1,
+        ("specificity", 0.8): lambda tp, fp, se, sp: se if sp >= 0.8 - 1e-12 else -1,
+        ("cost", 3.0): lambda tp, fp, se, sp: 3 * tp - fp,
+        ("net_benefit", 0.3): lambda tp, fp, se, sp: tp - fp * 0.3 / 0.7,
+        ("youden", None): lambda tp, fp, se, sp: se + sp,
+    }
+    for (objective, target), value in wanted.items():
+        cut = best_threshold(positive, score, objective, target=target)
+        assert value(*figures(cut)) == pytest.approx(best(value)), objective
+
+
+@pytest.mark.parametrize(
+    ("objective", "target", "message"),
+    [
+        ("sensitivity", None, "needs a target"),
+        ("f1", 0.5, "takes no target"),
+        ("specificity", 1.2, "target must be in"),
+        ("profit", None, "objective must be one of"),
+    ],
+)
+def test_targets_that_make_no_sense(objective, target, message):
+    with pytest.raises(ValueError, match=message):
+        best_threshold([False, True], [0.1, 0.9], objective, target=target)
+
+
+def test_a_held_out_threshold_reaches_a_sensitivity_on_its_tuning_part():
+    rng = np.random.default_rng(0)
+    y = rng.random(300) < 0.5
+    X = (y + rng.normal(size=300))[:, None]
+    model = HeldOutThreshold(
+        LogisticRegression(), objective="sensitivity", target=0.9, size=0.5, random_state=0
+    ).fit(X, y)
+    called = model.predict(X)
+    assert called[y].mean() > 0.8
+    assert (
+        model.threshold_
+        < HeldOutThreshold(LogisticRegression(), size=0.5, random_state=0).fit(X, y).threshold_
+    )

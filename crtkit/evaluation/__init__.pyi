@@ -14,6 +14,7 @@ from .intervals import (
     BootstrapInterval as BootstrapInterval,
     bootstrap_interval as bootstrap_interval,
     nadeau_bengio_interval as nadeau_bengio_interval,
+    wilson_interval as wilson_interval,
 )
 from .journal import JournalError as JournalError
 from .leaks import PoolLeakError as PoolLeakError, check_pool as check_pool

@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.intervals import percentile_interval
+from crtkit.evaluation.bootstrap import percentile_interval
+from crtkit.evaluation.intervals import difference_interval
 from crtkit.evaluation.scoring import (
     Part,
     by_model,
     figures,
+    mean_variance,
     nanmean,
     over_distinct,
     patients_of,
     replicate,
     spread,
 )
+
+#: The reference row that is a share of one class, and no rule.
+MAJORITY = "Majority class"
+SHOWN = ("difference", "low", "high", "ci_low", "ci_high")
 
 
 def compare_table(
@@ -54,8 +60,11 @@ def compare_table(
         }
         figure = spread(difference, seeds)
         row["difference"], row["sd"] = figure["mean"], figure["sd"]
-        limits = percentile_interval(drawn[0][name] - drawn[1][name], confidence)
-        row["ci_low"], row["ci_high"] = limits
+        replicates = drawn[0][name] - drawn[1][name]
+        variance = mean_variance(replicates, difference, models[a], split_of)
+        limits = difference_interval(row["difference"], variance, confidence)
+        row["low"], row["high"] = limits
+        row["ci_low"], row["ci_high"] = percentile_interval(replicates, confidence)
         distinct = [
             over_distinct(np.where(both, column, np.nan), models[a], split_of) for column in columns
         ]
@@ -91,27 +100,41 @@ def reference_table(
     of_model = per_seed.index.get_level_values("model")
     values = per_seed.to_numpy()
     means = {name: sign * float(nanmean(values[of_model == name])) for name in models}
-    known = [name for name in references if not np.isnan(means.get(name, np.nan))]
+    # A share of one class is no rule: whatever says yes to everybody would "beat" it.
+    rules = [name for name in references if name != MAJORITY]
+    known = [name for name in rules if not np.isnan(means.get(name, np.nan))]
     rows = {}
-    for model in [name for name in models if name not in references] if known else []:
-        best = max(known, key=lambda name: means[name])
+    for model in [name for name in models if name not in references] if references else []:
+        rows[model] = _verdict(model, known, means)
+        if not known:
+            continue
         table = compare_table(
             parts,
             model,
-            best,
+            rows[model]["reference"],
             {metric: scoring[metric]},
             ratio=None,
             split_of=split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
         )
-        row = table.iloc[0][["difference", "ci_low", "ci_high"]].to_dict()
-        nearest = row["ci_low"] if sign > 0 else -row["ci_high"]
-        rows[model] = {"reference": best, **row, "beats": bool(nearest > 0)}
-    columns = ["reference", "difference", "ci_low", "ci_high", "beats"]
-    return pd.DataFrame(
+        shown = {name: float(table[name].iloc[0]) for name in SHOWN}
+        nearest = shown["low"] if sign > 0 else -shown["high"]
+        rows[model].update(shown, beats=bool(nearest > 0))
+    columns = ["reference", *SHOWN, "beats", "note"]
+    table = pd.DataFrame(
         list(rows.values()), index=pd.Index(list(rows), name="model"), columns=columns
     )
+    return table.astype({"beats": object})
+
+
+def _verdict(model: str, known: list[str], means: dict[str, float]) -> dict[str, Any]:
+    """Row of a model before it is compared: against the best rule, or against none."""
+    if not known:
+        note = "no clinical rule to compare with: the cohort has no column or signal for one"
+        return {"reference": None, "beats": None, "note": note}
+    best = max(known, key=lambda name: means[name])
+    return {"reference": best, "beats": None, "note": ""}
 
 
 def _corrected_t(

@@ -91,6 +91,12 @@ def conformal_sets(y_prob: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
     ndarray of bool, shape (n_records, 2)
         Negative and positive class. Both: the model abstains. None: a record unlike any in the
         calibration part.
+
+    Examples
+    --------
+    >>> from crtkit.evaluation import conformal_sets
+    >>> conformal_sets([0.1, 0.5], [0.6, 0.3]).tolist()
+    [[True, False], [True, False]]
     """
     prob = np.asarray(y_prob, dtype=np.float64)
     limits = np.asarray(thresholds, dtype=np.float64)
@@ -122,6 +128,12 @@ def conformal_p_values(
     Returns
     -------
     ndarray of shape (n_new, 2)
+
+    Examples
+    --------
+    >>> from crtkit.evaluation import conformal_p_values
+    >>> conformal_p_values([0, 0, 0, 1], [0.1, 0.3, 0.6, 0.9], [0.2]).tolist()
+    [[0.75, 0.5]]
     """
     positive, prob = _by_patient("conformal_p_values", y_true, y_prob, groups, pos_label)
     new = np.asarray(new_prob, dtype=np.float64)

@@ -162,7 +162,7 @@ def validation_sample_size(
     --------
     >>> from crtkit.evaluation import validation_sample_size
     >>> validation_sample_size(0.5, 0.75)[["n_oe", "n_auc"]].iloc[0].tolist()
-    [98, 363]
+    [98, 364]
     """
     _check_share("prevalence", prevalence, 0.0)
     _check_share("auc", auc, 0.5)

@@ -100,10 +100,13 @@ def report_dict(result: Any, *, n_bootstrap: int = 1000) -> dict[str, Any]:
 def _tables_of(result: Any, on: str, where: str, n_bootstrap: int) -> list[dict[str, Any]]:
     """Tables of one set of patients."""
     summary = result.summary(on, n_bootstrap=n_bootstrap)
-    text = "Mean ± SD over seeds (95 % interval, patients drawn again)."
+    text = "Mean ± SD over seeds (95 % interval that counts patients and fits)."
     tables = [_table(f"Models{where}", text, _headline(summary, result.scoring))]
     if result.info.get("reference_rows") and "roc_auc" in result.scoring:
-        text = "AUC against the best reference row; by patient, paired." + _measured(result)
+        text = (
+            "AUC against the best clinical rule, paired; intervals count patients and fits."
+            + _measured(result)
+        )
         table = result.against_references(on=on, n_bootstrap=n_bootstrap)
         tables.append(_table(f"Against what is known{where}", text, table))
     for sensitivity in _SENSITIVITIES:
@@ -129,10 +132,10 @@ def _measured(result: Any) -> str:
 
 
 def _headline(summary: pd.DataFrame, scoring: Any) -> pd.DataFrame:
-    """Mean ± SD with the interval by patient, one cell per model and metric."""
+    """Mean ± SD with the interval of patients and fits, one cell per model and metric."""
     cells = {}
     for name in scoring:
-        figures = zip(*(summary[name, key] for key in ("mean", "sd", "ci_low", "ci_high")))
+        figures = zip(*(summary[name, key] for key in ("mean", "sd", "low", "high")))
         cells[name] = [
             f"{_shown(mean)} ± {_shown(sd)} ({_shown(low)} to {_shown(high)})"
             for mean, sd, low, high in (map(_plain, row) for row in figures)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit.evaluation.bootstrap import SCORES
 from crtkit.evaluation.calibration import calibration_curve_table, calibration_table
 from crtkit.evaluation.compare import compare_table, reference_table
 from crtkit.evaluation.decision import DEFAULT_THRESHOLDS, decision_table
-from crtkit.evaluation.intervals import SCORES
 from crtkit.evaluation.predictions import Predictions
 from crtkit.evaluation.report import report_dict, write_html
 from crtkit.evaluation.roc import plot_roc, roc_table
@@ -71,8 +71,10 @@ class Evaluation(Predictions):
         -------
         DataFrame
             Two column levels, metric and: ``mean``; ``sd`` (over seeds; over folds where there is
-            one seed); ``ci_low, ci_high``, percentiles of the mean over seeds when *patients* are
-            drawn again, fits held fixed; ``nb_low, nb_high``, the Nadeau-Bengio interval over
+            one seed); ``low, high``, the interval to print, which counts patients and fits: the
+            variance of the mean when patients are drawn again plus that over distinct splits, on
+            the logit scale for our metrics; ``ci_low, ci_high``, the same with fits held fixed,
+            for these models on other patients; ``nb_low, nb_high``, the Nadeau-Bengio interval over
             distinct splits (those that come again with every seed are averaged first), clipped to
             [0, 1] for our metrics, nan for external sets, where every seed answers for the same
             patients; ``n_valid``, splits where the metric was defined. Last,
@@ -182,7 +184,8 @@ class Evaluation(Predictions):
         -------
         DataFrame
             One row per metric: ``mean_a, mean_b`` and ``difference, sd`` over splits where both are
-            defined; ``ci_low, ci_high``, patients drawn again, the same for both; ``nb_low,
+            defined; ``low, high``, the interval to print, which counts patients and fits, as in
+            :meth:`summary`; ``ci_low, ci_high``, patients drawn again, fits fixed; ``nb_low,
             nb_high, t, p_value`` of the corrected resampled t-test over distinct splits, nan for
             external sets; ``delong_p`` (AUC), DeLong's test on the mean of the scores that a
             patient got over the splits that tested them; ``n_valid`` splits.
@@ -224,9 +227,11 @@ class Evaluation(Predictions):
         Returns
         -------
         DataFrame
-            One row per model: ``reference`` (the one with the highest mean; the lowest for Brier),
-            ``difference`` with ``ci_low, ci_high`` by patient, and ``beats``: the whole interval
-            is on the better side. Empty where there are no reference rows.
+            One row per model: ``reference``, the rule with the highest mean (the lowest for
+            Brier; the majority class is no rule); ``difference`` with ``low, high``, the interval
+            that counts patients and fits, and ``ci_low, ci_high``, fits fixed; ``beats``: all of
+            ``low`` to ``high`` is on the better side, or None with the reason in ``note`` where
+            there is no rule. Empty where there are no reference rows.
         """
         table = reference_table(
             self.units(on),

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.intervals import nadeau_bengio_interval, percentile_interval
+from crtkit.evaluation.intervals import mean_interval, nadeau_bengio_interval
 from crtkit.evaluation.scoring import (
     Part,
     by_model,
+    deciding,
     figures,
+    mean_variance,
+    nanvar,
     over_distinct,
     patients_of,
     replicate,
@@ -48,7 +51,16 @@ def summary_table(
         for name, metric in scoring.items():
             column = np.array([value[name] for value in values])
             figure = spread(column, seeds)
-            figure["ci_low"], figure["ci_high"] = percentile_interval(drawn[name], confidence)
+            units = deciding(name, own)
+            variance = mean_variance(drawn[name], column, own, split_of)
+            for keys, value in (
+                (("low", "high"), variance),
+                (("ci_low", "ci_high"), nanvar(drawn[name])),
+            ):
+                limits = mean_interval(
+                    figure["mean"], value, units, confidence, bounded=metric is None
+                )
+                figure.update(zip(keys, limits))
             limits = (np.nan, np.nan)
             if ratio is not None:
                 distinct = over_distinct(column, own, split_of)

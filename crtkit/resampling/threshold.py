@@ -13,6 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from crtkit._splits import group_holdout
 from crtkit.resampling.base import OneClassifier
 
+TARGETED = ("sensitivity", "specificity", "cost", "net_benefit")
+OBJECTIVES = {"balanced_accuracy", "youden", "accuracy", "f1", *TARGETED}
+
 
 class HeldOutThreshold(OneClassifier):
     """Fit a classifier on part of the records, and choose its threshold on the rest.
@@ -30,8 +33,13 @@ class HeldOutThreshold(OneClassifier):
         Value of ``column`` in the tuning part.
     size : float, default=0.2
         Share of the patients held out where ``column`` is None.
-    objective : {"balanced_accuracy", "accuracy", "f1"}, default="balanced_accuracy"
-        What the threshold maximises; balanced accuracy is Youden's index.
+    objective : str, default="balanced_accuracy"
+        What the threshold is chosen for, on the tuning part only: "balanced_accuracy" or "youden"
+        (the same), "accuracy", "f1"; "sensitivity" or "specificity" of at least ``target``, with as
+        much of the other as that leaves; "cost", where a missed positive costs ``target`` times a
+        false alarm; "net_benefit" at the risk threshold ``target``.
+    target : float, optional
+        For the last four objectives.
     random_state : int, RandomState or None, default=None
         Of the patients held out.
 
@@ -63,7 +71,8 @@ class HeldOutThreshold(OneClassifier):
         "column": [str, None],
         "tuning": "no_validation",
         "size": [Interval(Real, 0, 1, closed="neither")],
-        "objective": [StrOptions({"balanced_accuracy", "accuracy", "f1"})],
+        "objective": [StrOptions(OBJECTIVES)],
+        "target": [Interval(Real, 0, None, closed="neither"), None],
         "random_state": ["random_state"],
     }
 
@@ -75,6 +84,7 @@ class HeldOutThreshold(OneClassifier):
         tuning="tuning",
         size=0.2,
         objective="balanced_accuracy",
+        target=None,
         random_state=None,
     ):
         self.estimator = estimator
@@ -82,6 +92,7 @@ class HeldOutThreshold(OneClassifier):
         self.tuning = tuning
         self.size = size
         self.objective = objective
+        self.target = target
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -122,7 +133,8 @@ class HeldOutThreshold(OneClassifier):
                 )
         self._fit_inner(X, y, groups, train)
         score = self._score(_safe_indexing(X, tuning))
-        self.threshold_ = best_threshold(y[tuning] == self.classes_[1], score, self.objective)
+        positive = y[tuning] == self.classes_[1]
+        self.threshold_ = best_threshold(positive, score, self.objective, target=self.target)
         self.n_tuning_ = len(tuning)
         return self
 
@@ -187,20 +199,27 @@ class HeldOutThreshold(OneClassifier):
         return tags
 
 
-def best_threshold(positive, score, objective="balanced_accuracy"):
-    """Threshold that maximises an objective: records at or above it are called positive.
+def best_threshold(positive, score, objective="balanced_accuracy", *, target=None):
+    """Threshold chosen for an objective: records at or above it are called positive.
 
     Parameters
     ----------
     positive : array-like of bool, shape (n_records,)
         Both values occur.
     score : array-like of shape (n_records,)
-    objective : {"balanced_accuracy", "accuracy", "f1"}
+    objective : str, default="balanced_accuracy"
+    target : float, optional
+        As in :class:`HeldOutThreshold`.
 
     Returns
     -------
     float
         Half-way between the two scores that it separates; the highest of equally good ones.
+
+    Raises
+    ------
+    ValueError
+        One class, an unknown objective, a target that is absent, unwanted or out of range.
 
     Examples
     --------
@@ -209,18 +228,40 @@ def best_threshold(positive, score, objective="balanced_accuracy"):
     0.35
     """
     positive, score = np.asarray(positive, dtype=bool), np.asarray(score, dtype=float)
+    _check_target(objective, target)
     n_positive, n_negative = positive.sum(), (~positive).sum()
     if not n_positive or not n_negative:
         raise ValueError("best_threshold needs records of both classes.")
     fpr, tpr, cuts = roc_curve(positive, score, drop_intermediate=False)
     tp, fp = tpr * n_positive, fpr * n_negative
-    value = {
-        "balanced_accuracy": tpr - fpr,
-        "accuracy": tp - fp,
-        "f1": 2 * tp / (n_positive + tp + fp),
-    }[objective]
+    if objective in ("balanced_accuracy", "youden"):
+        value = tpr - fpr
+    elif objective == "accuracy":
+        value = tp - fp
+    elif objective == "f1":
+        value = 2 * tp / (n_positive + tp + fp)
+    elif objective == "cost":
+        value = target * tp - fp
+    elif objective == "net_benefit":
+        value = tp - fp * target / (1 - target)
+    else:
+        reached, other = (tpr, 1 - fpr) if objective == "sensitivity" else (1 - fpr, tpr)
+        # Rounding must not push 0.9 * 10 beyond the ninth positive.
+        value = np.where(reached >= target - 1e-12, other, -np.inf)
     best = int(np.argmax(np.round(value, 12)))
     if best == 0:
         return float(np.nextafter(score.max(), np.inf))
     below = score[score < cuts[best]]
     return float((cuts[best] + below.max()) / 2) if len(below) else float(cuts[best])
+
+
+def _check_target(objective, target):
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective must be one of {sorted(OBJECTIVES)}, got {objective!r}.")
+    if (objective in TARGETED) != (target is not None):
+        needs = "needs a" if objective in TARGETED else "takes no"
+        raise ValueError(f"The objective {objective!r} {needs} target, got {target!r}.")
+    if target is not None and not (target > 0 if objective == "cost" else 0 < target < 1):
+        raise ValueError(
+            f"target must be in (0, 1), or above 0 for a cost, got {target!r} for {objective!r}."
+        )

@@ -306,9 +306,9 @@ def test_external_cohorts_and_subgroups(make_table_cohort, models):
         result.per_seed("C")
 
 
-def test_shared_external_patients_warn(make_table_cohort, models):
+def test_shared_external_patients_are_refused(make_table_cohort, models):
     cohort = make_table_cohort()
-    with pytest.warns(UserWarning, match="60 patient identifier.s. of external cohort 'B'"):
+    with pytest.raises(ValueError, match="60 patient identifier.s. of external cohort 'B'"):
         quick(models, cohort, seeds=1, external={"B": cohort})
 
 

@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-from crtkit import metrics
-from crtkit.evaluation import bootstrap_interval, nadeau_bengio_interval
-from crtkit.evaluation.intervals import (
+from crtkit import Cohort, Select, evaluate, metrics
+from crtkit.evaluation import bootstrap_interval, nadeau_bengio_interval, wilson_interval
+from crtkit.evaluation.bootstrap import (
     ANSWERS,
     SCORES,
     patient_weights,
@@ -117,7 +120,9 @@ def test_own_metrics_and_ours_give_the_same_interval():
             return metric(y, a, sample_weight=sample_weight)
 
         results = [
-            bootstrap_interval(y, answer, groups, metric, n_bootstrap=50, random_state=0)
+            bootstrap_interval(
+                y, answer, groups, metric, method="percentile", n_bootstrap=50, random_state=0
+            )
             for metric in (ours, own)
         ]
         np.testing.assert_allclose(*results)
@@ -178,3 +183,90 @@ def test_vote():
     strict = one._replace(y_pred=one.y_score > 0.8)
     assert vote(strict).y_pred.tolist() == [True, False, False]  # one of two: a tie is positive
     assert vote(part(0, ["a", "b"], [1, 0], [0.9, 0.2])).y_pred.tolist() == [True, False]
+
+
+def test_wilson_is_statsmodels_and_never_of_zero_width():
+    from statsmodels.stats.proportion import proportion_confint
+
+    for k, n in ((0, 4), (4, 4), (3, 17), (120, 285)):
+        assert wilson_interval(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"))
+    assert np.isnan(wilson_interval(0, 0)).all()
+    with pytest.raises(ValueError, match="wilson_interval expects"):
+        wilson_interval(5, 4)
+
+
+def test_bca_is_scipys():
+    rng = np.random.default_rng(3)
+    y, score = np.repeat([0, 1], 30), np.r_[rng.normal(size=30), rng.normal(1, 1, 30)]
+    ours = bootstrap_interval(
+        y, score, np.arange(60), method="bca", n_bootstrap=4000, random_state=0
+    )
+
+    def auc(i):
+        i = i.astype(int)
+        return metrics.roc_auc(y[i], score[i]) if len(set(y[i])) == 2 else np.nan
+
+    theirs = stats.bootstrap(
+        (np.arange(60),), auc, vectorized=False, n_resamples=2000, rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert ours.low == pytest.approx(theirs.low, abs=0.015)
+    assert ours.high == pytest.approx(theirs.high, abs=0.015)
+
+
+@pytest.mark.parametrize("method", ["logit", "bca", "percentile"])
+def test_no_interval_of_ours_has_zero_width(method):
+    """Four patients in perfect order: an AUC of 1 says little of the fifth."""
+    y, score = [0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]
+    perfect = bootstrap_interval(y, score, range(4), method=method, random_state=0)
+    assert (perfect.estimate, perfect.high) == (1, 1)
+    assert perfect.low == pytest.approx(wilson_interval(2, 2)[0])
+    called = bootstrap_interval(
+        [0, 1, 1, 1], [0, 1, 1, 1], range(4), metrics.sensitivity, method=method, random_state=0
+    )
+    assert called.low == pytest.approx(wilson_interval(3, 3)[0])
+    constant = bootstrap_interval(y, [0.5] * 4, range(4), method=method, random_state=0)
+    assert np.isnan([constant.low, constant.high]).all()
+
+
+def test_the_headline_interval_counts_fits_too(make_table_cohort, models):
+    result = evaluate(models, make_table_cohort(), seeds=5, threads_per_fit=1)
+    summary = result.summary(n_bootstrap=300)
+    for metric in ("roc_auc", "accuracy"):
+        table = summary.loc[["logistic", "LightGBM"], metric]
+        assert (table["low"] <= table["ci_low"]).all()
+        assert (table["high"] >= table["ci_high"]).all()
+        assert ((table["low"] < table["mean"]) & (table["mean"] < table["high"])).all()
+    everyone = summary.loc["Majority class"]
+    assert everyone["specificity", "mean"] == 1
+    assert 0 < everyone["specificity", "low"] < everyone["specificity", "high"] == 1
+    pair = result.compare("logistic", "LightGBM", n_bootstrap=300).loc["roc_auc"]
+    assert pair["low"] < pair["ci_low"] < pair["difference"] < pair["ci_high"] < pair["high"]
+
+
+class EverybodyYes(ClassifierMixin, BaseEstimator):
+    """A network that learned nothing but the prevalence."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.tile([0.3, 0.7], (len(X), 1))
+
+    def predict(self, X):
+        return self.classes_[np.ones(len(X), dtype=int)]
+
+
+def test_the_majority_class_is_no_rule_to_beat(make_table_cohort):
+    cohort = make_table_cohort(effect=60.0)
+    models = {"yes": make_pipeline(Select(["lvef"]), EverybodyYes())}
+    models["good"] = make_pipeline(Select(["qrs_duration_ms"]), LogisticRegression())
+    result = evaluate(models, cohort, seeds=3, threads_per_fit=1)
+    table = result.against_references(n_bootstrap=200)
+    assert "Majority class" not in set(table["reference"])
+    assert table.loc["yes", "beats"] is False
+    lone = Cohort(cohort.X[["lvef"]].assign(x=cohort.X["lvef"]), cohort.y, cohort.groups)
+    alone = {"yes": models["yes"]}
+    row = evaluate(alone, lone, seeds=2).against_references("accuracy").loc["yes"]
+    assert row["beats"] is None
+    assert "no clinical rule" in row["note"]

@@ -262,10 +262,9 @@ def against_rules(output, result):
             "best rule": table["reference"],
             "AUC, model less rule": [f"{d:+.3f}" for d in table["difference"]],
             "95 % interval": [
-                interval(low, high, sign="+")
-                for low, high in zip(table["ci_low"], table["ci_high"])
+                interval(low, high, sign="+") for low, high in zip(table["low"], table["high"])
             ],
-            "beats it": ["yes" if b else "no" for b in table["beats"]],
+            "beats it": [MISSING if b is None else "yes" if b else "no" for b in table["beats"]],
         },
         index=table.index,
     )
