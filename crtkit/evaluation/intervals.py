@@ -273,10 +273,9 @@ def _as_answers(name: str, y_true: Any, answer: Any) -> tuple[np.ndarray, np.nda
     """Truth and predicted labels as masks; of a score nobody is asked."""
     labels = check_labels("y_true", y_true)
     if name in ANSWERS:
-        answer = check_labels("answer", answer)
-        positive = resolve_pos_label(None, labels, answer)
-        return labels == positive, answer == positive
-    positive = resolve_pos_label(None, labels)
+        positive = resolve_pos_label(None, y_true, answer)
+        return labels == positive, check_labels("answer", answer) == positive
+    positive = resolve_pos_label(None, y_true)
     return labels == positive, np.ones(len(labels), dtype=bool)
 
 
