@@ -1,3 +1,4 @@
+from .audit import audit_leaks as audit_leaks
 from .calibration import (
     Calibration as Calibration,
     calibration_figures as calibration_figures,

@@ -18,6 +18,8 @@ __all__ = ["Calibration", "calibration_figures", "loess"]
 # Risks of exactly 0 or 1 have no logit; a forest gives them.
 _CLIP = 1e-6
 _EXACT_UP_TO = 2500
+# Figures whose intervals come from drawing patients.
+DRAWN = ("slope", "intercept", "o_e", "brier", "ici")
 
 
 class Calibration(NamedTuple):
@@ -222,12 +224,41 @@ def _ece(y: np.ndarray, prob: np.ndarray) -> float:
     return float(np.abs(gap).sum() / len(y))
 
 
+class _Smoother:
+    """The loess of a calibration curve under many weightings, on a grid of its risks.
+
+    The width of each window stays that of the risks themselves, so that a replicate is a few sums:
+    intervals take hundreds of them.
+    """
+
+    def __init__(self, score: np.ndarray, y: np.ndarray, n_points: int = 60) -> None:
+        self.score, self.y = score, y
+        self.grid = np.unique(np.quantile(score, np.linspace(0, 1, n_points)))
+        near = min(len(score), max(int(0.75 * len(score)), 1))
+        distance = np.abs(score[None, :] - self.grid[:, None])
+        width = np.maximum(np.partition(distance, near - 1, axis=1)[:, near - 1], 1e-9)
+        self.kernel = np.clip(1 - (distance / width[:, None]) ** 3, 0, None) ** 3
+        self.offset = (score[None, :] - self.grid[:, None]) / width[:, None]
+
+    def ici(self, weight: np.ndarray) -> float:
+        """Mean distance of the smooth from the risks."""
+        kernel = self.kernel * weight
+        powers = self.offset[None] ** np.arange(5)[:, None, None]
+        moments = np.einsum("pgi,gi->gp", powers, kernel)
+        right = np.einsum("pgi,gi->gp", powers[:3], kernel * self.y)
+        system = moments[:, np.arange(3)[:, None] + np.arange(3)[None, :]]
+        fits = np.linalg.pinv(system, hermitian=True) @ right[:, :, None]
+        smooth = np.interp(self.score, self.grid, fits[:, 0, 0])
+        return float(weight @ np.abs(self.score - smooth) / weight.sum())
+
+
 def calibration_table(parts: list[Part], *, confidence: float, n_bootstrap: int) -> pd.DataFrame:
     """One row per model; see ``Evaluation.calibration``."""
     patients, rows = patients_of(parts), {}
     for model, own in by_model(parts).items():
         group, y_true, score = pooled(own)
-        row: dict[str, Any] = dict.fromkeys(Calibration._fields, np.nan)
+        limits = [f"{name}_{end}" for name in DRAWN for end in ("low", "high")]
+        row: dict[str, Any] = dict.fromkeys([*Calibration._fields, *limits], np.nan)
         row["n"] = len(y_true)
         if own[0].kind == "probability":
             figures = calibration_figures(y_true, score, pos_label=True, confidence=confidence)
@@ -246,7 +277,8 @@ def _drawn(
     n_bootstrap: int,
 ) -> dict[str, float]:
     where, y = np.searchsorted(patients, group), y_true.astype(float)
-    values: dict[str, list[float]] = {"slope": [], "intercept": [], "o_e": []}
+    values: dict[str, list[float]] = {name: [] for name in DRAWN}
+    smooth = _Smoother(score, y)
     for weights in patient_weights(len(patients), n_bootstrap, 0):
         for row in weights:
             weight = row[where]
@@ -255,6 +287,8 @@ def _drawn(
             values["slope"].append(slope)
             values["intercept"].append(intercept)
             values["o_e"].append(float(weight @ y) / expected if expected > 0 else np.nan)
+            values["brier"].append(float(weight @ (score - y) ** 2 / weight.sum()))
+            values["ici"].append(smooth.ici(weight))
     limits = {}
     for name, drawn in values.items():
         low, high = percentile_interval(np.array(drawn), confidence)

@@ -190,17 +190,24 @@ def check_inner_splits(named: dict[str, Any], cohort: Any) -> None:
         A ``cv`` is None, a number, a list or a splitter that does not ask for groups, or sits in
         an estimator that passes it no groups.
     """
+    for name, problem in inner_split_problems(named, cohort):
+        raise ValueError(f"Model {name!r}: {problem}")
+
+
+def inner_split_problems(named: dict[str, Any], cohort: Any) -> Iterator[tuple[str, str]]:
+    """Model and sentence for every inner splitter that would not keep patients together."""
     if cohort.n_patients == len(cohort):
         return
     for name, model in named.items():
         for path, owner, cv in _inner_cvs(model, ""):
             problem = _problem(owner, cv)
             if problem:
-                raise ValueError(
-                    f"Model {name!r}: {path}={cv!r} {problem} The cohort has {len(cohort)} records "
-                    f"of {cohort.n_patients} patients. Set {path} to GroupKFold, "
-                    "StratifiedGroupKFold or crtkit.evaluation.RepeatedStratifiedPatientSplit, in "
-                    "an estimator that routes groups to it, or keep one record per patient."
+                yield (
+                    name,
+                    f"{path}={cv!r} {problem} The cohort has {len(cohort)} records of "
+                    f"{cohort.n_patients} patients. Set {path} to GroupKFold, StratifiedGroupKFold "
+                    "or crtkit.evaluation.RepeatedStratifiedPatientSplit, in an estimator that "
+                    "routes groups to it, or keep one record per patient.",
                 )
 
 

@@ -168,6 +168,13 @@ def _nearly_equal(matches, seen, tested, tolerance):
             matches.setdefault(start + int(j), (int(best[j]), "nearly equal"))
 
 
+def page_residuals(images) -> np.ndarray:
+    """How each page differs from the average page, (n_records, 4096), each of length 1."""
+    marks = _fingerprints(images, (224, 224))
+    mean = marks.perceptual.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return _residual(marks.perceptual, mean)
+
+
 def _residual(thumbnails, mean):
     """How a page differs from the average page, scaled to length 1."""
     rest = thumbnails.astype(np.float32) - mean

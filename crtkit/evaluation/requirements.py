@@ -88,6 +88,11 @@ def _selected(value: Any) -> Iterator[Any]:
             yield from _selected(inner)
 
 
+def frozen_parts(model: Any) -> list[Any]:
+    """Every ``FrozenEstimator`` in a model, however deep."""
+    return [part for part in _walk(model) if _is_frozen(part)]
+
+
 def check_signals(named: dict[str, Any], cohorts: dict[str, Cohort]) -> None:
     """Refuse cohorts whose signals differ in rate or leads, and steps that expect another rate.
 

@@ -260,12 +260,13 @@ class Evaluation(Predictions):
         subgroup : str, optional
         confidence : float, default=0.95
         n_bootstrap : int, default=200
-            Replicates of the intervals of slope, intercept and O:E, by patient.
+            Replicates of the intervals of slope, intercept, O:E, Brier score and ICI, by patient.
 
         Returns
         -------
         DataFrame
-            One row per model, columns of :class:`Calibration`; nan for models without risks.
+            One row per model, columns of :class:`Calibration` and the limits of the Brier score and
+            of the ICI; nan for models without risks.
         """
         parts = self.parts(on, subgroup)
         table = calibration_table(parts, confidence=confidence, n_bootstrap=n_bootstrap)

@@ -8,16 +8,19 @@ import statsmodels.api as sm
 
 from crtkit import evaluate
 from crtkit.evaluation import calibration_figures, loess
+from crtkit.evaluation.calibration import _Smoother
 
 DATA = Path(__file__).parent.parent / "data" / "calibration"
-TABLE = pd.read_csv(DATA / "n285.csv")
-EXPECTED = json.loads((DATA / "n285_expected.json").read_text())["results"]
+TABLES = {n: pd.read_csv(DATA / f"n{n}.csv") for n in (285, 2000)}
+FIGURES = {n: json.loads((DATA / f"n{n}_expected.json").read_text())["results"] for n in TABLES}
+TABLE, EXPECTED = TABLES[285], FIGURES[285]
 
 
+@pytest.mark.parametrize("n", list(TABLES))
 @pytest.mark.parametrize("column", list(EXPECTED))
-def test_figures_are_those_of_r(column):
-    got = calibration_figures(TABLE["y"], TABLE[column])
-    want = EXPECTED[column]
+def test_figures_are_those_of_r(column, n):
+    got = calibration_figures(TABLES[n]["y"], TABLES[n][column])
+    want = FIGURES[n][column]
     exact = {"observed": "observed", "expected": "expected", "o_e": "O_E", "brier": "brier"}
     for ours, theirs in {**exact, "scaled_brier": "scaled_brier"}.items():
         assert getattr(got, ours) == pytest.approx(want[theirs], abs=1e-9), ours
@@ -96,3 +99,18 @@ def test_an_evaluation_pools_answers_and_draws_patients(result):
     assert curve["model"].unique().tolist() == ["logistic"]
     assert curve["predicted"].iloc[[0, -1]].tolist() == pytest.approx(np.quantile(p, [0.01, 0.99]))
     np.testing.assert_allclose(curve["observed"], loess(p, y, curve["predicted"]))
+
+
+@pytest.mark.parametrize("column", list(EXPECTED))
+def test_the_smoother_of_replicates_is_the_loess(column):
+    smoother = _Smoother(TABLE[column].to_numpy(), TABLE["y"].to_numpy(dtype=float))
+    want = EXPECTED[column]["loess_direct"]["ICI"]
+    assert smoother.ici(np.ones(len(TABLE))) == pytest.approx(want, abs=2e-3)
+
+
+def test_brier_and_ici_have_intervals(make_table_cohort, models):
+    table = evaluate(models, make_table_cohort(), seeds=2).calibration(n_bootstrap=100)
+    row = table.loc["logistic"]
+    assert row["brier_low"] < row["brier"] < row["brier_high"]
+    assert 0 < row["ici_low"] < row["ici_high"] < 1
+    assert np.isnan(table.loc["QRS >= 150 ms", ["ici_low", "brier_low"]].astype(float)).all()
