@@ -39,10 +39,12 @@ __all__ = [
     "FS",
     "LEADS",
     "NETWORK",
+    "PATIENTS",
     "PICTURE",
     "PUBLISHED",
     "PUBLISHED_TABLE1",
     "REMARKS",
+    "SIZES",
     "STFT",
     "TABLE1_ROWS",
     "picture_steps",
@@ -60,6 +62,15 @@ LEADS = ("page", "stack", "mean")
 
 #: Learning rate as printed. The printed batch of 2000 beats is more than a fold's training beats.
 NETWORK = {"lr": 1e-3, "max_epochs": 20, "batch_size": 16, "schedule": "cosine"}
+
+#: Heading of what the paper prints.
+PATIENTS = "The paper's patients: 71 (46 responders, 25 not), real and private."
+
+#: ``"paper"`` has all depths at full width and wants a GPU; ``"small"`` is for two cores.
+SIZES = {
+    "paper": {"depths": DEPTHS, "width": 64, "tile": (64, 64), "network": {}},
+    "small": {"depths": (18,), "width": 8, "tile": (48, 48), "network": {}},
+}
 
 _TABLE2 = pd.read_csv(files("crtkit") / "studies" / "published" / "he2023_table2.csv")
 
@@ -126,9 +137,9 @@ def pipelines(
     leads="page",
     n_leads=12,
     weights=None,
-    depths=DEPTHS,
-    width=64,
-    size=(64, 64),
+    size="paper",
+    depths=None,
+    width=None,
     stft=None,
     network=None,
 ):
@@ -152,12 +163,13 @@ def pipelines(
         Networks pretrained on MIT-BIH (:func:`pretrain`), by depth; a
         path alone is for the first of ``depths``. Without one, the pretrained twin of that depth is
         left out.
-    depths : sequence of {18, 34, 50, 101}
-        Of the ResNets.
-    width : int
-        Channels of their first stage; that of the weights.
-    size : tuple of int
-        Height and width of one lead's tile.
+    size : {"paper", "small"} or tuple of int, default="paper"
+        A key of ``SIZES``: depths and width of the networks, pixels of one lead's tile, epochs. A
+        tuple gives the tile's height and width alone.
+    depths : sequence of {18, 34, 50, 101}, optional
+        Of the ResNets; default: those of `size`.
+    width : int, optional
+        Channels of their first stage; that of the weights. Default: that of `size`.
     stft, network : dict, optional
         Replace some of ``STFT`` and of ``NETWORK``.
 
@@ -185,13 +197,15 @@ def pipelines(
         raise ValueError(f"unit must be 'record' or 'beat', got {unit!r}.")
     if leads not in LEADS:
         raise ValueError(f"leads must be one of {LEADS}, got {leads!r}.")
-    depths = tuple(depths)
+    chosen = _chosen(size)
+    depths = chosen["depths"] if depths is None else tuple(depths)
     if weights is not None and not isinstance(weights, dict):
         weights = {depths[0]: weights}
     weights = {depth: path for depth, path in (weights or {}).items() if path is not None}
     front = partial(_front, fs, unit, stft)
-    combine = partial(_combine, leads, n_leads, size)
-    settings = {**NETWORK, **(network or {}), "width": width}
+    combine = partial(_combine, leads, n_leads, chosen["tile"])
+    settings = {**NETWORK, **chosen["network"], "width": width or chosen["width"]}
+    settings.update(network or {})
     models = {"Guideline": GuidelineClassifier(rule="he2023")}
     for name, classifier in _classifiers(leads).items():
         models[name] = make_pipeline(*front(), *_general(leads, n_leads, classifier))
@@ -213,6 +227,15 @@ def pipelines(
         for name, classifier in _classifiers(leads).items():
             models[f"{name}, pretrained"] = make_pipeline(*front(), *combine(frozen, classifier))
     return models
+
+
+def _chosen(size):
+    """Settings of a size; a tuple is that of a tile."""
+    if not isinstance(size, str):
+        return {**SIZES["paper"], "tile": tuple(size)}
+    if size not in SIZES:
+        raise ValueError(f"size must be one of {list(SIZES)} or (height, width), got {size!r}.")
+    return SIZES[size]
 
 
 def _front(fs, unit, stft):

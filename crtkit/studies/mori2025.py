@@ -16,6 +16,9 @@ from crtkit.signals import LeadStatistics
 #: Models of the paper, in its order.
 MODELS = ("ResNet-18", "SSL + ResNet-18", "LightGBM")
 
+#: Heading of what the paper prints.
+PATIENTS = "The paper's patients: 285 (182 responders, 103 not), real and private."
+
 #: Table 2 and Figure 4 of the paper: mean and SD over ten seeds; the paper prints per cent.
 PUBLISHED = pd.DataFrame(
     {
@@ -121,10 +124,21 @@ SIMCLR = {
 }
 
 
+#: ``"paper"`` has the paper's pages and network, and wants a GPU; ``"small"`` is for two cores.
+SIZES = {
+    "paper": {"pixels": (224, 224), "resnet": {}, "simclr": {}},
+    "small": {
+        "pixels": (96, 96),
+        "resnet": {"width": 16, "max_epochs": 12},
+        "simclr": {"max_epochs": 10},
+    },
+}
+
+
 def pipelines(
     *,
     weights=None,
-    size=(224, 224),
+    size="paper",
     resnet=None,
     simclr=None,
     encoder=None,
@@ -138,8 +152,9 @@ def pipelines(
     weights : {"imagenet"}, path-like or None, default=None
         What the paper's ResNet-18 starts from; without it that row is not there, since the paper's
         comparator is the network with ImageNet weights.
-    size : tuple of int, default=(224, 224)
-        Pixels that pages are resized to; the paper's.
+    size : {"paper", "small"} or tuple of int, default="paper"
+        A key of ``SIZES``: pixels of a page, width of the network, epochs. A tuple gives the pixels
+        (height, width) alone, the rest as in ``"paper"``.
     resnet, simclr, lightgbm : dict, optional
         Replace some of ``RESNET`` (with ``RESNET_FROM_SCRATCH`` and ``RESNET_ABOVE_SIMCLR``),
         ``SIMCLR`` and ``LIGHTGBM``. ``simclr={"weights": "imagenet"}`` lets pretraining start from
@@ -172,10 +187,13 @@ def pipelines(
     from crtkit.neural import ResNetClassifier
 
     def network(ours, **start):
-        loader = JPEGLoader(size=size, erase=IdentityEraser(), cache_dir=cache_dir)
-        model = ResNetClassifier(**{**ours, **(resnet or {})}, **start)
+        loader = JPEGLoader(size=chosen["pixels"], erase=IdentityEraser(), cache_dir=cache_dir)
+        model = ResNetClassifier(**{**ours, **resnet}, **start)
         return make_pipeline(Select("image"), loader, model)
 
+    chosen = sizes(size)
+    resnet = {**chosen["resnet"], **(resnet or {})}
+    simclr = {**chosen["simclr"], **(simclr or {})}
     backbone = simclr_backbone(resnet, simclr) if encoder is None else encoder
     parameters = {**LIGHTGBM, **(lightgbm or {})}
     boosting = LGBMClassifier(**parameters, verbosity=-1, deterministic=True, force_row_wise=True)
@@ -186,6 +204,37 @@ def pipelines(
         "SSL + ResNet-18": network(RESNET_ABOVE_SIMCLR, backbone=backbone),
         "LightGBM": make_pipeline(Select("signal"), statistics, boosting),
     }
+
+
+def sizes(size):
+    """Pixels and parameters of a size.
+
+    Parameters
+    ----------
+    size : {"paper", "small"} or tuple of int
+        As in :func:`pipelines`.
+
+    Returns
+    -------
+    dict
+        ``pixels``, ``resnet``, ``simclr``.
+
+    Raises
+    ------
+    ValueError
+        No such size.
+
+    Examples
+    --------
+    >>> from crtkit.studies import mori2025
+    >>> mori2025.sizes("small")["pixels"], mori2025.sizes((64, 64))["resnet"]
+    ((96, 96), {})
+    """
+    if isinstance(size, str):
+        if size not in SIZES:
+            raise ValueError(f"size must be one of {list(SIZES)} or (height, width), got {size!r}.")
+        return SIZES[size]
+    return {**SIZES["paper"], "pixels": tuple(size)}
 
 
 def simclr_backbone(resnet=None, simclr=None):

@@ -22,7 +22,7 @@ def study_module(study):
     Returns
     -------
     module
-        With ``add_arguments(parser)`` and ``run(options)``.
+        With ``add_arguments(parser)``, ``run(options)`` and ``SIZE``, the default of ``--size``.
 
     Raises
     ------
@@ -59,7 +59,14 @@ def add_arguments(parser, study):
     'phase'
     """
     add_shared_arguments(parser, Path("results") / study)
-    study_module(study).add_arguments(parser)
+    module = study_module(study)
+    parser.add_argument(
+        "--size",
+        choices=("small", "paper"),
+        default=module.SIZE,
+        help=f"of the models: small is for two cores, paper as published (default: {module.SIZE})",
+    )
+    module.add_arguments(parser)
 
 
 def add_shared_arguments(parser, out):

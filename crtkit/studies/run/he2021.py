@@ -25,6 +25,7 @@ from crtkit.statistics import (
     univariate_logistic,
 )
 from crtkit.studies import he2021 as study
+from crtkit.studies.run import he2021_printed as printed
 from crtkit.studies.run.cohorts import asks_response, load_cohort, stated
 from crtkit.studies.run.output import (
     MISSING,
@@ -38,6 +39,7 @@ from crtkit.studies.run.output import (
 )
 
 SEEDS = 10
+SIZE = "paper"
 FOLDS = 5
 QUICK = {"max_iter": 100}
 
@@ -64,15 +66,15 @@ def run(options):
     cohort = with_figures(load_cohort(options, "he2021"))
     published = asks_response(cohort, options)
     seeds = options.seeds if options.seeds is not None else (1 if options.quick else SEEDS)
-    changes = QUICK if options.quick else {}
+    changes = {**study.SIZES[options.size], **(QUICK if options.quick else {})}
     output = Output(options.out, "he2021", stated(cohort))
-    table1(output, cohort, published)
+    table1(output, cohort)
     codes, fit = in_sample_codes(cohort, changes, options.random_state)
     best, pair, hits = significant(codes, cohort.y)
     X = pd.concat([cohort.X[clinical(cohort)], codes], axis=1)
-    table2(output, X, cohort.y, best, pair, hits, published)
+    table2(output, X, cohort.y, best, pair, hits)
     figure2(output, X, best, pair)
-    figure3(output, X, cohort.y, best, pair, published)
+    figure3(output, X, cohort.y, best, pair)
     result = ck.evaluate(
         runnable(study.pipelines(autoencoder=changes), cohort),
         cohort,
@@ -82,9 +84,11 @@ def run(options):
         journal=journal_path(options),
         random_state=options.random_state,
     )
-    text = table3(output, result, in_sample_areas(X, cohort.y, best), seeds, published)
+    text = table3(output, result, in_sample_areas(X, cohort.y, best), seeds)
     output.text("The autoencoder", fit["lines"])
-    output.text("What to know about the printed figures", study.REMARKS)
+    if published:
+        printed.write(output)
+        output.text("What to know about the printed figures", study.REMARKS)
     where = finish(
         output,
         cohort,
@@ -130,7 +134,7 @@ def clinical(cohort):
     return present
 
 
-def table1(output, cohort, published):
+def table1(output, cohort):
     """Table 1: mean ± SD with Student's t, n (%) with Yates' chi-square, as the paper tests."""
     names = {column: name for name, column in study.VARIABLES.items()}
     table = cohort.X[clinical(cohort)].rename(columns=names).reset_index(drop=True)
@@ -150,25 +154,7 @@ def table1(output, cohort, published):
         numbers=False,
     )
     note = "Mean ± SD (Student's t) or n (%) (chi-square with Yates' correction)."
-    if published:
-        printed = printed_table1()
-        for column, title in (("responder", "Response"), ("nonresponder", "Non-response")):
-            ours[f"{title}, published"] = printed[column].reindex(ours.index).fillna(MISSING)
-        ours["p published"] = printed["p"].reindex(ours.index).fillna(MISSING)
-        note += " Published: 45 responders, 57 non-responders."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
-
-
-def printed_table1():
-    """The paper's Table 1 with the levels of a variable in one cell, as ours has them."""
-    printed = study.PUBLISHED_TABLE1.fillna("")
-    levels = printed.index.str.contains(": ")
-    for name, level in (row.split(": ") for row in printed.index[levels]):
-        for group in ("responder", "nonresponder"):
-            cell = printed.loc[name, group]
-            text = f"{level} {printed.loc[f'{name}: {level}', group]}"
-            printed.loc[name, group] = f"{cell}, {text}" if cell else text
-    return printed[~levels]
 
 
 def in_sample_codes(cohort, changes, random_state):
@@ -210,14 +196,13 @@ def significant(codes, y):
     return p.index[0], list(p.index[1:3]), list(p.index[p < 0.05])
 
 
-def table2(output, X, y, best, pair, hits, published):
+def table2(output, X, y, best, pair, hits):
     """Table 2: univariate, the paper's two multivariable models, and each with QRS duration."""
     names = {column: name for name, column in study.VARIABLES.items()}
     base = list(study.CLINICAL)
     with_qrs = [*base, "qrs_duration_ms"] if "qrs_duration_ms" in X else None
     rows = [best, *pair, *(c for c in X if c in names)]
     analyses = {"Univariate": univariate_logistic(X[rows], y)}
-    stand_ins = {best: "AE #30", pair[0]: "AE #28", pair[1]: "AE #35"}
     models = {"one feature": [best], "two features": pair}
     for title, features in models.items():
         for columns, suffix in ((base, ""), (with_qrs, " + QRS")):
@@ -225,19 +210,9 @@ def table2(output, X, y, best, pair, hits, published):
                 continue
             model = X[[*features, *columns]]
             analyses[f"Multivariable, {title}{suffix}"] = quietly(multivariable_logistic, model, y)
-    printed = {
-        "Univariate": "univariate",
-        "Multivariable, one feature": "AE #30",
-        "Multivariable, two features": "AE #28 and #35",
-    }
     table = pd.DataFrame(index=pd.Index([names.get(r, r) for r in rows], name="variable"))
     for title, fit in analyses.items():
-        cells = [_cell(fit, r) for r in rows]
-        table[title] = cells
-        if published and title in printed:
-            table[f"{title}, published"] = [
-                _printed(printed[title], stand_ins.get(r, names.get(r))) for r in rows
-            ]
+        table[title] = [_cell(fit, r) for r in rows]
     n_features = sum(c.startswith("AE") for c in X)
     rarer = int(np.unique(y, return_counts=True)[1].min())
     note = (
@@ -247,7 +222,6 @@ def table2(output, X, y, best, pair, hits, published):
         f"stood, {pair[0]} and {pair[1]} (the next two) where #28 and #35. {rarer} patients of the "
         "rarer class are few for three to five variables."
     )
-    note += " The published multivariable columns fit a linear-probability model." * published
     output.table("table2", "Table 2. Logistic regression", table, note)
 
 
@@ -262,15 +236,6 @@ def _cell(fit, row):
     if row not in fit.index:
         return MISSING
     return f"{fit.loc[row, 'or_ci']}, {fit.loc[row, 'p']}"
-
-
-def _printed(analysis, variable):
-    if (analysis, variable) not in study.PUBLISHED.index:
-        return MISSING
-    row = study.PUBLISHED.loc[(analysis, variable)]
-    return (
-        f"{row['odds_ratio']:.2f} [{row['ci_low']:.2f}–{row['ci_high']:.2f}], {row['p_value']:.3f}"
-    )
 
 
 def figure2(output, X, best, pair):
@@ -302,7 +267,7 @@ def figure2(output, X, best, pair):
     output.table("figure2", "Behind Figure 2. Pearson correlation", shown)
 
 
-def figure3(output, X, y, best, pair, published):
+def figure3(output, X, y, best, pair):
     """Figure 3: chi-square of sequential models, without and with QRS duration."""
     import matplotlib.pyplot as plt
 
@@ -336,13 +301,7 @@ def figure3(output, X, y, best, pair, published):
     columns = ["chi2", "df", "added_chi2", "added_df", "p", "auc", "auc_low", "auc_high"]
     table = pd.concat(rows)[columns].rename(columns={"p": "added_p"})
     table = table[~table.index.duplicated()]
-    printed = "; ".join(
-        f"{added} over {over}: {row['added_chi2']:.2f} ({row['added_df']:.0f} df, p "
-        f"{row['added_p']:.3f})"
-        for (over, added), row in study.PUBLISHED_INCREMENTAL.iterrows()
-    )
-    note = "In-sample." + f" Published likelihood ratios: {printed}." * published
-    output.table("figure3", "Behind Figure 3. Sequential models", table, note)
+    output.table("figure3", "Behind Figure 3. Sequential models", table, "In-sample.")
 
 
 def in_sample_areas(X, y, best):
@@ -367,21 +326,15 @@ def in_sample_areas(X, y, best):
     }
 
 
-def table3(output, result, aucs, seeds, published):
+def table3(output, result, aucs, seeds):
     """Areas: in-sample as published beside out of fold."""
     summary = result.summary()["roc_auc"]
-    printed = {
-        "one AE feature + LVEF + gender": "0.72",
-        "PSD + LVEF + gender": "0.63",
-        "PBW + LVEF + gender": "0.64",
-    }
     rows = {}
     per_seed = result.per_seed()["roc_auc"]
     for model in result.models:
         mine = per_seed.loc[model].dropna()
         ends = summary.loc[model, ["nb_low", "nb_high"]] if model in summary.index else [np.nan] * 2
         rows[model] = {
-            **({"AUC published (in-sample)": printed.get(model, MISSING)} if published else {}),
             "AUC in-sample": number(aucs.get(model)),
             "AUC out of fold": mean_sd(mine) if len(mine) > 1 else number(mine.mean()),
             "95 % interval": interval(*ends),

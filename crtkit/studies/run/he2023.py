@@ -17,7 +17,7 @@ from crtkit.neural import read_card
 from crtkit.signals import LEADS_12, Resampler, segment_beats
 from crtkit.signals.stft import spectrogram
 from crtkit.statistics import baseline_table
-from crtkit.studies import he2023 as study
+from crtkit.studies import he2023 as study, simple
 from crtkit.studies.run.cohorts import asks_response, leave_out_unusable, load_cohort, stated
 from crtkit.studies.run.output import (
     MISSING,
@@ -33,6 +33,7 @@ from crtkit.studies.run.output import (
 )
 
 FOLDS = 5
+SIZE = "small"
 METRICS = {"accuracy": "Accuracy", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 TRANSFER = {"roc_auc": "AUC", "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy"}
 
@@ -78,7 +79,7 @@ def run(options):
         settings["network"] = {"max_epochs": options.epochs or 1}
     if options.quick:
         settings["size"] = (16, 16)  # a network of convolutions reads any size
-    prepared = prepare(cohort, options.unit)
+    prepared = prepare(simple.with_features(cohort), options.unit)
     n_leads = ck.Select("signal").fit_transform(prepared.X.iloc[:1]).shape[1]
     models = study.pipelines(
         fs=study.FS, unit="beat", leads=options.leads, n_leads=n_leads, weights=weights, **settings
@@ -86,6 +87,8 @@ def run(options):
     missing = [c for c in ("lvef", "qrs_duration_ms", "lbbb") if c not in cohort.X]
     if missing:  # open data have no ejection fraction
         del models["Guideline"]
+    if "measurements" in prepared.X:
+        models |= simple.pipelines()
     seeds = options.seeds or 1
     result = ck.evaluate(
         models,
@@ -147,9 +150,11 @@ def pretrained(options):
     keys = ("width", "size", "stft")
     if len({tuple(str(card[key]) for key in keys) for card in cards.values()}) > 1:
         raise ValueError("The cards of --weights differ in width, size or stft: run them apart.")
-    card = next(iter(cards.values()), {"width": 8, "size": 48, "stft": study.STFT})
+    size = study.SIZES[getattr(options, "size", "small")]
+    bare = {"width": size["width"], "size": size["tile"][0], "stft": study.STFT}
+    card = next(iter(cards.values()), bare)
     weights = {card["depth"]: path for path, card in cards.items()}
-    depths = options.depths or sorted(weights) or [18]
+    depths = options.depths or sorted(weights) or size["depths"]
     settings = {"width": card["width"], "size": (card["size"],) * 2, "stft": card["stft"]}
     return weights, {"depths": tuple(depths), **settings}
 
@@ -181,7 +186,7 @@ def prepare(cohort, unit):
 
 
 def table1(output, cohort, published):
-    """Table 1: baseline characteristics; if `published`, the printed ones beside them."""
+    """Table 1: baseline characteristics; if `published`, the printed ones in a table apart."""
     names = [name for name in study.TABLE1_ROWS if name in cohort.X]
     first = ~pd.Series(cohort.groups).duplicated().to_numpy()
     y = cohort.y[first]
@@ -200,28 +205,21 @@ def table1(output, cohort, published):
         numbers=False,
     )
     note = "Mean ± SD or n (%). Student's t, also for counts, as the paper's p-values are."
-    if published:
-        printed = study.PUBLISHED_TABLE1.reindex([study.TABLE1_ROWS[name] for name in ours.index])
-        for column in ("overall", "responder", "nonresponder", "p"):
-            ours[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
-        note += " Published: 46 responders, 25 non-responders."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
+    if published:
+        printed = study.PUBLISHED_TABLE1.drop(columns="kind").fillna(MISSING)
+        title = "Table 1 as published. Baseline characteristics"
+        output.table("table1_published", title, printed, patients=study.PATIENTS)
 
 
 def table2(output, result, seeds, missing, published):
-    """Table 2: reference rows below; if `published`, every printed figure beside ours."""
+    """Table 2: reference rows below; if `published`, the printed figures in a table apart."""
     folds = result.per_fold()
     summary = result.summary()["roc_auc"]
     printed = study.PUBLISHED
     rows = {}
     for model in dict.fromkeys([*printed.index, *result.models] if published else result.models):
-        row = {}
-        for metric, title in METRICS.items():
-            if published:
-                row[f"{title} published"] = (
-                    _published(printed.loc[model], metric) if model in printed.index else MISSING
-                )
-            row[title] = _mean_sd(folds, model, metric)
+        row = {title: _mean_sd(folds, model, metric) for metric, title in METRICS.items()}
         row["AUC"] = _mean_sd(folds, model, "roc_auc")
         row["AUC, 95 % interval by patient"] = (
             interval(*summary.loc[model, ["ci_low", "ci_high"]])
@@ -230,15 +228,21 @@ def table2(output, result, seeds, missing, published):
         )
         rows[model] = row
     notes = [
-        f"Mean ± SD over {FOLDS} folds by patient"
-        + (f", {seeds} times." if seeds > 1 else ".")
-        + " Rows without published figures are ours, and clinical rules." * published,
+        f"Mean ± SD over {FOLDS} folds by patient" + (f", {seeds} times." if seeds > 1 else "."),
         *([f"Guideline left out: the cohort has no {', '.join(missing)}."] if missing else []),
         *left_out(result),
         *measured_rows(result),
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     output.table("table2", "Table 2. Performance", table, " ".join(notes))
+    if published:
+        columns = {
+            title: [_published(row, metric) for _, row in printed.iterrows()]
+            for metric, title in METRICS.items()
+        }
+        theirs = pd.DataFrame(columns, index=printed.index)
+        title, note = "Table 2 as published. Performance", "Mean ± SD over five folds."
+        output.table("table2_published", title, theirs, note, patients=study.PATIENTS)
     return markdown_table(table[[*METRICS.values(), "AUC"]])
 
 

@@ -12,18 +12,23 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from crtkit.studies import lvsd2026 as study
-from crtkit.studies.run import lvsd2026_tables as parts
+from crtkit.resampling import HeldOutThreshold
+from crtkit.studies import lvsd2026 as study, simple
+from crtkit.studies.run import (
+    lvsd2026_figures as figures,
+    lvsd2026_printed,
+    lvsd2026_tables as parts,
+)
 from crtkit.studies.run.cohorts import load_cohort, stated
 from crtkit.studies.run.output import Output, finish, journal_path
 
 PAIRS, QUICK_PAIRS = 300, 80
+SIZE = "small"
 
 
 def add_arguments(parser):
     """Give a parser the options that only this study has."""
     parser.add_argument("--pairs", type=int, help=f"simulated pairs (default: {PAIRS})")
-    parser.add_argument("--size", choices=list(study.SIZES), default="small")
     parser.add_argument("--checkpoint", type=Path, help="ECG-FM, pretrained (.pt, .safetensors)")
     parser.add_argument("--finetuned-checkpoint", type=Path, help="ECG-FM, fine-tuned on labels")
     parser.add_argument("--epochs", type=int, help="of every network (default: of its size)")
@@ -45,8 +50,12 @@ def run(options):
     """
     start = time.perf_counter()
     cohort = _load(options)
-    inside, split, external = divide(cohort)
+    featured = simple.with_features(cohort)
+    inside, split, external = divide(featured)
     models = _models(options)
+    if featured is not cohort:
+        for name, model in simple.pipelines().items():
+            models[name] = HeldOutThreshold(model, column="set")
     seeds = options.seeds or 1
     result = ck.evaluate(
         models,
@@ -62,16 +71,17 @@ def run(options):
     sets = {"internal": "test", **{name: name for name in external}}
     scores = parts.score_table(result, sets)
     output = Output(options.out, "lvsd2026", stated(cohort))
-    parts.figure1(output, cohort)
+    figures.figure1(output, cohort)
     parts.table1(output, cohort)
-    text = parts.table2(output, scores)
+    text = parts.table2(output, scores, result, sets)
     parts.table3(output, scores)
     parts.tables_s(output, scores)
     parts.ablations(output, scores, result, sets)
     parts.bands(output, result, {"internal": inside, **external}, sets)
-    tests = parts.tests(output, scores, result.info["reference_rows"])
-    explained = parts.explain(output, result, inside, split, quick=options.quick)
+    tests = figures.tests(output, scores, result.info["reference_rows"])
+    explained = figures.explain(output, result, inside, split, quick=options.quick)
     output.text("Sizes of this run", _sizes(options))
+    lvsd2026_printed.write(output)
     output.text("What to know about the printed figures", study.REMARKS)
     where = finish(
         output,

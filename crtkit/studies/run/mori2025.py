@@ -14,11 +14,13 @@ import pandas as pd
 import crtkit as ck
 from crtkit.explain.gradcam import STAGES
 from crtkit.statistics import baseline_table
-from crtkit.studies import mori2025 as study
+from crtkit.studies import mori2025 as study, simple
 from crtkit.studies.run.cohorts import asks_response, leave_out_unusable, load_cohort, stated
 from crtkit.studies.run.figures import flow_diagram
 from crtkit.studies.run.mori2025_maps import explain_positives
 from crtkit.studies.run.mori2025_parameters import (
+    described,
+    pixels,
     resnet_parameters,
     simclr_parameters,
     table_s1,
@@ -40,6 +42,7 @@ from crtkit.studies.run.output import (
 )
 
 SEEDS = 10
+SIZE = "small"
 EQUAL_SENSITIVITY = 0.8
 METRICS = {"accuracy": "Accuracy (%)", "ppv": "PPV (%)", "npv": "NPV (%)", "roc_auc": "AUC"}
 ALSO = {"sensitivity": "Sensitivity (%)", "specificity": "Specificity (%)"}
@@ -62,13 +65,16 @@ def run(options):
     cohort = load_cohort(options, "mori2025")
     cohort, flow = leave_out_unusable(cohort)
     models, not_run = runnable(options, cohort)
+    featured = simple.with_features(cohort)
+    if featured is not cohort:
+        models |= simple.pipelines()
     by = "record" if _mixed(cohort) else "patient"
     seeds = options.seeds
     if seeds is None:
         seeds = 2 if options.quick else SEEDS
     result = ck.evaluate(
         models,
-        cohort,
+        featured,
         by=by,
         seeds=seeds,
         n_jobs=options.n_jobs,
@@ -79,7 +85,8 @@ def run(options):
     published = asks_response(cohort, options)
     figure1(output, flow, published)
     table1(output, cohort, published)
-    text = table2(output, result, not_run, published)
+    size = described(options) if "image" in cohort.X else ""
+    text = table2(output, result, not_run, published, size)
     against_rules(output, result)
     maps = explain_positives(output, cohort, result, options, published)
     parameters(output, options, pages=maps is not None, boosting="LightGBM" in models)
@@ -110,14 +117,14 @@ def add_arguments(sub):
         "--modality",
         choices=("signal", "image"),
         default="signal",
-        help="of the simulated cohort; pages take the image models, and minutes to hours",
+        help="of the simulated cohort; pages take the image models and minutes",
     )
     sub.add_argument("--image", help="page file column of the manifest")
     sub.add_argument("--weights", help="ImageNet weights file (torchvision's IMAGENET1K_V1)")
-    sub.add_argument("--size", type=int, default=224, help="pixels that pages are resized to")
-    sub.add_argument("--width", type=int, default=64, help="width of ResNet-18; 64 is the standard")
-    sub.add_argument("--epochs", type=int, help="epochs of ResNet-18")
-    sub.add_argument("--pretrain-epochs", type=int, help="epochs of SimCLR")
+    sub.add_argument("--pixels", type=int, help="that pages are resized to (default: of --size)")
+    sub.add_argument("--width", type=int, help="width of ResNet-18 (default: of --size)")
+    sub.add_argument("--epochs", type=int, help="epochs of ResNet-18 (default: of --size)")
+    sub.add_argument("--pretrain-epochs", type=int, help="epochs of SimCLR (default: of --size)")
     sub.add_argument("--layout", help="of the pages, such as 3x4+II, for Grad-CAM by lead")
     sub.add_argument(
         "--stage",
@@ -141,18 +148,20 @@ def runnable(options, cohort):
     """
     models = study.pipelines(
         weights=options.weights,
-        size=(options.size, options.size),
+        size=(pixels(options),) * 2,
         resnet=resnet_parameters(options),
         simclr=simclr_parameters(options),
         cache_dir=options.cache,
     )
     absent = {name: model[0].column for name, model in models.items()}
     absent = {name: column for name, column in absent.items() if column not in cohort.X}
-    not_run = {name: f"the cohort has no {column}" for name, column in absent.items()}
+    not_run = {
+        name: f"the cohort has no {column}"
+        for name, column in absent.items()
+        if name in study.MODELS
+    }
     if "image" not in cohort.X:
-        not_run["ResNet-18"] = "the cohort has no image"
-    elif options.weights is None:
-        not_run["ResNet-18"] = "needs the weights file (--weights)"
+        not_run = {"ResNet-18": "the cohort has no image", **not_run}
     models = {name: model for name, model in models.items() if name not in absent}
     if not models:
         raise ValueError(f"No model of the study can run: {not_run}.")
@@ -165,11 +174,13 @@ def _mixed(cohort):
 
 
 def figure1(output, flow, published):
-    """Figure 1: our flow, the paper's beside it where the question is the paper's."""
-    theirs = list(study.PUBLISHED_FLOW.itertuples(index=False, name=None))
-    columns = {"Published (patients)": theirs} if published else {}
-    figure = flow_diagram({**columns, "Here (records)": flow})
-    output.figure("figure1", "Figure 1. Flow", figure)
+    """Figure 1: our flow and, where the question is the paper's, the published one apart."""
+    output.figure("figure1", "Figure 1. Flow", flow_diagram({"Here (records)": flow}))
+    if published:
+        theirs = list(study.PUBLISHED_FLOW.itertuples(index=False, name=None))
+        figure = flow_diagram({"Published (patients)": theirs})
+        title = "Figure 1 as published. Flow"
+        output.figure("figure1_published", title, figure, patients=study.PATIENTS)
 
 
 def table1(output, cohort, published):
@@ -198,48 +209,55 @@ def table1(output, cohort, published):
         numbers=False,
     )
     note = "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction."
-    if published:
-        rows = [study.TABLE1_ROWS.get(variable, "") for variable in ours.index]
-        printed = study.PUBLISHED_TABLE1.reindex(rows)
-        for column in ("nonresponder", "responder", "p"):
-            ours[f"published: {column}"] = printed[column].fillna(MISSING).to_numpy()
-        note += " Published: 103 non-responders, 182 responders."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
+    if published:
+        printed = study.PUBLISHED_TABLE1.drop(columns="kind").fillna(MISSING)
+        title = "Table 1 as published. Baseline characteristics"
+        output.table("table1_published", title, printed, patients=study.PATIENTS)
 
 
-def table2(output, result, not_run, published):
-    """Table 2: mean ± SD over seeds, published beside ours; the clinical rules below.
-
-    Where the question is another than the paper's, its rows and columns are left out.
-    """
+def table2(output, result, not_run, published, size=""):
+    """Table 2: mean ± SD over seeds, the clinical rules below; the published table apart."""
     per_seed = result.per_seed()
     equal = result.at_sensitivity(EQUAL_SENSITIVITY)
     areas = result.summary()["roc_auc"]
     rows = {}
-    shown = [*study.MODELS, *result.models] if published else result.models
-    for model in dict.fromkeys(shown):
-        mine = per_seed.loc[model] if model in result.models else per_seed.iloc[:0]
-        row = {}
-        for metric, title in METRICS.items():
-            if published:
-                row[f"{title} published"] = _published(model, metric)
-            row[title] = _mean_sd(mine[metric], metric) if len(mine) else NOT_RUN
+    for model in dict.fromkeys([*(not_run if published else ()), *result.models]):
+        ran = model in result.models
+        mine = per_seed.loc[model] if ran else per_seed.iloc[:0]
+        row = {
+            title: _mean_sd(mine[metric], metric) if ran else NOT_RUN
+            for metric, title in METRICS.items()
+        }
         row["AUC, 95 % interval"] = _interval(areas, model)
         for metric, title in ALSO.items():
-            row[title] = _mean_sd(mine[metric], metric) if len(mine) else MISSING
+            row[title] = _mean_sd(mine[metric], metric)
         for metric in ("ppv", "npv"):
             at = f"{metric.upper()} at sensitivity {EQUAL_SENSITIVITY:.0%} (%)"
             row[at] = _at(equal, model, metric)
         rows[model] = row
     notes = [
         *([] if published else ["The paper's figures answer another question and are left out."]),
+        size,
         *(f"Not run, {name}: {reason}." for name, reason in not_run.items()),
         *left_out(result),
         *measured_rows(result),
         "Intervals are Nadeau and Bengio's, which allow for training sets that overlap.",
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    output.table("table2", "Table 2. Predictive performance", table, " ".join(notes))
+    note = " ".join(filter(None, notes))
+    output.table("table2", "Table 2. Predictive performance", table, note)
+    if published:
+        printed = pd.DataFrame(
+            {
+                title: [_published(m, metric) for m in study.MODELS]
+                for metric, title in METRICS.items()
+            },
+            index=study.PUBLISHED.index,
+        )
+        title = "Table 2 as published. Predictive performance"
+        note = "Mean ± SD over ten seeds. ResNet-18 starts from ImageNet weights."
+        output.table("table2_published", title, printed, note, patients=study.PATIENTS)
     return markdown_table(table[[*METRICS.values(), "AUC, 95 % interval"]])
 
 
@@ -285,8 +303,6 @@ def _interval(areas, model):
 
 
 def _published(model, metric):
-    if model not in study.PUBLISHED.index:
-        return MISSING
     row = study.PUBLISHED.loc[model]
     factor, digits = (1, 3) if metric == "roc_auc" else (100, 1)
     mean, sd = row[[metric, f"{metric}_sd"]] * factor

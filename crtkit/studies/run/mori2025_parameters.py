@@ -8,17 +8,44 @@ from crtkit.studies import mori2025 as study
 UNKNOWN = "not in our text"
 
 
+def pixels(options):
+    """Pixels of a page's side: as asked, or of the size."""
+    return options.pixels or study.SIZES[options.size]["pixels"][0]
+
+
 def resnet_parameters(options):
-    """Parameters of ResNet-18 that the command line sets."""
-    chosen = {"width": options.width, "device": options.device, "precision": options.precision}
-    if options.epochs:
-        chosen["max_epochs"] = options.epochs
-    return chosen
+    """Parameters of ResNet-18 that size and command line set."""
+    asked = {"width": options.width, "max_epochs": options.epochs}
+    return {
+        **study.SIZES[options.size]["resnet"],
+        **{name: value for name, value in asked.items() if value},
+        "device": options.device,
+        "precision": options.precision,
+    }
 
 
 def simclr_parameters(options):
-    """Parameters of SimCLR that the command line sets."""
-    return {"max_epochs": options.pretrain_epochs} if options.pretrain_epochs else {}
+    """Parameters of SimCLR that size and command line set."""
+    asked = {"max_epochs": options.pretrain_epochs} if options.pretrain_epochs else {}
+    return {**study.SIZES[options.size]["simclr"], **asked}
+
+
+def described(options):
+    """Size of the image models, in a sentence below their table."""
+    encoder = study.simclr_backbone(resnet_parameters(options), simclr_parameters(options))
+    network = {**study.RESNET_FROM_SCRATCH, **resnet_parameters(options)}
+    start = (
+        ""
+        if options.weights
+        else " The paper's ResNet-18 starts from ImageNet weights (--weights "
+        "names the file); without them it stands here from scratch."
+    )
+    return (
+        f"Size {options.size}: pages of {pixels(options)} x {pixels(options)} pixels, ResNet-18 of "
+        f"width {network['width']}, {network['max_epochs']} epochs, SimCLR {encoder.max_epochs} "
+        "epochs on the pages of each training part (the paper: 224 x 224 pixels, width 64, about "
+        f"4,000 other pages).{start}"
+    )
 
 
 def table_s1(options):
@@ -26,7 +53,7 @@ def table_s1(options):
     encoder = study.simclr_backbone(resnet_parameters(options), simclr_parameters(options))
     names = ("depth", "width", *study.SIMCLR, "weights", "device", "precision")
     ours = {name: getattr(encoder, name) for name in names}
-    ours["size"] = f"{options.size} x {options.size}"
+    ours["size"] = f"{pixels(options)} x {pixels(options)}"
     ours["pages"] = "of the training patients of each split, without their labels"
     augment = PageAugment() if encoder.augment is None else encoder.augment
     ours |= {f"augment: {name}": value for name, value in augment.get_params().items()}
@@ -50,7 +77,7 @@ def table_s2(options):
         "from scratch": {**study.RESNET_FROM_SCRATCH, **chosen},
     }
     table = pd.DataFrame(columns).astype(object).rename_axis("parameter")
-    table.loc["size"] = ["224 x 224", *[f"{options.size} x {options.size}"] * 3]
+    table.loc["size"] = ["224 x 224", *[f"{pixels(options)} x {pixels(options)}"] * 3]
     return table.fillna(UNKNOWN).astype(str)
 
 

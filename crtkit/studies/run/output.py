@@ -15,6 +15,8 @@ from crtkit.studies.run.provenance import environment, write_json
 MISSING = "–"
 #: In a cell: the model was not fitted; a note below the table says why.
 NOT_RUN = "not run"
+#: First word of the sentence that states simulated patients, and the mark in their pictures.
+SIMULATED = "SIMULATED"
 
 
 def journal_path(options, name="journal.jsonl"):
@@ -48,20 +50,30 @@ class Output:
         self.tables = {}
 
     def table(self, name, title, table, note="", patients=None):
-        """Write one table, and add it to the report; `patients` where they are others."""
+        """Write one table, and add it to the report.
+
+        `patients` says whose figures they are where they are not this run's: published patients and
+        others never share a table.
+        """
         write_text(self.folder / f"{name}.csv", table.to_csv())
         text = markdown_table(table)
         body = f"{patients or self.stated}\n\n{text}\n" + (f"\n{note}\n" if note else "")
         write_text(self.folder / f"{name}.md", f"**{title}.** {body}")
-        self.parts.append(f"## {title}\n\n{text}\n" + (f"\n{note}\n" if note else ""))
+        whose = f"{patients}\n\n" if patients else ""
+        self.parts.append(f"## {title}\n\n{whose}{text}\n" + (f"\n{note}\n" if note else ""))
         self.tables[name] = table
         return text
 
     def figure(self, name, title, figure, patients=None):
-        """Save one figure, with `patients`, or whose they are, below it."""
+        """Save one figure, with `patients`, or whose they are, below it; simulated ones are marked.
+
+        The mark lies across every axes, where nobody can crop it unseen.
+        """
         import matplotlib.pyplot as plt
 
         stated = patients or self.stated
+        if stated.startswith(SIMULATED):
+            mark_simulated(figure)
         figure.text(0.5, 0.005, stated, ha="center", va="bottom", fontsize=7, color="0.35")
         with atomic_path(self.folder / f"{name}.png") as part:
             figure.savefig(part, dpi=150, bbox_inches="tight")
@@ -77,6 +89,20 @@ class Output:
         path = self.folder / "report.md"
         write_text(path, "\n".join(self.parts))
         return path
+
+
+def mark_simulated(figure):
+    """Write SIMULATED across every axes of a figure, faintly."""
+    width = figure.get_figwidth()
+    for ax in figure.axes:
+        box = ax.get_position()
+        if box.width * width < 0.5 or not (ax.axison or ax.get_children()):
+            continue  # a colour bar
+        size = min(30.0, 8.0 * box.width * width)
+        ax.text(
+            0.5, 0.5, SIMULATED, transform=ax.transAxes, ha="center", va="center", rotation=25,
+            fontsize=size, color="0.5", alpha=0.25, zorder=10, fontweight="bold",
+        )  # fmt: skip
 
 
 def finish(output, cohort, options, started, **payload):

@@ -19,9 +19,10 @@ from crtkit.studies.run.cohorts import load_cohort
 from crtkit.studies.run.output import Output
 
 TABLES = ("table1", "table2", "table3", "figure2", "figure3")
+PUBLISHED = ("table1_published", "table2_published", "figure3_published")
 FILES = {
-    *(f"{name}.md" for name in (*TABLES, "report")),
-    *(f"{name}.csv" for name in TABLES),
+    *(f"{name}.md" for name in (*TABLES, *PUBLISHED, "report")),
+    *(f"{name}.csv" for name in (*TABLES, *PUBLISHED)),
     *("figure2.png", "figure3.png", "results.json", "journal.jsonl"),
 }
 
@@ -43,27 +44,38 @@ def test_every_file_is_there(run):
         assert "SIMULATED" in (run / f"{name}.md").read_text()
 
 
-def test_table_2_has_both_models_each_with_qrs_beside_the_printed_ones(run):
+def test_published_patients_have_tables_of_their_own(run):
+    for name in PUBLISHED:
+        text = (run / f"{name}.md").read_text()
+        assert "The paper's patients: 102" in text
+        assert "SIMULATED" not in text
+    for name in TABLES:
+        assert "ublished:" not in (run / f"{name}.md").read_text()
+    table = pd.read_csv(run / "table2_published.csv", index_col="variable")
+    assert table.loc["AE #30", "Univariate"] == "1.24 [1.07–1.44], 0.006"
+    assert table.loc["LVEF", "Multivariable, AE #30"].startswith("0.99 [0.98")
+    assert pd.read_csv(run / "figure3_published.csv")["chi-square added"].max() == 9.6
+
+
+def test_table_2_has_both_models_each_with_qrs(run):
     table = pd.read_csv(run / "table2.csv", index_col="variable")
     for title in ("one feature", "two features"):
         assert f"Multivariable, {title}" in table
         with_qrs = table[f"Multivariable, {title} + QRS"]
         assert with_qrs["QRS duration"] != "–"
         assert table.loc["QRS duration", f"Multivariable, {title}"] == "–"
-    assert table.iloc[0]["Univariate, published"] == "1.24 [1.07–1.44], 0.006"
-    assert table.loc["LVEF", "Multivariable, one feature, published"].startswith("0.99 [0.98")
 
 
-def test_table_1_has_the_printed_cells_beside_ours(run):
+def test_table_1_has_the_variables_of_the_printed_one(run):
     table = pd.read_csv(run / "table1.csv", index_col="variable", dtype=str)
     assert list(table.index) == list(study.VARIABLES)
-    assert table.loc["QRS duration", "Response, published"] == "165.4 ± 16.2"
-    assert table.loc["Gender (male)", "p published"] == "0.085"
-    nyha = table.loc["NYHA", "Non-response, published"]
-    assert nyha == "II 15 (26.3), III 35 (61.4), IV 7 (12.3)"
-    assert (table[["Response, published", "Non-response, published", "p published"]] != "–").all(
-        axis=None
-    )
+    printed = pd.read_csv(run / "table1_published.csv", index_col="variable", dtype=str)
+    assert set(study.VARIABLES) <= set(printed.index)
+    assert printed.loc["QRS duration", "responder"] == "165.4 ± 16.2"
+    assert printed.loc["Gender (male)", "p"] == "0.085"
+    assert printed.loc["NYHA", "nonresponder"] == "II 15 (26.3), III 35 (61.4), IV 7 (12.3)"
+    own = printed.loc[list(study.VARIABLES), ["responder", "nonresponder", "p"]]
+    assert (own != "–").all(axis=None)
 
 
 def test_areas_stand_beside_the_reference_rows(run):
@@ -104,7 +116,7 @@ def test_in_sample_areas_are_those_of_the_pipelines_own_models():
 def test_a_label_of_another_question_stands_without_the_paper_s_figures(tmp_path):
     cohort = make_cohort("he2021", 12, modality="table", random_state=0)
     output = Output(tmp_path, "he2021", "test")
-    he2021.table1(output, cohort, published=False)
+    he2021.table1(output, cohort)
     assert not output.tables["table1"].columns.str.contains("published").any()
 
 

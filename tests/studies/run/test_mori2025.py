@@ -11,17 +11,19 @@ from PIL import Image
 import crtkit as ck
 from benchmarks.__main__ import main
 from crtkit.images import ECGRenderer
-from crtkit.studies import mori2025 as study
+from crtkit.studies import mori2025 as study, simple
 from crtkit.studies.run import mori2025_maps
 from crtkit.studies.run.cohorts import asks_response, leave_out_unusable
 from crtkit.studies.run.output import Output
 
 TABLES = ("table1", "table2", "against_rules", "tableS3", "tableS4")
+PUBLISHED = ("table1_published", "table2_published")
 OF_PAGES = ("gradcam", "gradcam_leads", "tableS1", "tableS2")
 FILES = {
-    *(f"{name}.md" for name in (*TABLES, "report")),
-    *(f"{name}.csv" for name in TABLES),
-    *("figure1.png", "figure4a.png", "figure4b.png", "results.json", "journal.jsonl"),
+    *(f"{name}.md" for name in (*TABLES, *PUBLISHED, "report")),
+    *(f"{name}.csv" for name in (*TABLES, *PUBLISHED)),
+    *("figure1.png", "figure1_published.png", "figure4a.png", "figure4b.png"),
+    *("results.json", "journal.jsonl"),
 }
 
 
@@ -45,13 +47,22 @@ def test_tables_say_that_patients_are_simulated(run):
         assert "SIMULATED" in (run / f"{name}.md").read_text()
 
 
-def test_the_published_figures_stand_beside_ours(run):
-    table = pd.read_csv(run / "table2.csv", index_col="model")
-    assert table.index[:3].tolist() == ["ResNet-18", "SSL + ResNet-18", "LightGBM"]
-    assert {"Majority class", "LBBB", "Guideline class I"} <= set(table.index)
-    assert table.loc["LightGBM", "Accuracy (%) published"] == "64.7 ± 5.6"
-    assert table.loc["SSL + ResNet-18", "AUC published"] == "0.669 ± 0.048"
-    assert "±" in table.loc["LightGBM", "AUC"]
+def test_published_patients_have_a_table_of_their_own(run):
+    for name in PUBLISHED:
+        text = (run / f"{name}.md").read_text()
+        assert "The paper's patients: 285" in text
+        assert "SIMULATED" not in text
+    table = pd.read_csv(run / "table2_published.csv", index_col="model")
+    assert table.index.tolist() == ["ResNet-18", "SSL + ResNet-18", "LightGBM"]
+    assert table.loc["LightGBM", "Accuracy (%)"] == "64.7 ± 5.6"
+    assert table.loc["SSL + ResNet-18", "AUC"] == "0.669 ± 0.048"
+    ours = pd.read_csv(run / "table2.csv", index_col="model")
+    assert not ours.columns.str.contains("published").any()
+    assert "0.669" not in (run / "table2.md").read_text()
+    rules = {"Majority class", "LBBB", "Guideline class I"}
+    assert {"LightGBM", *simple.ROWS, *rules} <= set(ours.index)
+    assert ours.loc["ResNet-18", "AUC"] == "not run"
+    assert "±" in ours.loc["LightGBM", "AUC"]
 
 
 def test_the_json_holds_everything(run):
@@ -207,7 +218,7 @@ def pages(tmp_path_factory):
 
 
 def on_pages(manifest, out, *more):
-    small = {"size": 32, "width": 8, "epochs": 2, "pretrain-epochs": 1, "seeds": 1}
+    small = {"pixels": 32, "width": 8, "epochs": 2, "pretrain-epochs": 1, "seeds": 1}
     small = [text for name, value in small.items() for text in (f"--{name}", str(value))]
     return main(
         ["mori2025", "--data", str(manifest), "--image", "image", "--out", str(out), *small, *more]
@@ -222,16 +233,17 @@ def pages_run(pages, tmp_path_factory):
 
 
 def test_pages_give_the_image_models_and_where_they_look(pages_run):
-    tables = {*TABLES, *OF_PAGES} - {"tableS3", "table1"}
+    tables = {*TABLES, *OF_PAGES, "gradcam_published"} - {"tableS3", "table1"}
     expected = {f"{name}.{kind}" for name in tables for kind in ("md", "csv")} | {"figure3.png"}
     assert expected <= {path.name for path in pages_run.iterdir()}
     assert not (pages_run / "tableS3.md").exists()  # LightGBM had no signal
     table = pd.read_csv(pages_run / "table2.csv", index_col="model")
     assert "±" in table.loc["SSL + ResNet-18", "AUC"]
-    assert table.loc["SSL + ResNet-18", "AUC published"] == "0.669 ± 0.048"
-    assert table.loc["ResNet-18", "AUC"] == "not run"
-    regions = pd.read_csv(pages_run / "gradcam.csv", index_col="region")
-    assert regions["published"].str[:8].tolist() == ["13 of 36", "16 of 36", "7 of 36 "]
+    assert "±" in table.loc["ResNet-18 from scratch", "AUC"]
+    assert "not run" not in set(table["AUC"])  # from scratch it stands for the paper's ResNet-18
+    assert "Size small: pages of 32 x 32" in (pages_run / "table2.md").read_text()
+    regions = pd.read_csv(pages_run / "gradcam_published.csv", index_col="region")
+    assert regions["count"].tolist() == ["13 of 36", "16 of 36", "7 of 36"]
     kept = json.loads((pages_run / "results.json").read_text())["grad_cam"]
     assert kept["model"] == "SSL + ResNet-18"
     assert "mean_share_on_no_lead" in kept

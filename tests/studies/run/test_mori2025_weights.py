@@ -14,7 +14,8 @@ def options(**changed):
     """What the command line gives by default, for pages of 32 pixels and one epoch."""
     given = {
         "weights": None,
-        "size": 32,
+        "size": "small",
+        "pixels": 32,
         "width": 64,
         "epochs": 1,
         "pretrain_epochs": 1,
