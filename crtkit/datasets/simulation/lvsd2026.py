@@ -233,18 +233,28 @@ def _repeated(stability, patient, rng):
     return np.sqrt(stability) * between + np.sqrt(1.0 - stability) * within
 
 
-def posterior_score(latents):
-    """Mean and SD of a pair's own LVEF score given ECG latents as standard normal scores."""
+def posterior_score(latents, reliability=None):
+    """Mean and SD of a pair's own LVEF score given ECG latents as standard normal scores.
+
+    ``reliability`` is the R2 with which a latent is read; 1 where it says nothing.
+    """
     precision, weighted = 1.0, 0.0
     for name, value in latents.items():
-        r = ECG_LATENTS[name]
+        r = ECG_LATENTS[name] * np.sqrt((reliability or {}).get(name, 1.0))
         precision += r**2 / (1.0 - r**2)
         weighted = weighted + r / (1.0 - r**2) * value
     return weighted / precision, precision**-0.5
 
 
-def best_auc(random_state=0, n=40_000):
+def best_auc(random_state=0, n=40_000, reliability=None):
     """AUC of the exact likelihood ratio of what reaches each modality, over pairs of all sets.
+
+    Parameters
+    ----------
+    random_state, n : int
+        Of the Monte Carlo draws, and their number.
+    reliability : dict of str to float, optional
+        R2 with which latents are read from the ECG; 1, without error, where it says nothing.
 
     Returns
     -------
@@ -260,15 +270,15 @@ def best_auc(random_state=0, n=40_000):
     male = (rng.random(n) < males[k]).astype(int)
     own, w = rng.standard_normal(n), rng.standard_normal(n)
     age = np.choose(k, [margin.value(w) for margin in ages])
-    shown = {
-        name: r * own + np.sqrt(1.0 - r**2) * rng.standard_normal(n)
-        for name, r in ECG_LATENTS.items()
-    }
+    shown = {}
+    for name, r in ECG_LATENTS.items():
+        r = r * np.sqrt((reliability or {}).get(name, 1.0))
+        shown[name] = r * own + np.sqrt(1.0 - r**2) * rng.standard_normal(n)
     y = (SEX_SHIFT * male + own < cuts[k]).astype(int)
 
     def evidence(names, prior):
         """Log odds from P(label, seen) summed over sets and sexes that ``prior`` weighs."""
-        mean, sd = posterior_score({name: shown[name] for name in names})
+        mean, sd = posterior_score({name: shown[name] for name in names}, reliability)
         low = high = 0.0
         for j, by_sex in enumerate(prior):
             for sex, weight in enumerate(by_sex):

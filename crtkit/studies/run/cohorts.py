@@ -4,6 +4,7 @@ import numpy as np
 
 import crtkit as ck
 from crtkit.signals import quality_counts, signal_quality, usable_records
+from crtkit.studies.ceiling import signal_ceilings
 
 
 def load_cohort(options, study):
@@ -105,4 +106,8 @@ def stated(cohort):
         f"{modality}: {value['auc']:.3f} ± {value['se']:.3f}"
         for modality, value in cohort.info["best_auc"].items()
     )
-    return f"SIMULATED patients, {name}: {counts}; best reachable AUC ({best})."
+    read = ""
+    if "signal" in cohort.info["best_auc"] and name in (ceilings := signal_ceilings()):
+        value = ceilings[name]
+        read = f"; what the signal can give, read with its errors: {value['auc']:.3f}"
+    return f"SIMULATED patients, {name}: {counts}; best reachable AUC ({best}{read})."
