@@ -1,21 +1,29 @@
-"""``python -m benchmarks STUDY``: the tables and figures of a study, from one command."""
+"""``python -m benchmarks COMMAND``: tables and figures of a study, or of a question."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import ssl_pages
+from benchmarks import crt_trial, everything, learning, printed_tables, ptbxl_transfer, ssl_pages
 from crtkit.studies.run import STUDIES, add_arguments, add_shared_arguments, execute, study_module
 
 #: A ResNet-18 of width 8 that two cores pretrained; its card says on which records and how well.
 WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
+#: Benchmarks that are no study of a paper, by their command.
+QUESTIONS = {
+    "learning": learning,
+    "crt_trial": crt_trial,
+    "ptbxl_transfer": ptbxl_transfer,
+    "printed_tables": printed_tables,
+    "all": everything,
+}
 
 
 def parser():
     """Command line of all studies."""
     main = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Write a study's tables and figures in the paper's form.",
+        description="Write a study's tables and figures in the paper's form, or answer a question.",
     )
     studies = main.add_subparsers(dest="study", required=True, metavar="STUDY")
     for name in STUDIES:
@@ -28,6 +36,10 @@ def parser():
     add_shared_arguments(sub, Path("results") / "ssl_pages")
     ssl_pages.add_arguments(sub)
     sub.set_defaults(run=ssl_pages.run)
+    for name, module in QUESTIONS.items():
+        sub = studies.add_parser(name, help=_title(module))
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
     return main
 
 

@@ -1,4 +1,4 @@
-"""Does QRS area track reverse remodelling in real patients? ``python -m benchmarks.crt_trial``
+"""Does QRS area track reverse remodelling in real patients? ``python -m benchmarks crt_trial``
 
 The only open table of a CRT trial that was found: aCRT-ELSYNC (NCT02543281), 32 patients, of whom
 19 have the systolic diameter of the left ventricle before and after. LVESV follows from the
@@ -14,10 +14,8 @@ Non-goals
 A predictor. Nothing is fitted, no patient is held out, and a volume from one diameter is crude.
 """
 
-import argparse
 import math
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -230,28 +228,29 @@ def answer(table, found):
     ]
 
 
-def main(arguments=None):
-    """Write the table and the answer."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.crt_trial", description="QRS area and reverse remodelling."
-    )
+def add_arguments(parser):
+    """Give a parser the options of this benchmark."""
     parser.add_argument("--data", type=Path, help="folder (default: CRTKIT_DATA/crt_elsync)")
-    default = Path(__file__).parent / "results" / "crt_trial"
-    parser.add_argument("--out", type=Path, default=default)
+    parser.add_argument("--out", type=Path, default=Path("results") / "crt_trial")
     parser.add_argument("--random-state", type=int, default=0)
-    options = parser.parse_args(arguments)
+
+
+def run(options):
+    """Write the table and the answer.
+
+    Returns
+    -------
+    str
+        Both, to be printed.
+    """
     folder = options.data or Path(os.environ.get("CRTKIT_DATA", ".")) / "crt_elsync"
-    try:
-        table = load(folder)
-    except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    table = load(folder)
     found = associations(table, options.random_state)
+    n, positive = len(table), int(table["responder"].sum())
     stated = (
-        f"Real data, aCRT-ELSYNC (MIT): {len(table)} patients with both systolic diameters, "
-        f"{int(table['responder'].sum())} with a fall of LVESV (Teichholz) of 15 % or more."
+        f"Real data, aCRT-ELSYNC (MIT): {n} patients with both systolic diameters, {positive} with "
+        "a fall of LVESV (Teichholz) of 15 % or more."
     )
-    options.out.mkdir(parents=True, exist_ok=True)
     output = Output(options.out, "QRS area and reverse remodelling", stated)
     note = (
         "Spearman's correlation with the fall of LVESV in per cent, patients drawn again; p by "
@@ -269,17 +268,10 @@ def main(arguments=None):
             "associations": found,
             "answer": lines,
             "detectable": {
-                "rho": detectable_rho(len(table)),
-                "auc": detectable_auc(
-                    int(table["responder"].sum()), int((1 - table["responder"]).sum())
-                ),
+                "rho": detectable_rho(n),
+                "auc": detectable_auc(positive, n - positive),
             },
             "environment": environment(),
         },
     )
-    print("\n".join([stated, "", text, *lines]))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return "\n".join([stated, "", text, *lines])

@@ -77,15 +77,19 @@ def flags():
     return every[~every["ok"]].drop(columns="ok"), checked
 
 
-def main(arguments=None):
-    """Write the tables, and print which test each paper used."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.printed_tables", description="Printed tables, recomputed."
-    )
-    default = Path(__file__).parent / "results" / "printed_tables"
-    parser.add_argument("--out", type=Path, default=default)
-    options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
+def add_arguments(parser):
+    """Give a parser the options of this benchmark."""
+    parser.add_argument("--out", type=Path, default=Path("results") / "printed_tables")
+
+
+def run(options):
+    """Write the tables.
+
+    Returns
+    -------
+    str
+        Which test each paper used.
+    """
     output = Output(options.out, "Printed tables, recomputed", STATED)
     rebuilt = p_values()
     shown = rebuilt.drop(columns=["bound"]).set_index("paper")
@@ -111,7 +115,19 @@ def main(arguments=None):
             "tables": {"p_values": rebuilt, "checked": checked.reset_index(), "flags": wrong},
         },
     )
-    print(text)
+    return text
+
+
+def main(arguments=None):
+    """Run as a module of its own, into the folder of the committed results."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.printed_tables", description="Printed tables, recomputed."
+    )
+    add_arguments(parser)
+    parser.set_defaults(out=Path(__file__).parent / "results" / "printed_tables")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    print(run(options))
     return 0
 
 

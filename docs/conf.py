@@ -1,6 +1,7 @@
 """Sphinx configuration: numpydoc for the reference, sphinx-gallery for the examples."""
 
 import inspect
+import json
 import os
 import sys
 from pathlib import Path
@@ -64,4 +65,16 @@ def _write_remarks():
         (folder / f"remarks_{name}.inc").write_text(text, encoding="utf-8")
 
 
+def _write_answers():
+    """Sentences that a benchmark answers with: pages include them, nobody types their figures."""
+    root = Path(__file__).parents[1] / "benchmarks" / "results"
+    for path in sorted(root.glob("*/results.json")):
+        answer = json.loads(path.read_text(encoding="utf-8")).get("answer")
+        if answer:
+            text = "\n".join(f"- {line}" for line in answer) + "\n"
+            target = Path(__file__).parent / "generated" / f"answer_{path.parent.name}.inc"
+            target.write_text(text, encoding="utf-8")
+
+
 _write_remarks()
+_write_answers()

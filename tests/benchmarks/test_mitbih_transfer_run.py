@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import mitbih_transfer as benchmark
+from benchmarks._twins import verdict
 from crtkit.datasets.mitbih import DS1, DS2
 from crtkit.neural import read_card
 
@@ -40,9 +41,9 @@ def test_too_many_draws_are_refused():
 
 
 def test_a_verdict_needs_an_interval_on_one_side():
-    assert benchmark.verdict(0.01, 0.2) == "helps"
-    assert benchmark.verdict(-0.2, -0.01) == "harms"
-    assert benchmark.verdict(-0.1, 0.2) == "not shown"
+    assert verdict(0.01, 0.2) == "helps"
+    assert verdict(-0.2, -0.01) == "harms"
+    assert verdict(-0.1, 0.2) == "not shown"
 
 
 def test_weights_that_saw_the_tested_subjects_are_refused(tmp_path, capsys):
@@ -92,7 +93,7 @@ def test_committed_tables_agree_with_each_other():
             assert row.pretrained == pytest.approx(
                 scores.loc[f"{row.model}, pretrained", row.metric]
             )
-            assert row.transfer == benchmark.verdict(row.ci_low, row.ci_high)
+            assert row.transfer == verdict(row.ci_low, row.ci_high)
 
 
 def test_the_page_says_what_the_results_say():

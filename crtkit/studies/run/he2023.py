@@ -56,6 +56,7 @@ def add_arguments(sub):
     sub.add_argument("--unit", choices=("record", "beat"), default="record")
     sub.add_argument("--leads", choices=study.LEADS, default="page", help="combination of leads")
     sub.add_argument("--epochs", type=int, help=f"default: {study.NETWORK['max_epochs']}")
+    sub.add_argument("--device", default="cpu", help="of the networks: cpu, cuda or auto")
 
 
 def run(options):
@@ -77,6 +78,8 @@ def run(options):
     weights, settings = pretrained(options)
     if options.epochs or options.quick:
         settings["network"] = {"max_epochs": options.epochs or 1}
+    if options.device != "cpu":
+        settings["network"] = {**settings.get("network", {}), "device": options.device}
     if options.quick:
         settings["size"] = (16, 16)  # a network of convolutions reads any size
     prepared = prepare(simple.with_features(cohort), options.unit)
@@ -324,13 +327,14 @@ def figure2(output, cohort, prepared):
 
 def described(options, weights, settings, flow):
     """What was run, and what was not, in lines."""
+    network = {**study.NETWORK, **settings.get("network", {})}
     lines = [
         "Flow: " + "; ".join(f"{step} {n}" for step, n in flow).replace("\n", " ") + ".",
         f"Unit: {'the median beat of each record' if options.unit == 'record' else 'every beat'}; "
         f"twelve leads combined as {options.leads!r}.",
         f"ResNets of depth {', '.join(map(str, settings['depths']))}, width {settings['width']}, "
         f"{settings['size'][0]} px a lead, "
-        f"{settings.get('network', study.NETWORK)['max_epochs']} epochs, window "
+        f"{network['max_epochs']} epochs, window "
         f"{settings['stft']['window_length']} samples. "
         f"Not run: depth {[d for d in study.DEPTHS if d not in settings['depths']]}.",
     ]

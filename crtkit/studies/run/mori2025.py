@@ -88,7 +88,7 @@ def run(options):
     size = described(options) if "image" in cohort.X else ""
     text = table2(output, result, not_run, published, size)
     against_rules(output, result)
-    maps = explain_positives(output, cohort, result, options, published)
+    maps = explain_positives(output, featured, result, options, published)
     parameters(output, options, pages=maps is not None, boosting="LightGBM" in models)
     output.table("tableS4", "Table S4. Every seed", table_s4(result))
     figures4(output, result)

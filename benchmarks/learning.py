@@ -1,0 +1,354 @@
+"""How many patients would it have taken? ``python -m benchmarks learning``
+
+Every model of every study learns from 100, 300, 1,000, ... simulated patients of its study and is
+judged on others of the same population, beside the rule, the best reachable AUC and what the signal
+can give. A picture and a table; a journal, so that a run goes on where its minutes ended.
+
+Goals
+-----
+Whether the estimators learn, how fast, and how far from what can be had they stay.
+
+Non-goals
+---------
+The AUC of any model on patients: the patients are simulated, and all answers are true of the
+simulation.
+"""
+
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+import crtkit as ck
+from benchmarks._results import Output, environment, write_json
+from crtkit.evaluation.fingerprint import versions
+from crtkit.evaluation.journal import Journal
+from crtkit.evaluation.models import prepare
+from crtkit.studies import simple
+from crtkit.studies.ceiling import signal_ceilings
+
+SIZES = (100, 300, 1000, 3000, 10_000)
+#: Modalities of each study, and the ceiling that stands beside its models.
+MODALITIES = {"mori2025": "signal", "he2023": "signal", "lvsd2026": "signal", "he2021": "map"}
+#: Models that fit in seconds come first; a run that is cut short has them.
+CHEAP = (*simple.ROWS, "LightGBM", "Guideline", "MiniRocket + ridge")
+RULE = "QRS duration"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit."""
+
+    study: str
+    name: str
+    n: int
+    repeat: int
+
+    @property
+    def model(self):
+        """Name in the journal."""
+        return f"{self.study}: {self.name}, n = {self.n}"
+
+
+def add_arguments(parser):
+    """Give a parser the options of this benchmark.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    """
+    parser.add_argument("--studies", nargs="+", choices=list(MODALITIES), default=list(MODALITIES))
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="patients")
+    parser.add_argument("--repeats", type=int, default=3, help="draws of the training patients")
+    parser.add_argument("--n-test", type=int, default=2000, help="patients that judge")
+    parser.add_argument("--models", nargs="+", help="only these (default: all)")
+    parser.add_argument("--pages", action="store_true", help="mori2025's networks, on pages")
+    parser.add_argument("--size", choices=("small", "paper"), default="small", help="of the models")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float, help="stop before a fit that would end later")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--random-state", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("results") / "learning")
+
+
+def models_of(study, options):
+    """Every model of a study and the two simple ones, unfitted, cheap ones first.
+
+    Parameters
+    ----------
+    study : str
+    options : Namespace
+        ``size, device, pages, models``.
+
+    Returns
+    -------
+    dict of str to estimator
+    """
+    module = getattr(ck.studies, study)
+    given = {}
+    if study == "lvsd2026":
+        given = {"size": options.size, "device": options.device}
+    elif study != "he2021":
+        given = {"size": options.size}
+    models = module.pipelines(**given)
+    if study == "mori2025" and not options.pages:
+        models = {"LightGBM": models["LightGBM"]}
+    if study != "he2021":
+        models = {**simple.pipelines(), **models}
+    if options.models:
+        models = {name: model for name, model in models.items() if name in options.models}
+    return dict(sorted(models.items(), key=lambda item: item[0] not in CHEAP))
+
+
+def cohorts_of(study, options):
+    """Patients to learn from, and others to judge by.
+
+    Returns
+    -------
+    pool, test : Cohort
+    """
+    modality = "image" if study == "mori2025" and options.pages else MODALITIES[study]
+    pair = []
+    for k, n in enumerate((max(options.sizes), options.n_test)):
+        cohort = ck.datasets.make_cohort(
+            study, n_patients=n, modality=modality, random_state=2 * options.random_state + k
+        )
+        pair.append(simple.with_features(cohort))
+    return pair
+
+
+def grid_of(studies, sizes, repeats, models):
+    """Cells in the order that a short run should have them: few patients and cheap models first."""
+    cells = [
+        Cell(study, name, n, repeat)
+        for study in studies
+        for n in sorted(sizes)
+        for name in models[study]
+        for repeat in range(repeats)
+    ]
+    return sorted(cells, key=lambda c: (c.name not in CHEAP, c.n))
+
+
+def patients_drawn(pool, n, repeat, random_state):
+    """Rows of n patients of the pool; the same for every model."""
+    rng = np.random.default_rng([random_state, n, repeat])
+    patients = np.unique(pool.groups)
+    chosen = rng.permutation(patients)[: min(n, len(patients))]
+    return np.flatnonzero(np.isin(pool.groups, chosen))
+
+
+def fit_cell(cell, model, pool, test, random_state):
+    """Fit one model on n patients and judge it.
+
+    Returns
+    -------
+    dict
+        Row of the journal.
+    """
+    start = time.perf_counter()
+    rows = patients_drawn(pool, cell.n, cell.repeat, random_state)
+    part = pool.take(rows)
+    seed = np.random.SeedSequence([random_state, cell.n, cell.repeat])
+    fitted = prepare(model, seed, 1)
+    # A chosen threshold needs its tuning rows; an AUC needs no threshold.
+    fitted = getattr(fitted, "estimator", fitted) if hasattr(fitted, "column") else fitted
+    fitted.fit(part.X, part.y)
+    score = scores_of(fitted, test.X)
+    return {
+        "model": cell.model,
+        "seed": cell.repeat,
+        "fold": 0,
+        "study": cell.study,
+        "name": cell.name,
+        "n": cell.n,
+        "n_records": len(rows),
+        "roc_auc": float(roc_auc_score(test.y, score)),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+def scores_of(model, X):
+    """What a fitted classifier ranks by."""
+    if hasattr(model, "predict_proba"):
+        return model.predict_proba(X)[:, 1]
+    if hasattr(model, "decision_function"):
+        return model.decision_function(X)
+    return model.predict(X)
+
+
+def run(options):
+    """Fit every cell that the journal lacks and the minutes allow; write table and picture.
+
+    Parameters
+    ----------
+    options : Namespace
+        From :func:`add_arguments`.
+
+    Returns
+    -------
+    str
+        The table.
+    """
+    start = time.perf_counter()
+    models = {study: models_of(study, options) for study in options.studies}
+    grid = grid_of(options.studies, options.sizes, options.repeats, models)
+    path = options.out / "journal.jsonl"
+    if path.exists() and not options.resume:
+        raise ValueError(f"{path} is there: go on with --resume, or name another --out.")
+    identity = {
+        "benchmark": "learning", "random_state": options.random_state, "size": options.size,
+        "n_test": options.n_test, "pool": max(options.sizes), "pages": options.pages,
+        "versions": versions(),
+    }  # fmt: skip
+    journal = Journal(path, identity, {cell.model: cell.model for cell in grid})
+    try:
+        left = fill(grid, models, journal, options, start)
+    finally:
+        journal.close()
+    kept = [journal.cells[c.model, c.repeat, 0] for c in grid if c not in left]
+    return write(options, pd.DataFrame(kept), left, start)
+
+
+def fill(grid, models, journal, options, start):
+    """Fit what is missing, one study at a time; what the minutes did not allow is returned."""
+    left = [cell for cell in grid if (cell.model, cell.repeat, 0) not in journal.cells]
+    done, spent = set(), {}
+    for study in options.studies:
+        own = [cell for cell in left if cell.study == study]
+        if not own:
+            continue
+        pool, test = cohorts_of(study, options)
+        write_rule(options, study, pool, test)
+        for k, cell in enumerate(own):
+            guess = spent.get(cell.name, 0.0) * max(1.0, cell.n / 100.0)
+            used = (time.perf_counter() - start) / 60
+            if options.minutes and used + guess / 60 > options.minutes:
+                continue
+            row = fit_cell(cell, models[study][cell.name], pool, test, options.random_state)
+            journal.append(row)
+            done.add(cell)
+            spent[cell.name] = row["seconds"] / max(1.0, cell.n / 100.0)
+            print(
+                f"[{used:5.1f} min] {k + 1}/{len(own)} {cell.model}, draw {cell.repeat}: AUC "
+                f"{row['roc_auc']:.3f}",
+                file=sys.stderr,
+                flush=True,
+            )
+    return [cell for cell in left if cell not in done]
+
+
+def write_rule(options, study, pool, test):
+    """Keep the AUC of QRS duration and the ceilings beside the journal."""
+    best = pool.info["best_auc"]
+    modality = MODALITIES[study]
+    ceiling = best.get(modality, best["table"])["auc"]
+    rule = {"study": study, "best reachable": ceiling, "n_test": len(test)}
+    read = signal_ceilings().get(study) if modality == "signal" else None
+    rule["signal can give"] = read["auc"] if read else None
+    if "qrs_duration_ms" in test.X:
+        area = roc_auc_score(test.y, test.X["qrs_duration_ms"])
+        # Longer QRS foretells response, and in lvsd2026 a low LVEF.
+        rule[RULE] = float(max(area, 1 - area))
+    write_json(options.out / f"lines_{study}.json", rule)
+
+
+def summary(rows):
+    """Mean and SD of the AUC over draws: one row per study and model, one column per n."""
+    grouped = rows.groupby(["study", "name", "n"], sort=False)["roc_auc"]
+    text = grouped.agg(
+        lambda v: f"{v.mean():.3f}" + (f" ± {v.std(ddof=1):.3f}" if len(v) > 1 else "")
+    )
+    wide = text.unstack("n")
+    order = rows.drop_duplicates(["study", "name"])[["study", "name"]]
+    wide = wide.loc[list(order.itertuples(index=False, name=None))]
+    wide.columns = [f"n = {n:,}" for n in wide.columns]
+    return wide.rename_axis(["study", "model"])
+
+
+def lines_of(folder, studies):
+    """Ceilings and the rule of each study that has been run."""
+    import json
+
+    out = {}
+    for study in studies:
+        path = folder / f"lines_{study}.json"
+        if path.is_file():
+            out[study] = json.loads(path.read_text(encoding="utf-8"))
+    return out
+
+
+def write(options, rows, left, start):
+    """Table, picture, report and JSON."""
+    stated = (
+        f"SIMULATED patients of {', '.join(options.studies)}; models of size {options.size}, "
+        f"judged on {options.n_test} other simulated patients, {options.repeats} draws of the "
+        "training patients."
+    )
+    output = Output(options.out, "How many patients would it have taken?", stated)
+    if not len(rows):
+        raise ValueError("The minutes allowed no fit: give --minutes more.")
+    lines = lines_of(options.out, options.studies)
+    table = summary(rows)
+    for study, values in lines.items():
+        for name in (RULE, "signal can give", "best reachable"):
+            if values.get(name) is not None:
+                table.loc[(study, name), :] = f"{values[name]:.3f}"
+    table = table.loc[[s for s in options.studies if s in table.index.get_level_values(0)]]
+    missing = sorted({cell.model for cell in left})
+    note = "Mean ± SD over draws. A dash: not run."
+    text = output.table("learning", "AUC by number of patients learned from", table, note)
+    output.figure("learning", "AUC by number of patients learned from", picture(rows, lines))
+    if missing:
+        output.text("Not run", missing)
+    output.report()
+    write_json(
+        options.out / "results.json",
+        {
+            "benchmark": "learning",
+            "stated": stated,
+            "rows": rows.drop(columns=["model", "model_id"], errors="ignore"),
+            "lines": lines,
+            "not_run": missing,
+            "options": {k: v for k, v in vars(options).items() if isinstance(v, (int, str, list))},
+            "cells": [asdict(cell) for cell in left],
+            "environment": environment(options.device),
+            "seconds": round(time.perf_counter() - start, 1),
+        },
+    )
+    return text
+
+
+def picture(rows, lines):
+    """One panel per study: AUC against n, with the rule and both ceilings as lines."""
+    import matplotlib.pyplot as plt
+
+    studies = list(dict.fromkeys(rows["study"]))
+    width = 4.6 * len(studies)
+    figure, axes = plt.subplots(1, len(studies), figsize=(width, 4.6), squeeze=False)
+    styles = {"best reachable": ("0.2", "-"), "signal can give": ("0.2", "--"), RULE: ("C3", ":")}
+    for ax, study in zip(axes[0], studies):
+        part = rows[rows["study"] == study]
+        for k, (name, own) in enumerate(part.groupby("name", sort=False)):
+            curve = own.groupby("n")["roc_auc"].agg(["mean", "std"])
+            ax.errorbar(
+                curve.index, curve["mean"], curve["std"].fillna(0), fmt="o-", ms=3.5, lw=1.2,
+                capsize=2, label=name, color=f"C{k % 10}",
+            )  # fmt: skip
+        for name, (colour, style) in styles.items():
+            value = lines.get(study, {}).get(name)
+            if value is not None:
+                ax.axhline(value, color=colour, ls=style, lw=1, label=name)
+        ax.set_xscale("log")
+        ticks = sorted(part["n"].unique())
+        ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
+        ax.minorticks_off()
+        ax.set_title(study)
+        ax.set_xlabel("Patients learned from")
+        ax.legend(fontsize=6, loc="lower right")
+    axes[0, 0].set_ylabel("AUC on other simulated patients")
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    return figure

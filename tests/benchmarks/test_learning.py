@@ -1,0 +1,77 @@
+"""The learning curve: nested draws, a journal that goes on, and its table."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import crtkit as ck
+from benchmarks import learning
+from benchmarks.__main__ import parser
+
+
+def given(out, **changed):
+    arguments = ["learning", "--out", str(out), "--studies", "mori2025", "--sizes", "40", "60"]
+    options = parser().parse_args([*arguments, "--n-test", "60", "--repeats", "1"])
+    for name, value in changed.items():
+        setattr(options, name, value)
+    return options
+
+
+@pytest.mark.slow
+def test_a_run_that_is_cut_short_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "CHEAP", ())
+    only = ["Logistic on 60 statistics"]
+    options = given(tmp_path, models=only)
+    fits = []
+    inner = learning.fit_cell
+
+    def fit_cell(cell, *rest):
+        if len(fits) == 1:
+            raise KeyboardInterrupt
+        fits.append(cell)
+        return inner(cell, *rest)
+
+    monkeypatch.setattr(learning, "fit_cell", fit_cell)
+    with pytest.raises(KeyboardInterrupt):
+        learning.run(options)
+    monkeypatch.setattr(learning, "fit_cell", inner)
+    text = learning.run(given(tmp_path, models=only, resume=True))
+    assert "SIMULATED" in (tmp_path / "learning.md").read_text()
+    table = pd.read_csv(tmp_path / "learning.csv", index_col="model")
+    assert {"n = 40", "n = 60"} <= set(table.columns)
+    rows = [*only, "QRS duration", "signal can give", "best reachable"]
+    assert table.index.tolist() == rows
+    assert "0." in text
+    with pytest.raises(ValueError, match="--resume"):
+        learning.run(given(tmp_path, models=only))
+
+
+def test_every_model_learns_from_the_same_patients():
+    groups = np.repeat(np.arange(50), 2)
+    pool = ck.Cohort(pd.DataFrame({"x": np.arange(100.0)}), np.arange(100) % 2, groups)
+    rows = learning.patients_drawn(pool, 10, 0, 0)
+    assert len(np.unique(groups[rows])) == 10
+    assert len(rows) == 20
+    np.testing.assert_array_equal(rows, learning.patients_drawn(pool, 10, 0, 0))
+    assert set(rows) != set(learning.patients_drawn(pool, 10, 1, 0))
+
+
+@pytest.mark.parametrize("study", list(learning.MODALITIES))
+def test_models_of_every_study_come_cheap_ones_first(study):
+    options = SimpleNamespace(size="small", device="cpu", pages=False, models=None)
+    names = list(learning.models_of(study, options))
+    cheap = [name in learning.CHEAP for name in names]
+    assert cheap == sorted(cheap, reverse=True)
+    options.pages = True
+    if study == "mori2025":
+        assert "SSL + ResNet-18" in learning.models_of(study, options)
+
+
+def test_cheap_models_and_few_patients_come_first():
+    grid = learning.grid_of(["a"], [300, 100], 1, {"a": ["LightGBM", "ResNet-18"]})
+    assert [(c.name, c.n) for c in grid] == [
+        *(("LightGBM", 100), ("LightGBM", 300)),
+        *(("ResNet-18", 100), ("ResNet-18", 300)),
+    ]
