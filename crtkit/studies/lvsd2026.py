@@ -88,6 +88,10 @@ TRAINABLE_LAYERS = (0, 2, 4, 6, 8, 10, 12)
 #: Learning rate by trainable layers; the script has 5e-7 for all twelve, the text 1e-3 to 5e-7.
 LEARNING_RATES = {0: 1e-3, 2: 1e-4, 4: 5e-5, 6: 1e-5, 8: 5e-6, 10: 1e-6, 12: 5e-7}
 
+#: Our own weights of ECG-FM, which come with the package, and the rate that they are tuned at.
+OWN_WEIGHTS = ("crtkit-small", "crtkit-small-labels")
+OWN_RATE = 3e-4
+
 #: Epochs, rates and sizes: ``"paper"`` needs a GPU, ``"small"`` runs on two cores.
 SIZES = {
     "paper": {
@@ -110,15 +114,19 @@ SIZES = {
 }
 
 
-def tuning_name(start, n_layers):
-    """What the paper calls a way to fine-tune.
+def tuning_name(start, n_layers, depth=12, n_records=None):
+    """Name of a fine-tuned ECG-FM as the paper has it, or of one of our own pretraining.
 
     Parameters
     ----------
     start : {"SS", "Sq"}
         Single-step or sequential.
     n_layers : int
-        Transformer layers that train.
+        How many of the transformer's layers train.
+    depth : int, default=12
+        How many layers there are.
+    n_records : int, optional
+        Records of our own pretraining, which no row of the paper's may be taken for.
 
     Returns
     -------
@@ -129,9 +137,12 @@ def tuning_name(start, n_layers):
     >>> from crtkit.studies.lvsd2026 import tuning_name
     >>> tuning_name("SS", 12), tuning_name("Sq", 8), tuning_name("SS", 0)
     ('ECG-FM (SS-FF)', 'ECG-FM (Sq-PF 8)', 'ECG-FM (SS-AF)')
+    >>> tuning_name("SS", 3, depth=3, n_records=1521)
+    'ECG-FM, own pretraining, 1,521 records (SS-FF)'
     """
-    how = {0: "AF", 12: "FF"}.get(n_layers, f"PF {n_layers}")
-    return f"ECG-FM ({start}-{how})"
+    how = {0: "AF", depth: "FF"}.get(n_layers, f"PF {n_layers}")
+    own = "" if n_records is None else f", own pretraining, {n_records:,} records"
+    return f"ECG-FM{own} ({start}-{how})"
 
 
 def repaired():
@@ -240,9 +251,11 @@ def pipelines(
     mains : float or None, default=50
     checkpoint, finetuned_checkpoint : path-like, optional
         Of ECG-FM: the pretraining file gives the seven SS models, the one fine-tuned on PhysioNet
-        labels the seven Sq ones. Those are of base size at 500 Hz, whatever ``size``.
+        labels the seven Sq ones. Those are of base size at 500 Hz, whatever ``size``. Or our own
+        weights, ``"crtkit-small"`` and ``"crtkit-small-labels"``: their rows are named "own
+        pretraining, N records", and their network has three layers, so that there are four.
     trainable_layers : tuple of int
-        Which of the seven.
+        Which of the seven, of twelve layers.
     oversample : bool, default=False
         Draw the smaller class again, patients following their rows; named "… + oversampling".
     augment : {"light"}, callable or None, default=None
@@ -304,16 +317,48 @@ def pipelines(
     settings = {**chosen["ecgfm"], **(ecgfm or {})}
     scratch = ECGFMClassifier(**settings, fs=chosen["fs"], **common)
     add("ECG-FM (scratch)", [scratch], chosen["fs"])
-    settings = {**SIZES["paper"]["ecgfm"], **(ecgfm or {})}
-    settings.pop("size", None)
     for start, path in (("SS", checkpoint), ("Sq", finetuned_checkpoint)):
-        for k in trainable_layers if path is not None else ():
-            settings["lr"] = (ecgfm or {}).get("lr", LEARNING_RATES.get(k, 1e-4))
-            network = ECGFMClassifier(
-                checkpoint=str(path), trainable_layers=k, **settings, lr_projection=1e-3, **common
-            )
-            add(tuning_name(start, k), [network], 500)
+        if path is None:
+            continue
+        tuned = _own if str(path) in OWN_WEIGHTS else _published
+        for name, network, fs in tuned(start, path, trainable_layers, size, ecgfm or {}):
+            add(name, [network.set_params(**common)], fs)
     return out
+
+
+def _published(start, path, trainable_layers, size, changes):
+    """Fine-tunings of a public checkpoint: of base size at 500 Hz, whatever the size."""
+    from crtkit.neural import ECGFMClassifier
+
+    settings = {**SIZES["paper"]["ecgfm"], **changes}
+    settings.pop("size", None)
+    for k in trainable_layers:
+        settings["lr"] = changes.get("lr", LEARNING_RATES.get(k, 1e-4))
+        network = ECGFMClassifier(
+            checkpoint=str(path), trainable_layers=k, **settings, lr_projection=1e-3
+        )
+        yield tuning_name(start, k), network, 500
+
+
+def _own(start, path, trainable_layers, size, changes):
+    """Fine-tunings of our own weights, as many as their network has layers."""
+    from crtkit.neural import ECGFMClassifier
+    from crtkit.neural.ecgfm import load_checkpoint
+
+    module, card, _ = load_checkpoint(path)
+    depth = module.config.n_layers
+    n_records = sum(source["records"] for source in card["data"])
+    settings = {**SIZES[size]["ecgfm"], "lr": OWN_RATE, **changes}
+    settings.pop("size", None)
+    # The asked numbers of the paper's twelve layers say all, none and part of them.
+    asked = sorted({round(k / 12 * depth) for k in trainable_layers})
+    fs = SIZES[size]["fs"]
+    for k in asked:
+        network = ECGFMClassifier(
+            checkpoint=str(path), trainable_layers=k, fs=fs, **settings,
+            lr_projection=1e-3, lr_head=1e-3,
+        )  # fmt: skip
+        yield tuning_name(start, k, depth, n_records), network, fs
 
 
 def _with_minirocket(asked):

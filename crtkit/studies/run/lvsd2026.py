@@ -6,7 +6,6 @@ patients are private. Without a checkpoint of ECG-FM its fine-tuned rows say so.
 """
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,8 +28,10 @@ SIZE = "small"
 def add_arguments(parser):
     """Give a parser the options that only this study has."""
     parser.add_argument("--pairs", type=int, help=f"simulated pairs (default: {PAIRS})")
-    parser.add_argument("--checkpoint", type=Path, help="ECG-FM, pretrained (.pt, .safetensors)")
-    parser.add_argument("--finetuned-checkpoint", type=Path, help="ECG-FM, fine-tuned on labels")
+    own = f"default: {study.OWN_WEIGHTS[0]}, our own; none leaves its rows out"
+    parser.add_argument("--checkpoint", help=f"ECG-FM, pretrained (.pt, .safetensors; {own})")
+    own = f"default: {study.OWN_WEIGHTS[1]}, our own; none leaves its rows out"
+    parser.add_argument("--finetuned-checkpoint", help=f"ECG-FM, fine-tuned on labels ({own})")
     parser.add_argument("--epochs", type=int, help="of every network (default: of its size)")
     parser.add_argument("--device", default="cpu")
 
@@ -187,6 +188,15 @@ def _sizes(options):
     ]
 
 
+def _checkpoints(options):
+    """Files of ECG-FM: as asked, or our own weights; a quick run has none unless asked."""
+    names = ("checkpoint", "finetuned_checkpoint")
+    asked = {name: getattr(options, name) for name in names}
+    own = dict.fromkeys(names) if options.quick else dict(zip(names, study.OWN_WEIGHTS))
+    chosen = {name: asked[name] or own[name] for name in names}
+    return {name: None if path == "none" else path for name, path in chosen.items()}
+
+
 def _models(options):
     """Models of the paper, MiniRocket, and what the ablations change in two of them."""
     epochs = _epochs(options)
@@ -195,8 +205,7 @@ def _models(options):
         "device": options.device,
         "baseline": {"max_epochs": epochs["baseline"]},
         "ecgfm": {"max_epochs": epochs["ecgfm"]},
-        "checkpoint": options.checkpoint,
-        "finetuned_checkpoint": options.finetuned_checkpoint,
+        **_checkpoints(options),
     }
     models = study.pipelines(**settings)
     settings.update(checkpoint=None, finetuned_checkpoint=None, minirocket=False)

@@ -124,11 +124,12 @@ def interval_cells(scores, result, sets):
 def not_run(scores):
     """Printed models without a row here, and why."""
     ours = scores.index.get_level_values("model").unique()
-    started = {name.split("(")[-1] for name in ours if "ECG-FM" in name}
+    # Own weights stand for the paper's, of the same start and extent, under their own name.
+    started = tuple(name.split("(")[-1][:5] for name in ours if "own pretraining" in name)
     missing = {
         model: NO_CHECKPOINT
         for model in study.PUBLISHED.index.get_level_values("model").unique()
-        if model not in ours and model.split("(")[-1].replace("PF)", "PF 8)") not in started
+        if model not in ours and model.split("(")[-1][:5] not in started
     }
     return missing if study.CHEAP in ours else {**missing, study.CHEAP: study.NEEDS_NUMBA}
 
@@ -154,13 +155,13 @@ def tables_s(output, scores):
     ours = scores.xs("average", level="set")
     for name, start, what in (("S1", "SS", "single-step"), ("S2", "Sq", "sequential")):
         rows = {}
-        for k in study.TRAINABLE_LAYERS:
-            ending = study.tuning_name(start, k).removeprefix("ECG-FM ")
-            model = next((m for m in ours.index if m.endswith(ending)), f"ECG-FM {ending}")
+        own = [m for m in ours.index if "own pretraining" in m and f"({start}-" in m]
+        printed = [study.tuning_name(start, k) for k in study.TRAINABLE_LAYERS]
+        for model in [*own, *printed]:
             cells = dict.fromkeys(METRICS.values(), NO_CHECKPOINT)
             if model in ours.index:
                 cells = {title: number(ours.loc[model, m]) for m, title in METRICS.items()}
-            rows[model] = {"trainable layers": k, **cells}
+            rows[model] = cells
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
         note = "Averages over sets. The paper's supplement is not in our text."
         output.table(f"table{name}", f"Table {name}. ECG-FM, {what} fine-tuning", table, note)
