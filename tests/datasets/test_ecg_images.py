@@ -192,6 +192,21 @@ def test_rendered_cohort_keeps_records_and_gives_the_same_bytes(simulated, tmp_p
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_simulated_pages_say_so_wherever_they_are_cropped(tmp_path):
+    simulated = make_cohort("mori2025", n_patients=4, random_state=0)
+    real = type(simulated)(
+        simulated.X, simulated.y, simulated.groups, {**simulated.info, "source": "real"}
+    )
+    pair = (render_cohort(c, tmp_path / c.info["source"], px_per_mm=4) for c in (simulated, real))
+    marked, plain = (np.asarray(Image.open(c.X["image"].iloc[0])).astype(int) for c in pair)
+    apart = np.abs(marked - plain).max(axis=2) > 15
+    height, width = apart.shape
+    for part in (apart[: height // 2], apart[height // 2 :], apart[:, : width // 3]):
+        assert part.mean() > 0.005
+    dark = plain.max(axis=2) < 90  # the trace stays as it was
+    assert np.abs(marked - plain)[dark].mean() < 12
+
+
 def test_every_record_may_have_its_header(simulated, tmp_path):
     headers = [f"ID {g}" for g in simulated.groups]
     cohort = render_cohort(simulated, tmp_path, header=headers, px_per_mm=2, quality=95)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from crtkit._io import atomic_path
 from crtkit.cohort import Cohort, Select
 from crtkit.cohort.rows import Rows
+
+#: Grey of the mark on simulated pages: darker than paper and grid allow unseen, paler than a trace.
+PALE = 214
 
 
 def render_cohort(
@@ -56,7 +60,8 @@ def render_cohort(
     Notes
     -----
     The same cohort gives the same bytes, with the same version of Pillow. Names of files say
-    nothing about the patient.
+    nothing about the patient. Pages of a simulated cohort bear the word SIMULATED across the grid,
+    paler than the trace and the same on every page, so that no crop of one passes for a patient's.
 
     Examples
     --------
@@ -88,9 +93,12 @@ def render_cohort(
         )
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    simulated = cohort.info.get("source") == "simulated"
     paths = []
     for i, text in enumerate(headers):
         page, truth = render_page(signals[i], fs, header=text, **style)
+        if simulated:
+            page = np.minimum(page, _mark(page.shape[:2]))
         path = folder / f"page_{i:05d}.jpg"
         dpi = round(truth.px_per_mm * 25.4)
         with atomic_path(path) as part:
@@ -103,3 +111,22 @@ def render_cohort(
     }
     info = {**cohort.info, "pages": made}
     return Cohort(cohort.X.assign(image=paths), cohort.y, cohort.groups, info)
+
+
+@lru_cache(maxsize=4)
+def _mark(shape: tuple[int, int]) -> np.ndarray:
+    """The word SIMULATED in pale grey, again and again over a white page of a shape."""
+    height, width = shape
+    step = max(width // 3, 24)
+    # Drawn larger than the page and turned, so that the words reach every corner.
+    side = 2 * max(height, width)
+    layer = Image.new("L", (side, side), 255)
+    draw = ImageDraw.Draw(layer)
+    font = ImageFont.load_default(max(step // 8, 6))
+    for row, top in enumerate(range(0, side, max(step // 2, 12))):
+        for left in range(-(row % 2) * step // 2, side, step):
+            draw.text((left, top), "SIMULATED", fill=PALE, font=font)
+    turned = layer.rotate(20, fillcolor=255)
+    left, top = (side - width) // 2, (side - height) // 2
+    cut = turned.crop((left, top, left + width, top + height))
+    return np.repeat(np.asarray(cut)[:, :, None], 3, axis=2)
