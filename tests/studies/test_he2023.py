@@ -155,7 +155,7 @@ def test_a_model_a_lead_is_calibrated_by_patient(cohort, weights):
 def test_calibration_without_patients_is_warned_of(cohort):
     model = he2023.pipelines(leads="mean", n_leads=1)["SVM"]
     one = cohort.X.assign(signal=[np.asarray(cell)[:1] for cell in cells_of(cohort)])
-    with pytest.warns(UserWarning, match="calibrated by record: received no groups"):
+    with pytest.warns(UserWarning, match="calibrated by record: fit received no groups"):
         model.fit(one, cohort.y)
 
 

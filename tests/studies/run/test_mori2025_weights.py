@@ -8,6 +8,7 @@ import torchvision
 
 import crtkit as ck
 from crtkit.studies.run.mori2025 import runnable
+from crtkit.studies.run.mori2025_parameters import described
 
 
 def options(**changed):
@@ -36,8 +37,10 @@ def cohort(tmp_path_factory):
 
 def test_without_a_file_the_row_says_what_it_needs(cohort):
     models, not_run = runnable(options(), cohort)
-    assert "ResNet-18" not in models
-    assert not_run["ResNet-18"] == "needs the weights file (--weights)"
+    assert list(models)[:2] == ["ResNet-18 from scratch", "SSL + ResNet-18"]
+    assert "ResNet-18" not in not_run  # from scratch it stands in, and the note says so
+    assert "starts from ImageNet weights (--weights" in described(options())
+    assert "--weights" not in described(options(weights="resnet18.pth"))
 
 
 def test_with_a_file_the_row_starts_from_it(cohort, tmp_path):
