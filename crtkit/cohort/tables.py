@@ -96,7 +96,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import_optional("pyarrow", extra="parquet", purpose="Reading Parquet")
     try:
         return pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # pyarrow's parser errors are among these
+    except Exception as error:  # pyarrow and pandas raise whatever damaged metadata lead to
         raise ValueError(f"The manifest {path} cannot be read: {error}") from error
 
 

@@ -310,6 +310,32 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
         read_manifest(tmp_path / "m.csv", **ROLES)
 
 
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 30))]
+)
+@pytest.mark.parametrize(
+    ("suffix", "needs"), [("csv", "csv"), ("xlsx", "openpyxl"), ("parquet", "pyarrow")]
+)
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_tables_are_read_or_refused_by_name(tmp_path, suffix, needs, seed):
+    pytest.importorskip(needs)
+    table = pd.DataFrame({"patient": list("abcdef"), "responder": [0, 1] * 3, "age": 60.5})
+    writer = {"csv": "to_csv", "xlsx": "to_excel", "parquet": "to_parquet"}[suffix]
+    path = tmp_path / f"damaged.{suffix}"
+    getattr(table, writer)(path, index=False)
+    data, rng = path.read_bytes(), np.random.default_rng(seed)
+    for i in range(40):
+        damaged = bytearray(data if i % 4 else data[: rng.integers(1, len(data))])
+        for at in rng.integers(0, len(damaged), size=rng.integers(1, 5)):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            n_rows = len(read_manifest(path, **ROLES))
+        except ValueError:
+            continue
+        assert 0 < n_rows <= 12
+
+
 CELLS = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8
 ).filter(lambda t: t.strip() == t and t.casefold() not in ("nan", "nat", "<na>"))
