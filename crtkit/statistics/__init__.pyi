@@ -18,6 +18,7 @@ from .model_tests import (
     wilcoxon_holm as wilcoxon_holm,
 )
 from .p_values import format_p as format_p
+from .paired_tests import mcnemar_test as mcnemar_test, permutation_test as permutation_test
 from .printed.p_values import rebuild_p_values as rebuild_p_values
 from .printed.scores import ScoreAudit as ScoreAudit, audit_scores as audit_scores
 from .printed.tables import audit_table as audit_table
