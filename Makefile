@@ -16,12 +16,15 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 # What depends on arithmetic, as other processors would compute it: torch's and oneDNN's kernels
-# without AVX2, with AVX2 and with all there is, numpy and OpenBLAS without AVX-512. Common checks
-# and slow tests are left to `make test`.
-ISA_TESTS := tests/neural tests/explain tests/signals tests/spect
-ISA_SKIP := not sklearn and not common_checks and not nd and not child and not fork
+# without AVX2, with AVX2 and with all there is, numpy and OpenBLAS without AVX-512. Common checks,
+# processes and slow tests are left to `make test`.
+ISA_TESTS := tests/explain tests/spect tests/signals/qrs \
+	  $(patsubst %,tests/neural/test_%.py,engine resnet sequence autoencoder simclr modules) \
+	  $(patsubst %,tests/neural/ecgfm/test_%.py,network losses) \
+	  $(patsubst %,tests/signals/test_%.py,filters resample stft statistics rocket)
+ISA_SKIP := check_ or fork or n_jobs or fresh_process or interrupted or search
 ISA_RUN = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow" \
-	  -k "$(ISA_SKIP)" $(ISA_TESTS) $(PYTEST_ARGS)
+	  -k "not ($(ISA_SKIP))" $(ISA_TESTS) $(PYTEST_ARGS)
 test-isa: $(STAMP)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 $(ISA_RUN)
 	ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell \

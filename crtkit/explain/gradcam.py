@@ -115,6 +115,7 @@ def _batch_maps(classifier, module, batch, stage, wanted):
             "ResNetClassifier input_shape=(height, width)."
         )
     if wanted is None:
+        # The class that the network answers with, page by page.
         with torch.no_grad():
             wanted = module(x).argmax(1)
     attribute = LayerGradCam(module, getattr(module, stage)).attribute

@@ -165,8 +165,10 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
                 f"AutoencoderFeatures expects layer_sizes as positive integers, got {hidden}."
             )
         X = self._start_fit(X)
+        # Training takes all maps at once, so they are in memory whatever X was.
         X = np.concatenate([block for _, block in iter_blocks(X, BLOCK)])
         encoded = self._encode(X)
+        # One scale for all pixels keeps the best linear code that of centred PCA.
         mean = encoded.mean(axis=0)
         scale = float(np.sqrt(np.square(encoded - mean).mean())) or 1.0
         wide = np.float64 if self.precision == "float64" else np.float32

@@ -78,6 +78,7 @@ class Maps(RecordDataset):
 def _layers(sizes, activation):
     layers = []
     for i, (a, b) in enumerate(zip(sizes, sizes[1:])):
+        # Between layers only: the code and the output stay linear.
         if i and activation is not None:
             layers.append(ACTIVATIONS[activation]())
         layers.append(torch.nn.Linear(a, b))

@@ -133,6 +133,7 @@ class ModuleClassifier(TorchClassifier):
                     "ModuleClassifier got module_params beside a module that is built already: "
                     "pass its class."
                 )
+            # A parameter is never changed by fit, and folds must start alike.
             module = copy.deepcopy(self.module)
         else:
             module = self._call_factory(n_outputs, shape_in)
@@ -159,6 +160,7 @@ class ModuleClassifier(TorchClassifier):
     def _check_outputs(self, module, n_outputs, shape_in):
         """Refuse a module of another number of classes before an epoch is spent on it."""
         place = self._place(module).eval()
+        # Two records of zeros: BatchNorm in eval mode takes them, and no data are needed.
         batch = torch.zeros(2, *shape_in, dtype=torch.float32)
         with torch.no_grad():
             out = place(self._prepare(batch, module=place))

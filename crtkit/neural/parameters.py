@@ -29,6 +29,7 @@ def check_class_weight(class_weight, name):
         )
 
 
+# numpy's RandomState is what scikit-learn passes around; torch wants a number.
 def draw_seed(rng):
     """A seed for torch from numpy's RandomState."""
     return int(rng.randint(np.iinfo(np.int32).max))

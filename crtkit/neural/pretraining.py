@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from skorch.callbacks import Callback
 
+from crtkit._io import atomic_path
 from crtkit.images.pool import PagePaths
 from crtkit.neural.engine import HISTORY, Net, Progress
 
@@ -70,9 +71,8 @@ class Checkpoint(Callback):
                 for row in net.history
             ],
         }
-        part = net.checkpoint.with_name(f"{net.checkpoint.name}.{os.getpid()}.part")
-        torch.save(state, part)
-        os.replace(part, net.checkpoint)
+        with atomic_path(net.checkpoint) as part:
+            torch.save(state, part)
 
 
 def read_checkpoint(path):

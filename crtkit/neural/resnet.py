@@ -298,6 +298,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
 
     def _train_head(self, module, train, valid):
         """Train the linear head on embeddings that are computed once."""
+        # Frozen stages give the same embedding in every epoch, so the convolutions run once.
         self._place(module)
         train, valid = (
             part

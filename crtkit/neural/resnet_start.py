@@ -85,6 +85,7 @@ def fit_backbone(backbone, X, rng):
     """
     if isinstance(backbone, FrozenEstimator):
         return backbone
+    # Without a seed of its own it takes one from the classifier's, so that the whole fit repeats.
     encoder = clone(backbone)
     for name, value in sorted(encoder.get_params().items()):
         if name.rpartition("__")[2] == "random_state" and value is None:

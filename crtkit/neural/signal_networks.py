@@ -37,6 +37,7 @@ class SignalMixin:
 class SequenceMixin(SignalMixin):
     """sktime's networks, which take (n_records, n_samples, n_leads)."""
 
+    # Ours and torch's order is (leads, samples); sktime's networks transpose at their entrance.
     def _to_input(self, batch):
         return super()._to_input(batch).transpose(1, 2)
 

@@ -234,6 +234,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         seed = draw_seed(check_random_state(self.random_state))
         kept = self.random_state is not None and (self.memory or self.checkpoint_dir)
         key = self._key(seed) if kept else ""
+        # The key stands for estimator, pool and seed, which joblib would else hash once more.
         train = _pretrained
         if kept and self.memory is not None:
             train = check_memory(self.memory).cache(_pretrained, ignore=["estimator", "X", "seed"])
@@ -295,6 +296,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         """What two pretrainings must share to give the same bits."""
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_KEY}
         exact = self.pool_hashes_.exact.tolist()
+        # Other threads or another torch add in another order, which is another result.
         where = (torch.device(self.device_).type, torch.get_num_threads(), torch.__version__)
         file = None
         if self.weights is not None:
