@@ -133,7 +133,8 @@ class ECGFMClassifier(
 
     Examples
     --------
-    >>>     >>> from crtkit.neural import ECGFMClassifier
+    >>> import numpy as np
+    >>> from crtkit.neural import ECGFMClassifier
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat([0, 1], 8)
     >>> t = np.arange(500) / 100
