@@ -178,7 +178,9 @@ def clean_column(column: pd.Series) -> pd.Series:
     missing = out.isna()
     if not missing.all() and all(isinstance(v, (bool, np.bool_)) for v in out[~missing]):
         return out.astype(np.float64) if missing.any() else out.astype(bool)
-    return out.infer_objects()
+    inferred = out.infer_objects()
+    # From pandas 3 on, text would become a type of its own, which most code here tests for by name.
+    return out if isinstance(inferred.dtype, pd.StringDtype) else inferred
 
 
 def as_floats(name: Any, column: pd.Series) -> np.ndarray:

@@ -120,7 +120,8 @@ class Cohort:
         """
         if isinstance(indices, pd.Series) and pd.api.types.is_bool_dtype(indices):
             check_same_index("Cohort.take", X=self.X, mask=indices)
-        if isinstance(indices, pd.Index) and not isinstance(self.X.index, pd.RangeIndex):
+        counted = self.X.index.equals(pd.RangeIndex(len(self)))  # then labels are positions
+        if isinstance(indices, pd.Index) and not counted:
             raise ValueError(
                 "Cohort.take expects positions, counted from 0, and got an index of labels: pass a "
                 "mask, such as cohort.X['age'] > 60, or cohort.X.index.get_indexer(labels)."
