@@ -286,7 +286,7 @@ def against_rules(output, result):
         },
         index=table.index,
     )
-    note = "The interval draws patients again; a model beats the rule where it lies above zero."
+    note = "The interval counts patients and fits; a model beats the rule where it lies above zero."
     output.table("against_rules", "Models against the best clinical rule", shown, note)
 
 
