@@ -28,7 +28,7 @@ _PER_CENT = -3.0  # for each per cent beyond one by which the scales of time and
 _MOST_MEAN, _MOST_WORST = 18.0, 12.0
 
 _MUCH_SHARED = 0.03  # share of the columns: two rows meet in most QRS complexes
-_CONTRADICTION_DB, _FAR_DB = 1.5, 3.0
+_CONTRADICTION_DB, _FAR_DB, _REPEATED_DB = 1.5, 3.0, 15.0
 _QUIET_DB = 12.0
 _QUIET_UV = 25.0  # residuals of the limb leads below this are the resolution of paper
 
@@ -112,8 +112,8 @@ def _checks(reading):
 def contradiction(values):
     """The check that says that leads were taken for others, or None.
 
-    Devices that filter leads one by one print true leads that break one law by 0 dB; leads that
-    were mistaken for others break both, or one by far.
+    Devices that filter leads one by one print true leads that break a law by 0 dB, but their
+    rhythm strip repeats; leads that were mistaken for others break both laws, or one by far.
 
     Parameters
     ----------
@@ -125,8 +125,13 @@ def contradiction(values):
     str or None
     """
     limb = {name: db for name, db in values.items() if name != "repeat"}
-    if limb and (max(limb.values()) < _CONTRADICTION_DB or min(limb.values()) < -_FAR_DB):
-        return min(limb, key=limb.get)
+    repeat = values.get("repeat", -np.inf)
+    if limb:
+        worst = min(limb, key=limb.get)
+        broken = limb[worst] < _CONTRADICTION_DB
+        far = limb[worst] < -_FAR_DB
+        if far or (broken and repeat < _REPEATED_DB):
+            return worst
     return "repeat" if values.get("repeat", 25.0) < _CONTRADICTION_DB else None
 
 

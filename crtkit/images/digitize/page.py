@@ -169,9 +169,7 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     span = trace_span(flat.ink, runs, path, pen, ink_level(flat.ink), begin, end)
     separators = find_separators(runs, rows, px, py)
     px_per_mv, gain, measured = gain_of(pulses, py, gain)
-    stretch = px_per_mv / gain / py if measured else None
-    speed = pulse_speed(pulses, px, speed)
-    axis = time_axis(span, separators, px, speed, pulses, stretch=stretch)
+    axis = time_axis(span, separators, px, pulse_speed(pulses, px, speed), pulses)
     zero = _zero_levels(rows, pulses, py)
     edges = row_edges(runs, path, pen)
     traces = Traces(flat, rows, zero, *edges, pen, axis, px_per_mv, gain, measured)

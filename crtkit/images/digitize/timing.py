@@ -17,7 +17,6 @@ _ROW_SECONDS = (10.0, 5.0)
 _LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
 _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
 _SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
-_TRUE_GRID = 0.006  # share by which pulses that were drawn with the grid may miss it
 _FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
 
 
@@ -101,7 +100,7 @@ def pulse_speed(pulses, px, stated=None):
     return 25.0
 
 
-def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2), stretch=None):
+def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
     """Put seconds along the rows.
 
     Parameters
@@ -117,9 +116,6 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2), stretc
         A row that runs into its pulse does not end in the open.
     n_columns : tuple of int
         Numbers of columns that are tried on the separators.
-    stretch : float, optional
-        Scale of the calibration pulses over that of the grid, down the page: where they are one,
-        the grid is the scale along the page too.
 
     Returns
     -------
@@ -148,8 +144,6 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2), stretc
                 # Then the grid, of hundreds of lines, is the better ruler than two ends.
                 scale = per_second
                 start = (first + last - (seconds - _LAST_SAMPLE) * scale) / 2
-            elif stretch is not None and abs(stretch - 1) < _TRUE_GRID and abs(length) < 0.015:
-                scale = per_second
             return TimeAxis(float(start), float(scale), seconds, speed, "row", float(length))
     marked = _from_separators(separators, first, last, per_second, n_columns, px)
     if marked is not None:
