@@ -143,7 +143,8 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
             if abs(length) < _SAME_SCALE:
                 # Then the grid, of hundreds of lines, is the better ruler than two ends.
                 scale = per_second
-                start = (first + last - (seconds - _LAST_SAMPLE) * scale) / 2
+                starts = np.r_[span[:, 0], span[:, 1] - (seconds - _LAST_SAMPLE) * scale]
+                start = np.nanmedian(starts)
             return TimeAxis(float(start), float(scale), seconds, speed, "row", float(length))
     marked = _from_separators(separators, first, last, per_second, n_columns, px)
     if marked is not None:
