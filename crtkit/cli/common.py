@@ -30,6 +30,18 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
     group.add_argument("--map", help="column of polar maps")
     group.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
     group.add_argument("--duration", type=float, help="seconds to keep of each signal")
+    group.add_argument("--unit", help="unit of signals in arrays, such as uV; files say their own")
+    group.add_argument(
+        "--lead-names", type=_names, metavar="NAME,...", help="leads of signals in arrays, in order"
+    )
+    group.add_argument(
+        "--na-values", type=_names, metavar="TEXT,...", help="codes of missing values, as NA,999"
+    )
+    group.add_argument(
+        "--on-error",
+        choices=("raise", "drop"),
+        help="what a signal that cannot be read does: stop, or be left out and counted [raise]",
+    )
     group.add_argument(
         "--columns",
         metavar="THEIRS=OURS,...",
@@ -48,6 +60,10 @@ def parse_columns(text: str) -> dict[str, str]:
     return {a.strip(): b.strip() for a, _, b in pairs}
 
 
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def read_cohort(path: Path, options: argparse.Namespace) -> Any:
     """The cohort of a manifest, as the options name its columns."""
     from dataclasses import replace
@@ -58,7 +74,10 @@ def read_cohort(path: Path, options: argparse.Namespace) -> Any:
         raise CommandError("name the column of the outcome with --label")
     given = {
         name: getattr(options, name)
-        for name in ("label", "group", "signal", "image", "map", "fs", "duration")
+        for name in (
+            *("label", "group", "signal", "image", "map", "fs", "duration"),
+            *("unit", "lead_names", "na_values", "on_error"),
+        )
         if getattr(options, name, None) is not None
     }
     cohort = read_manifest(path, **given)

@@ -136,9 +136,11 @@ def _is_one(data: Any) -> bool:
 
 def _table(path: Path, needed: list[str]) -> pd.DataFrame:
     """A table of records without labels; paths in its cells count from its folder."""
+    from crtkit.cohort.tables import read_table
+
     if not path.is_file():
         raise FileNotFoundError(f"There is no table at {path}.")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    table = read_table(path)
     for name in ("signal", "image", "map"):
         if name in needed and name in table:
             table[name] = [_beside(path.parent, cell) for cell in table[name]]

@@ -14,7 +14,7 @@ LARGEST = 500_000_000
 # 64 frames of 128 slices of 256 x 256 pixels, which no camera makes.
 MOST_PIXELS = 64 * 128 * 256 * 256
 SMALLEST_MM, LARGEST_MM = 0.5, 50.0
-# A frame below this part of the two beside it has lost beats. Simulated studies stay above 0.93.
+# A frame below this part of the two beside it has lost beats. Simulated studies stay above 0.92.
 LOST = 0.8
 _SIZES = ("NumberOfFrames", "Rows", "Columns")
 
