@@ -5,6 +5,7 @@ import stat
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from sklearn import config_context
 from sklearn.base import clone
 
 from crtkit._io import is_path
@@ -119,6 +120,8 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
     page : ndarray of uint8, shape (height, width, 3)
     enlarged : bool
         Whether the file has fewer pixels than asked, along either side.
+    blanked : str or None
+        Why the eraser erased all of it, where it did.
 
     Raises
     ------
@@ -144,27 +147,27 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
         # Decoders raise whatever damaged bytes lead them to (OSError, SyntaxError, struct.error,
         # zlib.error, ...); each is a bad file, and must not hide the other bad files.
         raise ValueError(f"damaged, cannot be decoded: {error}") from error
-    page = _erased(page, erase, path)
+    page, blanked = _erased(page, erase, path)
     if size is None:
-        return np.array(page), False
+        return np.array(page), False, blanked
     height, width = _turned(size, turn)
     small = resize_page(page, (height, width), aspect, box)
     if turn in _TURN:
         small = small.transpose(_TURN[turn])
-    return np.array(small), stored[0] < width or stored[1] < height
+    return np.array(small), stored[0] < width or stored[1] < height, blanked
 
 
 def _read_pdf(path, size, erase, aspect, max_pixels):
     _check_file(split_page(path)[0])
-    page = _erased(render_pdf(path, max_pixels=max_pixels), erase, path)
-    if size is None:
-        return np.array(page), False
-    return np.array(resize_page(page, size, aspect)), False
+    page, blanked = _erased(render_pdf(path, max_pixels=max_pixels), erase, path)
+    if size is not None:
+        page = resize_page(page, size, aspect)
+    return np.array(page), False, blanked
 
 
 def _erased(page, erase, path):
     if erase is None:
-        return page
+        return page, None
     try:
         return erase_image(page, erase)
     except Exception as error:
@@ -236,6 +239,26 @@ def _rgb(image):
     return image.convert("RGB")
 
 
+def check_eraser(erase):
+    """Raise unless the parameters of an eraser that works on images are right.
+
+    Of other transformers a clone is fitted to every page, which looks at their parameters too.
+
+    Raises
+    ------
+    ValueError
+        The eraser's own, of its ``fit``.
+    """
+    if not (hasattr(erase, "erase_image") and hasattr(erase, "fit")):
+        return
+    # Called inside of a validated fit, where scikit-learn skips the checks of nested estimators.
+    with config_context(skip_parameter_validation=False):
+        try:
+            clone(erase).fit(np.full((1, 8, 8, 3), 255, dtype=np.uint8))
+        except ValueError as error:
+            raise ValueError(f"erase={erase!r} cannot be used: {error}") from error
+
+
 def erase_image(image, erase):
     """Apply an eraser (transformer of pages, or function of one page) to one RGB image.
 
@@ -250,11 +273,12 @@ def erase_image(image, erase):
 
     Returns
     -------
-    PIL.Image.Image
+    image : PIL.Image.Image
+    blanked : str or None
+        Why the eraser erased all of it, where it says so.
     """
     if hasattr(erase, "erase_image"):
-        erase.erase_image(image)
-        return image
+        return image, erase.erase_image(image)
     page = np.asarray(image)
     if hasattr(erase, "fit_transform"):
         out = np.asarray(clone(erase).fit_transform(page[None]))[0]
@@ -264,4 +288,4 @@ def erase_image(image, erase):
         raise ValueError(
             f"erase must give a uint8 page (height, width, 3), gave {out.dtype} {out.shape}"
         )
-    return Image.fromarray(out)
+    return Image.fromarray(out), None

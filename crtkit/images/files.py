@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn.utils.parallel import Parallel, delayed
 
 from crtkit._io import atomic_path, is_path
-from crtkit.images.decode import MAX_PIXELS, check_size, read_page
+from crtkit.images.decode import MAX_PIXELS, check_eraser, check_size, read_page
 from crtkit.images.pdf import split_page
 
 _NAMED = 10  # bad files that a message names; its ``errors`` has them all
@@ -177,7 +177,8 @@ def load_images(
     UnreadableImageWarning
         With ``on_error="white"``; its ``errors`` has all paths and reasons.
     UserWarning
-        Files that are smaller than ``size``, and were enlarged.
+        Files that are smaller than ``size``, and were enlarged; files that the eraser erased
+        altogether. One warning each.
 
     Examples
     --------
@@ -213,24 +214,33 @@ def check_images(paths, *, erase=None, max_pixels=MAX_PIXELS, n_jobs=None):
     ValueError
         Wrong parameters, or one path in place of a list.
 
+    Warns
+    -----
+    UserWarning
+        Files that the eraser would erase altogether.
+
     Examples
     --------
     >>> from crtkit.images import check_images
     >>> check_images(["nowhere.jpg"])
     {'nowhere.jpg': 'no such file'}
     """
+    check_eraser(erase)
     read = partial(read_page, size=(1, 1), erase=erase, max_pixels=max_pixels)
     unique = {_key(path): path for path in _listed(paths, "check_images")}
     results = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_try)(read, path) for path in unique.values()
     )
-    return {key: reason for key, (_, reason, _) in zip(unique, results) if reason}
+    blanked = {key: blank for key, (*_, blank) in zip(unique, results) if blank}
+    warn_blanked(blanked, len(unique), "check_images", stacklevel=4)
+    return {key: reason for key, (_, reason, *_) in zip(unique, results) if reason}
 
 
 def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
     """Behind :func:`load_images` and :class:`JPEGLoader`, with ``name`` in its messages."""
     check_size(how["size"], name)
     check_cache(cache_dir, how["erase"], name)
+    check_eraser(how["erase"])
     paths = _listed(paths, name)
     keys = [_key(path) for path in paths]
     if not keys:
@@ -238,7 +248,8 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
     originals = dict(zip(keys, paths))
     if cache_dir is not None:
         os.makedirs(cache_dir, exist_ok=True)
-        read = partial(_read_cached, folder=Path(cache_dir), **how)
+        made_by = (version("crtkit"), PIL.__version__)
+        read = partial(_read_cached, folder=Path(cache_dir), made_by=made_by, **how)
     else:
         read = partial(read_page, **how)
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
@@ -246,8 +257,8 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
     places = {key: [] for key in originals}
     for i, key in enumerate(keys):
         places[key].append(i)
-    pages, errors, small = None, {}, []
-    for key, (page, reason, enlarged) in zip(originals, results):
+    pages, errors, small, blanked = None, {}, [], {}
+    for key, (page, reason, enlarged, blank) in zip(originals, results):
         if pages is None and page is not None:
             pages = np.full((len(keys), *page.shape), 255, dtype=np.uint8)
         if page is not None and page.shape != pages.shape[1:]:
@@ -261,6 +272,8 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
         pages[places[key]] = page
         if enlarged:
             small.append(key)
+        if blank:
+            blanked[key] = blank
     if errors:
         fatal = on_error == "raise" or pages is None
         _report(errors, len(originals), fatal, name, stacklevel + 1)
@@ -270,7 +283,22 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
             f"{how['size'][0]} x {how['size'][1]} pixels and were enlarged, such as {small[0]}.",
             stacklevel=stacklevel,
         )
+    warn_blanked(blanked, len(originals), name, stacklevel + 1)
     return pages
+
+
+def warn_blanked(blanked, n_pages, name, stacklevel=3):
+    """Warn once of the pages (path or row -> reason) of which an eraser left nothing, if any."""
+    if not blanked:
+        return
+    lines = [f"  {page}: {reason}" for page, reason in list(blanked.items())[:_NAMED]]
+    if len(blanked) > _NAMED:
+        lines.append(f"  ... and {len(blanked) - _NAMED} more")
+    warnings.warn(
+        f"{name}: the eraser cannot tell identity from traces on {len(blanked)} of {n_pages} "
+        "pages, which were erased altogether:\n" + "\n".join(lines),
+        stacklevel=stacklevel,
+    )
 
 
 def check_cache(cache_dir, erase, name):
@@ -299,12 +327,12 @@ def _key(path):
 
 
 def _try(read, path):
-    """Page, reason why there is none, whether it was enlarged."""
+    """Page, reason why there is none, whether it was enlarged, why it was erased altogether."""
     try:
-        page, enlarged = read(path)
+        page, enlarged, blanked = read(path)
     except ValueError as error:
-        return None, str(error) or "unreadable", False
-    return page, None, enlarged
+        return None, str(error) or "unreadable", False, None
+    return page, None, enlarged, blanked
 
 
 def _report(errors, n_files, fatal, name, stacklevel):
@@ -328,23 +356,22 @@ def _report(errors, n_files, fatal, name, stacklevel):
     )
 
 
-def _read_cached(path, folder, **how):
+def _read_cached(path, folder, made_by, **how):
     """As ``read_page``, through a folder of ``.npy`` files."""
     try:
         status = os.stat(split_page(path)[0])
     except (OSError, TypeError, ValueError):
         return read_page(path, **how)  # which says why
-    made_by = (version("crtkit"), PIL.__version__)
     identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns, *made_by)
     file = folder / f"{joblib.hash((identity, sorted(how.items(), key=str)))}.npy"
     try:
         page = np.load(file, allow_pickle=False)
         if page.dtype == np.uint8 and page.ndim == 3 and page.shape[2] == 3:
-            return page, False
+            return page, False, None
     except (OSError, ValueError, EOFError):
         pass  # not there yet, or damaged: decode
-    page, enlarged = read_page(path, **how)
-    if not enlarged:  # small files are read quickly, and their warning would be lost
+    page, enlarged, blanked = read_page(path, **how)
+    if not enlarged and not blanked:  # their warnings would be lost, and they are few
         with atomic_path(file) as part:
             np.save(part, page, allow_pickle=False)
-    return page, enlarged
+    return page, enlarged, blanked

@@ -315,18 +315,31 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         image : PIL.Image.Image
             In mode "RGB".
 
+        Returns
+        -------
+        str or None
+            With ``on_unknown="blank"``, why the page was erased altogether; who calls knows its
+            name, and warns once for all pages.
+
         Raises
         ------
         ValueError
             As :meth:`transform`.
         """
+        reason = None
         try:
             boxes = identity_boxes(np.asarray(image), self.regions)
         except ValueError as error:
-            self._report_unknown({0: str(error)}, 1)
+            if self.on_unknown == "raise":
+                raise ValueError(
+                    f"IdentityEraser cannot tell identity from traces: {error}, or blank such "
+                    "pages with on_unknown='blank'."
+                ) from error
+            reason = str(error)
             boxes = [(0, 0, *image.size)]
         for box in boxes:
             image.paste((COLOURS[self.fill],) * 3, box)
+        return reason
 
     def _report_unknown(self, unknown, n_pages):
         listed = ", ".join(map(str, list(unknown)[:10])) + (", ..." if len(unknown) > 10 else "")

@@ -9,8 +9,15 @@ from crtkit._columns import as_frame
 from crtkit._io import is_path
 from crtkit._validation import iter_blocks
 from crtkit.cohort.rows import Rows
-from crtkit.images.decode import MAX_PIXELS, check_pages, check_size, erase_image, resize_page
-from crtkit.images.files import PARAMETERS, check_cache, load_many
+from crtkit.images.decode import (
+    MAX_PIXELS,
+    check_eraser,
+    check_pages,
+    check_size,
+    erase_image,
+    resize_page,
+)
+from crtkit.images.files import PARAMETERS, check_cache, load_many, warn_blanked
 
 _BLOCK = 16
 
@@ -27,7 +34,8 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Resized with antialiasing; None keeps the files' own size, which must then be one.
     erase : transformer of pages, callable or None, default=None
         Applied to each whole page in full resolution, before it is resized, such as
-        :class:`~crtkit.IdentityEraser`. Of other transformers a clone is fitted to every page.
+        :class:`~crtkit.IdentityEraser`, whose parameters ``fit`` checks. Of other transformers a
+        clone is fitted to every page.
     aspect : {"stretch", "pad"}, default="stretch"
         Whether pages are stretched to ``size``, or keep their proportions on a white ground.
     reduced : bool, default=True
@@ -126,6 +134,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """
         check_size(self.size, type(self).__name__)
         check_cache(self.cache_dir, self.erase, type(self).__name__)
+        check_eraser(self.erase)
         for name in ("shape_in_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         if paths_in(X, type(self).__name__) is not None:
@@ -175,14 +184,18 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         height, width = own if self.size is None else tuple(self.size)
         if self.erase is None and X.ndim == 4 and (height, width) == own:
             return X
-        pages = np.empty((len(X), height, width, 3), dtype=np.uint8)
+        check_eraser(self.erase)
+        pages, blanked = np.empty((len(X), height, width, 3), dtype=np.uint8), {}
         for where, block in iter_blocks(X, _BLOCK, dtype="numeric"):
             for i, page in enumerate(block, start=where.start):
                 page = page if page.ndim == 3 else np.repeat(page[:, :, None], 3, axis=2)
                 image = Image.fromarray(page)
                 if self.erase is not None:
-                    image = erase_image(image, self.erase)
+                    image, reason = erase_image(image, self.erase)
+                    if reason:
+                        blanked[f"row {i}"] = reason
                 pages[i] = np.asarray(resize_page(image, (height, width), self.aspect))
+        warn_blanked(blanked, len(X), type(self).__name__, stacklevel=4)
         return pages
 
     def __sklearn_tags__(self):

@@ -12,7 +12,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit import IdentityEraser, JPEGLoader
 from crtkit.cohort.rows import Rows
-from crtkit.images import erase_identity, find_grid, render_page
+from crtkit.images import (
+    check_images,
+    erase_identity,
+    find_grid,
+    load_image,
+    load_images,
+    render_page,
+)
 from crtkit.testing import parametrize_with_nd_checks
 
 HEADER = "ID 0012345   Doe, Jane   born 1950-01-01   Female\n2019-02-01 10:33  Hospital\nDr A. B."
@@ -195,3 +202,65 @@ def test_erasing_a_decoded_image_equals_erasing_the_page():
         image = Image.fromarray(page)
         eraser.erase_image(image)
         np.testing.assert_array_equal(np.asarray(image), eraser.fit_transform(page[None])[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"fill": "green"}, "'fill' parameter of IdentityEraser"),
+        ({"regions": "top"}, "'regions' parameter of IdentityEraser"),
+        ({"regions": [(0, 0, 2, 1)]}, "regions must be 'margins' or a list of boxes"),
+        ({"on_unknown": "skip"}, "'on_unknown' parameter of IdentityEraser"),
+    ],
+)
+def test_a_wrong_eraser_is_refused_wherever_pages_are_read(tmp_path, wrong, words):
+    path = tmp_path / "page.png"
+    Image.new("RGB", (40, 30), "white").save(path)
+    eraser = IdentityEraser(**wrong)
+    with pytest.raises(ValueError, match=words):
+        JPEGLoader(erase=eraser).fit([path])
+    loader = JPEGLoader(size=(8, 8)).fit([path]).set_params(erase=eraser)
+    with pytest.raises(ValueError, match=words):
+        loader.transform([path])
+    page = np.full((1, 30, 40, 3), 255, np.uint8)
+    loader = JPEGLoader(size=(8, 8)).fit(page).set_params(erase=eraser)
+    with pytest.raises(ValueError, match=words):
+        loader.transform(page)
+    for read in (load_images, check_images):
+        with pytest.raises(ValueError, match=words):
+            read([path], erase=eraser)
+    with pytest.raises(ValueError, match=words):
+        load_image(path, erase=eraser)
+
+
+def test_blanked_files_are_listed_in_one_warning(tmp_path, recwarn):
+    page, _ = render_page(signal(), 500, header=HEADER, px_per_mm=3)
+    paths = [str(tmp_path / name) for name in ("page.png", "grey.png", "blank.png")]
+    Image.fromarray(page).save(paths[0])
+    Image.fromarray(page).convert("L").save(paths[1])
+    Image.new("RGB", page.shape[1::-1], "white").save(paths[2])
+    eraser = IdentityEraser(on_unknown="blank", fill="black")
+    cached = JPEGLoader(size=(60, 80), erase=eraser, cache_dir=tmp_path / "cache")
+    reads = (
+        lambda: cached.fit_transform(paths),
+        lambda: cached.fit_transform(paths),  # from the cache: the warning comes again
+        lambda: load_images(paths, (60, 80), erase=eraser),
+        lambda: check_images(paths, erase=eraser),
+    )
+    for read in reads:
+        recwarn.clear()
+        out = read()
+        (warning,) = recwarn
+        text = str(warning.message)
+        assert "2 of 3 pages" in text
+        assert f"{paths[1]}: no coloured grid" in text
+        assert f"{paths[2]}: no coloured grid" in text
+        assert paths[0] not in text
+        assert "rows" not in text
+        assert out == {} if isinstance(out, dict) else out[0].max() > 200 and not out[1:].any()
+    recwarn.clear()
+    arrays = np.stack([np.array(Image.open(path).convert("RGB")) for path in paths])
+    JPEGLoader(size=(60, 80), erase=eraser).fit_transform(arrays)
+    (warning,) = recwarn
+    assert "2 of 3 pages" in str(warning.message)
+    assert "row 1: no coloured grid" in str(warning.message)

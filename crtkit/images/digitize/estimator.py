@@ -296,7 +296,7 @@ def _read_file(path, how):
     try:
         if is_pdf(path):
             return read_pdf(path, **how)
-        page, _ = read_page(path, None, reduced=False, max_pixels=MAX_PIXELS)
+        page, *_ = read_page(path, None, reduced=False, max_pixels=MAX_PIXELS)
     except ValueError as error:
         n = int(round(SECONDS * how["fs"]))
         nothing = np.full((12, n), np.nan, dtype=np.float32)

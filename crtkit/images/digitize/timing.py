@@ -11,8 +11,6 @@ from scipy import ndimage
 
 from crtkit.images.digitize.ink import MARK, UnreadablePageError
 
-SPEEDS = (25.0, 50.0)
-"""mm/s that devices print."""
 _ROW_SECONDS = (10.0, 5.0)
 _LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
 _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
@@ -49,11 +47,6 @@ class TimeAxis:
     def x(self, seconds):
         """Pixels at a time."""
         return self.x_start + np.asarray(seconds) * self.px_per_second
-
-    @property
-    def x_stop(self):
-        """x of the end of the rows in pixels."""
-        return float(self.x(self.seconds))
 
 
 def find_separators(runs, rows, px, py):
