@@ -147,12 +147,14 @@ def _check_all(rows: Rows, convert: _Conversion, options) -> dict[int, str]:
         # A median over leads: one loose electrode must not decide the unit of a record.
         wide = np.fmax.reduce(block, axis=-1) - np.fmin.reduce(block, axis=-1)
         spreads.append(np.median(wide, axis=1) if wide.ndim == 2 else wide)
+        misfit = None
         if convert.names is not None and block.ndim == 3:
-            misfits.append(limb_misfit(block, convert.names))
+            misfit = limb_misfit(block, convert.names)
+            misfits.append(misfit)
             if n_sample < _SAMPLE:
                 sample.append(block[:_SAMPLE].copy())
                 n_sample += len(sample[-1])
-        for i, why in find_problems(block, convert.names).items():
+        for i, why in find_problems(block, misfit).items():
             bad.setdefault(start + i, why)
     # What is wrong with all records is said once, not for each of them.
     check_unit(np.concatenate(spreads), options.unit)

@@ -17,7 +17,7 @@ from crtkit._io import is_path
 from crtkit._labels import check_groups, patient_text
 from crtkit.cohort.cells import as_objects
 from crtkit.cohort.columns import refuse_repeated
-from crtkit.cohort.content import update_digest
+from crtkit.cohort.content import column_content, update_digest
 
 # Columns whose text is the name of a file.
 MODALITIES = ("image", "signal", "map")
@@ -186,7 +186,7 @@ class Cohort:
         digest = hashlib.sha256()
         for name in self.X.columns:
             digest.update(f"\0{name}\0".encode())
-            for cell in self.X[name].to_numpy(dtype=object):
+            for cell in column_content(self.X[name].to_numpy(dtype=object)):
                 update_digest(digest, cell, f"column {name!r}")
         if any(isinstance(label, str) for label in self.y.tolist()):
             digest.update(b"\0text\0")  # "1" is another label than 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from numbers import Number
 from typing import Any
@@ -19,6 +20,30 @@ from crtkit.cohort.rows import Rows, is_row_cell
 # Signal files of a WFDB header; the header's digest alone would not tell two recordings apart.
 _WFDB_DATA = (".dat", ".mat")
 _VALUES = (Number, str, os.PathLike, bytes, date, timedelta, np.generic, type(None))
+
+
+def column_content(cells: Sequence[Any] | np.ndarray) -> Iterator[Any]:
+    """Cells of one column for :func:`update_digest`; rows of files as arrays.
+
+    The header of each file is read and checked once for the column, not for every cell.
+
+    Parameters
+    ----------
+    cells : sequence or ndarray of object
+        Of a column.
+
+    Yields
+    ------
+    object
+        One for each cell, in order.
+    """
+    rows = None
+    if all(map(is_row_cell, cells)):
+        # Files whose rows differ in shape make no Rows together, but have content all the same.
+        with suppress(ValueError):
+            rows = Rows.from_cells(cells)
+    for i, cell in enumerate(cells):
+        yield cell if rows is None else np.asarray(rows[i])
 
 
 def update_digest(digest: Any, cell: Any, where: str = "a cell") -> None:

@@ -104,6 +104,21 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
         check_is_fitted(self)
         return self._columns(X, reset=False)
 
+    def fit_transform(self, X, y=None, groups=None):
+        """Fit and transform, stacking the column once.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_records, n_columns) or array-like
+        y : ignored
+        groups : ignored
+
+        Returns
+        -------
+        ndarray or Rows
+        """
+        return self._columns(X, reset=True)
+
     def get_feature_names_out(self, input_features=None):
         """Name(s) of the selected column(s)."""
         check_is_fitted(self)

@@ -39,8 +39,10 @@ def check_lead_names(lead_names: Sequence[str]) -> list[str]:
         raise ValueError(f"lead_names is a sequence of names, got the text {lead_names!r}.")
     names = [lead_name(str(name)) for name in lead_names]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not names:
-        raise ValueError(f"lead_names names {twice or 'no lead'} twice: {list(lead_names)}.")
+    if not names:
+        raise ValueError("lead_names is empty; name each lead of the arrays, in their order.")
+    if twice:
+        raise ValueError(f"lead_names names {', '.join(twice)} twice: {list(lead_names)}.")
     return names
 
 
@@ -84,8 +86,11 @@ def limb_misfit(records: np.ndarray, names: Sequence[str]) -> np.ndarray:
         return np.sqrt(missed / energy)
 
 
-def find_problems(records: np.ndarray, names: Sequence[str] | None) -> dict[int, str]:
-    """Records of a block that cannot be ECGs in millivolt, by their position, and why."""
+def find_problems(records: np.ndarray, misfit: np.ndarray | None) -> dict[int, str]:
+    """Records of a block that cannot be ECGs in millivolt, by their position, and why.
+
+    ``misfit`` is theirs from :func:`limb_misfit`, or None where their leads have no names.
+    """
     problems: dict[int, str] = {}
     flat = np.abs(records.reshape(len(records), -1))
     largest = np.fmax.reduce(flat, axis=1)
@@ -95,8 +100,8 @@ def find_problems(records: np.ndarray, names: Sequence[str] | None) -> dict[int,
             if np.isnan(largest[i])
             else f"it reaches {largest[i]:.3g} mV; no ECG exceeds {LARGEST_MV:g}"
         )
-    if names is not None and records.ndim == 3:
-        for i in np.flatnonzero(limb_misfit(records, names) > LARGEST_MISFIT_OF_ONE):
+    if misfit is not None:
+        for i in np.flatnonzero(misfit > LARGEST_MISFIT_OF_ONE):
             problems.setdefault(
                 int(i), "its limb leads do not add up (III = II - I, aVR + aVL + aVF = 0)"
             )

@@ -167,3 +167,10 @@ def test_real_records_pass(data_dir, read):
     cohort = read(counts, unit="uV")
     assert len(cohort) == 60
     assert 0.5 < np.ptp(values(cohort), axis=-1).mean() < 5
+
+
+def test_names_of_leads_must_be_there_and_differ(read, signals):
+    with pytest.raises(ValueError, match="lead_names is empty; name each lead"):
+        read(signals, lead_names=[])
+    with pytest.raises(ValueError, match=r"lead_names names V1, V2 twice"):
+        read(signals, lead_names=[*LEADS_12[:8], "V1", "V2", "V1", "V2"])

@@ -1,8 +1,11 @@
+import hashlib
+import importlib
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
@@ -11,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit import Cohort, Select
+from crtkit.cohort.content import column_content, update_digest
 from crtkit.cohort.rows import Rows, spill
 
 
@@ -382,3 +386,46 @@ def test_labels_of_an_index_are_no_positions():
     assert part.take(part.X.index.get_indexer(labels)).X["age"].max() == 29
     with pytest.raises(ValueError, match="positions from 0 to 39, got 40"):
         part.take([0, 40])
+
+
+def _count_calls(monkeypatch, target):
+    """Let what ``target`` names count its calls; the list of them."""
+    module, name = target.rsplit(".", 1)
+    function, calls = getattr(importlib.import_module(module), name), []
+    monkeypatch.setattr(target, lambda *a, **kw: (calls.append(a), function(*a, **kw))[1])
+    return calls
+
+
+@pytest.mark.parametrize("metadata_routing", [False, True])
+def test_select_stacks_once_in_fit_transform(cohort, monkeypatch, metadata_routing):
+    expected = Select("signal").fit(cohort.X).transform(cohort.X)
+    calls = _count_calls(monkeypatch, "crtkit.cohort.select._stack")
+    with config_context(enable_metadata_routing=metadata_routing):
+        select = Select("signal").set_output(transform="pandas")
+        found = select.fit_transform(cohort.X, cohort.y, groups=cohort.groups)
+        assert len(calls) == 1
+        np.testing.assert_array_equal(found, expected)
+        assert select.feature_names_in_.tolist() == ["age", "signal"]
+        make_pipeline(Select("signal"), FunctionTransformer()).fit(cohort.X, cohort.y)
+    assert len(calls) == 2
+    with pytest.raises(ValueError, match="no rows"):
+        Select("signal").fit_transform(cohort.X.iloc[:0])
+
+
+def test_fingerprint_reads_the_header_of_a_file_once(tmp_path, monkeypatch):
+    """The digest is that of the cells one by one, also where files have rows of other shapes."""
+    table = pd.DataFrame({"long": spill(np.arange(12.0).reshape(4, 3), tmp_path / "long.npy")})
+    table["numbers"] = spill(np.arange(4.0), tmp_path / "numbers.npy")
+    short = spill(np.arange(4.0).reshape(2, 2), tmp_path / "short.npy")
+    table["mixed"] = [*table["long"][:2], *short]
+    for name in table:
+        one_by_one, together = hashlib.sha256(), hashlib.sha256()
+        for cell in table[name]:
+            update_digest(one_by_one, cell)
+        for cell in column_content(table[name].to_numpy(dtype=object)):
+            update_digest(together, cell)
+        assert together.hexdigest() == one_by_one.hexdigest()
+    long = Cohort(table[["long"]], [0, 1, 0, 1], [0, 1, 2, 3])
+    calls = _count_calls(monkeypatch, "crtkit.cohort.rows.read_npy_header")
+    long.fingerprint()
+    assert len(calls) == 1
