@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import sklearn
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from crtkit.cohort.rows import spill
@@ -188,6 +189,12 @@ def score_sign(positive: Any, y: np.ndarray) -> float:
 
 def predict(model: Any, X: Any, positive: Any, sign: float) -> dict[str, Any]:
     """Predicted labels (1: positive) and scores for the positive class, and their kind."""
+    # Two methods ask for the same records: each is decoded and measured once, not twice. A slice of
+    # the pipeline would do, but for transformers without a fitted attribute, which it refuses.
+    while type(model) is Pipeline:
+        for _, step in model.steps[:-1]:
+            X = X if step is None or step == "passthrough" else step.transform(X)
+        model = model.steps[-1][1]
     y_pred = np.asarray(model.predict(X)) == positive
     if hasattr(model, "predict_proba"):
         kind, score = "probability", np.asarray(model.predict_proba(X))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import math
-import os
 from collections.abc import Callable
-from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 import pandas as pd
+
+from crtkit._io import import_optional, write_text
 
 __all__ = ["report_dict", "write_html"]
 
@@ -181,10 +181,7 @@ def write_html(result: Any, path: Any, *, n_bootstrap: int = 1000) -> None:
     path : path-like
     n_bootstrap : int, default=1000
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise ImportError("to_html needs jinja2: pip install 'crtkit[report]'.") from error
+    jinja2 = import_optional("jinja2", extra="report", purpose="to_html")
     content = report_dict(result, n_bootstrap=n_bootstrap)
     template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE)
     page = template.render(
@@ -193,10 +190,7 @@ def write_html(result: Any, path: Any, *, n_bootstrap: int = 1000) -> None:
         pictures=_pictures(result),
         shown=_shown,
     )
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, page)
 
 
 def _shown(value: Any) -> str:
