@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from crtkit._io import import_optional
 from crtkit._nd_checks import CHECKS
 
 SHAPES = {
@@ -172,12 +173,7 @@ def parametrize_with_nd_checks(estimators, *, expected_failed_checks=None):
     ... def test_nd_checks(estimator, check):
     ...     check(estimator)
     """
-    try:
-        import pytest
-    except ImportError as error:
-        raise ImportError(
-            "parametrize_with_nd_checks needs pytest: pip install pytest (or use nd_checks)."
-        ) from error
+    pytest = import_optional("pytest", extra="dev", purpose="parametrize_with_nd_checks")
     cases = []
     for estimator, kind, *options in estimators:
         failing = expected_failed_checks(estimator) if expected_failed_checks else {}

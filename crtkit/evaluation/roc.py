@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from crtkit import metrics
+from crtkit._io import import_optional
 
 if TYPE_CHECKING:
     from crtkit.evaluation.scoring import Part
@@ -109,10 +110,7 @@ def plot_roc(result: Any, ax: Any = None, which: str = "mean", on: str = "test")
     """Draw the curves of an evaluation; see :meth:`Evaluation.plot_roc`."""
     if which not in ("mean", "best"):
         raise ValueError(f"which must be 'mean' or 'best', got {which!r}.")
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plot_roc needs matplotlib: pip install 'crtkit[plots]'.") from error
+    plt = import_optional("matplotlib.pyplot", extra="plots", purpose="plot_roc")
     if ax is None:
         _, ax = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
     table = result.roc(on=on, which=which)

@@ -7,6 +7,7 @@ from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
+from crtkit._io import import_optional
 from crtkit._validation import check_records, iter_blocks
 
 BLOCK = 64
@@ -39,13 +40,8 @@ def colour_table(name="viridis"):
     """
     if name == "gray":
         return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(
-            f"The colour map {name!r} needs matplotlib: pip install 'crtkit[plots]', or use "
-            "colour_map='gray'."
-        ) from error
+    purpose = f"A colour map other than 'gray', {name!r},"
+    matplotlib = import_optional("matplotlib", extra="plots", purpose=purpose)
     if name not in matplotlib.colormaps:
         raise ValueError(f"matplotlib has no colour map {name!r}; for example 'viridis', 'jet'.")
     return matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3].copy()

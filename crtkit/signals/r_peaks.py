@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from crtkit._io import import_optional
 from crtkit.signals.shannon import detect_shannon
 
 MIN_SECONDS = 0.5
@@ -76,11 +77,8 @@ def detect_r_peaks(x, fs, method="shannon") -> np.ndarray:
         return detect_shannon(x, fs)
     if method != "sleepecg":
         raise ValueError(f"method must be 'shannon' or 'sleepecg', got {method!r}.")
-    try:
-        from sleepecg import detect_heartbeats
-    except ImportError as error:
-        raise ImportError("method='sleepecg' needs pip install 'crtkit[rpeaks]'.") from error
-    return np.asarray(detect_heartbeats(x, fs), dtype=np.intp)
+    sleepecg = import_optional("sleepecg", extra="rpeaks", purpose="method='sleepecg'")
+    return np.asarray(sleepecg.detect_heartbeats(x, fs), dtype=np.intp)
 
 
 def match_beats(detected, reference, tolerance) -> np.ndarray:

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from crtkit._io import import_optional
 from crtkit._validation import as_leads, check_records, iter_blocks
 
 #: Samples of a kernel; shorter records are filled up to it.
@@ -191,9 +192,4 @@ def _prepared(block) -> np.ndarray:
 
 
 def _need_numba() -> None:
-    try:
-        import numba  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "MiniRocketFeatures needs numba: pip install 'crtkit[rocket]'."
-        ) from error
+    import_optional("numba", extra="rocket", purpose="MiniRocketFeatures")

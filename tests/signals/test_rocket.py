@@ -113,5 +113,5 @@ def test_ridge_behind_it_tells_rhythms_apart_by_patient():
 
 def test_without_numba_the_install_command_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(ImportError, match=r"needs numba: pip install 'crtkit\[rocket\]'"):
+    with pytest.raises(ImportError, match=r"MiniRocketFeatures needs.*crtkit\[rocket\]"):
         SMALL.fit(np.zeros((4, 2, 30)))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crtkit._io import import_optional
 from crtkit._leads import LEADS_12
 from crtkit.signals.qrs.delineate import qrs_bounds
 from crtkit.signals.qrs.shapes import lead_waves
@@ -16,13 +17,7 @@ _INK, _MARK, _NOTCH, _QUIET = "#1b2a41", "#c1121f", "#e09f3e", "#b8c0cc"
 
 
 def _pyplot():
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Plots need matplotlib: pip install 'crtkit[plots]' (or pip install matplotlib)."
-        ) from error
-    return plt
+    return import_optional("matplotlib.pyplot", extra="plots", purpose="A picture of beats")
 
 
 def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None) -> "Figure":
