@@ -228,8 +228,9 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         Groups of parameters for the optimizer, each with a learning rate of its own.
     ``_make_criterion()``
         A module that gives one loss for each record.
-    ``_before_training(X, train, rng)``
-        Pretraining on the records X[train], inside the fold; what it returns is a third argument
+    ``_before_training(X, train, rng, groups)``
+        Pretraining on the records X[train], inside the fold (``groups`` are all records'
+        patients, or None); what it returns is a third argument
         of ``_make_module``.
     ``optimizer``
         A class attribute: "adamw", "adam" or "sgd".
@@ -301,7 +302,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         sample_weight : array-like of shape (n_records,), optional
             Weight of each record in the loss; a record of weight zero is left out.
         groups : array-like of shape (n_records,), optional
-            Patients. Only ``early_stopping`` uses them: no patient is on both sides of its split.
+            Patients: no patient is on both sides of the split of ``early_stopping``, and a
+            backbone that is pretrained inside ``fit`` gets those of its records.
 
         Returns
         -------
@@ -324,7 +326,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         if self.early_stopping:
             train, valid = self._hold_out(y, groups, kept, seed)
             valid = RecordDataset(X, y, weight, valid)
-        start = self._before_training(X, train, rng)
+        start = self._before_training(X, train, rng, groups)
         train = RecordDataset(X, y, weight, train)
         given = {} if start is None else {"start": start}
         self._fit_net(train, valid, n_outputs=len(self.classes_), seed=seed, **given)
@@ -365,7 +367,7 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         proba = self.predict_proba(X)
         return self.classes_[np.argmax(proba, axis=1)]
 
-    def _before_training(self, X, train, rng):
+    def _before_training(self, X, train, rng, groups):
         """Do what must come first, on the records X[train]; return what the module starts from.
 
         Nothing here. What is returned, unless it is None, is the third argument of

@@ -50,6 +50,12 @@ def read_safetensors(path, *, tensors=True):
         raise ValueError(f"{path.name} cannot be read as safetensors: {error}") from error
 
 
+def check_finite(path, key, tensor):
+    """Refuse a tensor of a file that holds NaN or infinity."""
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError(f"{path}: {key!r} holds NaN or infinity; the file is damaged.")
+
+
 def write_safetensors(state, path, metadata=None):
     """Write tensors and metadata as one ``.safetensors`` file, whole or not at all."""
     safetensors = _safetensors("Writing")

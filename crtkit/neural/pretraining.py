@@ -1,14 +1,50 @@
-"""Pretraining that can be interrupted: the engine's net, and a checkpoint after every epoch."""
+"""Pretraining: in a fold as the start of a classifier, and interruptible by checkpoints."""
 
 import os
 from pathlib import Path
 
 import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import has_fit_parameter
 from skorch.callbacks import Callback
 
 from crtkit._io import atomic_path
 from crtkit.images.pool import PagePaths
+from crtkit.neural.base import draw_seed
 from crtkit.neural.engine import HISTORY, Net, Progress
+
+
+def fit_backbone(backbone, X, train, rng, groups=None):
+    """Encoder to start from: a frozen one as it is, another as a clone fitted without labels.
+
+    Parameters
+    ----------
+    backbone : estimator
+    X : ndarray or Rows
+        Records.
+    train : ndarray of int
+        Those that the encoder may see.
+    rng : RandomState
+        Seeds a backbone that has no seed of its own.
+    groups : ndarray of shape (n_records,), optional
+        Patients, for a backbone whose ``fit`` takes them.
+
+    Returns
+    -------
+    estimator
+        Fitted, with ``module_``.
+    """
+    if isinstance(backbone, FrozenEstimator):
+        return backbone
+    # Without a seed of its own it takes one from the classifier's, so that the whole fit repeats.
+    encoder = clone(backbone)
+    for name, value in sorted(encoder.get_params().items()):
+        if name.rpartition("__")[2] == "random_state" and value is None:
+            encoder.set_params(**{name: draw_seed(rng)})
+    takes = groups is not None and has_fit_parameter(encoder, "groups")
+    given = {"groups": groups[train]} if takes else {}
+    return encoder.fit(X if len(train) == len(X) else X[train], None, **given)
 
 
 class PretrainNet(Net):

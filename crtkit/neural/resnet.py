@@ -15,7 +15,8 @@ from crtkit.neural.base import TorchClassifier, embed, store_parameters
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.devices import DTYPES
 from crtkit.neural.engine import TrainingOptions, train_network, trained_net
-from crtkit.neural.resnet_start import check_input_shape, check_start, fit_backbone, load_start
+from crtkit.neural.pretraining import fit_backbone
+from crtkit.neural.resnet_start import check_input_shape, check_start, load_start
 
 N_STAGES = 5
 
@@ -255,10 +256,10 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
             return N_STAGES if self.finetune else 0
         return int(self.finetune)
 
-    def _before_training(self, X, train, rng):
+    def _before_training(self, X, train, rng, groups):
         if self.backbone is None:
             return None
-        encoder = fit_backbone(self.backbone, X if len(train) == len(X) else X[train], rng)
+        encoder = fit_backbone(self.backbone, X, train, rng, groups)
         if self._n_trainable() == 0:  # else fine-tuning leaves a better one in module_
             self.backbone_ = encoder
         return encoder

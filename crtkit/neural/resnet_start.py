@@ -4,11 +4,10 @@ import warnings
 from numbers import Integral
 from pathlib import Path
 
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit.neural.base import draw_seed
 from crtkit.neural.weights import (
     file_hash,
     fit_weights,
@@ -65,32 +64,6 @@ def check_input_shape(input_shape):
             f"input_shape must be (height, width) or (height, width, 3) in pixels, got "
             f"{input_shape}."
         )
-
-
-def fit_backbone(backbone, X, rng):
-    """Encoder to start from: a frozen one as it is, another as a clone fitted on X without labels.
-
-    Parameters
-    ----------
-    backbone : estimator
-    X : ndarray or Rows
-        Training records.
-    rng : RandomState
-        Seeds a backbone that has no seed of its own.
-
-    Returns
-    -------
-    estimator
-        Fitted, with ``module_``.
-    """
-    if isinstance(backbone, FrozenEstimator):
-        return backbone
-    # Without a seed of its own it takes one from the classifier's, so that the whole fit repeats.
-    encoder = clone(backbone)
-    for name, value in sorted(encoder.get_params().items()):
-        if name.rpartition("__")[2] == "random_state" and value is None:
-            encoder.set_params(**{name: draw_seed(rng)})
-    return encoder.fit(X, None)
 
 
 def weights_path(weights, depth):

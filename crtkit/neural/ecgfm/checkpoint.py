@@ -18,7 +18,13 @@ import torch
 from crtkit.neural.cards import CARD_KEY
 from crtkit.neural.ecgfm.network import ECGFM, ECGFMConfig
 from crtkit.neural.ecgfm.published import read_published
-from crtkit.neural.files import file_hash, file_stamp, read_safetensors, write_safetensors
+from crtkit.neural.files import (
+    check_finite,
+    file_hash,
+    file_stamp,
+    read_safetensors,
+    write_safetensors,
+)
 
 #: Weights that come with the package, by the name that ``checkpoint=`` takes.
 SHIPPED = {
@@ -181,7 +187,7 @@ def load_safetensors(path: str | os.PathLike[str]):
     Raises
     ------
     ValueError
-        The file is damaged, or not a network of this kind.
+        The file is damaged, holds NaN or infinity, or is not a network of this kind.
 
     Examples
     --------
@@ -192,6 +198,8 @@ def load_safetensors(path: str | os.PathLike[str]):
     state, metadata = read_safetensors(path)
     if metadata.get("crtkit") != "ecgfm":
         raise ValueError(f"{path} does not say that it holds an ECG-FM network of crtkit.")
+    for key, value in state.items():
+        check_finite(path, key, value)
     try:
         sizes, card = json.loads(metadata["sizes"]), json.loads(metadata[CARD_KEY])
         sizes["conv_layers"] = tuple(tuple(layer) for layer in sizes["conv_layers"])

@@ -6,13 +6,13 @@ from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from crtkit.neural.base import TorchClassifier, draw_seed
+from crtkit.neural.base import TorchClassifier
 from crtkit.neural.ecgfm.checkpoint import start_from
 from crtkit.neural.ecgfm.classifier_network import (
     EXTRACTOR,
@@ -20,6 +20,7 @@ from crtkit.neural.ecgfm.classifier_network import (
 )
 from crtkit.neural.ecgfm.network import ECGFM, SIZES, ECGFMConfig
 from crtkit.neural.ecgfm.pretraining import ECGFMPretraining
+from crtkit.neural.pretraining import fit_backbone
 from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SignalMixin
 from crtkit.neural.weights import state_hash
 
@@ -44,8 +45,8 @@ class ECGFMClassifier(
         pretraining file, "sequential" from one already fine-tuned on PhysioNet 2021 labels.
     backbone : ECGFMPretraining, FrozenEstimator of one, or None, default=None
         Another start: an unfitted one pretrains on the training records inside ``fit``, without
-        their labels and so once a fold of a cross-validation; ``FrozenEstimator(fitted)`` was
-        pretrained on a pool of its own.
+        their labels but with their ``groups``, and so once a fold of a cross-validation;
+        ``FrozenEstimator(fitted)`` was pretrained on a pool of its own.
     size : {"tiny", "small", "medium", "base"} or ECGFMConfig, default="base"
         Of the network from scratch; a checkpoint or backbone brings its own.
     trainable_layers : int, default=12
@@ -252,8 +253,8 @@ class ECGFMClassifier(
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _make_module(self, n_outputs, shape_in):
-        backbone = self._load_backbone()
+    def _make_module(self, n_outputs, shape_in, start=None):
+        backbone = self._load_backbone(start)
         n_leads = self._n_leads(shape_in)
         n_in, n_layers = backbone.config.n_leads, backbone.config.n_layers
         project = n_leads != n_in if self.projection == "auto" else bool(self.projection)
@@ -332,21 +333,15 @@ class ECGFMClassifier(
             check_is_fitted(inner)
         return super()._start_fit(X)
 
-    def _before_training(self, X, train, rng):
+    def _before_training(self, X, train, rng, groups):
         if self.backbone is None:
-            return
-        if isinstance(self.backbone, FrozenEstimator):
-            self.backbone_ = self.backbone.estimator
-            return
-        self.backbone_ = clone(self.backbone)
-        if self.backbone_.random_state is None:
-            self.backbone_.set_params(random_state=draw_seed(rng))
-        self.backbone_.fit(X if len(train) == len(X) else X[train])
+            return None
+        return fit_backbone(self.backbone, X, train, rng, groups)
 
-    def _load_backbone(self):
+    def _load_backbone(self, start):
         self.weights_loaded_ = None
-        if self.backbone is not None:
-            module = copy.deepcopy(self.backbone_.module_.backbone).cpu()
+        if start is not None:
+            module = copy.deepcopy(start.module_.backbone).cpu()
             digest = state_hash(module.state_dict())
             self.weights_loaded_ = {"kind": "backbone", "file": None, "sha256": digest}
             module.config = replace(module.config, feature_grad_mult=1.0)

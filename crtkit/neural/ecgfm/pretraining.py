@@ -8,10 +8,11 @@ import joblib
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from crtkit._labels import check_groups
 from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.ecgfm.checkpoint import save_safetensors
@@ -250,8 +251,8 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         Raises
         ------
         ValueError
-            Fewer than two records, NaN, wrong shape or number of leads, records too short,
-            neither contrast asked for.
+            Fewer than two records, NaN, wrong shape or number of leads, records too short, a
+            missing patient, neither contrast asked for.
         FloatingPointError
             The loss became infinite or NaN; the message says at which step and learning rate.
         """
@@ -264,13 +265,13 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
                 f"compared with others; got {len(X)} sample (n_samples=1)."
             )
         if groups is not None:
-            check_consistent_length(X, groups)
+            groups = check_groups(type(self).__name__, groups, len(X))
         self.pool_hashes_ = self.fingerprints(X)
-        self.pool_groups_ = None if groups is None else np.asarray(groups)
+        self.pool_groups_ = groups
         seed = draw_seed(check_random_state(self.random_state))
         patients = np.arange(len(X))
         if groups is not None:
-            patients = np.unique(self.pool_groups_, return_inverse=True)[1]
+            patients = np.unique(groups, return_inverse=True)[1]
         folder = None if self.random_state is None else self.checkpoint_dir
         with forked_rng(seed, torch.device(self.device_)):
             module = self._make_module(self.shape_in_)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from crtkit.neural.ecgfm.network import ECGFMConfig
-from crtkit.neural.files import read_torch
+from crtkit.neural.files import check_finite, read_torch
 
 _KINDS = {"wav2vec2_cmsc": "pretrained", "ecg_transformer_classifier": "finetuned"}
 _OLD_WEIGHT_NORM = {
@@ -62,8 +62,7 @@ def _read(path: Path) -> dict[str, Any]:
         n_left -= value.numel() * value.element_size()
         if n_left < 0:
             raise ValueError(f"{path}: the tensors up to {key!r} are larger than the file.")
-        if not bool(value.isfinite().all()):
-            raise ValueError(f"{path}: {key!r} holds NaN or infinity; the file is damaged.")
+        check_finite(path, key, value)
     return content
 
 

@@ -1,5 +1,6 @@
 """ECG-FM against outputs of the program that trains it, and against hostile files."""
 
+import copy
 import json
 import os
 import pickle
@@ -360,6 +361,15 @@ def test_safetensors_round_trip(tmp_path, finetuned, inputs):
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:500])
     with pytest.raises(ValueError, match="cut.safetensors"):
         load_safetensors(tmp_path / "cut.safetensors")
+
+
+def test_a_safetensors_file_with_nan_is_refused(tmp_path, finetuned):
+    module = copy.deepcopy(finetuned)
+    with torch.no_grad():
+        module.layer_norm.bias[0] = float("nan")
+    save_safetensors(module, tmp_path / "model.safetensors", {})
+    with pytest.raises(ValueError, match="model.safetensors: 'layer_norm.bias' holds NaN"):
+        load_safetensors(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,30 @@ def test_an_unfitted_backbone_is_pretrained_on_the_training_records(pool, monkey
     assert seen == [10]
     assert not hasattr(backbone, "net_")
     np.testing.assert_array_equal(model.fit(pool[:10], y[:10]).predict_proba(pool), first)
+    # The start is left behind: what was fine-tuned is in module_ alone.
+    assert not [
+        name
+        for name, value in vars(model).items()
+        if isinstance(value, ECGFMPretraining) and value is not backbone
+    ]
+
+
+def test_pretraining_in_the_fold_knows_the_patients(pool, monkeypatch):
+    seen, fit = [], ECGFMPretraining.fit
+
+    def spy(self, X, y=None, groups=None):
+        seen.append(groups)
+        return fit(self, X, y, groups)
+
+    monkeypatch.setattr(ECGFMPretraining, "fit", spy)
+    y, groups = np.arange(16) % 2, np.arange(16) // 2
+    weight = np.ones(16)
+    weight[:2] = 0
+    model = ECGFMClassifier(
+        backbone=small(size=TOY, quantizer=False), fs=100, max_epochs=1, random_state=0
+    )
+    model.fit(pool, y, sample_weight=weight, groups=groups)
+    np.testing.assert_array_equal(seen[0], groups[2:])
 
 
 @pytest.mark.parametrize(
@@ -284,6 +308,13 @@ def test_an_unfitted_backbone_is_pretrained_on_the_training_records(pool, monkey
 def test_bad_parameters(pool, params, message):
     with pytest.raises(ValueError, match=message):
         small(**params).fit(pool[..., :60])
+
+
+@pytest.mark.parametrize("missing", [float("nan"), None])
+def test_a_record_without_its_patient_is_refused(pool, missing):
+    groups = np.array(["a"] * 8 + ["b"] * 7 + [missing], dtype=object)
+    with pytest.raises(ValueError, match="ECGFMPretraining: 1 record.* first at row 15"):
+        small().fit(pool, groups=groups)
 
 
 def test_bad_backbones(pool):
