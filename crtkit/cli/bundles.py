@@ -97,8 +97,9 @@ def run_fit(options: argparse.Namespace) -> int:
     models = _models(options.model)
     cohort = read_cohort(options.data, options)
     positive = positive_label(cohort, options.pos_label)
-    if positive is not None:  # scikit-learn takes the larger label; 0 and 1 say which is meant
-        cohort = replace(cohort, y=np.asarray(cohort.y == positive).astype(int))
+    if positive is not None:  # 0 and 1 say which is meant, whatever order the text has
+        y = np.asarray(cohort.y == positive).astype(int)
+        cohort = replace(cohort, y=y, info={**cohort.info, "classes": [0, 1]})
     model = models[options.model]
     _seed(model, options.random_state)
     say(f"fitting {options.model} on {len(cohort)} records of {cohort.n_patients} patients")

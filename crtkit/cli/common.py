@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from crtkit._io import write_text
+from crtkit._labels import classes_in_order
 
 
 class CommandError(Exception):
@@ -92,19 +93,20 @@ def read_cohort(path: Path, options: argparse.Namespace) -> Any:
 
 
 def positive_label(cohort: Any, text: str | None) -> Any:
-    """The class that ``--pos-label`` names, in the type that the cohort's labels have."""
-    classes = np.unique(np.asarray(cohort.y).astype(object)).tolist()
+    """The class that ``--pos-label`` names, in the type that the cohort's labels have.
+
+    None without it: the cohort's order, or else the larger label, then decides further on.
+    """
+    classes = classes_in_order("The outcome", cohort.y, order=cohort.info.get("classes"))
     if text is None:
-        larger = str(max(classes)).strip().lower() if len(classes) == 2 else ""
-        if larger in ("no", "n", "false", "non-responder", "nonresponder", "negative"):
-            say(
-                f"warning: {max(classes)!r} counts as the positive class; say --pos-label to change"
-            )
+        later = str(classes[-1]).strip().lower() if len(classes) == 2 else ""
+        if later in ("no", "n", "false", "non-responder", "nonresponder", "negative"):
+            say(f"warning: {classes[-1]!r} counts as the positive class; choose with --pos-label")
         return None
     for value in classes:
         if str(value) == text or (isinstance(value, float) and str(int(value)) == text):
             return value
-    raise CommandError(f"--pos-label {text!r} is none of the labels {classes}")
+    raise CommandError(f"--pos-label {text!r} is not among the labels {classes}")
 
 
 def emit(table: Any, options: argparse.Namespace) -> None:

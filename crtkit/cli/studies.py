@@ -73,7 +73,7 @@ def run_report(options: argparse.Namespace) -> int:
         wanted = [name.strip() for name in options.models.split(",")]
         absent = [name for name in wanted if name not in models]
         if absent:
-            raise CommandError(f"--models: {absent} are none of {list(models)}")
+            raise CommandError(f"--models: {absent} are not among {list(models)}")
         models = {name: models[name] for name in wanted}
     if not options.out.parent.is_dir():
         raise CommandError(f"there is no folder {options.out.parent} for the report")

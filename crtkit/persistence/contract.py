@@ -7,12 +7,13 @@ Nothing here tells a patient's row: numbers are counts, means and percentiles; c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from crtkit._labels import class_pair
 from crtkit.persistence.parts import walk
 
 SMALL = 5  # smallest count that is told, as statistical offices do
@@ -20,20 +21,23 @@ PERCENTILES = (1.0, 99.0)
 MODALITIES = ("signal", "image", "map", "spectrogram")
 
 
-def describe_model(model: Any) -> dict[str, Any]:
+def describe_model(model: Any, order: Sequence[Any] | None = None) -> dict[str, Any]:
     """Class, input contract, labels and threshold of a fitted model.
 
     Parameters
     ----------
     model : estimator
         Fitted.
+    order : sequence of labels, optional
+        The cohort's order of its classes, the positive one last; without it ``classes_[1]`` is
+        positive, since scikit-learn sorts.
 
     Returns
     -------
     dict
         ``estimator``, ``contract`` (``columns`` that its ``Select`` steps read, ``fs`` in Hz,
         ``n_leads, n_samples`` of the first step that saw signals, ``n_features_in``, and
-        ``unit``), ``label`` (``classes``, ``positive``, ``threshold``).
+        ``unit``), ``label`` (``classes``, ``positive``, and ``threshold`` on the positive class).
     """
     columns: list[str] = []
     rates: set[float] = set()
@@ -53,14 +57,24 @@ def describe_model(model: Any) -> dict[str, Any]:
         "n_features_in": _plain(getattr(model, "n_features_in_", None)),
         "shape": _first_shape(model),
     }
-    classes = getattr(model, "classes_", None)
-    label = {
-        "classes": None if classes is None else [_plain(value) for value in classes],
-        "positive": None if classes is None or len(classes) != 2 else _plain(classes[1]),
-        "threshold": _threshold(model),
-    }
+    label = _label(model, order)
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     return {"estimator": kind, "steps": _steps(model), "contract": contract, "label": label}
+
+
+def _label(model: Any, order: Sequence[Any] | None) -> dict[str, Any]:
+    classes, threshold = getattr(model, "classes_", None), _threshold(model)
+    positive = None
+    if classes is not None and len(classes) == 2 and np.ndim(classes[0]) == 0:
+        positive = class_pair("save", classes, order=order)[1]
+        if positive != classes[1] and threshold is not None:
+            # The model's own is on classes_[1]: on its probability, or else on its score.
+            threshold = 1 - threshold if hasattr(model, "predict_proba") else -threshold
+    return {
+        "classes": None if classes is None else [_plain(value) for value in classes],
+        "positive": _plain(positive),
+        "threshold": threshold,
+    }
 
 
 def describe_training(cohort: Any) -> dict[str, Any] | None:

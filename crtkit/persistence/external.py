@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit._labels import resolve_pos_label
+from crtkit._labels import class_pair
 from crtkit.persistence.contract import SMALL, describe_training
 from crtkit.persistence.prediction import predict
 from crtkit.persistence.saving import Bundle, read_bundle
@@ -35,7 +35,9 @@ def evaluate_bundle(
     cohort : Cohort
         With labels. Patients, not records, are drawn for the intervals.
     pos_label : label, optional
-        The outcome that the model's positive class stands for; by default the larger label.
+        The outcome that the model's positive class stands for. By default the later class in the
+        cohort's order, or, where the cohort states none, the bundle's own positive class if the
+        labels are the same, and else the larger label.
     smallest : int, default=5
         Smallest number of patients that any count, step of the ROC curve or bin tells of.
     confidence : float, default=0.95
@@ -53,8 +55,8 @@ def evaluate_bundle(
     Raises
     ------
     BundleError, ValueError
-        The bundle cannot be read; no record can be answered; one class; fewer than twice
-        ``smallest`` patients.
+        The bundle cannot be read; no record can be answered; not two classes; fewer than twice
+        ``smallest`` patients; the cohort's order of the same labels contradicts the bundle's.
 
     Examples
     --------
@@ -71,15 +73,16 @@ def evaluate_bundle(
     >>> answer["counts"]["patients"] > 50, sorted(answer["metrics"])[:2]
     (True, ['accuracy', 'npv'])
     """
+    from crtkit import metrics
     from crtkit._io import package_versions
 
     bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     label = bundle.manifest["label"]
     if label["positive"] is None:
         raise ValueError("evaluate_bundle judges models of two classes; this one has another task.")
+    positive = _positive(cohort, label, pos_label)
     table = predict(bundle, cohort)
-    y = np.asarray(cohort.y)
-    y_true = np.asarray(y == resolve_pos_label(pos_label, y), dtype=bool)
+    y_true = np.asarray(cohort.y == positive, dtype=bool)
     kept = ~table["abstained"].to_numpy()
     groups = np.asarray(cohort.groups)[kept]
     n_patients = len(np.unique(groups))
@@ -87,6 +90,7 @@ def evaluate_bundle(
     y_true, answered = y_true[kept], table[kept]
     called = np.asarray([value == label["positive"] for value in answered["answer"]])
     risk = answered["risk"].to_numpy(float)
+    cells = metrics.confusion_counts(y_true, called, pos_label=True)
     options = {"confidence": confidence, "n_bootstrap": n_bootstrap, "random_state": random_state}
     return {
         "format": "crtkit-answer",
@@ -98,8 +102,8 @@ def evaluate_bundle(
             "answered": int(kept.sum()),
             "patients": n_patients,
             "positive": _told(int(y_true.sum()), smallest),
-            "true_positive": _told(int((y_true & called).sum()), smallest),
-            "false_negative": _told(int((y_true & ~called).sum()), smallest),
+            "true_positive": _told(int(cells.tp), smallest),
+            "false_negative": _told(int(cells.fn), smallest),
         },
         "confidence": confidence,
         "refused": _refusals(table["reasons"][~kept], smallest),
@@ -112,6 +116,21 @@ def evaluate_bundle(
         },
         "versions": package_versions(),
     }
+
+
+def _positive(cohort: Any, label: dict[str, Any], pos_label: Any) -> Any:
+    """The cohort's positive class; of labels that the bundle has too, it must be the bundle's."""
+    order = cohort.info.get("classes")
+    pair = class_pair("evaluate_bundle", cohort.y, pos_label, order=order)
+    if pos_label is not None or set(pair) != set(label["classes"]):
+        return pair[1]
+    if order is not None and pair[1] != label["positive"]:
+        raise ValueError(
+            f"The cohort's order makes {pair[1]!r} the positive class, but the bundle's risk is "
+            f"that of {label['positive']!r}. Pass pos_label={label['positive']!r} if the labels "
+            f"mean the same in both, pos_label={pair[1]!r} if they are coded the other way round."
+        )
+    return label["positive"]
 
 
 def _check_enough(kept: np.ndarray, y_true: np.ndarray, n_patients: int, smallest: int) -> None:

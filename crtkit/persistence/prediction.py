@@ -47,8 +47,8 @@ def predict(
     Returns
     -------
     DataFrame of shape (n_records, 6)
-        Indexed by record. ``risk`` of the positive class (0 to 1; NaN where the model has no
-        probabilities, or the record is refused), ``threshold``, ``answer`` (a class, or None),
+        Indexed by record. ``risk`` of the bundle's positive class (0 to 1; NaN where the model has
+        no probabilities, or the record is refused), ``threshold``, ``answer`` (a class, or None),
         ``abstained`` (the model itself withheld an answer, or the record was refused), ``quality``
         (share of usable leads, NaN without signals) and ``reasons``.
 
@@ -125,8 +125,9 @@ def _answer(bundle: Bundle, records: Records, X: Any, quality: np.ndarray) -> pd
         table["answer"] = table["answer"].astype(object)
         for row, value in zip(kept, answers):
             table.at[row, "answer"] = value
-        if hasattr(model, "predict_proba") and len(getattr(model, "classes_", ())) == 2:
-            table.loc[kept, "risk"] = model.predict_proba(rows)[:, 1]
+        if hasattr(model, "predict_proba") and label["positive"] is not None:
+            column = label["classes"].index(label["positive"])
+            table.loc[kept, "risk"] = model.predict_proba(rows)[:, column]
     table.index = pd.Index(records.names, name="record")
     return table[list(COLUMNS)]
 

@@ -78,7 +78,8 @@ def save(
     path : path-like
         File to write, by custom ``*.crtkit``; written whole or not at all.
     cohort : Cohort, optional
-        What the model was fitted on: its sampling rate, leads, classes and a summary are kept.
+        What the model was fitted on: its sampling rate, leads, classes and a summary are kept, and
+        the order of its classes says which one is positive (otherwise ``classes_[1]``).
         Ranges are 1st and 99th percentiles, counts below 5 are not told.
     evaluation : Evaluation, optional
         Of :func:`crtkit.evaluate`; the figures of ``name``'s model (or the only one) are kept.
@@ -131,7 +132,7 @@ def save(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "name": name or type(model).__name__,
         "versions": package_versions(),
-        **describe_model(model),
+        **describe_model(model, None if cohort is None else cohort.info.get("classes")),
         "training": describe_training(cohort),
         "evaluation": describe_evaluation(evaluation, name),
         "licence": licence,
@@ -257,11 +258,6 @@ def card(path: str | os.PathLike[str]) -> str:
     if CARD not in parts:
         raise BundleError(f"{path} has no card.")
     return parts[CARD].decode()
-
-
-def read_manifest_of(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest of a bundle, hashes compared; its model is not built."""
-    return read_archive(path)[0]
 
 
 def _forget_places(bare: Any) -> None:

@@ -281,7 +281,7 @@ def test_an_answer_for_another_hospital_tells_of_no_patient(clinical, tmp_path):
         (["read", "{clinical}"], "crtkit: error:"),
         (
             ["check", "{clinical}", "--label", "responder", "--pos-label", "maybe"],
-            "none of the labels",
+            "not among the labels",
         ),
     ],
 )
