@@ -59,7 +59,7 @@ def labelled_tables(data, n_jobs=None):
         }
         for flag, figure, goal in BLOCK_GOALS:
             value = float(flags.loc[flag, figure])
-            goals[f"{flag}_{figure}"] = _goal(value, goal, value >= goal)
+            goals[f"{flag}_{figure}"] = goal_row(value, goal, value >= goal)
     if (data / "ludb").is_dir():
         marked = measure_ludb(data / "ludb")
         bias = bias_table(marked)
@@ -72,13 +72,13 @@ def labelled_tables(data, n_jobs=None):
         }
         shift, spread = float(bias.loc[LIKE, "bias"]), float(bias.loc[LIKE, "sd"])
         speed = float(methods.loc["crtkit, two leads", "records_per_s"])
-        goals["ludb_bias_ms"] = _goal(shift, BIAS_MS, abs(shift) <= BIAS_MS)
-        goals["ludb_sd_ms"] = _goal(spread, SD_MS, spread <= SD_MS)
-        goals["records_per_s"] = _goal(speed, PER_SECOND, speed >= PER_SECOND)
+        goals["ludb_bias_ms"] = goal_row(shift, BIAS_MS, abs(shift) <= BIAS_MS)
+        goals["ludb_sd_ms"] = goal_row(spread, SD_MS, spread <= SD_MS)
+        goals["records_per_s"] = goal_row(speed, PER_SECOND, speed >= PER_SECOND)
     if (data / "cinc2011_seta").is_dir():
         tables["quality"] = quality_against_readers(data / "cinc2011_seta")
         auc = tables["quality"]["auc"]
-        goals["quality_auc"] = _goal(auc, QUALITY_AUC, auc >= QUALITY_AUC)
+        goals["quality_auc"] = goal_row(auc, QUALITY_AUC, auc >= QUALITY_AUC)
     return tables, goals
 
 
@@ -122,5 +122,6 @@ def draw_worst(data, tables, folder):
             save(signals[row].astype(float), f"ptbxl_{ecg_id}_{flag}")
 
 
-def _goal(value, goal, met):
+def goal_row(value, goal, met):
+    """A measured value beside its goal."""
     return {"goal": goal, "value": round(value, 4), "met": bool(met)}

@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._qrs_labels import draw_worst, labelled_tables
+from benchmarks._qrs_labels import draw_worst, goal_row, labelled_tables
 from benchmarks._results import environment, markdown_table, write_json
 from crtkit.datasets import load_mitbih
 from crtkit.evaluation import bootstrap_interval
@@ -227,12 +227,12 @@ def run(data, n_bootstrap=2000, n_jobs=None):
     physionet = physionet_measurements(data / "ecg12_physionet2021")
     by_record = windows.groupby(["kind", "record"])["duration_ms"]
     auc = float(aucs.loc["LBBB", "auc"])
-    goals = {"auc_l_against_n": _goal(auc, GOALS["auc_l_against_n"], auc >= 0.97)}
+    goals = {"auc_l_against_n": goal_row(auc, GOALS["auc_l_against_n"], auc >= 0.97)}
     if "qrs_duration_ms" in vendor:
         apart = (vendor["qrs_duration_ms"] - vendor["qrs_duration_ms_printed"]).astype(float).abs()
         apart = apart.drop(UNLIKE, errors="ignore")
         worst, limit = float(apart.max()), GOALS["printed_ms"]
-        goals["printed_ms"] = _goal(worst, limit, worst <= limit)
+        goals["printed_ms"] = goal_row(worst, limit, worst <= limit)
     numbers = vendor.columns.difference(["format", "problem"])
     vendor[numbers] = vendor[numbers].astype(float).round(1)
     tables, more = labelled_tables(data, n_jobs)
@@ -248,10 +248,6 @@ def run(data, n_bootstrap=2000, n_jobs=None):
         **tables,
         "seed": 0,
     }
-
-
-def _goal(value, goal, met):
-    return {"goal": goal, "value": round(value, 4), "met": bool(met)}
 
 
 def main(arguments=None):

@@ -61,7 +61,7 @@ def read_rows(
     if integers and options.unit is None:
         raise ValueError(
             f"Signals in .npy files are floating, in millivolt; got {rows.dtype}: counts of a "
-            "converter, or microvolt. Say which: unit='uV', or what one count is worth in mV."
+            "converter, or microvolt. State the unit: unit='uV', or what one count is worth in mV."
         )
     if options.fs is None or options.duration is not None:
         raise ValueError(

@@ -58,7 +58,7 @@ def check_label_column(table, label, classes) -> list[Any] | None:
         stated = classes.tolist() if column.cat.ordered else None
     if classes is None and found == {1, 2}:
         raise ValueError(
-            f"Labels in column {label!r} are 1 and 2, and either may mean yes. Say which comes "
+            f"Labels in column {label!r} are 1 and 2, and either may mean yes. State which comes "
             f"last, as the positive class: classes=[1, 2] or classes=[2, 1]."
         )
     absent = [c for c in (classes if classes is not None else ()) if c not in found]

@@ -226,7 +226,7 @@ def _why_uneven(path: Path, line: int, row: list[str], names: list[str], sep: st
     more = len(row) > len(names)
     cause = "a cell is missing, or a quotation mark is not closed"
     if more and not row[-1].strip():
-        cause = "the row ends with a separator that the header has not"
+        cause = "the row ends with a separator that the header lacks"
     elif more:
         cause = "a cell holds the separator and is not quoted"
         if sep == ",":

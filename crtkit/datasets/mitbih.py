@@ -141,7 +141,7 @@ def fetch_mitbih(
     base_url : str
         Where the files lie: PhysioNet, or a mirror.
     progressbar : bool
-        Show one a file (needs tqdm).
+        Show one per file (needs tqdm).
 
     Returns
     -------

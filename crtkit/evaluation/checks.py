@@ -61,7 +61,7 @@ def class_labels(cohort: Cohort, pos_label: Any) -> tuple[Any, Any]:
     Raises
     ------
     ValueError
-        A label is missing, labels are not two, or ``pos_label`` is none of them.
+        A label is missing, labels are not two, or ``pos_label`` is neither.
     """
     return class_pair("evaluate", cohort.y, pos_label, order=cohort.info.get("classes"))
 

@@ -180,13 +180,13 @@ def _seed(value: Any, rng: np.random.Generator, n_threads: int) -> None:
 
 
 def reseeds(splitter: Any) -> bool:
-    """Say whether a splitter draws: it has a ``random_state`` and, if asked, shuffles."""
+    """Whether a splitter draws at random: it has a ``random_state`` and, if asked, shuffles."""
     draws = hasattr(splitter, "split") and hasattr(splitter, "random_state")
     return draws and not isinstance(splitter, type) and getattr(splitter, "shuffle", True)
 
 
 def is_estimator(value: Any) -> bool:
-    """Say whether a value has parameters to set."""
+    """Whether a value has parameters to set."""
     # A frozen estimator is fitted: its seeds have done their work and may not be set.
     return (
         hasattr(value, "get_params")

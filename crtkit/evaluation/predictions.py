@@ -196,7 +196,7 @@ class Predictions:
 
 
 def _auc_in_words(value: Any) -> str:
-    """A best AUC in words: a number, one with its error, or one a modality."""
+    """A best AUC in words: a number, one with its error, or one per modality."""
     if isinstance(value, dict) and "auc" in value:
         error = value.get("se")
         return f"{value['auc']:.3f}" + (f" ± {error:.3f}" if error else "")

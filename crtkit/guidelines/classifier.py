@@ -158,7 +158,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             Unknown rule or column, a missing column, a flag that is not 0 or 1, a unit that cannot
             be (LVEF as a fraction, QRS in seconds), not exactly two labels, a ``pos_label`` that
-            is none of them.
+            is neither.
         """
         check_same_index("GuidelineClassifier", X=X, y=y)
         given, y = y, validate_data(self, y=y)

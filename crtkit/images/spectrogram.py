@@ -60,7 +60,7 @@ def tile_edges(n_leads, height, width):
 
     Returns
     -------
-    list of tuple (top, bottom, left, right), one a lead
+    list of tuple (top, bottom, left, right), one per lead
 
     Examples
     --------

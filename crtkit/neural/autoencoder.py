@@ -12,7 +12,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from crtkit._validation import iter_blocks
-from crtkit.neural.autoencoder_network import ACTIVATIONS, Autoencoder, Maps, MeanSquare
+from crtkit.neural.autoencoder_network import (
+    ACTIVATIONS,
+    Autoencoder,
+    Maps,
+    MeanSquare,
+    encode,
+)
 from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed, store_parameters
 from crtkit.neural.devices import DTYPES
 from crtkit.neural.engine import TrainingOptions, train_network
@@ -51,7 +57,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
     schedule : {"cosine", "onecycle", "warmup"} or None, default=None
         Course of the learning rate.
     batch_size : int or None, default=None
-        Maps a step, at least 2; None is all.
+        Maps per step, at least 2; None is all.
     device : str, default="cpu"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
     precision : {"float32", "bf16", "float64"}, default="float32"
@@ -63,12 +69,12 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
     Attributes
     ----------
     reconstruction_error_ : float
-        Mean squared error of the training maps a pixel: degrees squared, or with
+        Mean squared error of the training maps per pixel: degrees squared, or with
         ``encoding="circular"`` of cosines and sines.
     n_iter_ : int
         Iterations, ``max_iter``.
     history_ : list of dict
-        One an iteration: ``epoch, train_loss`` (standardised), ``dur``.
+        One per iteration: ``epoch, train_loss`` (standardised), ``dur``.
     module_ : torch.nn.Module
     net_ : private skorch net
     device_ : str
@@ -165,14 +171,18 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
                 f"AutoencoderFeatures expects layer_sizes as positive integers, got {hidden}."
             )
         X = self._start_fit(X)
-        # Training takes all maps at once, so they are in memory whatever X was.
-        X = np.concatenate([block for _, block in iter_blocks(X, BLOCK)])
-        encoded = self._encode(X)
+        # Training takes all maps at once, so they are read into memory where they are not yet.
+        if not isinstance(X, np.ndarray):
+            X = np.concatenate([block for _, block in iter_blocks(X, BLOCK)])
+        # In float64, and a copy, which is standardised in place.
+        pixels = torch.from_numpy(X.reshape(len(X), -1).astype(np.float64))
+        encoded = encode(pixels, self.encoding == "circular").numpy()
         # One scale for all pixels keeps the best linear code that of centred PCA.
         mean = encoded.mean(axis=0)
-        scale = float(np.sqrt(np.square(encoded - mean).mean())) or 1.0
+        encoded -= mean
+        scale = float(np.sqrt(np.square(encoded).mean())) or 1.0
         wide = np.float64 if self.precision == "float64" else np.float32
-        maps = Maps(((encoded - mean) / scale).astype(wide))
+        maps = Maps((encoded / scale).astype(wide))
         seed = draw_seed(check_random_state(self.random_state))
         self._fit_net(maps, None, n_outputs=None, seed=seed, start=(mean, scale, hidden))
         residual = self._apply(maps).astype(np.float64)
@@ -273,14 +283,6 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
                         "numpy.mod(maps, 360)."
                     )
         return X
-
-    def _encode(self, X):
-        """What the network standardises, in float64."""
-        flat = X.reshape(len(X), -1).astype(np.float64)
-        if self.encoding == "plain":
-            return flat
-        radians = np.deg2rad(flat)
-        return np.concatenate([np.cos(radians), np.sin(radians)], axis=1)
 
     def _make_module(self, n_outputs, shape_in, start):
         mean, scale, hidden = start

@@ -41,11 +41,7 @@ class Autoencoder(torch.nn.Module):
 
     def standardise(self, x):
         """Input as read -> what the first layer takes."""
-        x = x.flatten(1)
-        if self.circular:
-            x = torch.deg2rad(x)
-            x = torch.cat([torch.cos(x), torch.sin(x)], dim=1)
-        return (x - self.mean) / self.scale
+        return (encode(x.flatten(1), self.circular) - self.mean) / self.scale
 
     def decode(self, code):
         """Code -> encoded input, in its own units."""
@@ -54,6 +50,14 @@ class Autoencoder(torch.nn.Module):
     def forward(self, z):
         """Residuals of what :meth:`standardise` gives: training standardises once, not a step."""
         return self.decoder(self.encoder(z)) - z
+
+
+def encode(x, circular):
+    """Rows of pixels -> what is standardised: as they are, or degrees as cosines and sines."""
+    if not circular:
+        return x
+    x = torch.deg2rad(x)
+    return torch.cat([torch.cos(x), torch.sin(x)], dim=1)
 
 
 class MeanSquare(torch.nn.Module):

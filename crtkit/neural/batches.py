@@ -73,7 +73,7 @@ class Batches:
     ----------
     dataset : RecordDataset
     size : int
-        Records a batch. BatchNorm cannot train on one record, so a last batch of one joins the
+        Records per batch. BatchNorm cannot train on one record, so a last batch of one joins the
         batch before it.
     shuffle : bool
         Draw a new order, from torch's current generator, each time the iteration starts.

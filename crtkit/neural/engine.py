@@ -154,7 +154,7 @@ class Net(NeuralNet):
     module : torch.nn.Module
         A new instance, already in its dtype.
     criterion : torch.nn.Module
-        ``criterion(output, target)`` -> one loss a record, (n_records,).
+        ``criterion(output, target)`` -> one loss per record, (n_records,).
     options : TrainingOptions
     prepare : callable or None
         ``prepare(x, training)``: batch as read -> input of the module on the device.
@@ -291,7 +291,7 @@ def train_network(module, criterion, train, valid, options, *, prepare, groups, 
     module : torch.nn.Module
         A new instance; it is trained in place.
     criterion : torch.nn.Module
-        Returns one loss a record.
+        Returns one loss per record.
     train, valid : RecordDataset or None
         With a validation set, the epoch of its lowest loss is kept (``options.patience``).
     options : TrainingOptions
@@ -306,7 +306,7 @@ def train_network(module, criterion, train, valid, options, *, prepare, groups, 
     Returns
     -------
     Net
-        Ready to predict and to pickle; ``history_rows_`` has one dict an epoch.
+        Ready to predict and to pickle; ``history_rows_`` has one dict per epoch.
     """
     callbacks = [] if valid is None else [("keep_best", KeepBest(options.patience))]
     progress = Progress(name)

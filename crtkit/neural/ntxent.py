@@ -18,7 +18,7 @@ def nt_xent_loss(z0, z1, temperature=0.1, reduction="mean"):
     temperature : float, default=0.1
         Divides the cosines.
     reduction : {"mean", "none"}, default="mean"
-        ``"none"`` gives one loss a record, the mean of its two anchors.
+        ``"none"`` gives one loss per record, the mean of its two anchors.
 
     Returns
     -------

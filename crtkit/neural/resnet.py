@@ -69,9 +69,9 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
     max_epochs : int, default=20
         Passes over the training records.
     batch_size : int, default=32
-        At least 2. Records a batch, in training and in prediction.
+        At least 2. Records per batch, in training and in prediction.
     accumulate : int, default=1
-        Batches a step: the gradient is that of one batch ``accumulate`` times as large (BatchNorm
+        Batches per step: the gradient is that of one batch ``accumulate`` times as large (BatchNorm
         still sees the small ones).
     class_weight : dict, {"balanced"} or None, default=None
         Weights of classes, multiplied with ``sample_weight``.
@@ -87,7 +87,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         ``device_`` tells which.
     precision : {"float32", "bf16", "float64"}, default="float32"
         ``"bf16"`` computes in mixed precision: two to four times as fast where the device has bf16
-        arithmetic (AVX512_BF16 or AMX, recent GPUs), slower than float32 where it has not.
+        arithmetic (AVX512_BF16 or AMX, recent GPUs), slower than float32 elsewhere.
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the order of records, dropout and augmentation, and a backbone
         that has no seed of its own. torch's, numpy's and Python's global generators are left as
@@ -103,7 +103,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         The trained network: ``module_(x)`` gives logits, ``module_.embed(x)`` embeddings.
     device_ : str
     history_ : list of dict
-        One an epoch: ``epoch, train_loss, dur`` (seconds), with early stopping ``valid_loss``.
+        One per epoch: ``epoch, train_loss, dur`` (seconds), with early stopping ``valid_loss``.
     best_epoch_ : int
         The epoch kept by early stopping, from 1.
     weights_loaded_ : dict or None
@@ -227,7 +227,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
             n_pixels = np.prod(self.input_shape)
             if n_pixels != shape[0]:
                 raise ValueError(
-                    f"input_shape={tuple(self.input_shape)} needs {n_pixels} pixels a record, X "
+                    f"input_shape={tuple(self.input_shape)} needs {n_pixels} pixels per record, X "
                     f"has {shape[0]} features."
                 )
         return X

@@ -37,7 +37,7 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
     batch_size : int, default=32
         At least 2; the paper states none for its baselines.
     accumulate : int, default=1
-        Batches a step.
+        Batches per step.
     class_weight : dict, {"balanced"} or None, default=None
     early_stopping : bool, default=False
         Hold out part of the patients, and keep the epoch of their lowest loss; pass ``groups``.
@@ -57,7 +57,7 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
     module_ : torch.nn.Module
         The trained network; input (n_records, n_samples, n_leads), output logits.
     history_ : list of dict
-        One an epoch.
+        One per epoch.
     shape_in_ : tuple of int
         (n_leads, n_samples), or (n_samples,) of one lead.
 

@@ -104,7 +104,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
     loss_curve_ : list of float
         Mean loss of each epoch.
     history_ : list of dict
-        One an epoch: ``epoch, train_loss, dur`` (seconds).
+        One per epoch: ``epoch, train_loss, dur`` (seconds).
     pool_hashes_ : Fingerprints
         What every page of the pool is recognised by; `evaluation.check_pool` reads it.
     pool_groups_ : ndarray of shape (n_records,) or None

@@ -193,7 +193,7 @@ def fit_weights(module, state, *, head, what):
     module : torch.nn.Module
         Changed in place.
     state : dict of str to torch.Tensor
-        Any prefix that all of them share (``module.``, ``model.backbone.``, ...) is taken off.
+        Any prefix that all of them share (``module.``, ``model.backbone.``, ...) is removed.
     head : str
         Prefix of the tensors of the head, such as ``"fc."``: never loaded.
     what : str

@@ -64,7 +64,7 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None) -> pd.DataFrame
         - ``drift_mv``: largest less smallest of the medians of 1 s windows.
 
         Flags (bool): ``missing``, ``flat``, ``clipped``, ``noise``, ``drift``, and ``usable``,
-        which is none of them.
+        where none of the others is raised.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Gated short-axis stacks -> counts of the left-ventricular wall as polar maps, one a frame.
+"""Gated short-axis stacks -> counts of the left-ventricular wall as polar maps, one per frame.
 
 The wall is a hemisphere (the apex) on a cylinder (the body), as workstations sample it: rays go out
 from the long axis, and each takes the highest count along the wall it crosses. Reconstruction and

@@ -65,7 +65,7 @@ def test_another_unit_is_refused_or_said(read, signals, factor, unit, words):
 
 def test_counts_need_a_unit(read, signals):
     counts = np.round(signals * 200).astype(np.int16)
-    with pytest.raises(ValueError, match="Say which: unit='uV'"):
+    with pytest.raises(ValueError, match="State the unit: unit='uV'"):
         read(counts)
     np.testing.assert_allclose(values(read(counts, unit=1 / 200)), signals, atol=0.0026)
     for unit in ("furlong", 0, -1.0, float("nan"), True):

@@ -41,7 +41,7 @@ def render_cohort(
     quality : int
         Of the JPEG files, 1 to 95.
     header : str, sequence of str or None
-        Text above the grid: one for all pages, or one a record.
+        Text above the grid: one for all pages, or one per record.
     **style
         ``layout``, ``px_per_mm``, ``speed``, ``gain``, ``grid``, ``calibration``, ``labels``: as
         in :func:`crtkit.images.render_page`.

@@ -63,7 +63,7 @@ class ECGFMClassifier(
         z-score of each lead over the record, which the public weights were trained on; False
         feeds millivolt, as lvsd2026 did.
     window : float or None, default=5.0
-        Seconds a window; the record's remainder is dropped, and a record that is shorter is one
+        Seconds per window; the record's remainder is dropped, and a record that is shorter is one
         window. None takes the whole record, as lvsd2026 did with its 10 s.
     pooling : {"mean", "max"}, default="mean"
         How the windows' logits become one answer.
@@ -91,7 +91,7 @@ class ECGFMClassifier(
     batch_size : int, default=32
         At least 2.
     accumulate : int, default=1
-        Batches a step; the released script of lvsd2026 has 256 records a step.
+        Batches per step; the released script of lvsd2026 has 256 records per step.
     class_weight : dict, {"balanced"} or None, default=None
     early_stopping : bool, default=False
         Hold out part of the patients, and keep the epoch of their lowest loss; pass ``groups``.
@@ -109,7 +109,7 @@ class ECGFMClassifier(
     classes_ : ndarray of shape (n_classes,)
     module_ : ECGFMNetwork
     history_ : list of dict
-        One an epoch.
+        One per epoch.
     weights_loaded_ : dict or None
         ``kind`` ("pretrained", "finetuned", "safetensors"), ``file``, ``sha256``; None from
         scratch.
@@ -280,7 +280,7 @@ class ECGFMClassifier(
         n_samples = min(n_samples, network.window or n_samples)
         if n_samples < backbone.config.min_samples:
             raise ValueError(
-                f"ECGFMClassifier needs at least {backbone.config.min_samples} samples a window, "
+                f"ECGFMClassifier needs at least {backbone.config.min_samples} samples per window, "
                 f"got {n_samples} (records of {shape_in[-1]} samples, window={self.window} s at "
                 f"{self.fs} Hz)."
             )

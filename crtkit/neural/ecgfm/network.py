@@ -153,7 +153,7 @@ class ECGFM(nn.Module):
             )
         if x.shape[2] < self.config.min_samples:
             raise ValueError(
-                f"ECGFM needs at least {self.config.min_samples} samples a record, "
+                f"ECGFM needs at least {self.config.min_samples} samples per record, "
                 f"got {x.shape[2]}."
             )
 

@@ -87,7 +87,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
     max_epochs : int, default=100
         Passes over the pool.
     batch_size : int, default=64
-        Records a step.
+        Records per step.
     checkpoint_dir : path-like, default=None
         Folder that gets a checkpoint after every epoch. A fit of the same records with the same
         parameters, seed, device, threads and torch goes on from there, to the bits of a fit that
@@ -106,7 +106,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
     loss_curve_ : list of float
         Mean loss of each epoch.
     history_ : list of dict
-        One an epoch: ``epoch, train_loss, dur`` (seconds).
+        One per epoch: ``epoch, train_loss, dur`` (seconds).
     pool_hashes_ : Fingerprints
         What every record of the pool is recognised by; `evaluation.check_pool` reads it.
     pool_groups_ : ndarray of shape (n_records,) or None

@@ -261,7 +261,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         if strange:
             first, why = strange[0]
             warnings.warn(
-                f"QRSMeasurements found what no heart has in {len(strange)} of {len(pairs)} "
+                f"QRSMeasurements found implausible values in {len(strange)} of {len(pairs)} "
                 f"records (record {first}: {'; '.join(why)}); their quality is lowered. For many, "
                 f"check fs={self.fs:g} and the unit of the signals (millivolt is expected).",
                 stacklevel=2,

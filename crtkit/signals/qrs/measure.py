@@ -152,7 +152,7 @@ def measure_qrs(
 
 
 def measure_parts(signal, fs, names, **options) -> tuple[dict, list[str]]:
-    """Measurements as :func:`measure_qrs` returns them, and what no heart has among them."""
+    """Measurements as :func:`measure_qrs` returns them, and those that are implausible."""
     values, reasons, otherwise = _measure(signal, fs, names, **options)
     strange = implausible(values)
     if strange:
@@ -208,7 +208,7 @@ def _quality(found) -> float:
 
 
 def implausible(values) -> list[str]:
-    """What no heart has among measurements, in words; see :data:`PLAUSIBLE`."""
+    """Measurements outside the plausible range, in words; see :data:`PLAUSIBLE`."""
     strange = []
     for name, (low, high, unit) in PLAUSIBLE.items():
         value = values[name]

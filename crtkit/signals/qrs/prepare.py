@@ -1,4 +1,4 @@
-"""From a record as it comes to the median beat that is measured: gaps, rate, pacing spikes."""
+"""From a raw record to the median beat that is measured: gaps, rate, pacing spikes."""
 
 from dataclasses import dataclass
 

@@ -242,8 +242,8 @@ def test_learns_a_rhythm():
 @pytest.mark.parametrize(
     ("parameters", "shape", "message"),
     [
-        ({}, (4, 12, 15), "at least 16 samples a window, got 15"),
-        ({"window": 0.02}, (4, 12, 320), "at least 16 samples a window, got 10"),
+        ({}, (4, 12, 15), "at least 16 samples per window, got 15"),
+        ({"window": 0.02}, (4, 12, 320), "at least 16 samples per window, got 10"),
         ({"projection": False}, (4, 4, 320), "expects 12 leads, got 4"),
         ({"checkpoint": "absent.pt"}, (4, 12, 320), "absent.pt does not exist"),
         ({"size": "huge"}, (4, 12, 320), "'size' parameter"),
