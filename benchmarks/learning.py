@@ -299,7 +299,9 @@ def write(options, rows, left, start):
                 table.loc[(study, name), :] = f"{values[name]:.3f}"
     table = table.loc[[s for s in options.studies if s in table.index.get_level_values(0)]]
     missing = sorted({cell.model for cell in left})
-    note = "Mean ± SD over draws. A dash: not run."
+    note = (
+        "Mean ± SD over draws; at the largest n all draws have the same patients. A dash: not run."
+    )
     text = output.table("learning", "AUC by number of patients learned from", table, note)
     output.figure("learning", "AUC by number of patients learned from", picture(rows, lines))
     if missing:
