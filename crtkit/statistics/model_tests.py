@@ -259,7 +259,9 @@ def wilcoxon_holm(scores, *, method="auto") -> pd.DataFrame:
     for a, b, d in pairs(scores):
         differ = d[np.abs(d) > 1e-12 * max(1.0, np.abs(scores[[a, b]].to_numpy()).max())]
         n, how = len(differ), method
-        if method == "auto":
+        if method == "exact":
+            differ = np.round(differ, 12)  # what prints alike differs in the last bits: ties
+        if method == "auto":  # R takes the floats as they are, ties of the last bits included
             how = "exact" if _is_exact(differ) and n == len(d) else "normal"
         statistic, p = _signed_rank(differ, how)
         smallest = _signed_rank(np.abs(differ), how)[1]
@@ -299,8 +301,6 @@ def _signed_rank(d, how) -> tuple[float, float]:
     """Smaller rank sum and two-sided p-value of differences that are not zero."""
     if not len(d):
         return 0.0, 1.0
-    if how == "exact":
-        d = np.round(d, 12)  # scores that print alike differ in the last bits: those are ties
     ranks = stats.rankdata(np.abs(d))
     statistic = float(min(ranks[d > 0].sum(), ranks[d < 0].sum()))
     if how == "exact":

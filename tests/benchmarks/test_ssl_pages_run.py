@@ -262,8 +262,11 @@ def test_four_classes_need_the_folder(tmp_path, capsys):
     assert "--data" in capsys.readouterr().err
 
 
-def test_pages_are_asked_for(tmp_path, capsys, make_signals):
-    np.save(tmp_path / "s.npy", make_signals(4, 12, 500))
+def test_pages_are_asked_for(tmp_path, capsys):
+    from crtkit.datasets import simulate_ecg
+
+    signals = [simulate_ecg("narrow", 90, random_state=i)[0][:, :500] for i in range(4)]
+    np.save(tmp_path / "s.npy", np.stack(signals))
     table = {
         "signal": [f"s.npy#{i}" for i in range(4)],
         "patient": range(4),

@@ -106,6 +106,7 @@ def test_maps_are_read(make_table, tmp_path, monkeypatch, shape):
 
 
 def test_maps_feed_the_autoencoder(make_table, tmp_path):
+    pytest.importorskip("torch")
     from sklearn.pipeline import make_pipeline
 
     from crtkit import AutoencoderFeatures
@@ -272,6 +273,8 @@ def test_a_missing_lead_is_named(make_table, make_wfdb):
     ],
 )
 def test_unreadable_manifests(tmp_path, name, content, message):
+    if name.endswith(".xlsx"):
+        pytest.importorskip("openpyxl")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_manifest(tmp_path / name, **ROLES)
