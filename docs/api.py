@@ -58,6 +58,11 @@ def api():
         names = public_names(module)
         if path == "crtkit":
             names = [name for name in names if id(getattr(module, name)) not in elsewhere]
+        # A room's inner package is described once: under the room where it offers the name too.
+        room = path.rpartition(".")[0]
+        if room in MODULES and room != "crtkit":
+            offered = importlib.import_module(room).__all__
+            names = [name for name in names if name not in offered]
         if not names:
             continue
         listed = "\n".join(f"   {name}" for name in names)

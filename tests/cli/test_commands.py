@@ -216,7 +216,7 @@ def test_report_is_one_page_and_resumes(clinical, tmp_path):
     arguments += ["--columns", "QRS=qrs_duration_ms", "--seeds", "2", "--study", "he2023"]
     journal = tmp_path / "journal.jsonl"
     done = crtkit(*arguments, "--models", "no", "-o", tmp_path / "r.html", code=1)
-    assert "none of" in done.stderr
+    assert "are not among" in done.stderr
     done = crtkit(*arguments, "-o", tmp_path / "absent" / "r.html", code=1)
     assert "there is no folder" in done.stderr
     crtkit(*arguments, "--journal", journal, "-o", tmp_path / "r.html")
