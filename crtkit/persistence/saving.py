@@ -263,6 +263,8 @@ def card(path: str | os.PathLike[str]) -> str:
 def _forget_places(bare: Any) -> None:
     """Drop folders of the machine that trained: a cache there means nothing elsewhere."""
     for item in walk(bare):
+        if hasattr(item, "get_params") and hasattr(item, "report_"):
+            del item.report_  # of the last pages that were read: patients' files by name
         for attribute in ("memory", "cache_dir", "checkpoint_dir"):
             if getattr(item, attribute, None) is not None and hasattr(item, "get_params"):
                 setattr(item, attribute, None)

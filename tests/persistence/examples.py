@@ -140,6 +140,14 @@ def cases(folder):
             S,
             y,
         ),
+        "ECGFMPretraining": (
+            neural.ECGFMPretraining(
+                size=_tiny_ecgfm(), fs=16, quantizer=False, batch_size=6, **fast
+            ),
+            S,
+            None,
+        ),
+        "ECGDigitizer": (ck.ECGDigitizer(fs=100), drawn, None),
         "GuidelineClassifier": (ck.GuidelineClassifier(rule="ESC2021-I"), T, _labels(24)),
         "UnivariateScreen": (ck.UnivariateScreen(alpha=0.9), T[["qrs_duration_ms"]], _labels(24)),
         "ImageAugment": (neural.ImageAugment(), None, None),
