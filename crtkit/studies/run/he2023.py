@@ -153,7 +153,9 @@ def pretrained(options):
     keys = ("width", "size", "stft")
     if len({tuple(str(card[key]) for key in keys) for card in cards.values()}) > 1:
         raise ValueError("The cards of --weights differ in width, size or stft: run them apart.")
-    size = study.SIZES[getattr(options, "size", "small")]
+    # Benchmarks that bring their own weights call the pixels of a picture size: cards decide there.
+    named = getattr(options, "size", None)
+    size = study.SIZES[named if named in study.SIZES else "small"]
     bare = {"width": size["width"], "size": size["tile"][0], "stft": study.STFT}
     card = next(iter(cards.values()), bare)
     weights = {card["depth"]: path for path, card in cards.items()}
