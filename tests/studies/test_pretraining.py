@@ -69,6 +69,8 @@ def test_the_packages_function_trains_the_network_of_the_benchmark(tmp_path):
         "3",
         "--max-test",
         "200",
+        "--out",
+        str(tmp_path),
     ]
     assert mitbih_pretraining.main(arguments) == 0
     theirs = (tmp_path / "resnet18.safetensors").read_bytes()
