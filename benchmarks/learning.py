@@ -21,7 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import sklearn
 from sklearn.metrics import roc_auc_score
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 import crtkit as ck
 from benchmarks._results import Output, environment, write_json
@@ -156,7 +158,10 @@ def fit_cell(cell, model, pool, test, random_state):
     fitted = prepare(model, seed, 1)
     # A chosen threshold needs its tuning rows; an AUC needs no threshold.
     fitted = getattr(fitted, "estimator", fitted) if hasattr(fitted, "column") else fitted
-    fitted.fit(part.X, part.y)
+    # Inner searches split by patient, as under evaluate.
+    with sklearn.config_context(enable_metadata_routing=True):
+        asked = get_routing_for_object(fitted).consumes(method="fit", params=["groups"])
+        fitted.fit(part.X, part.y, **({"groups": part.groups} if asked else {}))
     score = scores_of(fitted, test.X)
     return {
         "model": cell.model,

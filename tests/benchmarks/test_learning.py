@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
 import crtkit as ck
 from benchmarks import learning
@@ -67,6 +68,16 @@ def test_models_of_every_study_come_cheap_ones_first(study):
     options.pages = True
     if study == "mori2025":
         assert "SSL + ResNet-18" in learning.models_of(study, options)
+
+
+def test_inner_searches_get_the_patients():
+    pytest.importorskip("numba", reason="pip install 'crtkit[rocket]'")
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=24, random_state=0)
+    model = ck.studies.lvsd2026.pipelines()["MiniRocket + ridge"]
+    cell = learning.Cell("lvsd2026", "MiniRocket + ridge", 20, 0)
+    model.estimator[-1].set_params(cv=StratifiedGroupKFold(2))
+    row = learning.fit_cell(cell, model, cohort, cohort, 0)
+    assert 0 <= row["roc_auc"] <= 1
 
 
 def test_cheap_models_and_few_patients_come_first():
