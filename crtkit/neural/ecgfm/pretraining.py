@@ -336,7 +336,12 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
             "kind": "self-supervised",
             "n_records": len(self.pool_hashes_),
             "loss": [self.loss_curve_[0], self.loss_curve_[-1]],
-            "parameters": {k: _plain(v) for k, v in self.get_params(deep=False).items()},
+            # A folder of the machine that trained has no place in a file that is given away.
+            "parameters": {
+                k: _plain(v)
+                for k, v in self.get_params(deep=False).items()
+                if k != "checkpoint_dir"
+            },
         }
         dtype = torch.float16 if half else torch.float32
         save_safetensors(backbone, path, {**made, **(card or {})}, dtype=dtype)
