@@ -37,7 +37,7 @@ from crtkit.evaluation import RepeatedStratifiedPatientSplit, check_pool
 from crtkit.evaluation.fingerprint import versions
 from crtkit.evaluation.journal import Journal
 from crtkit.evaluation.splits import draw_patients, patient_labels
-from crtkit.evaluation.threads import pinned_threads, resolve_threads
+from crtkit.evaluation.workers import pinned_threads, resolve_threads
 from crtkit.images import IdentityEraser, JPEGLoader
 from crtkit.neural import ResNetClassifier
 from crtkit.studies import mori2025 as study

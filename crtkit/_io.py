@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -102,18 +103,60 @@ def import_optional(name: str, *, extra: str, purpose: str) -> ModuleType:
         ) from error
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a model's numbers depend on, where present."""
+def as_json(value: Any, default: Callable[[Any], Any] = str) -> Any:
+    """Value in the types of JSON: arrays and tuples as lists, tables as lists of rows.
+
+    Parameters
+    ----------
+    value : object
+        NaN and infinity become None, because strict JSON has neither.
+    default : callable, default=str
+        What becomes of any other type, as in :func:`json.dumps`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit._io import as_json
+    >>> as_json({"auc": np.array([0.5, np.nan]), 7: (True, None)})
+    {'auc': [0.5, None], '7': [True, None]}
+    """
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(value, pd.DataFrame):
+        value = value.reset_index().to_dict(orient="records")
+    if isinstance(value, (np.ndarray, np.generic, pd.Series, pd.Index)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): as_json(inner, default) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(inner, default) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    # A missing cell of a nullable or date column is an object of pandas, not a float.
+    return None if value is pd.NA or value is pd.NaT else default(value)
+
+
+def package_versions(packages: Iterable[str] | None = None) -> dict[str, str]:
+    """Versions of Python and of packages, those that are installed.
+
+    Parameters
+    ----------
+    packages : iterable of str, optional
+        Distribution names; by default those that the numbers of a saved model depend on.
+    """
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
-    for package in _NUMERICAL:
+    installed = {"python": platform.python_version()}
+    for package in _NUMERICAL if packages is None else packages:
         try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a checkout, or an extra that is not there
+            installed[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout, or an extra that was left out
             continue
-    return found
+    return installed
 
 
 _NUMERICAL = ("crtkit", "scikit-learn", "numpy", "torch", "lightgbm", "skops", "safetensors")

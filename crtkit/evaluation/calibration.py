@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from crtkit._labels import check_ranked
-from crtkit.evaluation.bootstrap import patient_weights, percentile_interval
+from crtkit.evaluation.intervals import patient_weights, percentile_interval
 from crtkit.evaluation.scoring import Part, by_model, patients_of, pooled
 
 __all__ = ["Calibration", "calibration_figures", "loess"]

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.bootstrap import percentile_interval
-from crtkit.evaluation.intervals import difference_interval
+from crtkit.evaluation.intervals import difference_interval, percentile_interval
 from crtkit.evaluation.scoring import (
     Part,
     by_model,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crtkit._labels import check_ranked
-from crtkit.evaluation.bootstrap import patient_weights, percentile_interval
+from crtkit.evaluation.intervals import patient_weights, percentile_interval
 from crtkit.evaluation.scoring import Part, by_model, patients_of, pooled
 
 __all__ = ["DEFAULT_THRESHOLDS", "net_benefit"]

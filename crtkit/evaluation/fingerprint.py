@@ -11,13 +11,13 @@ import platform
 import re
 import sys
 import types
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from crtkit._io import package_versions
 from crtkit.evaluation.models import is_estimator
 
 _LIBRARIES = (
@@ -38,14 +38,7 @@ _LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Versions of Python and of every installed library that results may depend on."""
-    installed = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            installed[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    installed["crtkit source"] = _source_hash()
-    return installed
+    return {**package_versions(_LIBRARIES), "crtkit source": _source_hash()}
 
 
 @functools.cache

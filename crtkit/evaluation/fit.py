@@ -17,8 +17,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from crtkit.cohort.rows import spill
 from crtkit.evaluation.models import prepare
 from crtkit.evaluation.splits import Split
-from crtkit.evaluation.threads import pinned_threads
-from crtkit.evaluation.workers import at_work
+from crtkit.evaluation.workers import at_work, pinned_threads
 
 # Array cells are pickled whole to every worker; above this size (bytes) they go to a file.
 SPILL_ABOVE = 32 * 2**20

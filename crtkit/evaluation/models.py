@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, clone
 
 from crtkit._labels import class_pair
 from crtkit.cohort import Cohort
-from crtkit.evaluation.threads import is_lightgbm, pin_lightgbm
+from crtkit.evaluation.workers import is_lightgbm, pin_lightgbm
 
 
 class EvaluatedModels(NamedTuple):

@@ -189,7 +189,7 @@ class Predictions:
             numbers[seed, POOLED] = known.setdefault(own, len(numbers))
         return numbers
 
-    def _noted(self, table: pd.DataFrame, on: str = "test") -> pd.DataFrame:
+    def _noted(self, table: pd.DataFrame, on: str) -> pd.DataFrame:
         table.attrs["note"] = self._note(on)
         table.attrs["positive"] = self.classes[1]
         return table

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from collections.abc import Callable
 from textwrap import fill
 from typing import Any
 
 import pandas as pd
 
-from crtkit._io import import_optional, write_text
+from crtkit._io import as_json, import_optional, write_text
 
 __all__ = ["report_dict", "write_html"]
 
@@ -92,7 +91,7 @@ def report_dict(result: Any, *, n_bootstrap: int = 1000) -> dict[str, Any]:
         "title": f"Evaluation of {result.info.get('cohort', 'a cohort')}",
         "note": result.note,
         "simulated": result.info.get("source") == "simulated",
-        "info": _plain(result.info),
+        "info": as_json(result.info),
         "tables": tables,
     }
 
@@ -138,7 +137,7 @@ def _headline(summary: pd.DataFrame, scoring: Any) -> pd.DataFrame:
         figures = zip(*(summary[name, key] for key in ("mean", "sd", "low", "high")))
         cells[name] = [
             f"{_shown(mean)} ± {_shown(sd)} ({_shown(low)} to {_shown(high)})"
-            for mean, sd, low, high in (map(_plain, row) for row in figures)
+            for mean, sd, low, high in (map(as_json, row) for row in figures)
         ]
     return pd.DataFrame(cells, index=summary.index)
 
@@ -155,21 +154,8 @@ def _all_figures(summary: pd.DataFrame, scoring: Any) -> pd.DataFrame:
 def _table(title: str, text: str, table: pd.DataFrame, index: bool = True) -> dict[str, Any]:
     if index:
         table = table.reset_index()
-    rows = [[_plain(value) for value in row] for row in table.itertuples(index=False)]
+    rows = [[as_json(value) for value in row] for row in table.itertuples(index=False)]
     return {"title": title, "text": text, "columns": [str(c) for c in table.columns], "rows": rows}
-
-
-def _plain(value: Any) -> Any:
-    """JSON value; nan and infinity are None."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def write_html(result: Any, path: Any, *, n_bootstrap: int = 1000) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.bootstrap import SCORES
 from crtkit.evaluation.calibration import calibration_curve_table, calibration_table
 from crtkit.evaluation.compare import compare_table, reference_table
 from crtkit.evaluation.decision import DEFAULT_THRESHOLDS, decision_table
+from crtkit.evaluation.intervals import SCORES
 from crtkit.evaluation.predictions import Predictions
 from crtkit.evaluation.report import report_dict, write_html
 from crtkit.evaluation.roc import plot_roc, roc_table
@@ -116,7 +116,7 @@ class Evaluation(Predictions):
         DataFrame
             Columns ``model, fpr, tpr, tpr_sd``, or ``model, seed, fold, fpr, tpr, threshold``.
         """
-        return self._noted(roc_table(self.units(on, subgroup), which, n_points))
+        return self._noted(roc_table(self.units(on, subgroup), which, n_points), on)
 
     def plot_roc(self, ax: Any = None, which: str = "mean", on: str = "test") -> Any:
         """Draw ROC curves, saying over how many seeds and of what cohort.
@@ -289,7 +289,7 @@ class Evaluation(Predictions):
             Columns ``model, predicted, observed``, from the 1st to the 99th percentile of the
             risks; models with risks only.
         """
-        return self._noted(calibration_curve_table(self.units(on, subgroup), n_points))
+        return self._noted(calibration_curve_table(self.units(on, subgroup), n_points), on)
 
     def decision_curve(
         self,

@@ -33,8 +33,7 @@ from crtkit.evaluation.requirements import check_signals, readable_models
 from crtkit.evaluation.result import Evaluation
 from crtkit.evaluation.scoring import resolve_scoring
 from crtkit.evaluation.splits import make_splits
-from crtkit.evaluation.threads import resolve_threads
-from crtkit.evaluation.workers import left_at_work, on_this_machine
+from crtkit.evaluation.workers import left_at_work, on_this_machine, resolve_threads
 
 
 def evaluate(

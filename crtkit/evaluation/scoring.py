@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from crtkit import metrics
-from crtkit.evaluation.bootstrap import (
+from crtkit.evaluation.intervals import (
     ANSWERS,
+    deciding_patients,
     patient_weights,
     replicate_answers,
     replicate_scores,
 )
-from crtkit.evaluation.intervals import deciding_patients
 
 #: Fold of a part that holds all folds of its seed.
 POOLED = -1

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._io import as_json
 from crtkit._labels import class_pair
 from crtkit.persistence.parts import walk
 
@@ -54,7 +55,7 @@ def describe_model(model: Any, order: Sequence[Any] | None = None) -> dict[str, 
         "modalities": [name for name in columns if name in MODALITIES],
         "fs": sorted(rates),
         "unit": "mV" if "signal" in columns or rates else None,
-        "n_features_in": _plain(getattr(model, "n_features_in_", None)),
+        "n_features_in": as_json(getattr(model, "n_features_in_", None)),
         "shape": _first_shape(model),
     }
     label = _label(model, order)
@@ -71,8 +72,8 @@ def _label(model: Any, order: Sequence[Any] | None) -> dict[str, Any]:
             # The model's own is on classes_[1]: on its probability, or else on its score.
             threshold = 1 - threshold if hasattr(model, "predict_proba") else -threshold
     return {
-        "classes": None if classes is None else [_plain(value) for value in classes],
-        "positive": _plain(positive),
+        "classes": None if classes is None else [as_json(value) for value in classes],
+        "positive": as_json(positive),
         "threshold": threshold,
     }
 
@@ -87,7 +88,7 @@ def describe_training(cohort: Any) -> dict[str, Any] | None:
         "name": str(info.get("name", "unnamed")),
         "source": info.get("source"),
         "label": info.get("label"),
-        "fs": _plain(info.get("sampling_rate")),
+        "fs": as_json(info.get("sampling_rate")),
         "lead_names": list(map(str, info["lead_names"])) if info.get("lead_names") else None,
         "n_records": len(cohort),
         "n_patients": int(cohort.n_patients),
@@ -110,11 +111,11 @@ def describe_evaluation(evaluation: Any, name: str | None) -> dict[str, Any] | N
         name = str(evaluation.predictions["model"].iloc[0])
     rows = table if name is None or name not in table.index else table.loc[[name]]
     figures = {
-        str(model): {_column(key): _plain(value) for key, value in row.items()}
+        str(model): {_column(key): as_json(value) for key, value in row.items()}
         for model, row in rows.iterrows()
     }
     kept = ("name", "source", "seeds", "n_seeds", "by", "cohort", "test_size", "cv")
-    info = {key: _plain(evaluation.info[key]) for key in kept if key in evaluation.info}
+    info = {key: as_json(evaluation.info[key]) for key in kept if key in evaluation.info}
     return {"figures": figures, "info": info, "by": evaluation.by}
 
 
@@ -234,18 +235,3 @@ def _round(value: float) -> float | None:
 
 def _column(key: Any) -> str:
     return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
-
-
-def _plain(value: Any) -> Any:
-    """JSON's types; NaN is None, for JSON has none."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    return value if value is None or isinstance(value, (str, int, bool)) else str(value)

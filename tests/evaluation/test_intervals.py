@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 
 from crtkit import Cohort, Select, evaluate, metrics
 from crtkit.evaluation import bootstrap_interval, nadeau_bengio_interval, wilson_interval
-from crtkit.evaluation.bootstrap import (
+from crtkit.evaluation.intervals import (
     ANSWERS,
     SCORES,
     patient_weights,

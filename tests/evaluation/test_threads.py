@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_info
 
 from crtkit.evaluation.models import prepare
-from crtkit.evaluation.threads import pinned_threads, resolve_threads
+from crtkit.evaluation.workers import pinned_threads, resolve_threads
 
 
 def counts():
@@ -36,7 +36,7 @@ def test_every_library_is_pinned_and_put_back(n, monkeypatch):
 def test_torch_imported_inside_a_fit_is_pinned_too():
     code = """
 import sys
-from crtkit.evaluation.threads import pinned_threads
+from crtkit.evaluation.workers import pinned_threads
 assert "torch" not in sys.modules
 with pinned_threads(1):
     import torch

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_info
 
 from crtkit import Select, evaluate
-from crtkit.evaluation.threads import pinned_threads
+from crtkit.evaluation.workers import pinned_threads
 
 
 class Killed(LogisticRegression):

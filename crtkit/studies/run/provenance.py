@@ -2,19 +2,14 @@
 
 import datetime
 import json
-import math
 import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 import crtkit
-from crtkit._io import write_text
+from crtkit._io import as_json, package_versions, write_text
 
 PACKAGES = (
     *("crtkit", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "torch", "torchvision"),
@@ -36,11 +31,12 @@ def environment(device="cpu"):
         ``date`` (UTC), ``python``, ``platform``, ``versions``, ``cpu``, ``n_cores``, ``threads``,
         ``device``, ``git_commit`` (None outside a repository).
     """
+    installed = package_versions(PACKAGES)
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
+        "python": installed["python"],
         "platform": f"{platform.system()} {platform.machine()}",
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: installed.get(name) for name in PACKAGES},
         "cpu": _cpu(),
         "n_cores": os.cpu_count(),
         "threads": _threads(),
@@ -65,34 +61,16 @@ def write_json(path, payload):
     TypeError
         A value of another type, a path for one: result files name no machine.
     """
-    text = json.dumps(_plain(payload), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = (
+        json.dumps(as_json(payload, _refuse), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
 
 
-def _plain(value):
-    """Value in the types of JSON."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.reset_index().to_dict(orient="records")]
-    if isinstance(value, (pd.Series, np.ndarray, np.generic)):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or value is pd.NA or isinstance(value, (str, int)):
-        return None if value is pd.NA else value
+def _refuse(value):
     raise TypeError(f"A result file holds plain values, got {type(value).__name__}: {value!r}.")
-
-
-def _version(name):
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _cpu():
