@@ -20,7 +20,7 @@ from crtkit._leads import LEADS_12
 from crtkit.cohort import Cohort
 from crtkit.cohort.cells import store_arrays
 from crtkit.cohort.temporary import temporary_folder
-from crtkit.datasets.simulation import lvsd2026, response, spect
+from crtkit.datasets.simulation import crt, lvsd2026, response, spect
 from crtkit.datasets.simulation.ecg import check_number, draw_entropy, simulate_ecg, stream
 from crtkit.datasets.simulation.pages import render_cohort
 
@@ -93,6 +93,18 @@ _STUDIES = {
         draw=lvsd2026.draw_lvsd,
         best_auc=lru_cache(lvsd2026.best_auc),
     ),
+    "crt": _Study(
+        n_patients=sum(crt.CRT.n),
+        label="responder",
+        covariates=crt.COVARIATES,
+        design=(),
+        assumed=crt.ASSUMED,
+        flow={"simulated": sum(crt.CRT.n)},
+        mains_hz=50.0,
+        draw=crt.draw_crt,
+        best_auc=crt.best_auc,
+        modalities=("all", "signal", "image", "map", "table"),
+    ),
 }
 
 
@@ -111,27 +123,30 @@ def make_cohort(
 
     Parameters
     ----------
-    study : {"mori2025", "he2023", "he2021", "lvsd2026"}
+    study : {"mori2025", "he2023", "he2021", "lvsd2026", "crt"}
         CRT response in 285, 71 and (from gated SPECT) 102 patients; LVEF < 40 % in 2,031
-        ECG-echocardiogram pairs of 892 patients with LBBB in three hospitals.
+        ECG-echocardiogram pairs of 892 patients with LBBB in three hospitals. ``"crt"`` is no
+        paper's: 285 patients of whom every modality is simulated from one heart, so that models of
+        all four studies can be compared on the same patients.
     n_patients : int, optional
         At least 4; the paper's number by default. Shares of the label, of binary variables and of
         subsets are kept, rounded.
-    modality : {"signal", "image", "table", "map", "counts"}, optional
+    modality : {"signal", "image", "table", "map", "counts", "all"}, optional
         ``"signal"`` (the default) gives the table and a 12-lead ECG of 10 s per record; ``"image"``
         prints that ECG on a JPEG page besides, in column ``image``; ``"table"`` leaves the ECG out
         and is fast. he2021 has ``"map"`` (its default: a phase polar map of 12 rings x 24 sectors a
-        patient), ``"counts"`` (the gated counts of the wall besides) and ``"table"``.
+        patient), ``"counts"`` (the gated counts of the wall besides) and ``"table"``. crt has
+        ``"all"`` (its default: ECG, page and map of each patient), and each of these by itself.
     random_state : int, RandomState, Generator or None
         The same seed gives the same bits. What is not in the table (anatomy, rhythm, noise) comes
         from a stream of its own for each patient.
     sampling_rate : float
         In Hz, at least 250; 500 or 1000 as a rule.
     noise : float
-        Factor on baseline wander, muscle noise and mains; 0 gives clean ECGs. For he2021 at most 1:
+        Factor on baseline wander, muscle noise and mains; 0 gives clean ECGs. For maps at most 1:
         the part of the counting noise.
     n_frames : int
-        Frames of a cardiac cycle, he2021 only; 8 in the paper, 16 as a rule elsewhere.
+        Frames of a cardiac cycle, maps only; 8 in the paper, 16 as a rule elsewhere.
     cache_dir : path-like, optional
         Where ECGs of more than about 100 MB are kept as one ``.npy`` file; by default a temporary
         folder, removed when the process ends.
@@ -212,7 +227,7 @@ def make_cohort(
     truth = []
     key = hashlib.sha256(f"{entropy} {noise} {sampling_rate}".encode()).hexdigest()[:12]
     stem = f"{study}-{n_patients}-{key}"
-    ecg = modality in ("signal", "image")
+    ecg = modality in ("signal", "image", "all")
     if ecg:
         signals, known = _signals(
             latents, visit, entropy, sampling_rate, noise, spec.mains_hz, cache_dir,
@@ -220,14 +235,17 @@ def make_cohort(
         )  # fmt: skip
         X = pd.concat([X, _column("signal", signals, index), known.set_axis(index)], axis=1)
         truth = list(known)
-    left_out = {}
-    if modality in ("map", "counts"):
-        X, truth = _add_maps(X, latents, entropy, n_frames, noise, modality)
-        left_out = {"left_out": spect.left_out_maps(entropy, n_frames, noise)}
+    covariates, left_out = list(spec.covariates), {}
+    if modality in ("map", "counts", "all"):
+        X, more = _add_maps(study, X, latents, entropy, n_frames, noise, modality)
+        truth = list(dict.fromkeys([*truth, *more]))
+        covariates = list(dict.fromkeys([*covariates, "psd_deg", "pbw_deg"]))
+        if study == "he2021":
+            left_out = {"left_out": spect.left_out_maps(entropy, n_frames, noise)}
     best = spec.best_auc()
-    if modality == "image":  # a page shows what the signal shows, and no more
+    if modality in ("image", "all"):  # a page shows what the signal shows, and no more
         best = {**best, "image": best["signal"]}
-    shown = ("table",) if modality == "table" else tuple(best)
+    shown = _shown(study, modality, best)
     info = {
         "name": study,
         "source": "simulated",
@@ -238,14 +256,14 @@ def make_cohort(
         "assumed": list(spec.assumed),
         "flow": dict(spec.flow) if n_patients == spec.n_patients else {"simulated": n_patients},
         "best_auc": {name: dict(best[name]) for name in shown},
-        "covariates": list(spec.covariates),
+        "covariates": covariates,
         "design": list(spec.design),
         "truth": truth,
         "outcome": outcome.set_axis(index),
         **left_out,
     }
     cohort = Cohort(X, latents["label"].to_numpy(), groups, info)
-    if modality != "image":
+    if modality not in ("image", "all"):
         return cohort
     folder = Path(cache_dir) if cache_dir is not None else temporary_folder()
     return render_cohort(cohort, folder / f"{stem}-pages")
@@ -286,13 +304,29 @@ def _signals(latents, visit, entropy, fs, noise, mains_hz, cache_dir, name):
     return cells, known
 
 
-def _add_maps(X, latents, entropy, n_frames, noise, modality):
+def _add_maps(study, X, latents, entropy, n_frames, noise, modality):
     """Table with maps (and counts), their own dyssynchrony figures, and the truth columns."""
-    counts, maps, figures, known = spect.simulate_maps(latents, entropy, n_frames, noise)
+    one_heart = study == "crt"
+    walls = crt.scar_walls(latents, entropy) if one_heart else None
+    wanted = crt.as_seen_by_spect(latents) if one_heart else latents
+    counts, maps, figures, known = spect.simulate_maps(wanted, entropy, n_frames, noise, walls)
+    if one_heart:
+        known = known.assign(true_scar=latents["scar"].to_numpy(), true_scar_wall=walls)
     X = X.assign(**{name: figures[name].to_numpy() for name in figures})
-    shown = {"map": maps} if modality == "map" else {"map": maps, "counts": counts}
+    shown = {"map": maps, "counts": counts} if modality == "counts" else {"map": maps}
     columns = [_column(name, cells, X.index) for name, cells in shown.items()]
-    return pd.concat([X, *columns, known.set_axis(X.index)], axis=1), list(known)
+    # What the ECG has told already (the morphology) is not told twice.
+    fresh = known.set_axis(X.index).drop(columns=[c for c in known if c in X])
+    return pd.concat([X, *columns, fresh], axis=1), list(known)
+
+
+def _shown(study, modality, best):
+    """Modalities whose ceiling a cohort states: those that it holds."""
+    if modality == "table":
+        return ("table",)
+    if study == "crt" and modality != "all":
+        return ("table", *(("signal",) if modality == "image" else ()), modality)
+    return tuple(best)
 
 
 def _column(name, cells, index):

@@ -212,29 +212,58 @@ def draw_response(study, n_patients, rng):
         What was measured after implantation: the label's definition, never predictors.
     """
     model = MODELS[study]
+
+    def finish(table):
+        table["nyha"] = rng.choice(list(NYHA), size=len(table), p=list(NYHA.values()))
+        table["repolarisation"] = rng.standard_normal(len(table))
+        for c in model.continuous:
+            table[c.name] = table[c.name].round(c.decimals)
+        if study == "he2023":
+            table["lvesv"] = (table["lvedv"] * (1.0 - table["lvef"] / 100.0)).round(1)
+            table["ischaemic"] = 0
+
+    return draw_patients(model, n_patients, rng, finish)
+
+
+def draw_patients(model, n_patients, rng, finish):
+    """Patients of a model in random order, with its share of responders, and their outcome.
+
+    Parameters
+    ----------
+    model : ResponseModel
+    n_patients : int
+    rng : numpy.random.Generator
+    finish : callable
+        ``finish(table)`` adds to the table, in place, what the model does not draw. It is called
+        before the outcome is drawn, so that it may draw from ``rng`` too.
+
+    Returns
+    -------
+    latents, outcome : DataFrame
+        As :func:`draw_response` gives them.
+    """
     responders = round(n_patients * model.n[1] / sum(model.n))
     table = model.draw((n_patients - responders, responders), rng)
-    table["nyha"] = rng.choice(list(NYHA), size=len(table), p=list(NYHA.values()))
-    table["repolarisation"] = rng.standard_normal(len(table))
-    for c in model.continuous:
-        table[c.name] = table[c.name].round(c.decimals)
-    if study == "he2023":
-        table["lvesv"] = (table["lvedv"] * (1.0 - table["lvef"] / 100.0)).round(1)
-        table["ischaemic"] = 0
+    finish(table)
+    outcome = _six_months(table, rng)
+    order = rng.permutation(len(table))
+    table = table.rename(columns={"response": "label"})
+    table["patient"] = np.argsort(order)
+    return table.iloc[order].reset_index(drop=True), outcome.iloc[order].reset_index(drop=True)
+
+
+def _six_months(table, rng):
+    """LVESV and LVEF after six months, given response and the LVEF before."""
     response = table["response"].to_numpy()
     w_change = rng.standard_normal(len(table))
     w_lvef = 0.4 * table["lvef_score"] + 0.55 * w_change
     w_lvef += np.sqrt(1.0 - 0.4**2 - 0.55**2) * rng.standard_normal(len(table))
     change = np.where(response == 1, _CHANGE[1].value(w_change), _CHANGE[0].value(w_change))
     after = np.where(response == 1, _LVEF_AFTER[1].value(w_lvef), _LVEF_AFTER[0].value(w_lvef))
-    outcome = pd.DataFrame(
+    return pd.DataFrame(
         {
             "lvesv_reduction_pct": change.round(1),
             "lvesv_6_months": (table["lvesv"] * (1.0 - change / 100.0)).round(1),
             "lvef_6_months": after.round(1),
         }
     )
-    order = rng.permutation(len(table))
-    table = table.rename(columns={"response": "label"})
-    table["patient"] = np.argsort(order)
-    return table.iloc[order].reset_index(drop=True), outcome.iloc[order].reset_index(drop=True)

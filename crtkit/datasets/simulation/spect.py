@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from crtkit.datasets.simulation.ecg import check_number, draw_entropy, stream
 from crtkit.datasets.simulation.latents import Binary, Continuous, ResponseModel, apportion
 from crtkit.datasets.simulation.margins import Moments, auc_with_error
-from crtkit.datasets.simulation.response import _CHANGE, _LVEF_AFTER
+from crtkit.datasets.simulation.response import draw_patients
 from crtkit.spect import (
     Ventricle,
     phase_and_amplitude,
@@ -25,6 +25,8 @@ from crtkit.spect import (
 
 RINGS, SECTORS = 12, 24
 SPACING = (6.4, 6.4, 6.4)
+# Middle of the three coronary territories in degrees, anticlockwise from the lateral wall.
+SCAR_ANGLES = {"anterior": 120.0, "inferior": 270.0, "lateral": 330.0}
 
 _TABLE = (
     *("acei_arb", "age", "cad", "ckd", "qrs_duration_ms", "lvedv", "lvesv", "lvef", "male"),
@@ -116,6 +118,7 @@ def simulate_gated_spect(
     scar=25.0,
     psd_deg=55.0,
     lvedv=290.0,
+    scar_wall=None,
     n_frames=8,
     counts=100.0,
     noise=1.0,
@@ -135,6 +138,8 @@ def simulate_gated_spect(
         Phase SD of the true onsets in degrees; 103 at most.
     lvedv : float, default=290.0
         Size of the ventricle in mL.
+    scar_wall : {"anterior", "inferior", "lateral"}, optional
+        Where the scar lies; drawn where not given.
     n_frames : int, default=8
         8 or 16 as a rule; at least 3.
     counts : float, default=100.0
@@ -154,7 +159,7 @@ def simulate_gated_spect(
     Raises
     ------
     ValueError
-        A number outside its range.
+        A number outside its range, or an unknown wall.
 
     Examples
     --------
@@ -171,8 +176,13 @@ def simulate_gated_spect(
     who("n_frames", n_frames, 3, 64)
     who("counts", counts, 0.1, 1e6)
     who("noise", noise, 0, 1)
+    if scar_wall is not None and scar_wall not in SCAR_ANGLES:
+        raise ValueError(
+            f"simulate_gated_spect expects scar_wall in {list(SCAR_ANGLES)} or None, "
+            f"got {scar_wall!r}."
+        )
     rng = stream(draw_entropy(random_state), 0)
-    patch = _scar_patch(scar, rng)
+    patch = _scar_patch(scar, rng, scar_wall)
     onset = _onset(lbbb, qrs_duration_ms, scar, psd_deg, patch, rng)
     # A radius of 6.5 pixels for 290 mL: volumes grow with its third power.
     radius = float(np.clip(6.5 * (lvedv / 290.0) ** (1 / 3), 3.0, 9.0))
@@ -191,11 +201,13 @@ def simulate_gated_spect(
     return expected.astype(np.float32), truth
 
 
-def _scar_patch(scar, rng):
+def _scar_patch(scar, rng, wall=None):
     """Scar of every cell, 0 to 1, whose mean is about the wanted share; one territory."""
     height = (np.arange(RINGS)[:, None] + 0.5) / RINGS
     angle = np.deg2rad((np.arange(SECTORS) + 0.5) * 360.0 / SECTORS)
-    at_height, at_angle = rng.uniform(0.0, 0.7), np.deg2rad(rng.choice([120.0, 270.0, 330.0]))
+    at_height, drawn = rng.uniform(0.0, 0.7), rng.choice(list(SCAR_ANGLES.values()))
+    # Drawn even where it is given, so that the rest of the patient stays the same.
+    at_angle = np.deg2rad(drawn if wall is None else SCAR_ANGLES[wall])
     across = 2.0 * np.sin(0.5 * (angle - at_angle)) * np.minimum(1.0, 0.3 + height)
     distance = np.hypot(1.6 * (height - at_height), across)
     if scar <= 0:
@@ -246,33 +258,20 @@ def _wall(ventricle, shape):
 
 def draw_he2021(n_patients, rng):
     """Patients in random order with the paper's share of responders, and their outcome."""
-    responders = round(n_patients * HE2021.n[1] / sum(HE2021.n))
-    table = HE2021.draw((n_patients - responders, responders), rng)
-    response = table["response"].to_numpy()
-    nyha = [
-        rng.permutation(np.repeat(list(NYHA), apportion([c[y] for c in NYHA.values()], n)))
-        for y, n in ((0, n_patients - responders), (1, responders))
-    ]
-    table["nyha"] = np.concatenate(nyha)
-    for c in HE2021.continuous:
-        table[c.name] = table[c.name].round(c.decimals)
-    table["af"] = 0
-    table["lvesv"] = (table["lvedv"] * (1.0 - table["lvef"] / 100.0)).round(1)
-    w_change, w_lvef = rng.standard_normal((2, len(table)))
-    w_lvef = 0.4 * table["lvef_score"] + 0.55 * w_change + np.sqrt(0.5375) * w_lvef
-    change = np.where(response == 1, _CHANGE[1].value(w_change), _CHANGE[0].value(w_change))
-    after = np.where(response == 1, _LVEF_AFTER[1].value(w_lvef), _LVEF_AFTER[0].value(w_lvef))
-    outcome = pd.DataFrame(
-        {
-            "lvesv_reduction_pct": change.round(1),
-            "lvesv_6_months": (table["lvesv"] * (1.0 - change / 100.0)).round(1),
-            "lvef_6_months": after.round(1),
-        }
-    )
-    order = rng.permutation(len(table))
-    table = table.rename(columns={"response": "label"})
-    table["patient"] = np.argsort(order)
-    return table.iloc[order].reset_index(drop=True), outcome.iloc[order].reset_index(drop=True)
+
+    def finish(table):
+        responders = int(table["response"].sum())
+        nyha = [
+            rng.permutation(np.repeat(list(NYHA), apportion([c[y] for c in NYHA.values()], n)))
+            for y, n in ((0, len(table) - responders), (1, responders))
+        ]
+        table["nyha"] = np.concatenate(nyha)
+        for c in HE2021.continuous:
+            table[c.name] = table[c.name].round(c.decimals)
+        table["af"] = 0
+        table["lvesv"] = (table["lvedv"] * (1.0 - table["lvef"] / 100.0)).round(1)
+
+    return draw_patients(HE2021, n_patients, rng, finish)
 
 
 def best_auc(random_state=0, n=20_000):
@@ -291,8 +290,18 @@ def best_auc(random_state=0, n=20_000):
     return out
 
 
-def simulate_maps(latents, entropy, n_frames, noise):
+def simulate_maps(latents, entropy, n_frames, noise, scar_walls=None):
     """Counts of the wall, phase maps and truth of every patient, each from a stream of its own.
+
+    Parameters
+    ----------
+    latents : DataFrame
+        With ``patient``, ``lbbb``, ``qrs_duration_ms``, ``scar``, ``psd_deg`` and ``lvedv``.
+    entropy : int or list of int
+    n_frames : int
+    noise : float
+    scar_walls : sequence of str, optional
+        One per patient; drawn where not given.
 
     Returns
     -------
@@ -305,9 +314,11 @@ def simulate_maps(latents, entropy, n_frames, noise):
         ``true_onset_deg`` (maps), ``true_psd_deg`` (drawn), ``true_morphology``.
     """
     counts, maps, onsets = [], [], []
-    for row in latents.to_dict("records"):
+    walls = [None] * len(latents) if scar_walls is None else scar_walls
+    for row, wall in zip(latents.to_dict("records"), walls):
         stack, truth = simulate_gated_spect(
             **{k: row[k] for k in ("lbbb", "qrs_duration_ms", "scar", "psd_deg", "lvedv")},
+            scar_wall=wall,
             n_frames=n_frames,
             noise=noise,
             random_state=stream(entropy, 2, int(row["patient"])),
