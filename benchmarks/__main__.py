@@ -4,13 +4,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import crt_trial, everything, learning, printed_tables, ptbxl_transfer, ssl_pages
+from benchmarks import (
+    crt_trial,
+    everything,
+    learning,
+    one_patient,
+    printed_tables,
+    ptbxl_transfer,
+    ssl_pages,
+)
 from crtkit.studies.run import STUDIES, add_arguments, add_shared_arguments, execute, study_module
 
 #: A ResNet-18 of width 8 that two cores pretrained; its card says on which records and how well.
 WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
 #: Benchmarks that are no study of a paper, by their command.
 QUESTIONS = {
+    "one_patient": one_patient,
     "learning": learning,
     "crt_trial": crt_trial,
     "ptbxl_transfer": ptbxl_transfer,
