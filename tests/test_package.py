@@ -13,7 +13,17 @@ PACKAGE = Path(crtkit.__file__).parent
 
 # Lower rooms first; a module imports from its own room or from one further down.
 LAYERS = [
-    {"_columns", "_io", "_labels", "_leads", "_progress", "_resample", "_splits", "metrics"},
+    {
+        "_columns",
+        "_io",
+        "_labels",
+        "_leads",
+        "_plots",
+        "_progress",
+        "_resample",
+        "_splits",
+        "metrics",
+    },
     {"statistics"},
     {"cohort", "readers"},
     {"_validation"},
@@ -32,6 +42,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {}
 BASEMENT = {
     "_columns",
     "_io",
+    "_plots",
     "_progress",
     "_labels",
     "_leads",

@@ -30,6 +30,7 @@ class Predictions:
         subgroups: dict[str, dict[str, np.ndarray]],
         info: dict[str, Any],
         refitter: Refitter | None = None,
+        cohorts: dict[str, Cohort] | None = None,
     ) -> None:
         self.predictions = predictions
         self.classes = classes
@@ -39,11 +40,12 @@ class Predictions:
         self.subgroups = subgroups
         self.info = info
         self._refitter = refitter
+        self._cohorts = dict(cohorts or {})
         self._parts_of: dict[tuple[str, str | None], list[Part]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # The cohort and its patients stay behind when a result is sent or stored.
-        return {**self.__dict__, "_refitter": None}
+        return {**self.__dict__, "_refitter": None, "_cohorts": {}}
 
     @property
     def models(self) -> list[str]:

@@ -207,7 +207,7 @@ def _pictures(result: Any) -> list[dict[str, str]]:
     except ImportError:
         return []
     drawn: list[tuple[str, Callable[[Any], Any]]] = [
-        ("ROC, mean over seeds", lambda ax: result.plot_roc(ax)),
+        ("ROC, mean over seeds", lambda ax: result.plot_roc(ax, band=False)),
         ("Calibration, risks of all splits", lambda ax: _draw_calibration(result, ax)),
         ("Net benefit, risks of all splits", lambda ax: _draw_decision(result, ax)),
     ]

@@ -13,12 +13,12 @@ from crtkit.evaluation.compare import compare_table, reference_table
 from crtkit.evaluation.decision import DEFAULT_THRESHOLDS, decision_table
 from crtkit.evaluation.intervals import SCORES
 from crtkit.evaluation.predictions import Predictions
-from crtkit.evaluation.report import report_dict, write_html
-from crtkit.evaluation.roc import plot_roc, roc_table
+from crtkit.evaluation.roc import roc_table
 from crtkit.evaluation.summary import sensitivity_table, summary_table
+from crtkit.evaluation.views import Views
 
 
-class Evaluation(Predictions):
+class Evaluation(Views, Predictions):
     """Answers of models to records they were not fitted on, and tables made from them.
 
     Made by :func:`crtkit.evaluate`.
@@ -117,26 +117,6 @@ class Evaluation(Predictions):
             Columns ``model, fpr, tpr, tpr_sd``, or ``model, seed, fold, fpr, tpr, threshold``.
         """
         return self._noted(roc_table(self.units(on, subgroup), which, n_points), on)
-
-    def plot_roc(self, ax: Any = None, which: str = "mean", on: str = "test") -> Any:
-        """Draw ROC curves, saying over how many seeds and of what cohort.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-        which : {"mean", "best"}, default="mean"
-        on : str, default="test"
-
-        Returns
-        -------
-        matplotlib Axes
-
-        Raises
-        ------
-        ImportError
-            matplotlib is not installed.
-        """
-        return plot_roc(self, ax, which, on)
 
     def at_sensitivity(
         self, sensitivity: float, on: str = "test", subgroup: str | None = None
@@ -377,36 +357,6 @@ class Evaluation(Predictions):
                 "device of the run."
             )
         return fitted
-
-    def to_dict(self, *, n_bootstrap: int = 1000) -> dict[str, Any]:
-        """Everything but the predictions as plain values, ready for JSON.
-
-        Parameters
-        ----------
-        n_bootstrap : int, default=1000
-
-        Returns
-        -------
-        dict
-            ``note, info, tables``: a table has ``title, columns, rows``; undefined figures are
-            None. No patient is named.
-        """
-        return report_dict(self, n_bootstrap=n_bootstrap)
-
-    def to_html(self, path: Any, *, n_bootstrap: int = 1000) -> None:
-        """Write :meth:`to_dict` with pictures as one HTML file that needs nothing else.
-
-        Parameters
-        ----------
-        path : path-like
-        n_bootstrap : int, default=1000
-
-        Raises
-        ------
-        ImportError
-            jinja2 is not installed. Without matplotlib the pictures are left out.
-        """
-        write_html(self, path, n_bootstrap=n_bootstrap)
 
     def __repr__(self) -> str:
         return f"<Evaluation of {len(self.models)} model(s); {self.note}>"

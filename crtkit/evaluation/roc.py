@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from crtkit import metrics
-from crtkit._io import import_optional
 
 if TYPE_CHECKING:
     from crtkit.evaluation.scoring import Part
@@ -104,47 +102,3 @@ def best_seed(parts: list[Part]) -> int | None:
 
 def _curve(part: Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return roc_curve(part.y_true, part.y_score, drop_intermediate=False)
-
-
-def plot_roc(result: Any, ax: Any = None, which: str = "mean", on: str = "test") -> Any:
-    """Draw the curves of an evaluation; see :meth:`Evaluation.plot_roc`."""
-    if which not in ("mean", "best"):
-        raise ValueError(f"which must be 'mean' or 'best', got {which!r}.")
-    plt = import_optional("matplotlib.pyplot", extra="plots", purpose="plot_roc")
-    if ax is None:
-        _, ax = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
-    table = result.roc(on=on, which=which)
-    seeds = result.per_seed(on)["roc_auc"] if "roc_auc" in result.scoring else None
-    for model, curve in table.groupby("model", sort=False):
-        label = str(model)
-        if which == "best":
-            seed = int(curve["seed"].iloc[0])
-            if seeds is not None:
-                label += f", seed {seed}: {seeds.loc[(model, seed)]:.3f}"
-            color = None
-            for _, fold in curve.groupby("fold"):
-                (line,) = ax.plot(fold["fpr"], fold["tpr"], label=label, color=color)
-                color, label = line.get_color(), "_"  # one entry per model in the legend
-            continue
-        if seeds is not None:
-            own = seeds.loc[model]
-            label += f": {own.mean():.3f} ± {own.std():.3f}"
-        (line,) = ax.plot(curve["fpr"], curve["tpr"], label=label)
-        band = curve["tpr_sd"].fillna(0)
-        low, high = (curve["tpr"] - band).clip(0, 1), (curve["tpr"] + band).clip(0, 1)
-        ax.fill_between(curve["fpr"], low, high, color=line.get_color(), alpha=0.12, linewidth=0)
-    n_seeds = len(result.info["seeds"])
-    title = f"best of {n_seeds} seeds" if which == "best" else f"mean ± SD over {n_seeds} seeds"
-    ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    ax.set(
-        xlabel=f"1 - specificity\n{fill(result.note, 70)}",
-        ylabel="sensitivity",
-        title=f"ROC, {title}",
-        xlim=(-0.01, 1.01),
-        ylim=(-0.01, 1.01),
-        aspect="equal",
-    )
-    ax.xaxis.label.set_size("small")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="lower right", fontsize="small", title="AUC" if seeds is not None else None)
-    return ax

@@ -193,6 +193,7 @@ def evaluate(
         subgroups=masks,
         info=_info(cohort, models, settings, identity, records),
         refitter=refitter,
+        cohorts=cohorts,
     )
 
 
@@ -225,6 +226,8 @@ def _info(
     info = {
         "source": cohort.info.get("source", "unstated"),
         "best_auc": cohort.info.get("best_auc"),
+        "label": cohort.info.get("label"),
+        "flow": cohort.info.get("flow"),
         "n_records": len(cohort),
         "n_patients": cohort.n_patients,
         **settings,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crtkit._io import import_optional
+from crtkit._plots import mark_simulated, pyplot
 from crtkit.explain.waves import lead_windows
 from crtkit.images import PageGeometry, page_geometry
 
@@ -59,7 +59,7 @@ def plot_attribution(
     >>> from crtkit.explain import plot_attribution
     >>> ax = plot_attribution(signal, result.maps[0], fs=500)            # doctest: +SKIP
     """
-    plt = _pyplot("plot_attribution")
+    plt = pyplot("plot_attribution")
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
@@ -157,7 +157,7 @@ def plot_grad_cam(
     >>> from crtkit.explain import plot_grad_cam
     >>> ax = plot_grad_cam(page, maps[0], layout="3x4+II", record="p01")     # doctest: +SKIP
     """
-    plt = _pyplot("plot_grad_cam")
+    plt = pyplot("plot_grad_cam")
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
@@ -201,18 +201,7 @@ def plot_grad_cam(
             label = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
             ax.text(*box, lead, fontsize=7, color="#1f4e79", va="top", bbox=label)
     if simulated:
-        ax.text(
-            0.5,
-            0.5,
-            "SIMULATED",
-            transform=ax.transAxes,
-            ha="center",
-            va="center",
-            fontsize=36,
-            color="0.2",
-            alpha=0.25,
-            rotation=20,
-        )
+        mark_simulated(ax)
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     if record is not None:
         ax.set_title(f"Record {record}", fontsize=9)
@@ -222,10 +211,3 @@ def plot_grad_cam(
 def method_name(method):
     """Name of a method of :func:`attribute` as papers write it."""
     return _METHODS.get(method, method)
-
-
-def _pyplot(who):
-    import_optional("matplotlib", extra="plots", purpose=who)
-    import matplotlib.pyplot as plt
-
-    return plt

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit._io import atomic_path, write_text
+from crtkit._plots import SIMULATED, mark_simulated
 from crtkit.studies.run.cohorts import stated
 from crtkit.studies.run.provenance import environment, write_json
 
@@ -15,8 +16,6 @@ from crtkit.studies.run.provenance import environment, write_json
 MISSING = "–"
 #: In a cell: the model was not fitted; a note below the table says why.
 NOT_RUN = "not run"
-#: First word of the sentence that states simulated patients, and the mark in their pictures.
-SIMULATED = "SIMULATED"
 
 
 def journal_path(options, name="journal.jsonl"):
@@ -73,7 +72,8 @@ class Output:
 
         stated = patients or self.stated
         if stated.startswith(SIMULATED):
-            mark_simulated(figure)
+            for ax in figure.axes:
+                mark_simulated(ax)
         figure.text(0.5, 0.005, stated, ha="center", va="bottom", fontsize=7, color="0.35")
         with atomic_path(self.folder / f"{name}.png") as part:
             figure.savefig(part, dpi=150, bbox_inches="tight")
@@ -89,20 +89,6 @@ class Output:
         path = self.folder / "report.md"
         write_text(path, "\n".join(self.parts))
         return path
-
-
-def mark_simulated(figure):
-    """Write SIMULATED across every axes of a figure, faintly."""
-    width = figure.get_figwidth()
-    for ax in figure.axes:
-        box = ax.get_position()
-        if box.width * width < 0.5 or not (ax.axison or ax.get_children()):
-            continue  # a colour bar
-        size = min(30.0, 8.0 * box.width * width)
-        ax.text(
-            0.5, 0.5, SIMULATED, transform=ax.transAxes, ha="center", va="center", rotation=25,
-            fontsize=size, color="0.5", alpha=0.25, zorder=10, fontweight="bold",
-        )  # fmt: skip
 
 
 def finish(output, cohort, options, started, **payload):

@@ -1,0 +1,1 @@
+"""Pictures of an evaluation, each drawn on one axes."""

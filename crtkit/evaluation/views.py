@@ -1,0 +1,180 @@
+"""How an evaluation is shown: pictures on a given axes, and the report in four forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crtkit.evaluation.plots.curves import (
+    CLINICAL_THRESHOLDS,
+    draw_calibration,
+    draw_decision,
+    draw_roc,
+)
+from crtkit.evaluation.plots.flow import draw_flow
+from crtkit.evaluation.plots.forest import draw_forest
+
+
+class Views:
+    """Pictures and reports of :class:`Evaluation`; the drawing itself is in ``plots``."""
+
+    def plot_roc(
+        self,
+        ax: Any = None,
+        which: str = "mean",
+        on: str = "test",
+        *,
+        models: Any = None,
+        band: bool = True,
+        rule: bool = False,
+        n_bootstrap: int = 200,
+    ) -> Any:
+        """Draw ROC curves, saying over how many seeds and of what cohort.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        which : {"mean", "best"}, default="mean"
+        on : str, default="test"
+        models : str or list of str, optional
+            Which; all by default.
+        band : bool, default=True
+            Around the mean curve of one or two models, the pointwise 95 % interval that counts
+            patients and fits. More bands than two hide each other and are not drawn.
+        rule : bool, default=False
+            Add the best clinical rule, dotted.
+        n_bootstrap : int, default=200
+            Replicates of the band.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        """
+        return draw_roc(
+            self, ax, which, on, models=models, band=band, rule=rule, n_bootstrap=n_bootstrap
+        )
+
+    def plot_calibration(
+        self, ax: Any = None, on: str = "test", *, models: Any = None, histogram: bool = True
+    ) -> Any:
+        """Draw smooth calibration curves, with a histogram of the risks below them.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        on : str, default="test"
+        models : str or list of str, optional
+            All that give risks by default.
+        histogram : bool, default=True
+            Of the risks of the models drawn: patients with the outcome up, the others down.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return draw_calibration(self, ax, on, models=models, histogram=histogram)
+
+    def plot_decision(
+        self,
+        ax: Any = None,
+        on: str = "test",
+        *,
+        models: Any = None,
+        thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
+    ) -> Any:
+        """Draw net benefit over the thresholds at which somebody would decide.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        on : str, default="test"
+        models : str or list of str, optional
+        thresholds : (float, float), default=(0.1, 0.6)
+            Lowest and highest risk above which one would treat; name those of your clinic.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return draw_decision(self, ax, on, models=models, thresholds=thresholds)
+
+    def plot_forest(
+        self,
+        ax: Any = None,
+        of: str = "models",
+        *,
+        model: str | None = None,
+        metric: str = "roc_auc",
+        on: str = "test",
+        n_bootstrap: int = 1000,
+    ) -> Any:
+        """Draw a metric with its interval, row by row.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        of : {"models", "sets", "subgroups"}, default="models"
+            Every model, with a line at the best clinical rule; one model over the centres (the test
+            part and every external cohort); or one model over the subgroups.
+        model : str, optional
+            For sets and subgroups; the first that is no reference row by default.
+        metric : str, default="roc_auc"
+        on : str, default="test"
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return draw_forest(self, ax, of, model=model, metric=metric, on=on, n_bootstrap=n_bootstrap)
+
+    def plot_flow(self, ax: Any = None) -> Any:
+        """Draw the flow of records and patients into the analysis.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return draw_flow(self, ax)
+
+    def to_dict(self, *, n_bootstrap: int = 1000) -> dict[str, Any]:
+        """Everything but the predictions as plain values, ready for JSON.
+
+        Parameters
+        ----------
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        dict
+            ``note, info, tables``: a table has ``title, columns, rows``; undefined figures are
+            None. No patient is named.
+        """
+        from crtkit.evaluation.report import report_dict
+
+        return report_dict(self, n_bootstrap=n_bootstrap)
+
+    def to_html(self, path: Any, *, n_bootstrap: int = 1000) -> None:
+        """Write :meth:`to_dict` with pictures as one HTML file that needs nothing else.
+
+        Parameters
+        ----------
+        path : path-like
+        n_bootstrap : int, default=1000
+
+        Raises
+        ------
+        ImportError
+            jinja2 is not installed. Without matplotlib the pictures are left out.
+        """
+        from crtkit.evaluation.report import write_html
+
+        write_html(self, path, n_bootstrap=n_bootstrap)
