@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit._plots import axes, legend, styled
-from crtkit.evaluation.bootstrap import patient_weights
-from crtkit.evaluation.intervals import mean_interval
+from crtkit.evaluation.intervals import mean_interval, patient_weights
 from crtkit.evaluation.plots.common import best_rule, chosen_models, finish, style_of
 from crtkit.evaluation.scoring import by_model, nanvar, patients_of, pooled
 

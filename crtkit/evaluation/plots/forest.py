@@ -53,7 +53,7 @@ def forest_rows(
             summaries[place, subgroup] = result.summary(place, subgroup, n_bootstrap=n_bootstrap)
         figures = summaries[place, subgroup][metric].loc[name].to_dict()
         n = len({g for part in result.parts(place, subgroup) for g in part.group.astype(str)})
-        rows[label] = {key: float(figures[key]) for key in ("mean", "low", "high")} | {
+        rows[label] = {key: float(str(figures[key])) for key in ("mean", "low", "high")} | {
             "n_patients": n
         }
     rule = best_rule(result, on) if metric == "roc_auc" and of == "models" else None
