@@ -52,9 +52,19 @@ def _model_rows(manifest: dict[str, Any]) -> list[tuple[str, Any]]:
         ("classes", ", ".join(map(str, label["classes"])) if label["classes"] else "–"),
         ("positive class", "–" if label["positive"] is None else label["positive"]),
         ("threshold", "–" if threshold is None else f"{threshold:.4g}"),
+        ("conformal sets", _sets(manifest.get("conformal"))),
         ("saved", manifest["created"]),
         ("with", versions),
     ]
+
+
+def _sets(conformal: dict[str, Any] | None) -> str:
+    if conformal is None:
+        return "–"
+    return (
+        f"{1 - conformal['alpha']:.0%} of each class, from {conformal['patients']} patients apart "
+        "from those of the fit"
+    )
 
 
 def _input(manifest: dict[str, Any]) -> str:
@@ -88,7 +98,7 @@ def _training(training: dict[str, Any] | None) -> str:
         if c["kind"] == "number"
     ]
     if numbers:
-        head = "| variable | mean ± SD | 1st to 99th percentile |\n| --- | --- | --- |\n"
+        head = "| variable | mean ± SD | lowest to highest hundredth |\n| --- | --- | --- |\n"
         text += "\n\n" + head + "\n".join(f"| {a} | {b} | {c} |" for a, b, c in numbers)
     return text
 

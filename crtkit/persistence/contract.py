@@ -1,7 +1,7 @@
 """What a model expects of its input, what it was fitted on and how it was judged, in plain JSON.
 
-Nothing here tells a patient's row: numbers are counts, means and percentiles; counts below
-``SMALL`` are withheld.
+Nothing here tells a patient's row: numbers are counts and means of at least ``SMALL`` patients;
+smaller counts are withheld.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import pandas as pd
 from crtkit._io import as_json
 from crtkit._labels import class_pair
 from crtkit.persistence.parts import walk
+from crtkit.persistence.ranges import SMALL, describe_signals, edges
 
-SMALL = 5  # smallest count that is told, as statistical offices do
-PERCENTILES = (1.0, 99.0)
 MODALITIES = ("signal", "image", "map", "spectrogram")
 
 
@@ -79,7 +78,7 @@ def _label(model: Any, order: Sequence[Any] | None) -> dict[str, Any]:
 
 
 def describe_training(cohort: Any) -> dict[str, Any] | None:
-    """Counts and percentiles of the cohort that a model was fitted on, or None without one."""
+    """Counts, means and edges of the cohort that a model was fitted on, or None without one."""
     if cohort is None:
         return None
     info = cohort.info
@@ -95,10 +94,14 @@ def describe_training(cohort: Any) -> dict[str, Any] | None:
         "classes": {str(key): _told(count) for key, count in classes.items()},
         "columns": {},
     }
-    for name in cohort.X.columns:
-        summary = _summary(cohort.X, name)
+    # One record of each patient: five records of one patient would be a mean of that patient's.
+    X = cohort.X[~pd.Series(cohort.groups).duplicated().to_numpy()]
+    for name in X.columns:
+        summary = _summary(X, name)
         if summary is not None:
             found["columns"][str(name)] = summary
+    if "signal" in found["columns"]:
+        found["columns"]["signal"].update(describe_signals(X))
     return found
 
 
@@ -119,39 +122,6 @@ def describe_evaluation(evaluation: Any, name: str | None) -> dict[str, Any] | N
     return {"figures": figures, "info": info, "by": evaluation.by}
 
 
-def outside(values: pd.DataFrame, training: dict[str, Any] | None) -> list[list[str]]:
-    """For each row, the columns that lie outside what the training cohort had.
-
-    Outside is beyond the 1st or 99th percentile by more than a tenth of their distance, or a
-    level that the training cohort did not have.
-
-    Parameters
-    ----------
-    values : DataFrame of shape (n_records, n_columns)
-    training : dict or None
-        Of :func:`describe_training`.
-
-    Returns
-    -------
-    list of list of str
-        Reasons, one list for each record.
-    """
-    reasons: list[list[str]] = [[] for _ in range(len(values))]
-    columns = (training or {}).get("columns", {})
-    for name in values.columns:
-        known = columns.get(str(name))
-        if known is None or "low" not in known:
-            continue
-        low, high = known["low"], known["high"]
-        slack = 0.1 * (high - low)
-        numbers = pd.to_numeric(values[name], errors="coerce").to_numpy(dtype=float)
-        for i in np.flatnonzero((numbers < low - slack) | (numbers > high + slack)):
-            reasons[i].append(
-                f"{name} is {numbers[i]:g}, outside the training cohort ({low:g} to {high:g})"
-            )
-    return reasons
-
-
 def _summary(X: pd.DataFrame, name: Any) -> dict[str, Any] | None:
     column = X[name]
     if column.map(lambda cell: isinstance(cell, (np.ndarray, list))).any():
@@ -169,7 +139,7 @@ def _summary(X: pd.DataFrame, name: Any) -> dict[str, Any] | None:
                 **{"kind": "flag", "missing": _told(missing)},
                 **{"share_of_larger": _round(share) if told else None},
             }
-        low, high = np.percentile(values, PERCENTILES)
+        low, high = edges(values)
         return {
             "kind": "number",
             "mean": _round(values.mean()),

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from crtkit._labels import class_pair
-from crtkit.persistence.contract import SMALL, describe_training
-from crtkit.persistence.prediction import predict
-from crtkit.persistence.saving import Bundle, read_bundle
+from crtkit.persistence.contract import describe_training
+from crtkit.persistence.held_out import judge_sets
+from crtkit.persistence.prediction import open_bundle, predict
+from crtkit.persistence.ranges import SMALL
 
 METRICS = ("roc_auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")
 
@@ -30,8 +31,9 @@ def evaluate_bundle(
 
     Parameters
     ----------
-    bundle : path-like or Bundle
-        Of :func:`crtkit.save`. Model and threshold stay as they are.
+    bundle : path-like, Bundle or fitted classifier
+        Of :func:`crtkit.save`, or a model in memory, fitted on the whole of another cohort. Model
+        and threshold stay as they are.
     cohort : Cohort
         With labels. Patients, not records, are drawn for the intervals.
     pos_label : label, optional
@@ -48,9 +50,11 @@ def evaluate_bundle(
     -------
     dict
         Plain JSON: ``counts``, ``metrics`` (each with its interval), ``calibration``, ``roc``
-        (steps of at least ``smallest`` records), ``case_mix`` beside the training cohort's,
-        ``refused`` (why records were not answered, counted), ``versions`` and the bundle's digest.
-        No row, no identifier, and no score of a single patient.
+        (steps of at least ``smallest`` patients), ``conformal`` (share of each class whose set
+        holds it, and of answers withheld; None where the bundle has no sets), ``case_mix`` beside
+        the training cohort's, ``refused`` (why records were not answered, counted), ``versions``
+        and the bundle's digest. No row, no identifier, and no score of a single patient. A share
+        and its denominator tell how many were answered wrongly, as in any paper; not who.
 
     Raises
     ------
@@ -73,15 +77,15 @@ def evaluate_bundle(
     >>> answer["counts"]["patients"] > 50, sorted(answer["metrics"])[:2]
     (True, ['accuracy', 'npv'])
     """
-    from crtkit import metrics
     from crtkit._io import package_versions
 
-    bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    bundle = open_bundle(bundle)
     label = bundle.manifest["label"]
     if label["positive"] is None:
         raise ValueError("evaluate_bundle judges models of two classes; this one has another task.")
     positive = _positive(cohort, label, pos_label)
-    table = predict(bundle, cohort)
+    # Sets are judged beside the threshold, so no answer is withheld for them here.
+    table = predict(bundle, cohort, conformal=False)
     y_true = np.asarray(cohort.y == positive, dtype=bool)
     kept = ~table["abstained"].to_numpy()
     groups = np.asarray(cohort.groups)[kept]
@@ -90,26 +94,19 @@ def evaluate_bundle(
     y_true, answered = y_true[kept], table[kept]
     called = np.asarray([value == label["positive"] for value in answered["answer"]])
     risk = answered["risk"].to_numpy(float)
-    cells = metrics.confusion_counts(y_true, called, pos_label=True)
     options = {"confidence": confidence, "n_bootstrap": n_bootstrap, "random_state": random_state}
     return {
         "format": "crtkit-answer",
         "format_version": 1,
-        "bundle": {"name": bundle.manifest["name"], "digest": bundle.manifest["digest"]},
+        "bundle": {key: bundle.manifest.get(key) for key in ("name", "digest")},
         "label": {**label, "outcome": str(cohort.info.get("label", ""))},
-        "counts": {
-            "records": len(cohort),
-            "answered": int(kept.sum()),
-            "patients": n_patients,
-            "positive": _told(int(y_true.sum()), smallest),
-            "true_positive": _told(int(cells.tp), smallest),
-            "false_negative": _told(int(cells.fn), smallest),
-        },
+        "counts": _counts(len(cohort), y_true, called, n_patients, smallest),
         "confidence": confidence,
         "refused": _refusals(table["reasons"][~kept], smallest),
         "metrics": _metrics(y_true, called, risk, groups, options),
         "calibration": _calibration(y_true, risk, groups, options),
-        "roc": _roc_steps(y_true, risk, smallest),
+        "conformal": judge_sets(bundle.manifest.get("conformal"), y_true, risk, smallest),
+        "roc": _roc_steps(y_true, risk, groups, smallest),
         "case_mix": {
             "here": (describe_training(cohort) or {}).get("columns"),
             "training": (bundle.manifest.get("training") or {}).get("columns"),
@@ -183,21 +180,22 @@ def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
     return {"value": _number(value), "ci_low": _number(low), "ci_high": _number(high)}
 
 
-def _roc_steps(y_true, risk, smallest: int) -> dict[str, Any] | None:
-    """Sensitivity and 1 - specificity at cuts that have at least ``smallest`` records between."""
+def _roc_steps(y_true, risk, groups, smallest: int) -> dict[str, Any] | None:
+    """Sensitivity and 1 - specificity at cuts with at least ``smallest`` patients between."""
     if not np.isfinite(risk).all():
         return None
     order = np.argsort(-risk, kind="stable")
     positives = np.cumsum(y_true[order])
     negatives = np.cumsum(~y_true[order])
     last = np.append(np.diff(risk[order]) != 0, True)  # ends of runs of equal scores
-    ends = np.flatnonzero(last)
-    kept, since = [], -1
-    for end in ends:
-        if end - since >= smallest:
+    who = np.asarray(groups)[order]
+    kept, start = [], 0
+    for end in np.flatnonzero(last):
+        if len(np.unique(who[start : end + 1])) >= smallest:
             kept.append(end)
-            since = end
-    if len(y_true) - 1 - since < smallest and kept:
+            start = end + 1
+    # What is left behind the last cut must be as many, or that cut would tell of them.
+    if start < len(who) and len(np.unique(who[start:])) < smallest and kept:
         kept.pop()
     sensitivity = [0.0, *(positives[kept] / positives[-1]).tolist(), 1.0]
     fpr = [0.0, *(negatives[kept] / negatives[-1]).tolist(), 1.0]
@@ -205,9 +203,31 @@ def _roc_steps(y_true, risk, smallest: int) -> dict[str, Any] | None:
     return {key: [round(value, 4) for value in values] for key, values in rounded.items()}
 
 
+def _counts(n_records, y_true, called, n_patients, smallest: int) -> dict[str, Any]:
+    """Counts, none of which follows from the others where it is small.
+
+    A class or a cell that is small is withheld with its complement: their sum is told.
+    """
+    from crtkit import metrics
+
+    cells = metrics.confusion_counts(y_true, called, pos_label=True)
+    n_positive = int(y_true.sum())
+    pairs = {
+        ("positive", "negative"): (n_positive, len(y_true) - n_positive),
+        ("true_positive", "false_negative"): (int(cells.tp), int(cells.fn)),
+        ("true_negative", "false_positive"): (int(cells.tn), int(cells.fp)),
+    }
+    told: dict[str, Any] = {"records": n_records, "answered": len(y_true), "patients": n_patients}
+    for names, values in pairs.items():
+        small = any(0 < value < smallest for value in values)
+        for name, value in zip(names, values):
+            told[name] = "withheld" if small else value
+    return told
+
+
 def _refusals(reasons: pd.Series, smallest: int) -> dict[str, Any]:
     """Reasons without their numbers: a value of a patient is none of the answer's business."""
-    kinds = reasons.str.replace(r"\bis [-+.\deE]+, ", "", regex=True)
+    kinds = reasons.str.replace(r"\bis [-+.\deE]+( mV)?, ", "", regex=True)
     kinds = kinds.str.replace(r"^.*cannot be read.*$", "a file cannot be read", regex=True)
     return {str(key): _told(int(n), smallest) for key, n in kinds.value_counts().items()}
 

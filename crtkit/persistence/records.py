@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +29,25 @@ class Records:
     names : list of str
     reasons : list of list of str
         Empty for the records that can be answered.
+    confidence : dict of int to float
+        Of digitised pages, by record: how well they could be read, 0 to 1.
+    bare : bool
+        The model takes the array of signals itself, without a table around it.
     """
 
     X: pd.DataFrame
     names: list[str]
     reasons: list[list[str]] = field(default_factory=list)
+    confidence: dict[int, float] = field(default_factory=dict)
+    bare: bool = False
+
+    def answerable(self) -> np.ndarray:
+        """Numbers of the records that nothing speaks against."""
+        return np.flatnonzero([not reasons for reasons in self.reasons])
+
+    def rows(self, kept: np.ndarray) -> Any:
+        """What the model takes, for some of the records."""
+        return np.stack(list(self.X["signal"].iloc[kept])) if self.bare else self.X.iloc[kept]
 
 
 def gather(
@@ -40,17 +55,20 @@ def gather(
     contract: Mapping[str, Any],
     training: Mapping[str, Any] | None,
     columns: Mapping[str, str] | None = None,
+    digitizer: Any = None,
 ) -> Records:
     """Read data into the columns that a model's contract names.
 
     Parameters
     ----------
-    data : path-like, ECG, Cohort, DataFrame, or a sequence of paths and ECGs
+    data : path-like, ECG, ndarray, Cohort, DataFrame, or a sequence of paths, ECGs and arrays
         A path is an ECG file, a page, or a table with one row for each record.
     contract, training : dict
         Of the bundle's manifest.
     columns : dict, optional
         ``{name in the table: name that the model knows}``.
+    digitizer : ECGDigitizer, optional
+        Reads pages for a model of signals; without it they are refused.
 
     Returns
     -------
@@ -62,16 +80,19 @@ def gather(
         The data cannot be read at all. A single bad record among several is a reason, no error.
     """
     needed = list(contract["columns"])
+    # A model without Select that was fitted on signals takes files of signals all the same.
+    bare = not needed and contract.get("unit") == "mV" and len(contract["shape"] or ()) == 2
+    reader = SignalReader(contract, training, digitizer)
     if hasattr(data, "X") and hasattr(data, "groups"):  # a Cohort: its patients are not needed
         data = data.X
     if isinstance(data, (str, os.PathLike)) and Path(data).suffix.lower() in TABLES:
-        data = _table(Path(data), needed)
+        data = _table(Path(data), ["signal"] if bare else needed)
     if isinstance(data, pd.DataFrame):
-        return _from_table(data, needed, contract, training, columns)
-    items = [data] if _is_one(data) else list(data)
+        return _from_table(data, ["signal"] if bare else needed, columns, reader, bare)
+    items = [data] if _is_one(data, contract["shape"]) else list(data)
     if not items:
         raise ValueError("predict got no record.")
-    return _from_items(items, needed, contract, training)
+    return _from_items(items, ["signal"] if bare else needed, reader, bare)
 
 
 def expected_signal(
@@ -82,7 +103,8 @@ def expected_signal(
     rates = contract["fs"]
     fs = training.get("fs") or (rates[0] if len(rates) == 1 else None)
     shape = contract["shape"]
-    n_samples = shape[1] if shape and len(shape) == 2 and "signal" in contract["columns"] else None
+    signals = "signal" in contract["columns"] or contract["unit"] == "mV"
+    n_samples = shape[1] if shape and len(shape) == 2 and signals else None
     return fs, training.get("lead_names") or LEADS_12, n_samples
 
 
@@ -130,7 +152,10 @@ def fit_signal(
     return np.ascontiguousarray(signal, dtype=np.float32), None
 
 
-def _is_one(data: Any) -> bool:
+def _is_one(data: Any, shape: Sequence[int] | None) -> bool:
+    """A path, an ECG, or one array of a record's shape."""
+    if isinstance(data, np.ndarray):
+        return shape is not None and data.ndim == len(shape)
     return isinstance(data, (str, os.PathLike)) or hasattr(data, "lead_names")
 
 
@@ -153,7 +178,7 @@ def _beside(folder: Path, cell: Any) -> Any:
     return str(folder / cell) if not os.path.isabs(cell) else cell
 
 
-def _from_table(table, needed, contract, training, columns) -> Records:
+def _from_table(table, needed, columns, reader: SignalReader, bare: bool) -> Records:
     table = table.rename(columns=dict(columns or {}))
     absent = [name for name in needed if name not in table.columns]
     if absent:
@@ -163,63 +188,109 @@ def _from_table(table, needed, contract, training, columns) -> Records:
         )
     X = table[needed].reset_index(drop=True)
     names = [str(index) for index in table.index]
-    reasons: list[list[str]] = [[] for _ in range(len(X))]
+    records = Records(X, names, [[] for _ in range(len(X))], bare=bare)
     if "signal" in needed:
-        cells: list[Any] = []
-        for i, cell in enumerate(X["signal"]):
-            value, reason = _signal(cell, contract, training)
-            cells.append(value)
-            if reason:
-                reasons[i].append(reason)
-        X["signal"] = pd.Series(cells, dtype=object)
-    return Records(X, names, reasons)
+        X["signal"] = pd.Series(_signals(X["signal"], records, reader), dtype=object)
+    return records
 
 
-def _from_items(items, needed, contract, training) -> Records:
+def _from_items(items, needed, reader: SignalReader, bare: bool) -> Records:
     if len(needed) > 1 or not needed or needed[0] not in ("signal", "image", "map"):
         raise ValueError(
             f"The model reads {needed or 'an array'}: one file does not hold that. Pass a table (a "
             "DataFrame or the path of a CSV file) with these columns."
         )
     name = needed[0]
-    cells: list[Any] = []
-    reasons: list[list[str]] = []
-    for item in items:
-        value, reason = item, None
-        if name == "signal":
-            value, reason = _signal(item, contract, training)
-        elif hasattr(item, "lead_names"):
-            raise TypeError(f"The model reads pages ({name}), got an ECG signal. Render it first.")
-        elif not os.path.isfile(str(item).split("#")[0]):
-            reason = "there is no such file"
-        cells.append(str(value) if isinstance(value, os.PathLike) else value)
-        reasons.append([reason] if reason else [])
     labels = [str(item) if _is_path(item) else f"record {i}" for i, item in enumerate(items)]
-    return Records(pd.DataFrame({name: pd.Series(cells, dtype=object)}), labels, reasons)
+    records = Records(pd.DataFrame(), labels, [[] for _ in items], bare=bare)
+    if name == "signal":
+        cells = _signals(items, records, reader)
+    else:
+        cells = list(items)
+        for i, item in enumerate(items):
+            if hasattr(item, "lead_names"):
+                raise TypeError(
+                    f"The model reads pages ({name}), got an ECG signal. Render it first."
+                )
+            if _is_path(item) and not os.path.isfile(str(item).split("#")[0]):
+                records.reasons[i].append("there is no such file")
+    cells = [str(cell) if isinstance(cell, os.PathLike) else cell for cell in cells]
+    records.X = pd.DataFrame({name: pd.Series(cells, dtype=object)})
+    return records
+
+
+def _signals(cells, records: Records, reader: SignalReader) -> list[Any]:
+    """The signal of each cell; what cannot be read leaves a reason with the record."""
+    found = []
+    for i, cell in enumerate(cells):
+        value, reason, confidence = reader.read(cell)
+        found.append(value)
+        if reason:
+            records.reasons[i].append(reason)
+        if confidence is not None:
+            records.confidence[i] = confidence
+    return found
 
 
 def _is_path(item: Any) -> bool:
     return isinstance(item, (str, os.PathLike))
 
 
-def _signal(cell: Any, contract, training) -> tuple[Any, str | None]:
-    """Signal of a cell: an ECG, an ECG file, an array or a row of a ``.npy`` file."""
-    from crtkit.readers import read_ecg
+class SignalReader:
+    """Reads a cell into the leads, rate and length that a model was fitted on.
 
-    wanted = expected_signal(contract, training)
-    if isinstance(cell, (str, os.PathLike)):
-        if ".npy#" in str(cell):
-            return cell, None
-        if Path(cell).suffix.lower() in PAGES:
-            return None, "a page, but the model reads signals: digitise it first (ECGDigitizer)"
-        try:
-            cell = read_ecg(cell)
-        except (ValueError, OSError) as error:
-            return None, f"cannot be read: {error}"
-    if hasattr(cell, "lead_names"):
-        return fit_signal(cell.signal, cell.fs, cell.lead_names, wanted)
-    array = np.asarray(cell)
-    shape = contract["shape"]
-    if shape and array.shape != tuple(shape):
-        return None, f"has shape {array.shape}, the model was fitted on {tuple(shape)}"
-    return array, None
+    Parameters
+    ----------
+    contract, training : dict
+        Of the bundle's manifest.
+    digitizer : ECGDigitizer or None
+    """
+
+    def __init__(self, contract, training, digitizer=None):
+        self.wanted = expected_signal(contract, training)
+        self.shape = contract["shape"]
+        self.digitizer = digitizer
+
+    def read(self, cell: Any) -> tuple[Any, str | None, float | None]:
+        """Signal or None, why not or None, and the confidence of a page that was digitised."""
+        from crtkit.readers import read_ecg
+
+        if isinstance(cell, (str, os.PathLike)):
+            if ".npy#" in str(cell):
+                return cell, None, None
+            if Path(cell).suffix.lower() in PAGES:
+                return self._digitise(cell)
+            try:
+                cell = read_ecg(cell)
+            except (ValueError, OSError) as error:
+                return None, f"cannot be read: {error}", None
+        if hasattr(cell, "lead_names"):
+            return *fit_signal(cell.signal, cell.fs, cell.lead_names, self.wanted), None
+        if cell is None or np.ndim(cell) == 0:
+            return None, "there is no signal", None
+        array = np.asarray(cell)
+        if self.shape and array.shape != tuple(self.shape):
+            text = f"has shape {array.shape}, the model was fitted on {tuple(self.shape)}"
+            return None, text, None
+        return array, None, None
+
+    def _digitise(self, path: Any) -> tuple[Any, str | None, float | None]:
+        if self.digitizer is None:
+            text = "a page, but the model reads signals: pass digitizer=crtkit.ECGDigitizer()"
+            return None, text, None
+        from sklearn.base import clone
+
+        if not os.path.isfile(path):
+            return None, "there is no such file", None
+        fs = self.wanted[0] or self.digitizer.fs
+        reader = clone(self.digitizer).set_params(fs=fs, on_unknown="nan")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a refused page is a reason here, no warning
+            try:
+                signal = reader.fit_transform([str(path)])[0]
+            except (ValueError, OSError) as error:
+                return None, f"cannot be read: {error}", None
+        row = reader.report_.iloc[0]
+        if isinstance(row["reason"], str) and row["reason"]:
+            return None, f"the page cannot be digitised: {row['reason']}", float(row["confidence"])
+        return *fit_signal(signal, fs, LEADS_12, self.wanted), float(row["confidence"])

@@ -19,6 +19,7 @@ from crtkit.persistence.archive import (
 )
 from crtkit.persistence.card_text import write_card
 from crtkit.persistence.contract import describe_evaluation, describe_model, describe_training
+from crtkit.persistence.held_out import calibrate
 from crtkit.persistence.parts import put_together, take_apart, walk
 from crtkit.persistence.trees import check_booster_text, check_predictor, check_tree
 from crtkit.persistence.trust import check_types
@@ -58,6 +59,8 @@ def save(
     *,
     cohort: Cohort | None = None,
     evaluation: Any = None,
+    held_out: Cohort | None = None,
+    alpha: float = 0.1,
     name: str | None = None,
     licence: str | None = None,
     intended_use: str | None = None,
@@ -80,9 +83,16 @@ def save(
     cohort : Cohort, optional
         What the model was fitted on: its sampling rate, leads, classes and a summary are kept, and
         the order of its classes says which one is positive (otherwise ``classes_[1]``).
-        Ranges are 1st and 99th percentiles, counts below 5 are not told.
+        Ranges are means of the lowest and highest hundredth (of five patients at least), counts
+        below 5 are not told.
     evaluation : Evaluation, optional
         Of :func:`crtkit.evaluate`; the figures of ``name``'s model (or the only one) are kept.
+    held_out : Cohort, optional
+        Patients that the model was **not** fitted on: thresholds of conformal sets are taken from
+        them, and :func:`crtkit.predict` then withholds an answer where either class is possible.
+        Two thresholds, rounded up, and a count are kept.
+    alpha : float, default=0.1
+        Share of the patients of each class whose own class may be missing from their set.
     name : str, optional
         Name of the model in the card and in ``evaluation``.
     licence, intended_use, notes : str, optional
@@ -101,6 +111,8 @@ def save(
         The model is not fitted.
     BundleError
         The model holds something that no bundle may hold, such as a function of your own.
+    ValueError
+        ``held_out`` has other classes, or too few patients of one.
 
     Examples
     --------
@@ -128,11 +140,14 @@ def save(
             "and text, no functions or classes of your own script."
         ) from error
     check_types("The model", data, trusted)
+    described = describe_model(model, None if cohort is None else cohort.info.get("classes"))
+    sets = None if held_out is None else calibrate(model, described["label"], held_out, alpha)
     manifest = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "name": name or type(model).__name__,
         "versions": package_versions(),
-        **describe_model(model, None if cohort is None else cohort.info.get("classes")),
+        **described,
+        "conformal": sets,
         "training": describe_training(cohort),
         "evaluation": describe_evaluation(evaluation, name),
         "licence": licence,

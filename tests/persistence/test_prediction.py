@@ -136,7 +136,7 @@ def test_one_file_for_a_model_of_several_columns_says_what_to_pass(clinical):
 
 
 def test_a_page_for_a_model_of_signals_names_the_digitizer(bundle):
-    assert "digitise" in ck.predict(bundle, "page.jpg")["reasons"].iloc[0]
+    assert "ECGDigitizer" in ck.predict(bundle, "page.jpg")["reasons"].iloc[0]
 
 
 def test_arrays_without_select(tmp_path):
@@ -159,6 +159,83 @@ def test_no_row_of_a_patient_is_in_the_bundle(cohort, bundle, clinical):
                 values = set(cohort.X[name].round(6))
                 assert known["mean"] not in values or len(values) < 10
         assert manifest["training"]["n_patients"] == 60
+
+
+def test_an_array_is_one_record_or_several(bundle, model, cohort):
+    """A signal has no rate or leads of its own: it must have the shape of those of the fit."""
+    several = np.stack([signal_of(cohort, row) for row in range(3)])
+    expected = model.predict_proba(cohort.X.iloc[:3])[:, 1]
+    np.testing.assert_array_equal(ck.predict(bundle, several)["risk"], expected)
+    assert ck.predict(bundle, several[0])["risk"].tolist() == [expected[0]]
+    wrong = ck.predict(bundle, several[:, :8])
+    assert wrong["reasons"].str.contains(r"has shape \(8, 5000\)").all()
+
+
+def test_a_model_fitted_on_arrays_takes_files_and_ecgs(cohort, make_wfdb, tmp_path):
+    X = np.stack([signal_of(cohort, row) for row in range(40)])
+    booster = LGBMClassifier(n_estimators=5, verbosity=-1, n_jobs=1)
+    steps = (ck.LeadFilter(fs=500), ck.LeadStatistics(), booster)
+    bare = make_pipeline(*steps).fit(X, np.asarray(cohort.y)[:40])
+    ck.save(bare, tmp_path / "m.crtkit")
+    table = ck.predict(tmp_path / "m.crtkit", ecg_of(cohort, 1))
+    assert table["risk"].iloc[0] == bare.predict_proba(X[1:2])[0, 1]
+    folder = make_wfdb(n_records=1, seconds=10.0)
+    read = ck.predict(tmp_path / "m.crtkit", folder / "r0.hea", max_bad_leads=None)
+    assert np.isfinite(read["risk"].iloc[0])
+
+
+@pytest.mark.parametrize("factor", [1000.0, 0.001])
+def test_signals_of_another_unit_are_refused_by_their_height(bundle, cohort, factor):
+    """Microvolt taken for millivolt: nothing in the shape tells."""
+    table = ck.predict(bundle, ecg_of(cohort, 0, signal=factor * signal_of(cohort, 0)))
+    assert table["abstained"].all()
+    assert "outside twice or half of the training cohort" in table["reasons"].iloc[0]
+    told = ck.predict(
+        bundle,
+        ecg_of(cohort, 0, signal=factor * signal_of(cohort, 0)),
+        allow_outside=True,
+        max_bad_leads=None,
+    )
+    assert not told["abstained"].any()
+
+
+def test_nearly_nobody_of_the_same_kind_is_out_of_range(bundle, clinical):
+    """Other patients of the same distribution: the measure must not refuse them."""
+    others = ck.datasets.make_cohort("mori2025", n_patients=60, random_state=9)
+    assert ck.predict(bundle, others)["reasons"].str.contains("outside").mean() < 0.05
+    assert ck.predict(clinical, others)["reasons"].str.contains("outside").mean() < 0.1
+
+
+def test_a_value_that_is_missing_costs_only_its_own_record(clinical, cohort):
+    rows = cohort.X.iloc[:3].copy()
+    rows.loc[rows.index[1], "age"] = np.nan
+    table = ck.predict(clinical, rows)
+    assert list(table["abstained"]) == [False, True, False]
+    assert "the model refused it" in table["reasons"].iloc[1]
+
+
+def test_pages_are_read_for_a_model_of_signals_that_takes_blanks(cohort, tmp_path):
+    """The QRS of a printed page: no lead is there for ten seconds."""
+    from PIL import Image
+    from sklearn.impute import SimpleImputer
+
+    rows = cohort.take(np.arange(24))
+    model = make_pipeline(
+        ck.Select("signal"),
+        ck.QRSMeasurements(fs=500),
+        SimpleImputer(keep_empty_features=True),
+        LogisticRegression(max_iter=5000),
+    ).fit(rows.X, rows.y)
+    ck.save(model, tmp_path / "m.crtkit", cohort=rows)
+    page = ck.ECGRenderer(fs=500, px_per_mm=7.874).fit_transform(signal_of(cohort, 0)[None])[0]
+    Image.fromarray(page).save(tmp_path / "page.png")
+    Image.fromarray(np.full((200, 300, 3), 255, np.uint8)).save(tmp_path / "blank.png")
+    files = [tmp_path / "page.png", tmp_path / "blank.png", tmp_path / "absent.png"]
+    table = ck.predict(tmp_path / "m.crtkit", files, digitizer=ck.ECGDigitizer())
+    assert list(table["abstained"]) == [False, True, True]
+    assert table["quality"].iloc[0] > 0.5
+    assert "cannot be digitised" in table["reasons"].iloc[1]
+    assert "no such file" in table["reasons"].iloc[2]
 
 
 def test_what_is_no_bundle_is_refused():

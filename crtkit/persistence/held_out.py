@@ -1,0 +1,125 @@
+"""Conformal sets of a saved model: calibrated on patients that it was not fitted on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from crtkit._labels import class_pair
+from crtkit.persistence.ranges import SMALL
+
+
+def calibrate(model: Any, label: dict[str, Any], held_out: Any, alpha: float) -> dict[str, Any]:
+    """Thresholds of conformal sets, with what they were taken from.
+
+    Parameters
+    ----------
+    model : fitted classifier
+        With ``predict_proba``, of two classes.
+    label : dict
+        Of the manifest.
+    held_out : Cohort
+        Patients that the model was not fitted on.
+    alpha : float
+        Share of the patients of each class whose own class may be missing from their set.
+
+    Returns
+    -------
+    dict
+        ``alpha, thresholds`` (for the negative and the positive class; None where a class has too
+        few patients to be ruled out), ``patients``.
+
+    Raises
+    ------
+    ValueError
+        No probabilities, labels that differ from the model's, a class with fewer patients than
+        may be told of.
+    """
+    from crtkit.evaluation import conformal_thresholds
+
+    positive = label["positive"]
+    if positive is None or not hasattr(model, "predict_proba"):
+        raise ValueError("held_out= needs a model of two classes with predict_proba.")
+    pair = class_pair("save", held_out.y, order=held_out.info.get("classes"))
+    if set(pair) != set(label["classes"]):
+        raise ValueError(
+            f"held_out= has the classes {list(pair)}, the model {label['classes']}: code both alike"
+            " (Cohort.y of one, or the labels of the fit)."
+        )
+    y_true = np.asarray(held_out.y == positive)
+    per_class = [len(np.unique(held_out.groups[y_true == k])) for k in (False, True)]
+    if min(per_class) < SMALL:
+        raise ValueError(
+            f"held_out= has {per_class} patients of the two classes; below {SMALL} a threshold "
+            "would tell of single patients."
+        )
+    risk = model.predict_proba(held_out.X)[:, label["classes"].index(positive)]
+    limits = conformal_thresholds(y_true, risk, alpha, groups=held_out.groups, pos_label=True)
+    # A threshold is one patient's score. Rounded up it is nobody's, and the sets only grow.
+    told = [min(math.ceil(x * 100) / 100, 1.0) if np.isfinite(x) else None for x in limits]
+    return {"alpha": alpha, "thresholds": told, "patients": sum(per_class)}
+
+
+def possible_classes(
+    conformal: dict[str, Any] | None, label: dict[str, Any], risk: np.ndarray
+) -> list[tuple[Any, ...] | None]:
+    """Classes that cannot be ruled out for each risk; None without calibration or risk."""
+    if conformal is None:
+        return [None] * len(risk)
+    from crtkit.evaluation import conformal_sets
+
+    limits = [math.inf if x is None else x for x in conformal["thresholds"]]
+    negative = next(value for value in label["classes"] if value != label["positive"])
+    names = (negative, label["positive"])
+    return [
+        tuple(name for name, inside in zip(names, row) if inside) if math.isfinite(p) else None
+        for p, row in zip(risk, conformal_sets(risk, limits))
+    ]
+
+
+def withheld(possible: tuple[Any, ...], alpha: float) -> str:
+    """Why a set gives no answer; empty where it holds one class."""
+    if len(possible) == 1:
+        return ""
+    if possible:
+        return f"both classes are possible at {1 - alpha:.0%}"
+    return f"unlike the patients of either class at {1 - alpha:.0%}"
+
+
+def judge_sets(
+    conformal: dict[str, Any] | None, y_true: np.ndarray, risk: np.ndarray, smallest: int
+) -> dict[str, Any] | None:
+    """How often the sets held the truth elsewhere, by class, and how often they gave no answer.
+
+    Parameters
+    ----------
+    conformal : dict or None
+        Of :func:`calibrate`.
+    y_true : ndarray of bool, shape (n_records,)
+    risk : ndarray of shape (n_records,)
+    smallest : int
+        Shares of fewer records than this are not told.
+
+    Returns
+    -------
+    dict or None
+    """
+    if conformal is None or not np.isfinite(risk).all():
+        return None
+    label = {"classes": [False, True], "positive": True}
+    sets = possible_classes(conformal, label, risk)
+    found: dict[str, Any] = {"alpha": conformal["alpha"]}
+    for name, of_class in (("negative", ~y_true), ("positive", y_true)):
+        inside = [bool(truth in own) for own, truth in zip(sets, y_true)]
+        found[f"coverage_{name}"] = _share(np.asarray(inside)[of_class], smallest)
+    found["withheld"] = _share(np.asarray([len(own) != 1 for own in sets]), smallest)
+    return found
+
+
+def _share(flags: np.ndarray, smallest: int) -> float | None:
+    """Share of True, unless it would tell of a few patients."""
+    count = int(flags.sum())
+    few = (0 < count < smallest) or (0 < len(flags) - count < smallest)
+    return None if few or not len(flags) else round(float(flags.mean()), 4)
