@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks._real_ecgs import decode_leads
 from crtkit.signals import resample_leads
 
 TEST_FOLD = 10
@@ -33,23 +34,9 @@ class Ecgs:
 
 
 def read_shard(path):
-    """Twelve leads of a compressed shard, (n, 12, n_samples) int16.
-
-    Leads I, II and V1 to V6 are stored as differences in time, the others as what Einthoven's and
-    Goldberger's laws leave of them; all modulo 2**16.
-    """
+    """Twelve leads of a compressed shard, (n, 12, n_samples) int16; see :func:`decode_leads`."""
     with lzma.open(path) as file:
-        stored = np.load(file, allow_pickle=False).astype(np.int32)
-    x = stored.copy()
-    independent = [0, 1, 6, 7, 8, 9, 10, 11]
-    x[:, independent] = np.cumsum(stored[:, independent], axis=2)
-    x = x.astype(np.int16).astype(np.int32)
-    one, two = x[:, 0], x[:, 1]
-    x[:, 2] += two - one
-    x[:, 3] -= (one + two) // 2
-    x[:, 4] += (2 * one - two) // 2
-    x[:, 5] += (2 * two - one) // 2
-    return x.astype(np.int16)
+        return decode_leads(np.load(file, allow_pickle=False))
 
 
 def load(folder, fs_in, gain, fs, table=None):

@@ -10,7 +10,7 @@ import pandas as pd
 from crtkit.signals import LEADS_12
 
 # Leads whose samples a shard holds as differences in time.
-_DIFFERENCED = (0, 1, 6, 7, 8, 9, 10, 11)
+_DIFFERENCED = [0, 1, 6, 7, 8, 9, 10, 11]
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,33 @@ def read_shards(folder, units_per_mv):
     parts = {}
     for name in labels["shard"].unique():
         with lzma.open(folder / name) as file:
-            parts[name] = _decode(np.load(file, allow_pickle=False))
+            parts[name] = decode_leads(np.load(file, allow_pickle=False))
     rows = [parts[shard][row] for shard, row in zip(labels["shard"], labels["row"])]
     return np.stack(rows).astype(np.float32) / np.float32(units_per_mv), labels
 
 
-def _decode(stored):
-    """Samples from time differences and from what limb leads differ by from I and II."""
-    x = stored.astype(np.int32)
-    y = x.copy()
-    for lead in _DIFFERENCED:
-        x[:, lead] = np.cumsum(y[:, lead], axis=1)
+def decode_leads(stored):
+    """Samples of twelve leads from time differences and from what the limb leads' laws leave.
+
+    Parameters
+    ----------
+    stored : ndarray of shape (n_records, 12, n_samples)
+        Leads I, II and V1 to V6 as differences in time, the others as what they differ by from
+        their sums of I and II; all modulo 2**16.
+
+    Returns
+    -------
+    ndarray of int16, same shape
+    """
+    y = stored.astype(np.int32)
+    x = y.copy()
+    x[:, _DIFFERENCED] = np.cumsum(y[:, _DIFFERENCED], axis=2)
     x = x.astype("<i2").astype(np.int32)
     one, two = x[:, 0], x[:, 1]
-    x[:, 2] = y[:, 2] + (two - one)
-    x[:, 3] = y[:, 3] - (one + two) // 2
-    x[:, 4] = y[:, 4] + (2 * one - two) // 2
-    x[:, 5] = y[:, 5] + (2 * two - one) // 2
+    x[:, 2] += two - one
+    x[:, 3] -= (one + two) // 2
+    x[:, 4] += (2 * one - two) // 2
+    x[:, 5] += (2 * two - one) // 2
     return x.astype("<i2")
 
 

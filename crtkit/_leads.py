@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 LEADS_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -14,6 +16,12 @@ LIMB_FROM_I_II = {
     "aVR": (-0.5, -0.5),
     "aVL": (1.0, -0.5),
     "aVF": (-0.5, 1.0),
+}
+
+#: What one heart makes of three limb leads: the first follows from the other two.
+LIMB_LAWS = {
+    "einthoven": ("II", ("I", "III")),
+    "goldberger": ("aVR", ("aVL", "aVF")),
 }
 
 _BY_UPPER_CASE = {name.upper(): name for name in LEADS_12}
@@ -41,6 +49,64 @@ def lead_name(name: str) -> str:
             if bare.startswith(prefix):  # a minus stays: -aVR is another lead
                 bare = bare[len(prefix) :].lstrip(" _:")
     return _BY_UPPER_CASE.get(bare, name)
+
+
+def check_lead_names(lead_names: Sequence[str], n_leads: int | None = None) -> list[str]:
+    """Names of leads in their usual spelling.
+
+    Parameters
+    ----------
+    lead_names : sequence of str
+    n_leads : int, optional
+        How many leads the signals have.
+
+    Raises
+    ------
+    ValueError
+        No names, a text instead of a sequence, a name twice, or another number than ``n_leads``.
+    """
+    if isinstance(lead_names, str):
+        raise ValueError(f"lead_names is a sequence of names, got the text {lead_names!r}.")
+    names = [lead_name(str(name)) for name in lead_names]
+    if not names:
+        raise ValueError("lead_names is empty; name each lead of the arrays, in their order.")
+    if n_leads is not None and len(names) != n_leads:
+        raise ValueError(
+            f"lead_names has {len(names)} names, but the signals have {n_leads} lead(s). "
+            "Give a name for each lead, in the order of the signals."
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"lead_names names {', '.join(twice)} twice: {list(lead_names)}.")
+    return names
+
+
+def limb_weights(wanted: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """Limb leads as sums of others (Einthoven, Goldberger): ``wanted = weights @ known``.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+    known : sequence of str
+        Two limb leads or more; of more than two, the sum with the least squared error.
+
+    Returns
+    -------
+    ndarray of shape (len(wanted), len(known))
+
+    Examples
+    --------
+    >>> from crtkit._leads import limb_weights
+    >>> limb_weights(["III", "aVR"], ["I", "II"])
+    array([[-1. ,  1. ],
+           [-0.5, -0.5]])
+    """
+    if len(known) < 2:
+        raise ValueError(f"Limb leads follow from two others at least, got {list(known)}.")
+    from_known = np.array([LIMB_FROM_I_II[name] for name in known])
+    # The inverse of two is exact where the pseudo-inverse rounds: I and II keep every digit.
+    inverse = np.linalg.inv(from_known) if len(known) == 2 else np.linalg.pinv(from_known)
+    return np.array([LIMB_FROM_I_II[name] for name in wanted]) @ inverse
 
 
 def missing_leads(signals) -> np.ndarray:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, LIMB_FROM_I_II
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II, check_lead_names
 from crtkit.cohort.rows import Rows
 from crtkit.cohort.signal_checks import (
-    check_lead_names,
     check_lead_order,
     check_unit,
     find_problems,
@@ -70,7 +69,7 @@ def read_rows(
         )
     # Everything that can be said is checked before the first row is read.
     scale = millivolt_per_unit(options.unit)
-    given = check_lead_names(options.lead_names) if options.lead_names is not None else None
+    given = None if options.lead_names is None else check_lead_names(options.lead_names)
     turned = leads_on_last_axis(shape, len(given) if given else None)
     if turned and given is None:
         raise ValueError(

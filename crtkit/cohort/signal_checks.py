@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, LIMB_FROM_I_II, lead_name
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II
 from crtkit.readers.calibration import LARGEST_MV, millivolt_per_unit
 
 # Peak to peak over the leads of a record, in millivolt. Of 1,100 records of PTB-XL, CODE-15 and the
@@ -31,19 +31,6 @@ KNOWN_ORDERS = {
     "V1-V6, I, II, III, aVR, aVL, aVF": (*LEADS_12[6:], *LEADS_12[:6]),
     "aVL, I, aVR, II, aVF, III, V1-V6": ("aVL", "I", "aVR", "II", "aVF", "III", *LEADS_12[6:]),
 }
-
-
-def check_lead_names(lead_names: Sequence[str]) -> list[str]:
-    """Names of leads in their usual spelling; a name that occurs twice is refused."""
-    if isinstance(lead_names, str):
-        raise ValueError(f"lead_names is a sequence of names, got the text {lead_names!r}.")
-    names = [lead_name(str(name)) for name in lead_names]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if not names:
-        raise ValueError("lead_names is empty; name each lead of the arrays, in their order.")
-    if twice:
-        raise ValueError(f"lead_names names {', '.join(twice)} twice: {list(lead_names)}.")
-    return names
 
 
 def leads_on_last_axis(shape: Sequence[int], n_names: int | None) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit._io import package_versions
+from crtkit._io import is_path, package_versions
 from crtkit.evaluation.models import is_estimator
 
 _LIBRARIES = (
@@ -260,7 +260,7 @@ def _file(value: Any) -> Any:
 
     By content and not by path: weights that were trained again under the same name are others.
     """
-    if not isinstance(value, (str, os.PathLike)):
+    if not is_path(value):
         return None
     path = os.fspath(value)
     if isinstance(path, bytes) or len(path) > 4096 or "\n" in path or "\0" in path:

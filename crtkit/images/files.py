@@ -312,7 +312,7 @@ def check_cache(cache_dir, erase, name):
 
 
 def _listed(paths, name):
-    if isinstance(paths, (str, bytes, os.PathLike)):
+    if is_path(paths) or isinstance(paths, bytes):
         raise ValueError(f"{name} expects a list of paths, got one path: [{paths!r}].")
     return list(paths)
 

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 from PIL import Image
 
+from crtkit._io import is_path
 from crtkit.cohort.rows import Rows
 from crtkit.images.files import UnreadableImageError, load_images
 
@@ -58,12 +59,12 @@ def as_paths(X):
         return None
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
-    if isinstance(X, (list, tuple)) and any(not isinstance(x, (str, os.PathLike)) for x in X):
+    if isinstance(X, (list, tuple)) and any(not is_path(x) for x in X):
         return None
     cells = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else X
     if getattr(cells, "ndim", 0) != 1 or not len(cells) or cells.dtype.kind not in "OU":
         return None
-    return list(cells) if all(isinstance(x, (str, os.PathLike)) for x in cells) else None
+    return list(cells) if all(is_path(x) for x in cells) else None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._io import is_path
 from crtkit.persistence.contract import describe_model
 from crtkit.persistence.held_out import possible_classes, withheld
 from crtkit.persistence.ranges import outside, outside_signals
@@ -128,7 +129,7 @@ def open_bundle(bundle: Any) -> Bundle:
     """
     if isinstance(bundle, Bundle):
         return bundle
-    if isinstance(bundle, (str, os.PathLike)):
+    if is_path(bundle):
         return read_bundle(bundle)
     if hasattr(bundle, "predict"):
         name = type(bundle).__name__

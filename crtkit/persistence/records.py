@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._io import is_path
 from crtkit._leads import LEADS_12
 
 TABLES = {".csv", ".tsv", ".txt", ".xlsx", ".parquet"}
@@ -85,7 +86,7 @@ def gather(
     reader = SignalReader(contract, training, digitizer)
     if hasattr(data, "X") and hasattr(data, "groups"):  # a Cohort: its patients are not needed
         data = data.X
-    if isinstance(data, (str, os.PathLike)) and Path(data).suffix.lower() in TABLES:
+    if is_path(data) and Path(data).suffix.lower() in TABLES:
         data = _table(Path(data), ["signal"] if bare else needed)
     if isinstance(data, pd.DataFrame):
         return _from_table(data, ["signal"] if bare else needed, columns, reader, bare)
@@ -156,7 +157,7 @@ def _is_one(data: Any, shape: Sequence[int] | None) -> bool:
     """A path, an ECG, or one array of a record's shape."""
     if isinstance(data, np.ndarray):
         return shape is not None and data.ndim == len(shape)
-    return isinstance(data, (str, os.PathLike)) or hasattr(data, "lead_names")
+    return is_path(data) or hasattr(data, "lead_names")
 
 
 def _table(path: Path, needed: list[str]) -> pd.DataFrame:
@@ -233,7 +234,7 @@ def _signals(cells, records: Records, reader: SignalReader) -> list[Any]:
 
 
 def _is_path(item: Any) -> bool:
-    return isinstance(item, (str, os.PathLike))
+    return is_path(item)
 
 
 class SignalReader:
@@ -255,7 +256,7 @@ class SignalReader:
         """Signal or None, why not or None, and the confidence of a page that was digitised."""
         from crtkit.readers import read_ecg
 
-        if isinstance(cell, (str, os.PathLike)):
+        if is_path(cell):
             if ".npy#" in str(cell):
                 return cell, None, None
             if Path(cell).suffix.lower() in PAGES:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, LIMB_FROM_I_II, lead_name
+from crtkit._leads import LEADS_12, lead_name, limb_weights
 from crtkit.readers.calibration import check_millivolt, check_rate
 from crtkit.readers.ecg import ECG
 
@@ -53,17 +53,16 @@ def assemble_ecg(
 
 def complete_limb_leads(leads: dict[str, np.ndarray]) -> list[str]:
     """Add the limb leads that any two of them determine; their names."""
-    present = [name for name in LIMB_FROM_I_II if name in leads]
-    absent = [name for name in LIMB_FROM_I_II if name not in leads]
+    present = [name for name in LEADS_12[:6] if name in leads]
+    absent = [name for name in LEADS_12[:6] if name not in leads]
     if len(present) < 2 or not absent:
         return []
     # I and II as they are, where they are there: their own formula keeps every digit.
     pair = ["I", "II"] if {"I", "II"} <= set(present) else present[:2]
-    inverse = np.linalg.inv(np.array([LIMB_FROM_I_II[name] for name in pair]))
     first, second = leads[pair[0]], leads[pair[1]]
     with np.errstate(invalid="ignore", over="ignore"):  # infinite samples are refused later
-        for name in absent:
-            one, two = (np.array(LIMB_FROM_I_II[name]) @ inverse).tolist()
+        # Plain floats: numpy's would make float64 of leads that came in float32.
+        for name, (one, two) in zip(absent, limb_weights(absent, pair).tolist()):
             leads[name] = one * first + two * second
     return absent
 

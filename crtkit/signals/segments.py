@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._io import is_path
 from crtkit.cohort import Cohort
 from crtkit.cohort.cells import store_arrays
 from crtkit.cohort.rows import Rows
@@ -195,7 +196,7 @@ def _is_annotated(cohort, column, beats) -> bool:
 
 
 def _signal(cell) -> np.ndarray:
-    if isinstance(cell, (str, os.PathLike)):
+    if is_path(cell):
         cell = Rows.from_cells([cell])[0]
     return np.asarray(cell)
 

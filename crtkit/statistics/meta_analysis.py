@@ -14,6 +14,8 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
+from crtkit._io import is_path
+
 _MAX_STEPS, _TOLERANCE = 200, 1e-10
 
 
@@ -266,9 +268,7 @@ def _natural(pooled: Pooled, back: Callable[..., Any]) -> dict[str, float]:
 def _table_of(answers: list[Any]) -> pd.DataFrame:
     """Answers of hospitals as the table that :func:`meta_analyse` pools."""
     read = [
-        json.loads(Path(answer).read_text(encoding="utf-8"))
-        if isinstance(answer, (str, os.PathLike))
-        else answer
+        json.loads(Path(answer).read_text(encoding="utf-8")) if is_path(answer) else answer
         for answer in answers
     ]
     for number, answer in enumerate(read):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crtkit._leads import LEADS_12
+from crtkit._leads import LEADS_12, LIMB_LAWS, limb_weights
 from crtkit.images.digitize.ink import UnreadablePageError
 from crtkit.images.render.layout import page_layout
 
@@ -23,8 +23,6 @@ LAYOUTS = {
     13: ("12x1+1",),
 }
 """Layouts by the number of rows; "+n" are n rhythm strips whose leads are not known yet."""
-
-_I, _II, _III, _AVR, _AVL, _AVF = range(6)
 
 
 @dataclass(frozen=True)
@@ -116,18 +114,22 @@ def limb_agreement(signals):
         ``"augmented"`` (aVR, aVL, aVF from I and II) where all are printed together; NaN where
         they are not.
     """
-    lead = signals
     out = {
-        "einthoven": agreement(lead[_I] + lead[_III], lead[_II]),
-        "goldberger": agreement(lead[_AVL] + lead[_AVF], -lead[_AVR]),
+        law: agreement(*_rebuilt_and_read(signals, name, others))
+        for law, (name, others) in LIMB_LAWS.items()
     }
     together = [
-        agreement(-(lead[_I] + lead[_II]) / 2, lead[_AVR]),
-        agreement(lead[_I] - lead[_II] / 2, lead[_AVL]),
-        agreement(lead[_II] - lead[_I] / 2, lead[_AVF]),
+        agreement(*_rebuilt_and_read(signals, name, ("I", "II"))) for name in ("aVR", "aVL", "aVF")
     ]
     out["augmented"] = float(np.mean(together)) if np.isfinite(together).all() else np.nan
     return out
+
+
+def _rebuilt_and_read(signals, name, others):
+    """A limb lead as its laws make it of two others, and as it was read."""
+    one, two = (signals[LEADS_12.index(other)] for other in others)
+    (weights,) = limb_weights([name], others)
+    return weights[0] * one + weights[1] * two, signals[LEADS_12.index(name)]
 
 
 def agreement(one, other, least=250):
@@ -212,7 +214,7 @@ _LEAST_REPEAT = 3.0  # dB: less is no repeat but chance
 
 
 def limb_residuals(signals):
-    """What the limb leads lack to Einthoven's and Goldberger's laws.
+    """How far the limb leads are from Einthoven's and Goldberger's laws.
 
     Parameters
     ----------
@@ -225,9 +227,8 @@ def limb_residuals(signals):
         Root mean square in microvolts, ``"einthoven"`` and ``"goldberger"``; without those that
         are not printed together.
     """
-    rest = {
-        "einthoven": signals[_I] + signals[_III] - signals[_II],
-        "goldberger": signals[_AVR] + signals[_AVL] + signals[_AVF],
-    }
-    rest = {name: value[np.isfinite(value)] for name, value in rest.items()}
+    rest = {}
+    for law, (name, others) in LIMB_LAWS.items():
+        rebuilt, read = _rebuilt_and_read(signals, name, others)
+        rest[law] = (rebuilt - read)[np.isfinite(rebuilt - read)]
     return {name: 1000 * float(value.std()) for name, value in rest.items() if len(value) > 250}

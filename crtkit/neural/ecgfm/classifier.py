@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from crtkit.neural.base import TorchClassifier
+from crtkit.neural.base import TorchClassifier, embed
 from crtkit.neural.ecgfm.checkpoint import start_from
 from crtkit.neural.ecgfm.classifier_network import (
     EXTRACTOR,
@@ -242,7 +242,7 @@ class ECGFMClassifier(
         ndarray of shape (n_records, dim)
         """
         check_is_fitted(self)
-        return self._apply(self._check_X(X, reset=False), _embed)
+        return self._apply(self._check_X(X, reset=False), embed)
 
     @property
     def _n_features_out(self):
@@ -373,8 +373,3 @@ class ECGFMClassifier(
         if self.dtype_in_ == "uint8":
             raise ValueError("ECGFMClassifier expects signals in floating millivolt, got uint8.")
         return X
-
-
-def _embed(module, x):
-    """The embedding of a batch, as a function that pickles."""
-    return module.embed(x)

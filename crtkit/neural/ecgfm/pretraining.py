@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._labels import check_groups
-from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed
+from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed, embed
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.ecgfm.checkpoint import save_safetensors
 from crtkit.neural.ecgfm.network import SIZES, ECGFMConfig
@@ -410,11 +410,6 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         where = (torch.device(self.device_).type, torch.get_num_threads(), torch.__version__)
         exact = self.pool_hashes_.exact.tolist()
         return joblib.hash((sorted(params.items()), exact, patients, seed, where))
-
-
-def embed(module, x):
-    """The embedding of a batch, as a function that pickles."""
-    return module.embed(x)
 
 
 def _plain(value):

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from crtkit._validation import as_leads, check_records, iter_blocks
 from crtkit.signals.qrs.conduction import GUIDELINES
 from crtkit.signals.qrs.measure import MEASUREMENTS, measure_parts
-from crtkit.signals.qrs.record import check_lead_names, record_parts
+from crtkit.signals.qrs.record import names_of_leads, record_parts
 
 BLOCK = 32
 
@@ -301,7 +301,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
     def _names(self) -> Sequence[str] | None:
         if len(self.shape_in_) == 1:
             return None
-        return check_lead_names(self.lead_names, self.shape_in_[0])
+        return names_of_leads(self.lead_names, self.shape_in_[0])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

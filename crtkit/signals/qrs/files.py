@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._io import is_path
 from crtkit._progress import Progress
 from crtkit.signals.qrs.measure import MEASUREMENTS, measure_qrs
 
@@ -97,7 +98,7 @@ def measure_files(
     """
     if on_error not in ("raise", "nan"):
         raise ValueError(f"measure_files: on_error must be 'raise' or 'nan', got {on_error!r}.")
-    if isinstance(files, (str, os.PathLike)):
+    if is_path(files):
         paths = ecg_files(files) if os.path.isdir(files) else [Path(files)]
     else:
         paths = [Path(file) for file in files]

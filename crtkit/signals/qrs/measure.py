@@ -53,14 +53,17 @@ MEASUREMENTS = (
 )
 
 #: What a heart can do: lowest and highest value, and unit. Wide enough for disease; a record read
-#: at twice or half of its sampling rate leaves it by QTc (Fridericia) at the latest.
-PLAUSIBLE = {
+#: at twice or half of its sampling rate leaves it by QTc (Fridericia) at the latest. Narrower than
+#: the limits for columns of a table: those catch codes such as 999, these a record misread.
+EXPECTED = {
     "heart_rate_bpm": (20.0, 300.0, "bpm"),
     "pr_ms": (50.0, 480.0, "ms"),
     "qrs_duration_ms": (40.0, 280.0, "ms"),
     "qtc_ms": (260.0, 650.0, "ms"),
 }
-SMALLEST_MV, LARGEST_MV = 0.05, 20.0
+# Of an R or S wave above its baseline. A single sample may reach more, offset included: readers
+# refuse it above 50 mV (``readers.calibration.LARGEST_MV``).
+SMALLEST_WAVE_MV, LARGEST_WAVE_MV = 0.05, 20.0
 _LARGEST_QRS_SHARE = 0.65
 _IMPLAUSIBLE = 0.25
 # Half of the quality is gone where the complex is so much longer than the median lead.
@@ -208,9 +211,9 @@ def _quality(found) -> float:
 
 
 def implausible(values) -> list[str]:
-    """Measurements outside the plausible range, in words; see :data:`PLAUSIBLE`."""
+    """Measurements outside the plausible range, in words; see :data:`EXPECTED`."""
     strange = []
-    for name, (low, high, unit) in PLAUSIBLE.items():
+    for name, (low, high, unit) in EXPECTED.items():
         value = values[name]
         if value < low or value > high:
             strange.append(f"{name} = {value:.0f} {unit} (expected {low:g} to {high:g})")
@@ -220,7 +223,7 @@ def implausible(values) -> list[str]:
         strange.append(f"a QRS complex of more than {_LARGEST_QRS_SHARE:.0%} of the cycle")
     heights = [values[f"{wave}_{lead}_mv"] for wave in "rs" for lead in LEADS_12]
     highest = np.nanmax(heights) if np.isfinite(heights).any() else _NAN
-    if highest > LARGEST_MV or highest < SMALLEST_MV:
+    if highest > LARGEST_WAVE_MV or highest < SMALLEST_WAVE_MV:
         strange.append(f"a largest deflection of {highest:.3g} mV")
     return strange
 

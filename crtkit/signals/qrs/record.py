@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, lead_name
+from crtkit._leads import LEADS_12, check_lead_names
 from crtkit.signals.qrs.delineate import AGREEMENT, QRSBounds, qrs_bounds
 from crtkit.signals.qrs.median_beats import MedianBeat
 from crtkit.signals.qrs.pacing import after_potential_end, locked_spikes, paced_beats
@@ -104,22 +104,14 @@ def record_parts(signal, fs, lead_names) -> tuple[np.ndarray, float, Sequence[st
         raise ValueError("measure_qrs needs fs, the sampling rate in hertz, for an array.")
     if not 100 <= fs < np.inf:
         raise ValueError(f"measure_qrs needs a sampling rate of at least 100 Hz, got {fs}.")
-    return signal, float(fs), check_lead_names(lead_names, len(signal))
+    return signal, float(fs), names_of_leads(lead_names, len(signal))
 
 
-def check_lead_names(lead_names, n_leads) -> Sequence[str] | None:
+def names_of_leads(lead_names, n_leads) -> Sequence[str] | None:
     """Names of the leads of a record, as usually spelled; None where they are not known."""
     if lead_names is None:
         return LEADS_12 if n_leads == 12 else None
-    names = [lead_name(str(name)) for name in lead_names]
-    if len(names) != n_leads:
-        raise ValueError(
-            f"lead_names has {len(names)} names, but the signal has {n_leads} leads. "
-            "Give a name for each lead, in the order of the signal."
-        )
-    if len(set(names)) < len(names):
-        raise ValueError(f"lead_names names a lead twice: {names}.")
-    return names
+    return check_lead_names(lead_names, n_leads)
 
 
 def delineate_record(signal, fs, names, *, agreement=AGREEMENT) -> Delineation:

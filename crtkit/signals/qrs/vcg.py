@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, LIMB_FROM_I_II
+from crtkit._leads import LEADS_12, limb_weights
 
 #: Leads that are measured; the other four are sums of I and II.
 INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -15,8 +15,6 @@ KORS = np.array(
         [0.11, -0.23, -0.43, -0.06, -0.14, -0.20, -0.11, 0.31],
     ]
 )
-
-_LIMB = np.array(list(LIMB_FROM_I_II.values()))
 
 
 def complete_limb_leads(signals, lead_names) -> np.ndarray:
@@ -46,8 +44,8 @@ def complete_limb_leads(signals, lead_names) -> np.ndarray:
             out[LEADS_12.index(name)] = lead
     there = np.isfinite(out[:6]).any(axis=1)
     if 2 <= there.sum() < 6:
-        source = np.linalg.pinv(_LIMB[there]) @ out[:6][there]
-        out[:6][~there] = _LIMB[~there] @ source
+        limb = np.array(LEADS_12[:6])
+        out[:6][~there] = limb_weights(limb[~there], limb[there]) @ out[:6][there]
     return out
 
 
