@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from benchmarks import (
@@ -13,6 +14,7 @@ from benchmarks import (
     ptbxl_transfer,
     ssl_pages,
 )
+from benchmarks._results import command
 from crtkit.studies.run import STUDIES, add_arguments, add_shared_arguments, execute, study_module
 
 #: A ResNet-18 of width 8 that two cores pretrained; its card says on which records and how well.
@@ -60,15 +62,7 @@ def _title(module):
 def main(arguments=None):
     """Run one study; bad input ends with its message, not with a traceback."""
     options = parser().parse_args(arguments)
-    try:
-        print(execute(options.run, options))
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; go on with --resume", file=sys.stderr)
-        return 130
-    return 0
+    return command(partial(execute, options.run), options)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from benchmarks._real_ecgs import read_shards
+from crtkit.metrics import roc_auc
 from crtkit.signals import explain_block, measure_qrs
 from crtkit.signals.qrs.conduction import BROAD_R_MS
 
@@ -113,7 +113,7 @@ def _auc(table, flag, positive):
     if flag not in scores:
         return np.nan
     score = table[scores[flag]].fillna(table[scores[flag]].min())
-    return roc_auc_score(positive, score)
+    return roc_auc(positive, score, pos_label=True)
 
 
 def nested_broad_r(table, n_splits=5):

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f as f_distribution, levene
-from statsmodels.stats.multitest import multipletests
 
 from crtkit.evaluation import nadeau_bengio_interval
+from crtkit.statistics.p_values import holm
 
 ARMS = ("From scratch", "SimCLR")
 DRAWS = 4000
@@ -73,11 +73,7 @@ def comparison(fits, test_train_ratio, random_state=0):
             **_seed_ratio(scratch, pretrained),
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("fraction")
-    table["seed_p_holm"] = np.nan
-    known = table["seed_p"].notna()
-    if known.any():
-        adjusted = multipletests(table.loc[known, "seed_p"], method="holm")[1]
-        table.loc[known, "seed_p_holm"] = adjusted
+    table["seed_p_holm"] = holm(table["seed_p"])
     return table
 
 

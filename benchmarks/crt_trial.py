@@ -24,6 +24,8 @@ from scipy.stats import norm, rankdata
 
 from benchmarks._results import Output, environment, write_json
 from crtkit.statistics import delong_interval, format_p
+from crtkit.statistics.delong import hanley_mcneil_error
+from crtkit.statistics.p_values import holm
 
 #: Quantity -> (column, whether a larger value is expected with a larger fall of LVESV).
 BEFORE = {
@@ -116,8 +118,6 @@ def associations(table, random_state=0):
         ``n, rho, rho_low, rho_high`` (bootstrap over patients), ``p_value`` (permutation),
         ``p_holm``, ``auc, auc_low, auc_high`` (DeLong).
     """
-    from statsmodels.stats.multitest import multipletests
-
     rows = {}
     for k, name in enumerate([*BEFORE, *CHANGED]):
         part = table[["fall_pct", "responder", name]].dropna()
@@ -137,7 +137,7 @@ def associations(table, random_state=0):
             **{f"auc{end}": float(area[f"{c}"]) for end, c in AREA.items()},
         }
     out = pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
-    out.insert(5, "p_holm", multipletests(out["p_value"], method="holm")[1])
+    out.insert(5, "p_holm", holm(out["p_value"]))
     return out
 
 
@@ -174,15 +174,10 @@ def detectable_rho(n):
 
 def detectable_auc(n_positive, n_negative):
     """Smallest AUC shown to differ from 0.5 with 80 % power at 5 % (Hanley and McNeil)."""
-
-    def se(auc):
-        q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-        spread = auc * (1 - auc) + (n_positive - 1) * (q1 - auc**2)
-        return math.sqrt((spread + (n_negative - 1) * (q2 - auc**2)) / (n_positive * n_negative))
-
     grid = np.linspace(0.5, 0.999, 1000)
-    needed = norm.ppf(1 - ALPHA / 2) * se(0.5)
-    shown = [a for a in grid if a - 0.5 >= needed + norm.ppf(POWER) * se(a)]
+    error = [hanley_mcneil_error(auc, n_positive, n_negative) for auc in grid]
+    needed = norm.ppf(1 - ALPHA / 2) * error[0]
+    shown = [a for a, se in zip(grid, error) if a - 0.5 >= needed + norm.ppf(POWER) * se]
     return float(shown[0]) if shown else math.nan
 
 

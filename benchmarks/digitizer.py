@@ -35,8 +35,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import write_text
+from benchmarks._results import environment, markdown_table, write_json, write_text
 from crtkit.images import digitize_page, load_image, render_page
 from crtkit.images.digitize.vector import read_pdf
 from crtkit.images.render import artefacts

@@ -29,8 +29,7 @@ from tqdm import tqdm
 
 from benchmarks._ecgfm_report import markdown, report
 from benchmarks._open_ecgs import LICENCES, pool, ptbxl
-from benchmarks._results import environment, write_json
-from benchmarks._study import write_text
+from benchmarks._results import environment, write_json, write_text
 from crtkit.evaluation import check_pool
 from crtkit.neural import ECGFMClassifier, ECGFMPretraining
 from crtkit.neural.ecgfm import ECGFM, SIZES, checkpoint_hash, load_checkpoint

@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import sklearn
-from sklearn.metrics import roc_auc_score
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 import crtkit as ck
@@ -30,6 +29,7 @@ from benchmarks._results import Output, environment, write_json
 from crtkit.evaluation.fingerprint import versions
 from crtkit.evaluation.journal import Journal
 from crtkit.evaluation.models import prepare
+from crtkit.metrics import roc_auc
 from crtkit.studies import simple
 from crtkit.studies.ceiling import signal_ceilings
 
@@ -171,7 +171,7 @@ def fit_cell(cell, model, pool, test, random_state):
         "name": cell.name,
         "n": cell.n,
         "n_records": len(rows),
-        "roc_auc": float(roc_auc_score(test.y, score)),
+        "roc_auc": roc_auc(test.y, score),
         "seconds": round(time.perf_counter() - start, 2),
     }
 
@@ -255,7 +255,7 @@ def write_rule(options, study, pool, test):
     read = signal_ceilings().get(study) if modality == "signal" else None
     rule["signal can give"] = read["auc"] if read else None
     if "qrs_duration_ms" in test.X:
-        area = roc_auc_score(test.y, test.X["qrs_duration_ms"])
+        area = roc_auc(test.y, test.X["qrs_duration_ms"])
         # Longer QRS foretells response, and in lvsd2026 a low LVEF.
         rule[RULE] = float(max(area, 1 - area))
     write_json(options.out / f"lines_{study}.json", rule)

@@ -43,8 +43,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import Output
+from benchmarks._results import Output, command, environment, markdown_table, write_json
 from crtkit.studies.mitbih import stand_for
 from crtkit.studies.pretraining import (
     CLASSES,
@@ -217,12 +216,7 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     options.window = options.window or WINDOWS[options.setup]
     options.out = options.out or Path("results") / f"mitbih_{options.setup}"
-    try:
-        run(options)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return command(run, options)
 
 
 if __name__ == "__main__":

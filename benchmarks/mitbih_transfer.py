@@ -30,8 +30,14 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import Output, journal_path
+from benchmarks._results import (
+    Output,
+    command,
+    environment,
+    journal_path,
+    markdown_table,
+    write_json,
+)
 from benchmarks._twins import METRICS, printed, twins
 from crtkit.datasets.mitbih import DS2
 from crtkit.neural import read_card
@@ -264,16 +270,7 @@ def parser():
 
 def main(arguments=None):
     """Run; bad input ends with its message, not with a traceback."""
-    options = parser().parse_args(arguments)
-    try:
-        run(options)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; go on with --resume", file=sys.stderr)
-        return 130
-    return 0
+    return command(run, parser().parse_args(arguments))
 
 
 if __name__ == "__main__":

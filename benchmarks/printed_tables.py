@@ -20,8 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks._results import environment, write_json
-from benchmarks._study import Output
+from benchmarks._results import Output, environment, write_json
 from crtkit.statistics import audit_table, format_p, rebuild_p_values
 from crtkit.statistics.printed.p_values import COUNT_TESTS
 from crtkit.studies import he2021, he2023, lvsd2026, mori2025

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 import crtkit as ck
 from benchmarks._open_ecgs import ptbxl
 from benchmarks._results import Output, environment, journal_path, write_json
 from benchmarks._twins import printed, twins
 from crtkit.guidelines.reference import measure_missing
+from crtkit.metrics import roc_auc
 from crtkit.neural import read_card
 from crtkit.studies import he2023
 from crtkit.studies.run.he2023 import prepare, pretrained
@@ -172,7 +172,7 @@ def run(options):
         note = "Intervals draw tested patients again, fits held fixed; SD and share are over draws."
         output.table(f"transfer_{n}", f"{n} labelled patients", printed(tables[n]), note)
         print(f"[{time.perf_counter() - start:.0f} s] {n} labelled", file=sys.stderr)
-    rule = float(roc_auc_score(cohort.y, cohort.X["qrs_duration_ms"].fillna(0)))
+    rule = roc_auc(cohort.y, cohort.X["qrs_duration_ms"].fillna(0))
     lines = answer(tables, rule)
     output.text("The answer", lines)
     output.report()

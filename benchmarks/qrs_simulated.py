@@ -26,8 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import write_text
+from benchmarks._results import environment, markdown_table, write_json, write_text
 from crtkit import QRSMeasurements, Select
 from crtkit.datasets import make_cohort
 from crtkit.signals import median_beat, plot_median_beat, plot_vector_loop

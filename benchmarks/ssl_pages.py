@@ -18,10 +18,17 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import roc_auc_score
 
 import crtkit as ck
-from benchmarks._results import environment, markdown_table, write_json
+from benchmarks._results import (
+    Output,
+    environment,
+    journal_path,
+    load_cohort,
+    markdown_table,
+    stated,
+    write_json,
+)
 from benchmarks._ssl_report import (
     COMPARISON_NOTE,
     answers,
@@ -32,13 +39,13 @@ from benchmarks._ssl_report import (
     shown_components,
 )
 from benchmarks._ssl_spread import ARMS, cells, comparison, components
-from benchmarks._study import Output, journal_path, load_cohort, stated
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, check_pool
 from crtkit.evaluation.fingerprint import versions
 from crtkit.evaluation.journal import Journal
 from crtkit.evaluation.splits import draw_patients, patient_labels
 from crtkit.evaluation.workers import pinned_threads, resolve_threads
 from crtkit.images import IdentityEraser, JPEGLoader
+from crtkit.metrics import roc_auc
 from crtkit.neural import ResNetClassifier
 from crtkit.studies import mori2025 as study
 
@@ -288,10 +295,10 @@ def auc(y, proba, classes):
     if len(tested) < 2:
         return math.nan
     if len(classes) == 2 and np.isin(tested, classes).all():
-        return float(roc_auc_score(y == classes[1], proba[:, 1]))
+        return roc_auc(y == classes[1], proba[:, 1], pos_label=True)
     column = dict(zip(classes.tolist(), proba.T))
     constant = np.zeros(len(y))
-    each = [roc_auc_score(y == c, column.get(c, constant)) for c in tested.tolist()]
+    each = [roc_auc(y == c, column.get(c, constant), pos_label=True) for c in tested.tolist()]
     return float(np.mean(each))
 
 

@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # Part of Python from 3.13; the type checker brings its own copy.
+    from typing_extensions import TypeIs
 
 
-def is_path(value: Any) -> bool:
+def is_path(value: Any) -> TypeIs[str | os.PathLike[str]]:
     """Whether a cell holds a path: text or an ``os.PathLike``, not bytes, not an array."""
     return isinstance(value, (str, os.PathLike))
 

@@ -16,6 +16,7 @@ from crtkit._io import write_bytes
 from crtkit._leads import LEADS_12
 from crtkit.cohort import Cohort
 from crtkit.cohort.temporary import temporary_folder
+from crtkit.datasets.folders import data_folder
 
 CLASSES = ("normal", "abnormal_heartbeat", "myocardial_infarction", "history_of_mi")
 N_DISTINCT = 491  # of the 928 files that were published, the others being copies
@@ -79,7 +80,9 @@ def load_ecg_images(
     """
     if label not in ("class", "binary"):
         raise ValueError(f"load_ecg_images expects label 'class' or 'binary', got {label!r}.")
-    folder = _folder(path)
+    folder = data_folder("load_ecg_images", path, "ecg_images_mendeley", "ECG images")
+    if not (folder / _TABLE).is_file():
+        raise FileNotFoundError(f"{folder} has no {_TABLE}: it is not a folder of ECG images.")
     rows = _read_table(folder / _TABLE)
     pages = _pages(folder, rows, None if cache_dir is None else Path(cache_dir))
     X = pd.DataFrame(
@@ -112,22 +115,6 @@ def load_ecg_images(
     }
     y = names if label == "class" else (names != "normal").astype(np.int64)
     return Cohort(X, y, groups, info)
-
-
-def _folder(path) -> Path:
-    if path is None:
-        root = os.environ.get("CRTKIT_DATA")
-        if not root:
-            raise FileNotFoundError(
-                "load_ecg_images needs a folder with labels.csv and images.tar.xz: pass path=, or "
-                "set the environment variable CRTKIT_DATA to a folder that holds "
-                "ecg_images_mendeley."
-            )
-        path = Path(root) / "ecg_images_mendeley"
-    folder = Path(path).absolute()
-    if not (folder / _TABLE).is_file():
-        raise FileNotFoundError(f"{folder} has no {_TABLE}: it is not a folder of ECG images.")
-    return folder
 
 
 def _read_table(path) -> list[dict[str, str]]:

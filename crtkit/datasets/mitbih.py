@@ -14,6 +14,7 @@ import pandas as pd
 
 from crtkit._io import import_optional
 from crtkit.cohort import Cohort
+from crtkit.datasets.folders import data_folder
 from crtkit.signals.segments import AAMI_CLASSES
 
 BASE_URL = "https://physionet.org/files/mitdb/1.0.0/"
@@ -95,7 +96,8 @@ def load_mitbih(
     if lead not in ("MLII", "first", "both"):
         raise ValueError(f"load_mitbih expects lead 'MLII', 'first' or 'both', got {lead!r}.")
     names = _record_names(subset)
-    folder = _folder(path)
+    advice = ", or download with fetch_mitbih(path)"
+    folder = data_folder("load_mitbih", path, "mitdb", "records of MIT-BIH", advice)
     _check_files(folder, names)
     rows = [_read_record(folder, name, lead) for name in names]
     part = {**dict.fromkeys(DS1, "DS1"), **dict.fromkeys(DS2, "DS2")}
@@ -204,21 +206,6 @@ def _record_names(subset) -> tuple[str, ...]:
             + (f"; unknown: {unknown}." if unknown else ".")
         )
     return names
-
-
-def _folder(path) -> Path:
-    if path is None:
-        root = os.environ.get("CRTKIT_DATA")
-        if not root:
-            raise FileNotFoundError(
-                "load_mitbih needs a folder of records: pass path=, set the environment variable "
-                "CRTKIT_DATA to a folder that holds mitdb, or download with fetch_mitbih(path)."
-            )
-        path = Path(root) / "mitdb"
-    folder = Path(path)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder: download with fetch_mitbih(path).")
-    return folder
 
 
 def _check_files(folder, names):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit.cohort import Cohort, read_manifest
+from crtkit.datasets.folders import data_folder
 from crtkit.readers.wfdb import parse_comments
 from crtkit.readers.wfdb_header import read_header
 
@@ -89,7 +90,7 @@ def load_physionet(
     >>> from crtkit.datasets import load_physionet
     >>> cohort = load_physionet(label="RBBB")                          # doctest: +SKIP
     """
-    folder = _folder(path)
+    folder = data_folder("load_physionet", path, "ecg12_physionet2021", "WFDB records")
     codes = _codes(label)
     headers = sorted(folder.rglob("*.hea"))
     if not headers:
@@ -128,21 +129,6 @@ def load_physionet(
     cohort.info["label"] = label if isinstance(label, str) else "diagnosis"
     cohort.info["assumed"] = ["each record is another patient: the Challenge names none"]
     return cohort
-
-
-def _folder(path) -> Path:
-    if path is None:
-        root = os.environ.get("CRTKIT_DATA")
-        if not root:
-            raise FileNotFoundError(
-                "load_physionet needs a folder of records: pass path=, or set the environment "
-                "variable CRTKIT_DATA to a folder that holds ecg12_physionet2021."
-            )
-        path = Path(root) / "ecg12_physionet2021"
-    folder = Path(path)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder of WFDB records.")
-    return folder
 
 
 def _codes(label) -> set[str] | None:

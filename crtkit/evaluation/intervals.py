@@ -19,6 +19,7 @@ from crtkit._labels import (
     check_same_index,
     resolve_pos_label,
 )
+from crtkit.metrics.counts import SHARES
 
 __all__ = [
     "BootstrapInterval",
@@ -376,16 +377,9 @@ def replicate_answers(
     """
     tp, fn = weights @ (y_true & y_pred), weights @ (y_true & ~y_pred)
     fp, tn = weights @ (~y_true & y_pred), weights @ (~y_true & ~y_pred)
-    sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
-    return {
-        "accuracy": _ratio(tp + tn, tp + fn + fp + tn),
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "ppv": _ratio(tp, tp + fp),
-        "npv": _ratio(tn, tn + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-    }
+    values = {name: _ratio(*share(tp, fn, fp, tn)) for name, share in SHARES.items()}
+    values["balanced_accuracy"] = (values["sensitivity"] + values["specificity"]) / 2
+    return values
 
 
 def replicate_scores(y_true: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:

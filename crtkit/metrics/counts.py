@@ -66,6 +66,18 @@ def confusion_counts(
     return ConfusionCounts(*(float(weight[cell].sum()) for cell in cells))
 
 
+#: Numerator and denominator of every share of counts, numbers or arrays. Balanced accuracy is none:
+#: it is the mean of sensitivity and specificity.
+SHARES = {
+    "accuracy": lambda tp, fn, fp, tn: (tp + tn, tp + fn + fp + tn),
+    "sensitivity": lambda tp, fn, fp, tn: (tp, tp + fn),
+    "specificity": lambda tp, fn, fp, tn: (tn, tn + fp),
+    "ppv": lambda tp, fn, fp, tn: (tp, tp + fp),
+    "npv": lambda tp, fn, fp, tn: (tn, tn + fn),
+    "f1": lambda tp, fn, fp, tn: (2 * tp, 2 * tp + fp + fn),
+}
+
+
 def ratio(numerator: float, denominator: float) -> float:
     """Quotient, nan where nothing was counted."""
     return numerator / denominator if denominator > 0 else float("nan")
@@ -82,10 +94,7 @@ def accuracy(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     >>> accuracy([1, 1, 0, 0], [1, 0, 0, 0])
     0.75
     """
-    tp, fn, fp, tn = confusion_counts(
-        y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight
-    )
-    return ratio(tp + tn, tp + fn + fp + tn)
+    return _share("accuracy", y_true, y_pred, pos_label, sample_weight)
 
 
 def balanced_accuracy(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
@@ -99,10 +108,9 @@ def balanced_accuracy(y_true, y_pred, *, pos_label=None, sample_weight=None) -> 
     >>> balanced_accuracy([1, 1, 0, 0], [1, 0, 0, 0])
     0.75
     """
-    tp, fn, fp, tn = confusion_counts(
-        y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight
-    )
-    return (ratio(tp, tp + fn) + ratio(tn, tn + fp)) / 2
+    counts = confusion_counts(y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight)
+    halves = (SHARES[name](*counts) for name in ("sensitivity", "specificity"))
+    return sum(ratio(*half) for half in halves) / 2
 
 
 def sensitivity(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
@@ -114,8 +122,7 @@ def sensitivity(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     >>> sensitivity([1, 1, 0, 0], [1, 0, 0, 0])
     0.5
     """
-    counts = confusion_counts(y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight)
-    return ratio(counts.tp, counts.tp + counts.fn)
+    return _share("sensitivity", y_true, y_pred, pos_label, sample_weight)
 
 
 def specificity(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
@@ -127,8 +134,7 @@ def specificity(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     >>> specificity([1, 1, 0, 0], [1, 0, 0, 0])
     1.0
     """
-    counts = confusion_counts(y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight)
-    return ratio(counts.tn, counts.tn + counts.fp)
+    return _share("specificity", y_true, y_pred, pos_label, sample_weight)
 
 
 def ppv(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
@@ -142,8 +148,7 @@ def ppv(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     >>> ppv([1, 1, 0, 0], [1, 0, 0, 0])
     1.0
     """
-    counts = confusion_counts(y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight)
-    return ratio(counts.tp, counts.tp + counts.fp)
+    return _share("ppv", y_true, y_pred, pos_label, sample_weight)
 
 
 def npv(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
@@ -157,8 +162,7 @@ def npv(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     >>> round(npv([1, 1, 0, 0], [1, 0, 0, 0]), 3)
     0.667
     """
-    counts = confusion_counts(y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight)
-    return ratio(counts.tn, counts.tn + counts.fn)
+    return _share("npv", y_true, y_pred, pos_label, sample_weight)
 
 
 def f1(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
@@ -172,7 +176,9 @@ def f1(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     >>> round(f1([1, 1, 0, 0], [1, 0, 0, 0]), 3)
     0.667
     """
-    tp, fn, fp, _ = confusion_counts(
-        y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight
-    )
-    return ratio(2 * tp, 2 * tp + fp + fn)
+    return _share("f1", y_true, y_pred, pos_label, sample_weight)
+
+
+def _share(name: str, y_true, y_pred, pos_label: Any, sample_weight: Any) -> float:
+    counts = confusion_counts(y_true, y_pred, pos_label=pos_label, sample_weight=sample_weight)
+    return ratio(*SHARES[name](*counts))

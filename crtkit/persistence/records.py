@@ -202,7 +202,7 @@ def _from_items(items, needed, reader: SignalReader, bare: bool) -> Records:
             "DataFrame or the path of a CSV file) with these columns."
         )
     name = needed[0]
-    labels = [str(item) if _is_path(item) else f"record {i}" for i, item in enumerate(items)]
+    labels = [str(item) if is_path(item) else f"record {i}" for i, item in enumerate(items)]
     records = Records(pd.DataFrame(), labels, [[] for _ in items], bare=bare)
     if name == "signal":
         cells = _signals(items, records, reader)
@@ -213,7 +213,7 @@ def _from_items(items, needed, reader: SignalReader, bare: bool) -> Records:
                 raise TypeError(
                     f"The model reads pages ({name}), got an ECG signal. Render it first."
                 )
-            if _is_path(item) and not os.path.isfile(str(item).split("#")[0]):
+            if is_path(item) and not os.path.isfile(str(item).split("#")[0]):
                 records.reasons[i].append("there is no such file")
     cells = [str(cell) if isinstance(cell, os.PathLike) else cell for cell in cells]
     records.X = pd.DataFrame({name: pd.Series(cells, dtype=object)})
@@ -231,10 +231,6 @@ def _signals(cells, records: Records, reader: SignalReader) -> list[Any]:
         if confidence is not None:
             records.confidence[i] = confidence
     return found
-
-
-def _is_path(item: Any) -> bool:
-    return is_path(item)
 
 
 class SignalReader:

@@ -169,6 +169,40 @@ def _auc_covariance(
     return auc, cov, {"n_positive": m, "n_negative": n, "n_groups": n_groups}
 
 
+def auc_with_error(scores, y) -> tuple[float, float]:
+    """Area under the ROC curve and its standard error, one record per patient.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_records,)
+    y : ndarray of shape (n_records,)
+        1 or True is positive.
+    """
+    positive = np.asarray(y) == 1
+    (auc,), (v10,), (v01,) = _components(np.asarray(scores)[None], positive)
+    variance = v10.var(ddof=1) / len(v10) + v01.var(ddof=1) / len(v01)
+    return float(auc), float(np.sqrt(variance))
+
+
+def hanley_mcneil_error(auc, n_positive, n_negative) -> float:
+    """Standard error of an AUC of which only the numbers of patients are known.
+
+    References
+    ----------
+    Hanley JA, McNeil BJ. The meaning and use of the area under a receiver operating characteristic
+    (ROC) curve. Radiology 1982;143:29-36, equations 1 and 2.
+
+    Examples
+    --------
+    >>> from crtkit.statistics.delong import hanley_mcneil_error
+    >>> round(hanley_mcneil_error(0.893, 51, 58), 4)
+    0.0325
+    """
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (n_positive - 1) * (q1 - auc**2) + (n_negative - 1) * (q2 - auc**2)
+    return float(np.sqrt(variance / (n_positive * n_negative)))
+
+
 def _components(scores, positive) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Structural components by midranks: O(n log n) instead of every pair."""
     m, n = positive.sum(), (~positive).sum()

@@ -57,7 +57,8 @@ def holm(p) -> np.ndarray:
     out = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind="stable")]
-    # Not statsmodels' multipletests: it collects garbage at every call, 0.2 s in a large process.
+    # Not statsmodels' multipletests: it calls gc.collect() each time, 0.1 s in a small process and
+    # 0.7 s beside torch, where this takes 10 µs.
     scaled = p[order] * np.arange(len(order), 0, -1)
     out[order] = np.minimum(np.maximum.accumulate(scaled), 1) if len(order) else scaled
     return out

@@ -15,13 +15,14 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from crtkit.datasets import make_cohort
 from crtkit.datasets.simulation import lvsd2026, response
+from crtkit.metrics import roc_auc
+from crtkit.statistics.delong import hanley_mcneil_error
 from crtkit.studies.simple import with_features
 
 #: Column of a simulated cohort that has the true value of a latent.
@@ -203,9 +204,6 @@ def posterior_auc(values, label, rng):
         subsample=0.5, subsample_freq=1, verbosity=-1, random_state=0,
     )  # fmt: skip
     model.fit(values[learn], label[learn])
-    auc = float(roc_auc_score(label[judge], model.predict_proba(values[judge])[:, 1]))
+    auc = roc_auc(label[judge], model.predict_proba(values[judge])[:, 1])
     positive = int(label[judge].sum())
-    negative = len(judge) - positive
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = auc * (1 - auc) + (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
-    return auc, float(np.sqrt(variance / (positive * negative)))
+    return auc, hanley_mcneil_error(auc, positive, len(judge) - positive)

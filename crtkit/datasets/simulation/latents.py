@@ -17,10 +17,10 @@ from scipy.linalg import solve_triangular
 from crtkit.datasets.simulation.margins import (
     LOG_ROOT_2PI,
     Mixture,
-    auc_with_error,
     draw_exactly,
     shift_to_total,
 )
+from crtkit.statistics.delong import auc_with_error
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from crtkit.datasets.simulation.margins import (
     Mixture,
     Moments,
     Score,
-    auc_with_error,
     draw_exactly,
 )
+from crtkit.statistics.delong import auc_with_error
 
 CUT = 40.0  # per cent: LVSD is LVEF below it
 

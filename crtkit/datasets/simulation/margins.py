@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betaincinv, betaln, expit, log_ndtr, logit, ndtr, ndtri
-from scipy.stats import rankdata
 
 LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 QUARTILE = ndtri(0.75)
@@ -220,14 +219,3 @@ def draw_exactly(probabilities, count, rng):
     out = np.empty(len(order), dtype=np.int64)
     out[order] = np.diff(np.floor(np.append(0.0, sums) + rng.uniform()))
     return out
-
-
-def auc_with_error(scores, y):
-    """Area under the ROC curve and its standard error (DeLong's)."""
-    positive, negative = scores[y == 1], scores[y == 0]
-    n1, n0 = len(positive), len(negative)
-    ranks = rankdata(np.concatenate([positive, negative]))
-    above = (ranks[:n1] - rankdata(positive)) / n0
-    below = 1.0 - (ranks[n1:] - rankdata(negative)) / n1
-    error = np.sqrt(above.var(ddof=1) / n1 + below.var(ddof=1) / n0)
-    return float(above.mean()), float(error)

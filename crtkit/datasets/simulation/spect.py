@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 
 from crtkit.datasets.simulation.ecg import check_number, draw_entropy, stream
 from crtkit.datasets.simulation.latents import Binary, Continuous, ResponseModel, apportion
-from crtkit.datasets.simulation.margins import Moments, auc_with_error
+from crtkit.datasets.simulation.margins import Moments
 from crtkit.datasets.simulation.response import draw_patients
 from crtkit.spect import (
     Ventricle,
@@ -22,6 +22,7 @@ from crtkit.spect import (
     phase_moments,
     sample_polar_maps,
 )
+from crtkit.statistics.delong import auc_with_error
 
 RINGS, SECTORS = 12, 24
 SPACING = (6.4, 6.4, 6.4)

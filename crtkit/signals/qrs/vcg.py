@@ -44,8 +44,9 @@ def complete_limb_leads(signals, lead_names) -> np.ndarray:
             out[LEADS_12.index(name)] = lead
     there = np.isfinite(out[:6]).any(axis=1)
     if 2 <= there.sum() < 6:
-        limb = np.array(LEADS_12[:6])
-        out[:6][~there] = limb_weights(limb[~there], limb[there]) @ out[:6][there]
+        known = [LEADS_12[i] for i in np.flatnonzero(there)]
+        wanted = [LEADS_12[i] for i in np.flatnonzero(~there)]
+        out[:6][~there] = limb_weights(wanted, known) @ out[:6][there]
     return out
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit.metrics.counts import SHARES
+
 ALIASES = {
     "acc": "accuracy",
     "sens": "sensitivity",
@@ -17,15 +19,7 @@ ALIASES = {
     "precision": "ppv",
     "bacc": "balanced_accuracy",
 }
-FORMULAS = {
-    "accuracy": lambda tp, fn, fp, tn: (tp + tn) / (tp + fn + fp + tn),
-    "balanced_accuracy": lambda tp, fn, fp, tn: (tp / (tp + fn) + tn / (tn + fp)) / 2,
-    "sensitivity": lambda tp, fn, fp, tn: tp / (tp + fn),
-    "specificity": lambda tp, fn, fp, tn: tn / (tn + fp),
-    "ppv": lambda tp, fn, fp, tn: tp / (tp + fp),
-    "npv": lambda tp, fn, fp, tn: tn / (tn + fn),
-    "f1": lambda tp, fn, fp, tn: 2 * tp / (2 * tp + fp + fn),
-}
+SCORES = (*SHARES, "balanced_accuracy")
 LINEAR = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
 CELLS = ["tp", "fn", "fp", "tn"]
 REPAIR_COLUMNS = ["kind", "change", "steps", "n_matrices", *CELLS]
@@ -212,9 +206,9 @@ def _fitting(p, n, printed, layout, keep=None) -> pd.DataFrame:
         ok = np.ones(len(a), dtype=bool)
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, target in printed.items():
-                value = FORMULAS[name](a, p - a, n - d, d)
+                value = score_of_counts(name, a, p - a, n - d, d)
                 ok &= _close(value, target)  # an undefined score (0 / 0) prints as nothing
-            kept = FORMULAS[keep](a, p - a, n - d, d)[ok] if keep else None
+            kept = score_of_counts(keep, a, p - a, n - d, d)[ok] if keep else None
         a, d = a[ok], d[ok]
         block_found = pd.DataFrame({"tp": a, "fn": p - a, "fp": n - d, "tn": d})
         fitting.append(block_found.assign(**{keep: kept}) if keep else block_found)
@@ -307,9 +301,9 @@ def _read_scores(scores, decimals, folds) -> dict[str, tuple[float, int]]:
     printed = {}
     for given, value in scores.items():
         name = ALIASES.get(given, given)
-        if name not in FORMULAS:
+        if name not in SCORES:
             raise ValueError(
-                f"audit_scores knows {list(FORMULAS)}, got {given!r} (an area under a curve does "
+                f"audit_scores knows {list(SCORES)}, got {given!r} (an area under a curve does "
                 "not follow from one confusion matrix)."
             )
         if name in printed:
@@ -333,7 +327,7 @@ def _read_scores(scores, decimals, folds) -> dict[str, tuple[float, int]]:
             )
         printed[name] = (number, int(digits))
     if not printed:
-        raise ValueError(f"audit_scores needs at least one score of {list(FORMULAS)}.")
+        raise ValueError(f"audit_scores needs at least one score of {list(SCORES)}.")
     return printed
 
 
@@ -353,3 +347,11 @@ def _check_counts(n_positive, n_negative, folds) -> None:
             f"audit_scores needs folds between 2 and {min(n_positive, n_negative)}, the records of "
             f"the rarer class, got {folds!r}."
         )
+
+
+def score_of_counts(name, *counts):
+    """A score of tp, fn, fp and tn; of arrays of them, element by element."""
+    if name == "balanced_accuracy":
+        return sum(score_of_counts(half, *counts) for half in ("sensitivity", "specificity")) / 2
+    numerator, denominator = SHARES[name](*counts)
+    return numerator / denominator

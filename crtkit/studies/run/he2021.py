@@ -11,9 +11,9 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
-from sklearn.metrics import roc_auc_score
 
 import crtkit as ck
+from crtkit.metrics import roc_auc
 from crtkit.spect import PhaseStatistics
 from crtkit.statistics import (
     UnivariateScreen,
@@ -320,7 +320,7 @@ def in_sample_areas(X, y, best):
     }
     last = study.pipelines()["PSD + LVEF + gender"][1:]
     return {
-        name: roc_auc_score(y, last.fit(X[columns], y).decision_function(X[columns]))
+        name: roc_auc(y, last.fit(X[columns], y).decision_function(X[columns]))
         for name, columns in models.items()
         if set(columns) <= set(X)
     }

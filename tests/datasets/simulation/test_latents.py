@@ -19,11 +19,11 @@ from crtkit.datasets.simulation.margins import (
     Mixture,
     Moments,
     Quartiles,
-    auc_with_error,
     draw_exactly,
     shift_to_total,
 )
 from crtkit.datasets.simulation.response import MODELS
+from crtkit.statistics.delong import auc_with_error
 
 MARGINS = [
     Quartiles(27.0, 21.3, 34.0, 5, 50),

@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, 
 from sklearn.model_selection import StratifiedKFold
 
 from crtkit.statistics import audit_scores
-from crtkit.statistics.printed.scores import FORMULAS
+from crtkit.statistics.printed.scores import SCORES, score_of_counts
 
 EXPECTED = json.loads(
     (Path(__file__).parents[2] / "data" / "score_audit" / "expected.json").read_text()
@@ -93,11 +93,11 @@ def test_he2023_rows_fit_neither_pooled_nor_over_folds():
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 4), st.data())
 def test_true_scores_always_fit_and_the_true_matrix_is_found(p, n, decimals, data):
     tp, tn = data.draw(st.integers(0, p)), data.draw(st.integers(0, n))
-    names = data.draw(st.lists(st.sampled_from(sorted(FORMULAS)), min_size=1, unique=True))
+    names = data.draw(st.lists(st.sampled_from(sorted(SCORES)), min_size=1, unique=True))
     scores = {}
     for name in names:
         with np.errstate(invalid="ignore"):
-            value = FORMULAS[name](*np.float64([tp, p - tp, n - tn, tn]))
+            value = score_of_counts(name, *np.float64([tp, p - tp, n - tn, tn]))
         if np.isfinite(value):
             scores[name] = f"{value:.{decimals}f}"
     assume(scores)
@@ -111,13 +111,14 @@ def test_formulas_are_those_of_scikit_learn():
     y = np.repeat([1, 0], [30, 50])
     prediction = np.r_[np.repeat([1, 0], [22, 8]), np.repeat([1, 0], [9, 41])]
     cells = (22, 8, 9, 41)
-    assert FORMULAS["f1"](*cells) == pytest.approx(f1_score(y, prediction))
-    assert FORMULAS["ppv"](*cells) == pytest.approx(precision_score(y, prediction))
-    assert FORMULAS["npv"](*cells) == pytest.approx(precision_score(1 - y, 1 - prediction))
-    assert FORMULAS["specificity"](*cells) == pytest.approx(recall_score(1 - y, 1 - prediction))
-    assert FORMULAS["balanced_accuracy"](*cells) == pytest.approx(
-        balanced_accuracy_score(y, prediction)
-    )
+    expected = {
+        "f1": f1_score(y, prediction),
+        "ppv": precision_score(y, prediction),
+        "npv": precision_score(1 - y, 1 - prediction),
+        "specificity": recall_score(1 - y, 1 - prediction),
+        "balanced_accuracy": balanced_accuracy_score(y, prediction),
+    }
+    assert {name: score_of_counts(name, *cells) for name in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -129,7 +130,7 @@ def test_agrees_with_mlscorecheck(seed):
     cells = (tp, p - tp, n - tn, tn)
     short = {"accuracy": "acc", "sensitivity": "sens", "specificity": "spec"}
     for nudge in (0, 0.003):
-        scores = {k: round(float(FORMULAS[k](*cells)), 3) for k in short}
+        scores = {k: round(float(score_of_counts(k, *cells)), 3) for k in short}
         scores["accuracy"] = round(min(1, scores["accuracy"] + nudge), 3)
         theirs = binary.check_1_testset_no_kfold(
             testset={"p": int(p), "n": int(n)},
