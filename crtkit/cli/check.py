@@ -50,7 +50,7 @@ def describe(cohort: Any) -> dict[str, Any]:
     -------
     dict
     """
-    from crtkit.statistics import baseline_table
+    from crtkit.evaluation.baseline import clinical_table, tabulated
 
     classes = pd.Series(np.asarray(cohort.y).astype(str)).value_counts().to_dict()
     facts: dict[str, Any] = {
@@ -64,12 +64,10 @@ def describe(cohort: Any) -> dict[str, Any]:
     per_patient = pd.Series(cohort.groups).value_counts()
     facts["records_of_one_patient"] = {"median": float(per_patient.median())}
     facts["records_of_one_patient"]["most"] = int(per_patient.max())
-    covariates = cohort.X.drop(columns=[c for c in ("signal", "image", "map") if c in cohort.X])
-    if len(covariates.columns) and len(classes) == 2:
-        # One row for each patient: records of one patient would count him twice.
-        first = ~pd.Series(cohort.groups).duplicated().to_numpy()
-        by = np.asarray(cohort.y).astype(str)[first]
-        facts["table_1"] = baseline_table(covariates[first].reset_index(drop=True), by)
+    covariates, y = clinical_table(cohort)
+    table = tabulated(covariates, np.asarray(y).astype(str)) if len(classes) == 2 else None
+    if table is not None:
+        facts["table_1"] = table
     if "signal" in cohort.X and cohort.info.get("sampling_rate"):
         facts["signal_quality"] = _quality(cohort)
     return facts

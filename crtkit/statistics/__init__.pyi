@@ -23,4 +23,6 @@ from .printed.p_values import rebuild_p_values as rebuild_p_values
 from .printed.scores import ScoreAudit as ScoreAudit, audit_scores as audit_scores
 from .printed.tables import audit_table as audit_table
 from .screen import UnivariateScreen as UnivariateScreen
+from .standardised import standardised_difference as standardised_difference
+from .table_files import write_table as write_table
 from .tables import baseline_table as baseline_table

@@ -16,13 +16,20 @@ from crtkit.statistics.group_tests import (
     shapiro_p,
 )
 from crtkit.statistics.p_values import benjamini_hochberg, format_p, holm
+from crtkit.statistics.standardised import largest_difference
+from crtkit.statistics.table_files import table_note
 
 KINDS = ("mean_sd", "median_iqr", "auto", "binary", "categorical")
 MEAN_TESTS = ("student", "welch", "levene", "mannwhitney")
 COUNT_TESTS = ("chi2", "chi2_yates", "fisher", "t")
 MAX_LEVELS = 10
-MEANING = ("p_value", "p_adjusted", "statistic", "test", "kind", "note", "shapiro_p", "levene_p")
-RESERVED = {"overall", "p", "missing", "variable", *MEANING}
+# A number with as few whole values as these, close together and often repeated, is a code.
+CODE_LEVELS, CODE_RANGE = 5, 9
+MEANING = (
+    *("p_value", "p_adjusted", "statistic", "test", "kind", "note", "smd"),
+    *("shapiro_p", "levene_p"),
+)
+RESERVED = {"overall", "p", "SMD", "missing", "variable", *MEANING}
 
 
 def baseline_table(
@@ -40,6 +47,7 @@ def baseline_table(
     adjust=None,
     decimals=1,
     numbers=True,
+    smd=False,
 ) -> pd.DataFrame:
     """Compare the baseline characteristics of groups of patients, one row per variable.
 
@@ -54,9 +62,10 @@ def baseline_table(
         flags, or text of at most ten levels; what was left out is in ``result.attrs``.
     kinds : dict, optional
         ``{variable: kind}`` with kind one of ``"mean_sd"``, ``"median_iqr"``, ``"auto"``,
-        ``"binary"``, ``"categorical"``; others are told from the values: flags and text of two
-        levels are binary (the greater level is counted, and named where it is text), other
-        numbers are continuous, other text is categorical.
+        ``"binary"``, ``"categorical"``; others are told from the values: flags, text and codes of
+        two levels are binary (the greater level is counted, and named unless it is a flag), other
+        text and codes are categorical, other numbers are continuous. A code is a column of at
+        most five whole numbers, close together and often repeated: NYHA 2, 3, 4 is one.
     continuous : {"auto", "mean_sd", "median_iqr"}, default="auto"
         Kind of the continuous variables. ``"auto"`` is the mean where Shapiro-Wilk finds no
         departure from normality in any group (p >= 0.05), else the median.
@@ -79,16 +88,21 @@ def baseline_table(
     decimals : int, default=1
         Of the printed means, medians and percentages.
     numbers : bool, default=True
-        False leaves only what is printed: groups, ``p`` and ``missing``.
+        False leaves only what is printed: groups, ``p``, ``SMD`` where asked for, and ``missing``.
+    smd : bool, default=False
+        Print the standardised mean difference (:func:`standardised_difference`), of more than two
+        groups the largest between any two; its number is in ``smd`` either way.
 
     Returns
     -------
     DataFrame
         Index ``variable``. Printed columns: ``overall``, one per group, ``p`` (never rounded to
         zero: "<0.001") and ``missing``. Then ``p_value`` (float), ``statistic``, ``test``,
-        ``kind``, ``note`` (why a p-value is missing or doubtful), ``shapiro_p`` and ``levene_p``
-        of continuous variables, and for overall and each group ``n``, ``missing``, ``mean``,
-        ``sd``, ``median``, ``q1``, ``q3``, ``count`` and ``percent``, as ``"mean (group)"``.
+        ``kind``, ``note`` (why a p-value is missing or doubtful), ``smd``, ``shapiro_p`` and
+        ``levene_p`` of continuous variables, and for overall and each group ``n``, ``missing``,
+        ``mean``, ``sd``, ``median``, ``q1``, ``q3``, ``count`` and ``percent``, as
+        ``"mean (group)"``. ``attrs``: ``left_out``, columns that hold no category, and ``counts``
+        of patients by group, which :func:`write_table` prints.
 
     Raises
     ------
@@ -144,11 +158,18 @@ def baseline_table(
     out = pd.DataFrame(rows).set_index("variable")
     if adjust:
         out["p_adjusted"] = (holm if adjust == "holm" else benjamini_hochberg)(out["p_value"])
-    printed = ["overall", *names, "p", "missing"]
+    if smd:
+        out["SMD"] = [_print_smd(value) for value in out["smd"]]
+    printed = ["overall", *names, "p", *(["SMD"] if smd else []), "missing"]
     first = [c for c in [*printed, *MEANING] if c in out]
     out = out[first + [c for c in out if c not in first]]
     out.attrs["left_out"] = left_out
-    return out if numbers else out[printed]
+    out.attrs["counts"] = {n: int(m.sum()) for n, m in zip(["overall", *names], members)}
+    if not numbers:
+        # What a reader of the file asks is kept when the columns that answer it are not.
+        out.attrs["printed_note"] = table_note(out)
+        out = out[printed]
+    return out
 
 
 def _check_options(table, continuous, test, categorical, levels, adjust) -> None:
@@ -257,16 +278,32 @@ def _kind(column, asked, continuous) -> str:
         raise ValueError(f"baseline_table: {column.name!r} has {n_levels} levels, binary has two.")
     if asked:
         return asked
-    if types.is_bool_dtype(column) or (n_levels == 2 and (not numeric or _flags(column))):
+    code = not numeric or _code(column)
+    if types.is_bool_dtype(column) or _flags(column) or (n_levels == 2 and code):
         return "binary"
-    if numeric and not _flags(column):
-        return continuous
-    return "binary" if numeric else "categorical"
+    return "categorical" if code else continuous
 
 
 def _flags(column) -> bool:
     """Whether numbers are only 0 and 1 (a column of zeros, or empty, is not continuous)."""
     return set(column.dropna().unique()) <= {0, 1} and column.notna().any()
+
+
+def _code(column) -> bool:
+    """Whether numbers are the codes of a category, such as NYHA classes."""
+    values = column.dropna().to_numpy(dtype=float)
+    levels = np.unique(values)
+    return (
+        2 <= len(levels) <= CODE_LEVELS
+        and bool(np.all(levels == np.round(levels)))
+        and np.ptp(levels) <= CODE_RANGE
+        # Of few patients five ages may lie close together; they do not repeat so often.
+        and len(values) >= 3 * len(levels)
+    )
+
+
+def _print_smd(value) -> str:
+    return "" if np.isnan(value) else "∞" if np.isinf(value) else f"{value:.2f}"
 
 
 def _number_row(column, members, names, kind, test, decimals) -> dict[str, Any]:
@@ -284,6 +321,7 @@ def _number_row(column, members, names, kind, test, decimals) -> dict[str, Any]:
         row[f"n ({name})"] = len(part)
         row[f"missing ({name})"] = int(where.sum()) - len(part)
         row.update({f"{stat} ({name})": value for stat, value in numbers.items()})
+    row["smd"] = largest_difference(parts[1:], categorical=False)
     return {**row, "kind": kind, **_tested(compare_means(parts[1:], test))}
 
 
@@ -320,6 +358,7 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
     for name, m, total in zip(names, members, totals):
         row[f"n ({name})"], row[f"missing ({name})"] = total, int(m.sum()) - total
     row.update(_tested(result))
+    row["smd"] = largest_difference([values[m & there] for m in members[1:]], categorical=True)
     percent = 100 * counts / np.where(np.array(totals) > 0, totals, np.nan)
     cells = [
         [f"{c} ({p:.{decimals}f})" if t else "–" for c, p, t in zip(line, share, totals)]
@@ -338,7 +377,7 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
     row.update(dict.fromkeys(names, ""))
     below = [
         {"variable": f"{column.name}: {x}", "kind": "level", "p": "", "test": "", "note": "",
-         "missing": 0, **_counted(names, *line)}
+         "missing": 0, "smd": np.nan, **_counted(names, *line)}
         for x, line in zip(level_names, zip(cells, counts, percent))
     ]  # fmt: skip
     return [row, *below]

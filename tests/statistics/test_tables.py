@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
-from crtkit.statistics import baseline_table, pearson_table
+from crtkit.statistics import (
+    baseline_table,
+    pearson_table,
+    standardised_difference,
+    write_table,
+)
 from crtkit.statistics.group_tests import compare_counts, compare_means
 from crtkit.statistics.p_values import benjamini_hochberg, format_p, holm
 
@@ -373,3 +378,99 @@ def test_pearson_of_two_tables_and_bad_columns(cohort):
         pearson_table(features, phase.assign(psd=np.inf))
     with pytest.raises(ValueError, match=r"each column once, a has \['psd', 'psd'\]"):
         pearson_table(cohort[["psd", "psd"]])
+
+
+def test_standardised_differences_agree_with_tableone(cohort):
+    tableone = pytest.importorskip("tableone")
+    names = ["age", "esv", "nyha", "lbbb"]
+    theirs = tableone.TableOne(
+        cohort, columns=names, categorical=["nyha", "lbbb"], groupby="response", smd=True
+    ).tableone["Grouped by response"]  # fmt: skip
+    smd = {key[0].split(",")[0]: float(v) for key, v in theirs["SMD (0,1)"].items() if v}
+    ours = baseline_table(cohort, "response", variables=names, smd=True)
+    for name in names:
+        # tableone divides variances by n, Austin by n - 1.
+        assert ours.loc[name, "smd"] == pytest.approx(abs(smd[name]), rel=0.02, abs=6e-4)
+        assert float(ours.loc[name, "SMD"]) == pytest.approx(ours.loc[name, "smd"], abs=0.005)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=30),
+    st.lists(st.integers(0, 3), min_size=1, max_size=30),
+)
+def test_standardised_differences_are_distances(a, b):
+    for categorical in (False, True):
+        forth = standardised_difference(a, b, categorical=categorical)
+        back = standardised_difference(b, a, categorical=categorical)
+        assert forth == pytest.approx(back, nan_ok=True)
+        assert np.isnan(forth) or forth >= 0
+        same = standardised_difference(a, a, categorical=categorical)
+        assert np.isnan(same) or same == pytest.approx(0, abs=1e-6)
+    flags = np.array([x > 1 for x in a]), np.array([x > 1 for x in b])
+    p, q = (x.mean() for x in flags)
+    spread = np.sqrt((p * (1 - p) + q * (1 - q)) / 2)
+    if spread > 0:
+        got = standardised_difference(*flags, categorical=True)
+        assert got == pytest.approx(abs(p - q) / spread)
+
+
+def test_kinds_are_guessed_as_a_clinician_would():
+    rng = np.random.default_rng(0)
+    n = 60
+    table = pd.DataFrame(
+        {
+            "sex": rng.choice(["M", "F"], n),
+            "nyha": rng.choice([2, 3, 4], n),
+            "sex_code": rng.choice([1, 2], n),
+            "diabetes": rng.integers(0, 2, n),
+            "age": rng.integers(40, 90, n),
+            "lvef": rng.normal(28, 5, n),
+            "device": rng.choice(["CRT-D", "CRT-P", "none"], n),
+            "ward": [f"room {k}" for k in range(n)],
+        }
+    )
+    out = baseline_table(table, rng.integers(0, 2, n), continuous="mean_sd")
+    assert out["kind"].to_dict() == {
+        "sex": "binary", "nyha": "categorical", "sex_code": "binary", "diabetes": "binary",
+        "age": "mean_sd", "lvef": "mean_sd", "device": "categorical",
+    }  # fmt: skip
+    assert out.loc["sex", "overall"].startswith("M ")
+    assert out.loc["sex_code", "overall"].startswith("2 ")
+    assert out.attrs["left_out"] == ["ward"]
+
+
+@pytest.mark.parametrize("suffix", [".md", ".tex", ".html", ".csv", ".docx"])
+@pytest.mark.parametrize("numbers", [True, False])
+def test_the_table_is_written_in_every_form(cohort, tmp_path, suffix, numbers):
+    table = cohort.assign(note_=[f"free & text_{k}" for k in range(len(cohort))])
+    out = baseline_table(table, "response", labels={0: "no", 1: "yes"}, smd=True, numbers=numbers)
+    path = tmp_path / f"table1{suffix}"
+    write_table(out, path, title="Table 1. Baseline")
+    if suffix == ".docx":
+        docx = pytest.importorskip("docx")
+        document = docx.Document(path)
+        cells = [[c.text for c in row.cells] for row in document.tables[0].rows]
+        text = "\n".join(p.text for p in document.paragraphs)
+        assert cells[0][:3] == [
+            "variable",
+            f"overall (n = {len(cohort)})",
+            f"no (n = {(cohort['response'] == 0).sum()})",
+        ]
+        assert [row[0] for row in cells[1:]] == list(out.index)
+        assert cells[1][1] == out["overall"].iloc[0]
+    else:
+        text = path.read_text(encoding="utf-8")
+        assert f"(n = {len(cohort)})" in text
+        assert "p_value" not in text
+        assert "mean (yes)" not in text
+    if suffix != ".csv":
+        assert "Table 1. Baseline" in text
+        assert "left out" in text
+        assert "standardised" in text
+    if suffix == ".tex":
+        assert r"free" not in text
+        assert r"note\_" in text
+        assert text.count(r"\\") == len(out) + 1
+    with pytest.raises(ValueError, match="write_table writes"):
+        write_table(out, tmp_path / "table1.xls")

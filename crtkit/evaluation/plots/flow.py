@@ -17,8 +17,10 @@ def flow_steps(result: Any) -> list[Step]:
     A negative count is an exclusion.
     """
     info = result.info
-    steps = [(str(step), int(n)) for step, n in (info.get("flow") or {}).items()]
     n_records = int(info["n_records"])
+    steps = [(str(step), int(n)) for step, n in (info.get("flow") or {}).items()]
+    # A count below what was analysed is one of patients or classes, no step of records.
+    steps = [(step, n) for step, n in steps if n < 0 or n >= n_records]
     last = max((i for i, (_, n) in enumerate(steps) if n >= 0), default=None)
     if last is not None:
         # Records may have been left out since the cohort was read: `take` keeps no account of it.

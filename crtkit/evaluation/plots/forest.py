@@ -58,7 +58,7 @@ def forest_rows(
         }
     rule = best_rule(result, on) if metric == "roc_auc" and of == "models" else None
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return table, (float(table.loc[rule, "mean"]) if rule else None), rule or ""
+    return table, (rows[rule]["mean"] if rule else None), rule or ""
 
 
 def _tested_subgroups(result: Any, on: str) -> list[str]:

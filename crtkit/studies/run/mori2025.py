@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
+from crtkit.evaluation.baseline import clinical_table, tabulated
 from crtkit.explain.gradcam import STAGES
-from crtkit.statistics import baseline_table
 from crtkit.studies import mori2025 as study, simple
 from crtkit.studies.run.cohorts import asks_response, leave_out_unusable, load_cohort, stated
 from crtkit.studies.run.figures import flow_diagram
@@ -185,30 +185,28 @@ def figure1(output, flow, published):
 
 def table1(output, cohort, published):
     """Table 1: baseline characteristics of the patients by class."""
-    names = cohort.info.get("covariates")
-    numeric = cohort.X.select_dtypes("number").columns
-    first = ~pd.Series(cohort.groups).duplicated().to_numpy()
-    table = cohort.X.loc[first, [c for c in numeric if names is None or c in names]]
+    table, y = clinical_table(cohort)
     if "outcome" in cohort.info:  # simulated patients have the paper's rows after implantation
-        table = table.join(cohort.info["outcome"])
-    if not len(table.columns):
-        output.text("Table 1. Baseline characteristics", ["The cohort has no clinical columns."])
-        return
-    y = cohort.y[first]
+        first = ~pd.Series(cohort.groups).duplicated().to_numpy()
+        outcome = cohort.info["outcome"].loc[cohort.X.index[first]]
+        table = table.join(outcome.reset_index(drop=True))
     name = cohort.info.get("label", "the positive class")
     other = name.removeprefix("not ") if name.startswith("not ") else f"not {name}"
     titles = {c: {0: other, 1: name}.get(c, str(c)) for c in np.unique(y).tolist()}
     classes = {label: f"{title} (n = {(y == label).sum()})" for label, title in titles.items()}
-    kinds = {"nyha": "categorical"} if "nyha" in table else None
-    ours = baseline_table(
-        table.reset_index(drop=True),
+    ours = tabulated(
+        table,
         y,
-        kinds=kinds,
         continuous="median_iqr",
         labels=classes,
         numbers=False,
+        smd=True,
     )
-    note = "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction."
+    if ours is None:
+        output.text("Table 1. Baseline characteristics", ["The cohort has no clinical columns."])
+        return
+    note = "Median [interquartile range] or n (%). Mann-Whitney U, chi-square without correction. "
+    note += "SMD: standardised mean difference."
     output.table("table1", "Table 1. Baseline characteristics", ours, note)
     if published:
         printed = study.PUBLISHED_TABLE1.drop(columns="kind").fillna(MISSING)
