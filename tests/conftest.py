@@ -1,5 +1,7 @@
 """Factories shared by the tests, and where real data are."""
 
+import importlib
+import inspect
 import os
 from pathlib import Path
 
@@ -15,6 +17,32 @@ def data_dir():
     if not path:
         pytest.skip("needs real data: the environment variable CRTKIT_DATA is not set")
     return Path(path).resolve()
+
+
+@pytest.fixture(scope="session")
+def public_functions():
+    """Public functions, constructors and methods by their qualified names."""
+    import crtkit
+
+    package = Path(crtkit.__file__).parent
+    found = {}
+    for stub in package.rglob("__init__.pyi"):
+        room = importlib.import_module(".".join(stub.parent.relative_to(package.parent).parts))
+        for name in room.__all__:
+            value = getattr(room, name)
+            if _is_ours(value) and not (inspect.isclass(value) and issubclass(value, Exception)):
+                found[value.__qualname__] = value
+    for name, value in list(found.items()):
+        if inspect.isclass(value):
+            methods = (getattr(value, key) for key in dir(value) if not key.startswith("_"))
+            found |= {f"{name}.{m.__name__}": m for m in methods if _is_ours(m)}
+    return found
+
+
+def _is_ours(value):
+    """A class or function that crtkit wrote: scikit-learn adds its own methods to classes."""
+    written = inspect.isclass(value) or inspect.isfunction(value)
+    return written and value.__module__.startswith("crtkit")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """One rule for patients and one for the positive class, for every function that takes them."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ N = 40
 Y = np.tile([0, 1], N // 2)
 RNG = np.random.default_rng(0)
 SCORE = Y + RNG.normal(0, 1, N)
+PROB = 1 / (1 + np.exp(-SCORE))
 SIGNALS = RNG.normal(size=(N, 2, 64)).astype(np.float32)
 PAGES = RNG.integers(0, 256, (N, 32, 32, 3), dtype=np.uint8)
 
@@ -42,6 +45,20 @@ TAKES_GROUPS = {
     ),
     "FCNClassifier": _network,
     "SimCLR": lambda g: ck.SimCLR(max_epochs=1, batch_size=20).fit(PAGES, groups=g),
+    "TorchClassifier": _network,
+    "ECGFMPretraining": lambda g: ck.ECGFMPretraining(max_epochs=1).fit(SIGNALS, groups=g),
+    "RepeatedStratifiedPatientSplit": lambda g: list(
+        evaluation.RepeatedStratifiedPatientSplit(random_state=0).split(SCORE, Y, g)
+    ),
+    "conformal_thresholds": lambda g: evaluation.conformal_thresholds(Y, PROB, groups=g),
+    "conformal_p_values": lambda g: evaluation.conformal_p_values(Y, PROB, PROB, groups=g),
+    "risk_coverage": lambda g: evaluation.risk_coverage(Y, PROB, groups=g),
+    "permutation_test": lambda g: statistics.permutation_test(
+        Y, SCORE, groups=g, n_permutations=9, random_state=0
+    ),
+    "wave_share": lambda g: ck.explain.wave_share(
+        SIGNALS, SIGNALS, 100, qrs=[([0.2], [0.3])] * N, groups=g, n_bootstrap=9
+    ),
     "check_pool": lambda g: evaluation.check_pool(PAGES[:6], PAGES, pool_groups=range(6), groups=g),
     "check_pool, pool": lambda g: evaluation.check_pool(
         PAGES, PAGES[:6], pool_groups=g, groups=range(6)
@@ -67,6 +84,16 @@ def _with_missing(kind):
 def test_a_missing_patient_is_refused_everywhere(name, kind):
     with pytest.raises(ValueError, match=r"3 record\(s\) have no patient .* first at row 3"):
         TAKES_GROUPS[name](_with_missing(kind))
+
+
+def test_every_public_function_of_patients_is_tried(public_functions):
+    takes = {
+        function.__qualname__.partition(".")[0]  # where a method was written, not who inherits it
+        for function in public_functions.values()
+        if {"groups", "pool_groups", "patients"} & set(inspect.signature(function).parameters)
+    }
+    # Select looks at columns only; patients pass it unread.
+    assert takes - {"Select"} <= set(TAKES_GROUPS)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What `import crtkit` costs, that every public name is there, and that imports point one way."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -214,3 +215,30 @@ def test_files_and_functions_stay_short():
                     bodies.add(f"{name}: {node.name}")
     assert not files, f"above {MAX_LINES} lines: split the file"
     assert not bodies, f"above {MAX_BODY} lines: split the function"
+
+
+# One word for one thing: what is written on the left is called what stands on the right.
+FORBIDDEN = {
+    **dict.fromkeys(("seed", "rng", "random_seed", "generator"), "random_state"),
+    **dict.fromkeys(("level", "confidence_level", "conf"), "confidence"),
+    **dict.fromkeys(("truth", "y_test", "y_actual"), "y_true"),
+    **dict.fromkeys(("called", "y_hat", "predicted"), "y_pred"),
+    **dict.fromkeys(("prob", "proba", "probabilities"), "y_prob"),
+    **dict.fromkeys(("positive_label", "pos_class"), "pos_label"),
+    **dict.fromkeys(("weight", "sample_weights"), "sample_weight"),
+    **dict.fromkeys(("patients", "patient", "patient_id", "subject"), "groups"),
+    **dict.fromkeys(("n_boot", "n_bootstraps", "n_resamples"), "n_bootstrap"),
+    **dict.fromkeys(("jobs", "n_workers", "workers"), "n_jobs"),
+}
+# A split is drawn under a number of its own, which tables show as its seed.
+SPEAKS_OF_SPLITS = {("Evaluation.refit", "seed")}
+
+
+def test_one_word_for_one_thing(public_functions):
+    wrong = {
+        f"{name}({parameter}=): call it {FORBIDDEN[parameter]}"
+        for name, function in public_functions.items()
+        for parameter in inspect.signature(function).parameters
+        if parameter in FORBIDDEN and (name, parameter) not in SPEAKS_OF_SPLITS
+    }
+    assert not wrong
