@@ -55,9 +55,9 @@ from crtkit.neural.parameters import (
 )
 
 
-def embed(module, x):
+def embed(module, x, **how):
     """The embedding of a batch, as a function that pickles."""
-    return module.embed(x)
+    return module.embed(x, **how)
 
 
 class TorchEstimator(BaseEstimator):

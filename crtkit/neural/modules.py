@@ -42,7 +42,8 @@ class ModuleClassifier(TorchClassifier):
     optimizer : {"adamw", "adam", "sgd"}, default="adamw"
     lr : float, default=1e-3
     weight_decay : float, default=0.0
-    schedule : {"cosine", "onecycle"} or None, default=None
+    schedule : {"cosine", "onecycle", "warmup"} or None, default=None
+    clip_norm : float or None, default=None
     max_epochs : int, default=20
     batch_size : int, default=32
     accumulate : int, default=1
@@ -91,6 +92,7 @@ class ModuleClassifier(TorchClassifier):
         "optimizer": [StrOptions({"adamw", "adam", "sgd"})],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -104,6 +106,7 @@ class ModuleClassifier(TorchClassifier):
         lr=1e-3,
         weight_decay=0.0,
         schedule=None,
+        clip_norm=None,
         max_epochs=20,
         batch_size=32,
         accumulate=1,

@@ -66,6 +66,8 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         Decoupled weight decay.
     schedule : {"cosine", "onecycle", "warmup"} or None, default=None
         Course of the learning rate over all steps.
+    clip_norm : float or None, default=None
+        Largest norm of a gradient; None for none.
     max_epochs : int, default=20
         Passes over the training records.
     batch_size : int, default=32
@@ -158,6 +160,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_shape": [tuple, list, None],
         "augment": [StrOptions({"light"}), callable, None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -174,6 +177,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         lr=1e-3,
         weight_decay=1e-2,
         schedule=None,
+        clip_norm=None,
         max_epochs=20,
         batch_size=32,
         accumulate=1,

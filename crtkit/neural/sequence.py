@@ -29,6 +29,8 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
     weight_decay : float, default=0.0
     schedule : {"cosine", "onecycle", "warmup"} or None, default=None
         Course of the learning rate over all steps.
+    clip_norm : float or None, default=None
+        Largest norm of a gradient; None for none.
     augment : {"light"}, callable or None, default=None
         Augmentation of training batches. ``"light"`` is `neural.SignalAugment()`; a callable
         takes a floating batch (n_records, n_leads, n_samples) in millivolt and returns one like it.
@@ -97,6 +99,7 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
         lr=5e-6,
         weight_decay=0.0,
         schedule=None,
+        clip_norm=None,
         augment=None,
         max_epochs=100,
         batch_size=32,
@@ -144,6 +147,7 @@ class LSTMFCNClassifier(SequenceMixin, TorchClassifier):
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
     schedule : {"cosine", "onecycle", "warmup"} or None, default=None
+    clip_norm : float or None, default=None
     augment : {"light"}, callable or None, default=None
     max_epochs : int, default=100
         The paper's.
@@ -197,6 +201,7 @@ class LSTMFCNClassifier(SequenceMixin, TorchClassifier):
         lr=5e-6,
         weight_decay=0.0,
         schedule=None,
+        clip_norm=None,
         augment=None,
         max_epochs=100,
         batch_size=32,

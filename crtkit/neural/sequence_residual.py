@@ -26,6 +26,7 @@ class ResNet1dClassifier(SequenceMixin, TorchClassifier):
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
     schedule : {"cosine", "onecycle", "warmup"} or None, default=None
+    clip_norm : float or None, default=None
     augment : {"light"}, callable or None, default=None
     max_epochs : int, default=100
         The paper's.
@@ -77,6 +78,7 @@ class ResNet1dClassifier(SequenceMixin, TorchClassifier):
         lr=5e-6,
         weight_decay=0.0,
         schedule=None,
+        clip_norm=None,
         augment=None,
         max_epochs=100,
         batch_size=32,
@@ -126,6 +128,7 @@ class InceptionTimeClassifier(SequenceMixin, TorchClassifier):
         Learning rate of Adam; the paper's.
     weight_decay : float, default=0.0
     schedule : {"cosine", "onecycle", "warmup"} or None, default=None
+    clip_norm : float or None, default=None
     augment : {"light"}, callable or None, default=None
     max_epochs : int, default=100
         The paper's.
@@ -182,6 +185,7 @@ class InceptionTimeClassifier(SequenceMixin, TorchClassifier):
         lr=5e-6,
         weight_decay=0.0,
         schedule=None,
+        clip_norm=None,
         augment=None,
         max_epochs=100,
         batch_size=32,

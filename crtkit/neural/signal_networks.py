@@ -2,9 +2,9 @@
 
 import warnings
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from crtkit.neural.base import TorchClassifier
 from crtkit.neural.signal_augment import SignalAugment
@@ -12,6 +12,7 @@ from crtkit.neural.signal_augment import SignalAugment
 SIGNAL_PARAMETERS = {
     **TorchClassifier._parameter_constraints,
     "augment": [StrOptions({"light"}), callable, None],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
 }
 
 

@@ -75,6 +75,8 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         Decoupled weight decay.
     schedule : {"cosine", "onecycle", "warmup"} or None, default="cosine"
         Course of the learning rate over all steps.
+    clip_norm : float or None, default=None
+        Largest norm of a gradient; None for none.
     max_epochs : int, default=100
         Passes over the pool.
     batch_size : int, default=64
@@ -150,6 +152,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "weights": [StrOptions({"imagenet"}), str, Path, None],
         "augment": [callable, None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "input_shape": [tuple, list, None],
         "size": [tuple, list],
         "cache_dir": [str, os.PathLike, None],
@@ -175,6 +178,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         lr=1e-3,
         weight_decay=1e-4,
         schedule="cosine",
+        clip_norm=None,
         max_epochs=100,
         batch_size=64,
         checkpoint_dir=None,

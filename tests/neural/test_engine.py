@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from crtkit import neural
 from crtkit._splits import group_holdout
 from crtkit.cohort.rows import Rows
 from crtkit.neural.base import TorchClassifier, TorchEstimator
@@ -664,3 +665,25 @@ def test_gradients_are_clipped(clip, monkeypatch):
     for before, after in seen:
         assert before > 1e-3
         assert after == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FCNClassifier",
+        "LSTMFCNClassifier",
+        "ResNet1dClassifier",
+        "InceptionTimeClassifier",
+        "ResNetClassifier",
+        "SimCLR",
+        "ModuleClassifier",
+        "ECGFMClassifier",
+        "ECGFMPretraining",
+    ],
+)
+def test_every_network_can_clip(name):
+    cls = getattr(neural, name)
+    given = {"module": torch.nn.Identity} if name == "ModuleClassifier" else {}
+    assert TrainingOptions.of(cls(**given, clip_norm=0.25)).clip_norm == 0.25
+    with pytest.raises(ValueError, match="'clip_norm' parameter"):
+        cls(**given, clip_norm=0.0).fit(np.ones((4, 64)), [0, 1, 0, 1])

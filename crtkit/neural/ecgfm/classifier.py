@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from crtkit.neural.base import TorchClassifier, embed
+from crtkit.neural.base import TorchClassifier, embed, store_parameters
 from crtkit.neural.ecgfm.checkpoint import start_from
 from crtkit.neural.ecgfm.classifier_network import (
     EXTRACTOR,
     ECGFMNetwork,
 )
+from crtkit.neural.ecgfm.embedding import n_embedded, probe_head
 from crtkit.neural.ecgfm.network import ECGFM, SIZES, ECGFMConfig
 from crtkit.neural.ecgfm.pretraining import ECGFMPretraining
 from crtkit.neural.pretraining import fit_backbone
@@ -67,6 +69,14 @@ class ECGFMClassifier(
         window. None takes the whole record, as lvsd2026 did with its 10 s.
     pooling : {"mean", "max"}, default="mean"
         How the windows' logits become one answer.
+    embedding : {"last", "layers"}, default="last"
+        What `transform` gives: the tokens' mean in the last transformer layer, which the head
+        reads, or in each of them, side by side.
+    head_start : {"auto", "probe", "random"}, default="auto"
+        "probe" starts the head as the logistic regression on the embeddings (of the last layer)
+        that the training records have before training, so that what is below it need not follow a
+        random head first [3]_, and ``trainable_layers=0`` is a linear probe that is only polished.
+        "auto" does so from a checkpoint or backbone, not from scratch.
     fs : float, default=500
         Sampling rate of the records in Hz. The public weights expect 500: put a
         :class:`crtkit.Resampler` in front of records of another rate. With them, another ``fs``, or
@@ -131,6 +141,8 @@ class ECGFMClassifier(
     ----------
     .. [1] McKeen K, et al. ECG-FM: an open electrocardiogram foundation model. arXiv:2408.05178.
     .. [2] Kim et al. Scientific Reports 2025, s41598-025-34911-6 (fine-tuning for LVSD in LBBB).
+    .. [3] Kumar A, et al. Fine-tuning can distort pretrained features and underperform
+       out-of-distribution. ICLR 2022.
 
     Examples
     --------
@@ -159,8 +171,9 @@ class ECGFMClassifier(
         "normalize": ["boolean"],
         "window": [Interval(Real, 0, None, closed="neither"), None],
         "pooling": [StrOptions({"mean", "max"})],
+        "embedding": [StrOptions({"last", "layers"})],
+        "head_start": [StrOptions({"auto", "probe", "random"})],
         "fs": [Interval(Real, 0, None, closed="neither")],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         **{
             name: [Interval(Real, 0, None, closed="neither"), None]
             for name in ("lr_extractor", "lr_projection", "lr_head")
@@ -179,6 +192,8 @@ class ECGFMClassifier(
         normalize=True,
         window=5.0,
         pooling="mean",
+        embedding="last",
+        head_start="auto",
         fs=500,
         lr=1e-4,
         lr_extractor=None,
@@ -200,35 +215,7 @@ class ECGFMClassifier(
         random_state=None,
         verbose=0,
     ):
-        self.checkpoint = checkpoint
-        self.backbone = backbone
-        self.size = size
-        self.trainable_layers = trainable_layers
-        self.train_extractor = train_extractor
-        self.projection = projection
-        self.normalize = normalize
-        self.window = window
-        self.pooling = pooling
-        self.fs = fs
-        self.lr = lr
-        self.lr_extractor = lr_extractor
-        self.lr_projection = lr_projection
-        self.lr_head = lr_head
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.clip_norm = clip_norm
-        self.augment = augment
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.class_weight = class_weight
-        self.early_stopping = early_stopping
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+        store_parameters(self, locals())
 
     def transform(self, X):
         """Embeddings: the tokens' mean, and the mean of that over windows.
@@ -239,14 +226,14 @@ class ECGFMClassifier(
 
         Returns
         -------
-        ndarray of shape (n_records, dim)
+        ndarray of shape (n_records, dim), or (n_records, n_layers * dim) of all layers
         """
         check_is_fitted(self)
-        return self._apply(self._check_X(X, reset=False), embed)
+        return self._apply(self._check_X(X, reset=False), partial(embed, embedding=self.embedding))
 
     @property
     def _n_features_out(self):
-        return self.module_.backbone.config.dim
+        return n_embedded(self.module_.backbone.config, self.embedding)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -351,6 +338,16 @@ class ECGFMClassifier(
             return ECGFM(SIZES[self.size] if isinstance(self.size, str) else self.size)
         module.drop_pretraining()  # nothing here would train it
         return module
+
+    def _train(self, module, train, valid):
+        start = self.head_start
+        if start == "auto":
+            start = "random" if self.weights_loaded_ is None else "probe"
+        if start == "probe":
+            embeddings = self._apply(train, embed, self._place(module))
+            target, weight = train.target[train.index], train.weight[train.index]
+            probe_head(module.backbone.proj, embeddings, target, weight)
+        return super()._train(module, train, valid)
 
     def _param_groups(self, module):
         backbone = module.backbone

@@ -72,10 +72,10 @@ class ECGFMNetwork(nn.Module):
         x = x[..., : n * self.window].unflatten(-1, (n, self.window))
         return x.transpose(1, 2).flatten(0, 1), n
 
-    def embed(self, x):
-        """(n_records, n_leads, n_samples) -> (n_records, dim), mean over windows."""
+    def embed(self, x, embedding="last"):
+        """(n_records, n_leads, n_samples) -> (n_records, n_features), mean over windows."""
         x, n = self._windows(x)
-        return self.backbone(x)["pooled"].unflatten(0, (-1, n)).mean(1)
+        return self.backbone.embed(x, embedding).unflatten(0, (-1, n)).mean(1)
 
     def forward(self, x):
         """(n_records, n_leads, n_samples) -> logits (n_records, n_outputs)."""

@@ -128,6 +128,24 @@ class ECGFM(nn.Module):
             out["token_padding_mask"] = padded
         return {**kept, **out} if stages else out
 
+    def embed(self, x: Tensor, embedding: str = "last") -> Tensor:
+        """Mean over tokens, of the last layer or of all of them side by side.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_records, n_leads, n_samples)
+        embedding : {"last", "layers"}
+
+        Returns
+        -------
+        Tensor of shape (n_records, dim) or (n_records, n_layers * dim)
+        """
+        if embedding == "last":
+            return self(x)["pooled"]
+        kept: dict[str, Tensor] = self(x, stages=True)
+        layers = [_pool(kept[f"layer{i}"], None) for i in range(self.config.n_layers)]
+        return torch.cat(layers, dim=1)
+
     def attention(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """Attention of every layer, averaged over heads.
 

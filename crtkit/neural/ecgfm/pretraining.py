@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 
 import joblib
@@ -13,9 +14,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._labels import check_groups
-from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed, embed
+from crtkit.neural.base import (
+    TRAINING_PARAMETERS,
+    TorchEstimator,
+    draw_seed,
+    embed,
+    store_parameters,
+)
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.ecgfm.checkpoint import save_safetensors
+from crtkit.neural.ecgfm.embedding import n_embedded
 from crtkit.neural.ecgfm.network import SIZES, ECGFMConfig
 from crtkit.neural.ecgfm.pool import signal_fingerprints
 from crtkit.neural.ecgfm.pretraining_network import PretrainingLoss, PretrainingNetwork
@@ -24,7 +32,7 @@ from crtkit.neural.pretraining import pretrain
 from crtkit.neural.signal_augment import SignalAugment
 
 # Parameters that change how the work is done and not what comes out.
-_NOT_IN_KEY = ("checkpoint_dir", "verbose", "random_state", "device")
+_NOT_IN_KEY = ("checkpoint_dir", "verbose", "random_state", "device", "embedding")
 #: Groups, entries a group, features an entry of the published quantizer.
 QUANTIZER = (2, 320, 128)
 
@@ -50,6 +58,10 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         Contrast of masked tokens.
     cmsc : bool, default=True
         Contrast of adjacent segments.
+    projector : int or None, default=None
+        Width of what segments are contrasted by: the output of a small network (one hidden layer)
+        on the embedding, which is left out afterwards, as SimCLR's is. None contrasts the
+        embeddings themselves, the published recipe.
     lead_masking : float, default=0.5
         Probability of each lead of a segment to be zero.
     mask_probability : float, default=0.65
@@ -73,6 +85,10 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         recipe.
     normalize : bool, default=True
         z-scores, of each lead or as the size's ``normalize`` says.
+    embedding : {"last", "layers"}, default="last"
+        What `transform` gives: the tokens' mean in the last transformer layer, or in each of them,
+        side by side. Without a ``projector`` the last layer serves the contrast of patients; try
+        all of them.
     fs : float, default=500
         Sampling rate of the records in Hz. Where the size has a rate of its own, records are
         brought to it.
@@ -154,6 +170,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         "quantizer": ["boolean", tuple],
         "contrastive": ["boolean"],
         "cmsc": ["boolean"],
+        "projector": [Interval(Integral, 1, None, closed="left"), None],
         "lead_masking": [Interval(Real, 0, 1, closed="left")],
         "mask_probability": [Interval(Real, 0, 1, closed="neither")],
         "mask_span": [Interval(Integral, 1, None, closed="left")],
@@ -165,6 +182,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         "segment": [Interval(Real, 0, None, closed="neither")],
         "augment": [StrOptions({"light"}), callable, None],
         "normalize": ["boolean"],
+        "embedding": [StrOptions({"last", "layers"})],
         "fs": [Interval(Real, 0, None, closed="neither")],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "checkpoint_dir": [str, os.PathLike, None],
@@ -178,6 +196,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         quantizer=True,
         contrastive=True,
         cmsc=True,
+        projector=None,
         lead_masking=0.5,
         mask_probability=0.65,
         mask_span=10,
@@ -189,6 +208,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         segment=5.0,
         augment=None,
         normalize=True,
+        embedding="last",
         fs=500,
         lr=5e-4,
         weight_decay=0.01,
@@ -202,33 +222,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         random_state=None,
         verbose=0,
     ):
-        self.size = size
-        self.quantizer = quantizer
-        self.contrastive = contrastive
-        self.cmsc = cmsc
-        self.lead_masking = lead_masking
-        self.mask_probability = mask_probability
-        self.mask_span = mask_span
-        self.n_negatives = n_negatives
-        self.temperature = temperature
-        self.quantizer_temperature = quantizer_temperature
-        self.diversity_weight = diversity_weight
-        self.feature_weight = feature_weight
-        self.segment = segment
-        self.augment = augment
-        self.normalize = normalize
-        self.fs = fs
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.clip_norm = clip_norm
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.checkpoint_dir = checkpoint_dir
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+        store_parameters(self, locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, groups=None):
@@ -295,16 +289,20 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
     def transform(self, X):
         """Embeddings of records: the tokens' mean, and the mean of that over segments.
 
+        Put a `StandardScaler` and a strong penalty (``LogisticRegression(C=0.003)``) behind them
+        where labels are few.
+
         Parameters
         ----------
         X : array-like or Rows of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
 
         Returns
         -------
-        ndarray of shape (n_records, dim)
+        ndarray of shape (n_records, dim), or (n_records, n_layers * dim) of all layers
         """
         check_is_fitted(self)
-        return self._apply(self._check_X(X, reset=False), embed)
+        function = partial(embed, embedding=self.embedding)
+        return self._apply(self._check_X(X, reset=False), function)
 
     def fingerprints(self, X):
         """What records are recognised by, for `evaluation.check_pool`."""
@@ -354,7 +352,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
 
     @property
     def _n_features_out(self):
-        return self.module_.backbone.config.dim
+        return n_embedded(self.module_.backbone.config, self.embedding)
 
     def _config(self, n_leads):
         config = SIZES[self.size] if isinstance(self.size, str) else self.size
@@ -384,6 +382,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
             quantizer_temperature=self.quantizer_temperature,
             normalize=self.normalize,
             augment=SignalAugment() if isinstance(self.augment, str) else self.augment,
+            projector=self.projector,
         )
         n_samples = shape_in[-1] * module.resample.up // module.resample.down
         n_segment = min(module.n_segment, n_samples // (2 if self.cmsc else 1))

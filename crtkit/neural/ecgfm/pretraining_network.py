@@ -42,6 +42,8 @@ class PretrainingNetwork(nn.Module):
     normalize : bool
     augment : callable or None
         On segments in mV, after which each is normalised by itself.
+    projector : int or None
+        Outputs of a small network between a segment's embedding and its contrast.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class PretrainingNetwork(nn.Module):
         quantizer_temperature,
         normalize,
         augment=None,
+        projector=None,
     ):
         super().__init__()
         self.backbone = ECGFM(config)
@@ -76,24 +79,31 @@ class PretrainingNetwork(nn.Module):
             self.mask_emb = nn.Parameter(torch.rand(config.dim))
             self.project_q = nn.Linear(config.conv_layers[-1][0], config.final_dim)
             self.final_proj = nn.Linear(config.dim, config.final_dim)
+        # The contrast wants what tells patients apart and drops the rest. With a network of its own
+        # in between, as in SimCLR, it does so there and not in the embedding.
+        self.projector = nn.Identity()
+        if cmsc and projector:
+            hidden = nn.Linear(config.dim, config.dim)
+            self.projector = nn.Sequential(hidden, nn.GELU(), nn.Linear(config.dim, projector))
         # In the state, so that a resumed run goes on at the temperature it had.
         self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
 
     def _normalized(self, x):
         return normalize_leads(x, self.backbone.config.normalize) if self.normalize else x
 
-    def embed(self, x):
-        """(n_records, n_leads, n_samples) -> (n_records, dim), mean over whole segments."""
+    def embed(self, x, embedding="last"):
+        """(n_records, n_leads, n_samples) -> (n_records, n_features), mean over whole segments."""
         x = self._normalized(self.resample(x))
         n = max(1, x.shape[-1] // self.n_segment)
         length = min(self.n_segment, x.shape[-1])
         x = x[..., : n * length].unflatten(-1, (n, length)).transpose(1, 2).flatten(0, 1)
-        return self.backbone(x)["pooled"].unflatten(0, (-1, n)).mean(1)
+        return self.backbone.embed(x, embedding).unflatten(0, (-1, n)).mean(1)
 
     def forward(self, x):
-        """(n_records, n_leads, n_samples) -> (n_records, 3 + 2 dim).
+        """(n_records, n_leads, n_samples) -> (n_records, 3 + 2 width).
 
-        The terms of the loss without their weights, mean of both segments; and the embeddings.
+        The terms of the loss without their weights, mean of both segments; and the embeddings,
+        behind the projector where there is one.
         """
         n = 2 if self.cmsc else 1
         length = used_length(x) * self.resample.up // self.resample.down
@@ -106,7 +116,7 @@ class PretrainingNetwork(nn.Module):
             x = mask_leads(x, self.lead_masking)
         terms, pooled = self._run(x)
         terms = terms.unflatten(0, (n, -1)).mean(0)
-        pooled = pooled.unflatten(0, (n, -1)).transpose(0, 1).flatten(1)
+        pooled = self.projector(pooled).unflatten(0, (n, -1)).transpose(0, 1).flatten(1)
         if self.training:
             self.n_updates += 1
         return torch.cat([terms, pooled.to(terms.dtype)], dim=1)
@@ -220,7 +230,7 @@ class PretrainingLoss(nn.Module):
         self.weights, self.cmsc, self.temperature = tuple(weights), cmsc, temperature
 
     def forward(self, output, patients):
-        """Output (n_records, 3 + 2 dim) and patients (n_records,) -> losses (n_records,)."""
+        """Output (n_records, 3 + 2 width) and patients (n_records,) -> losses (n_records,)."""
         terms, pooled = output[:, : len(TERMS)], output[:, len(TERMS) :]
         loss = terms @ terms.new_tensor(self.weights)
         if self.cmsc:

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from crtkit.neural import ECGFMClassifier
 from crtkit.neural.dead_runs import is_dead, prior_entropy
 from crtkit.neural.ecgfm import (
+    ECGFM,
     SIZES,
     ECGFMConfig,
     checkpoint,
@@ -22,6 +26,7 @@ from crtkit.neural.ecgfm import (
     load_safetensors,
     save_safetensors,
 )
+from crtkit.neural.ecgfm.embedding import probe_head
 from crtkit.testing import parametrize_with_nd_checks
 
 DATA = Path(__file__).parents[2] / "data" / "ecg_fm"
@@ -259,6 +264,65 @@ def test_bad_input(parameters, shape, message):
 def test_sizes_must_divide():
     with pytest.raises(ValueError, match="multiple of n_heads"):
         ECGFMClassifier(size=replace(TOY, n_heads=3), max_epochs=1).fit(np.eye(4), [0, 1, 0, 1])
+
+
+# -- what a head starts from, and what embeddings there are
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_probed_head_answers_as_the_regression(n_classes):
+    rng = np.random.default_rng(0)
+    E, y = rng.normal(3.0, 5.0, size=(60, 4)), np.arange(60) % n_classes
+    E[:, 0] += 4 * y
+    weight = rng.uniform(0.5, 2.0, size=60)
+    head = torch.nn.Linear(4, n_classes, dtype=torch.float64)
+    assert probe_head(head, E, y, weight, C=0.1)
+    scaler = StandardScaler().fit(E, sample_weight=weight)
+    model = LogisticRegression(C=0.1, max_iter=1000)
+    model.fit(scaler.transform(E), y, sample_weight=weight)
+    with torch.no_grad():
+        found = head(torch.from_numpy(E)).softmax(1).numpy()
+    np.testing.assert_allclose(found, model.predict_proba(scaler.transform(E)), atol=1e-9)
+
+
+def test_a_head_is_left_alone_where_a_class_is_missing():
+    head = torch.nn.Linear(2, 3)
+    before = head.weight.clone()
+    assert not probe_head(head, np.eye(4, 2), np.array([0, 1, 0, 1]))
+    assert torch.equal(head.weight, before)
+
+
+def test_weights_give_a_linear_probe_before_any_training(tmp_path):
+    X, y = _two_rhythms(40)
+    path = tmp_path / "start.safetensors"
+    save_safetensors(ECGFM(SIZES["tiny"]), path, {"data": "none"})
+    still = {**TINY, "lr": 1e-12, "max_epochs": 1, "trainable_layers": 0, "fs": 100}
+    model = ECGFMClassifier(**still, checkpoint=path).fit(X[:20], y[:20])
+    expected = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    E = model.transform(X)
+    expected.fit(E[:20], y[:20])
+    np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(E), atol=2e-3)
+    random = ECGFMClassifier(**still, checkpoint=path, head_start="random").fit(X[:20], y[:20])
+    assert not np.allclose(random.predict_proba(X), model.predict_proba(X), atol=0.02)
+
+
+def test_embeddings_of_all_layers_end_with_the_last(data):
+    X, y = data
+    model = ECGFMClassifier(**TINY, max_epochs=1).fit(X, y)
+    last = model.transform(X)
+    every = model.set_params(embedding="layers").transform(X)
+    assert every.shape == (12, 2 * last.shape[1])
+    assert model.get_feature_names_out().shape == (2 * last.shape[1],)
+    np.testing.assert_allclose(every[:, last.shape[1] :], last, atol=1e-6)
+    # The stages of the network itself, pooled by hand.
+    with torch.inference_mode():
+        first = model.module_.backbone(model.module_.projection(_z(X)), stages=True)["layer0"]
+    np.testing.assert_allclose(every[:, : last.shape[1]], first.mean(1), atol=1e-5)
+
+
+def _z(X):
+    x = torch.from_numpy(X).float()
+    return (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True, correction=0)
 
 
 # -- training that works by default

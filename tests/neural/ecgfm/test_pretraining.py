@@ -37,6 +37,7 @@ FORMS = {
     "segments alone": {"contrastive": False},
     "all negatives": {"n_negatives": None, "lead_masking": 0.0},
     "augmented": {"augment": "light"},
+    "projected": {"quantizer": False, "projector": 20},
 }
 
 
@@ -95,7 +96,8 @@ def test_every_form_trains_all_that_it_keeps(pool, name):
     # Softmax takes no notice of what all keys share.
     still = {k for k in before if torch.allclose(before[k], after[k], atol=1e-8, rtol=0)}
     assert {k for k in still if "k_proj.bias" not in k} <= {"n_updates"}
-    assert ("backbone.quantizer.vars" in after) == (name not in ("no quantizer", "segments alone"))
+    without = ("no quantizer", "segments alone", "projected")
+    assert ("backbone.quantizer.vars" in after) == (name not in without)
 
 
 def test_the_loss_is_the_sum_of_its_parts(pool):
@@ -112,6 +114,21 @@ def test_the_loss_is_the_sum_of_its_parts(pool):
     first, second = output[:, 3:].chunk(2, dim=1)
     assert first.shape == (16, 48)
     assert not torch.allclose(first, second)
+
+
+def test_segments_are_contrasted_behind_the_projector(pool, tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = small(projector=20)._make_module((12, 400)).train()
+        assert network(torch.from_numpy(pool)).shape == (16, 3 + 2 * 20)
+        network.projector = torch.nn.Identity()
+        assert network(torch.from_numpy(pool)).shape == (16, 3 + 2 * 48)
+    # It serves the training alone: the embedding and the file are those of the backbone.
+    model = small(projector=20).fit(pool)
+    assert model.transform(pool).shape == (16, 48)
+    model.save(tmp_path / "own.safetensors")
+    read = load_checkpoint(tmp_path / "own.safetensors")[0]
+    assert not [name for name in read.state_dict() if name.startswith("projector")]
 
 
 def test_a_longer_training_tells_records_apart(make_signals):
