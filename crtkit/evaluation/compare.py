@@ -12,13 +12,13 @@ from crtkit.evaluation.scoring import (
     Part,
     by_model,
     figures,
-    mean_variance,
     nanmean,
     over_distinct,
     patients_of,
     replicate,
     spread,
 )
+from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
 
 #: The reference row that is a share of one class, and no rule.
 MAJORITY = "Majority class"
@@ -48,6 +48,8 @@ def compare_table(
     values = [[figures(part, scoring) for part in models[name]] for name in (a, b)]
     seeds = np.array([part.seed for part in models[a]])
     delong = _delong(models[a], models[b])
+    # Of a model against a rule, the model's half: a rule is not fitted, and adds nothing.
+    share = sum(fits_share(models[name], split_of, ratio) for name in (a, b)) / 2
     rows = []
     for name in scoring:
         columns = [np.array([value[name] for value in own]) for own in values]
@@ -60,8 +62,9 @@ def compare_table(
         figure = spread(difference, seeds)
         row["difference"], row["sd"] = figure["mean"], figure["sd"]
         replicates = drawn[0][name] - drawn[1][name]
-        variance = mean_variance(replicates, difference, models[a], split_of)
-        limits = difference_interval(row["difference"], variance, confidence)
+        fixed = patient_variance(replicates, name, models[a])
+        variance = with_fits(fixed, difference, models[a], split_of, share)
+        limits = difference_interval(row["difference"], variance.value, variance.df, confidence)
         row["low"], row["high"] = limits
         row["ci_low"], row["ci_high"] = percentile_interval(replicates, confidence)
         distinct = [
@@ -82,6 +85,7 @@ def reference_table(
     references: list[str],
     scoring: dict[str, Any],
     *,
+    ratio: float | None,
     split_of: dict[tuple[int, int], int],
     confidence: float,
     n_bootstrap: int,
@@ -112,7 +116,7 @@ def reference_table(
             model,
             rows[model]["reference"],
             {metric: scoring[metric]},
-            ratio=None,
+            ratio=ratio,
             split_of=split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,

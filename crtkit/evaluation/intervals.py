@@ -115,10 +115,12 @@ def bootstrap_interval(
     metric : callable, default=crtkit.metrics.roc_auc
         ``metric(y_true, answer, sample_weight=...) -> float``.
     method : {"logit", "bca", "percentile"}, default="logit"
-        ``"logit"``: the standard error of the replicates on the scale of log(m / (1 - m)), so that
-        limits stay in (0, 1); for a metric that is not one of ours, on its own scale. ``"bca"``:
-        bias-corrected and accelerated. ``"percentile"`` is too short for a hundred patients; the
-        coverage of all three was measured (``python -m benchmarks.coverage``).
+        ``"logit"``: the standard error of the replicates, times m / (m - 1) for the m patients who
+        decide the figure (the positives for a sensitivity), and Student's t with m - 1 degrees, on
+        the scale of log(p / (1 - p)), so that limits stay in (0, 1); for a metric that is not one
+        of ours, on its own scale. ``"bca"``: bias-corrected and accelerated. ``"percentile"`` is
+        too short for a hundred patients; the coverage of all three was measured (``python -m
+        benchmarks.coverage``).
     confidence : float, default=0.95
     n_bootstrap : int, default=2000
     random_state : int, RandomState or None
@@ -165,6 +167,8 @@ def bootstrap_interval(
         low, high = bca_interval(values, estimate, jackknife, confidence)
     else:
         variance = float(np.nanvar(values, ddof=1)) if n_valid > 1 else float("nan")
+        # A bootstrap measures spread around the sample's own mean: m / (m - 1) gives that back.
+        variance *= max(deciding, 2) / (max(deciding, 2) - 1)
         low, high = mean_interval(estimate, variance, deciding, confidence, bounded=bool(name))
     if name and not low < high:
         low, high = mean_interval(estimate, 0.0, deciding, confidence)
@@ -172,9 +176,15 @@ def bootstrap_interval(
 
 
 def mean_interval(
-    mean: float, variance: float, n_patients: int, confidence: float, *, bounded: bool = True
+    mean: float,
+    variance: float,
+    n_patients: int,
+    confidence: float,
+    *,
+    bounded: bool = True,
+    df: float | None = None,
 ) -> tuple[float, float]:
-    """Interval of a figure in [0, 1] from its variance, on the logit scale.
+    """Interval of a figure in [0, 1] from its variance, on the logit scale, by Student's t.
 
     Parameters
     ----------
@@ -185,13 +195,15 @@ def mean_interval(
     confidence : float
     bounded : bool, default=True
         False: on the figure's own scale.
+    df : float, optional
+        Degrees of freedom of the variance; by default ``n_patients`` less one.
 
     Returns
     -------
     low, high : float
         nan where the figure is undefined, or does not vary and is not 0 or 1.
     """
-    z = stats.norm.ppf((1 + confidence) / 2)
+    z = stats.t.ppf((1 + confidence) / 2, max(n_patients - 1, 1) if df is None else df)
     nan = float("nan")
     if np.isnan(mean) or np.isnan(variance):
         return nan, nan
@@ -209,10 +221,10 @@ def mean_interval(
 
 
 def difference_interval(
-    difference: float, variance: float, confidence: float
+    difference: float, variance: float, df: float, confidence: float
 ) -> tuple[float, float]:
     """Interval of a difference from its variance; nan where nothing varies."""
-    half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt(variance)
+    half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)
     return (difference - half, difference + half) if half > 0 else (float("nan"), float("nan"))
 
 

@@ -218,6 +218,7 @@ class Evaluation(Views, Predictions):
             self.per_seed(on)[metric],
             list(self.info.get("reference_rows", ())),
             self.scoring,
+            ratio=self.test_train_ratio if on == "test" else None,
             split_of=self._split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,

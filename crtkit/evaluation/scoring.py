@@ -263,28 +263,6 @@ def nanvar(values: np.ndarray) -> float:
     return float(defined.var(ddof=1)) if len(defined) > 1 else float("nan")
 
 
-def mean_variance(
-    replicates: np.ndarray, column: np.ndarray, parts: list[Part], split_of: dict
-) -> float:
-    """Variance of a mean over seeds that counts patients and fits.
-
-    The variance when patients are drawn again, fits held fixed, plus that of the mean over distinct
-    splits, S^2 / J. The first alone is too small, for another cohort would have trained other
-    models; that their sum covers was measured (``python -m benchmarks.coverage``).
-
-    Parameters
-    ----------
-    replicates : ndarray of shape (n_bootstrap,)
-        Of the mean, from :func:`replicate`.
-    column : ndarray of shape (n_parts,)
-        The metric of every part.
-    """
-    patients = nanvar(replicates)
-    splits = over_distinct(column, parts, split_of)
-    splits = splits[~np.isnan(splits)]
-    return patients + (float(splits.var(ddof=1)) / len(splits) if len(splits) > 1 else 0.0)
-
-
 def deciding(name: str, parts: list[Part]) -> int:
     """Patients on whom a figure of 0 or 1 rests; see :func:`deciding_patients`."""
     y_true, y_pred = (np.concatenate([p[i] for p in parts]) for i in (5, 6))

@@ -13,13 +13,12 @@ from crtkit.evaluation.scoring import (
     by_model,
     deciding,
     figures,
-    mean_variance,
-    nanvar,
     over_distinct,
     patients_of,
     replicate,
     spread,
 )
+from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
 from crtkit.metrics import at_sensitivity
 
 
@@ -47,18 +46,24 @@ def summary_table(
         drawn = replicate(own, scoring, patients, n_bootstrap, 0)
         values = [figures(part, scoring) for part in own]
         seeds = np.array([part.seed for part in own])
+        share = fits_share(own, split_of, ratio)
         row: dict[tuple[str, str], Any] = {}
         for name, metric in scoring.items():
             column = np.array([value[name] for value in values])
             figure = spread(column, seeds)
             units = deciding(name, own)
-            variance = mean_variance(drawn[name], column, own, split_of)
-            for keys, value in (
-                (("low", "high"), variance),
-                (("ci_low", "ci_high"), nanvar(drawn[name])),
+            fixed = patient_variance(drawn[name], name, own)
+            for keys, variance in (
+                (("low", "high"), with_fits(fixed, column, own, split_of, share)),
+                (("ci_low", "ci_high"), fixed),
             ):
                 limits = mean_interval(
-                    figure["mean"], value, units, confidence, bounded=metric is None
+                    figure["mean"],
+                    variance.value,
+                    units,
+                    confidence,
+                    bounded=metric is None,
+                    df=variance.df,
                 )
                 figure.update(zip(keys, limits))
             limits = (np.nan, np.nan)

@@ -131,8 +131,7 @@ def permutation_test(
         row["auc_b"] = float(_areas(truth[None], ranks[1])[0])
         row["difference"] = row["auc_a"] - row["auc_b"]
         swaps = rng.random((n_permutations, len(patients)))[:, patient_of] < 0.5
-        apart = np.array([_exchanged(truth, ranks, swap) for swap in swaps])
-        extreme = np.abs(apart) >= abs(row["difference"]) - 1e-12
+        extreme = np.abs(_exchanged(truth, ranks, swaps)) >= abs(row["difference"]) - 1e-12
     row["p_value"] = (1 + int(extreme.sum())) / (1 + n_permutations)
     row["p_smallest"] = 1 / (1 + n_permutations)
     row["n_patients"] = len(patients)
@@ -140,12 +139,14 @@ def permutation_test(
 
 
 def _areas(truth: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """AUC under many labellings, (n_labellings,), from midranks."""
+    """AUC from midranks under many labellings, or of many rows of ranks under one."""
     m = truth.sum(axis=1)
-    return (truth @ ranks - m * (m + 1) / 2) / (m * (truth.shape[1] - m))
+    positive = truth @ ranks if ranks.ndim == 1 else ranks @ truth[0]
+    return (positive - m * (m + 1) / 2) / (m * (truth.shape[1] - m))
 
 
-def _exchanged(truth: np.ndarray, ranks: list[np.ndarray], swap: np.ndarray) -> float:
-    a, b = np.where(swap, ranks[1], ranks[0]), np.where(swap, ranks[0], ranks[1])
-    one, other = (_areas(truth[None], stats.rankdata(score))[0] for score in (a, b))
-    return float(one - other)
+def _exchanged(truth: np.ndarray, ranks: list[np.ndarray], swaps: np.ndarray) -> np.ndarray:
+    """Difference of two AUC under many exchanges, (n_exchanges,)."""
+    first, second = np.where(swaps, ranks[1], ranks[0]), np.where(swaps, ranks[0], ranks[1])
+    one, other = (_areas(truth[None], stats.rankdata(part, axis=1)) for part in (first, second))
+    return one - other

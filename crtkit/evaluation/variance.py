@@ -1,0 +1,198 @@
+"""The variance behind the headline interval: patients drawn again, and models fitted again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from crtkit.evaluation.scoring import Part, deciding, nanvar, over_distinct
+
+
+class Variance(NamedTuple):
+    """A variance and the degrees of freedom that it was estimated with."""
+
+    value: float
+    df: float
+
+
+def patient_variance(replicates: np.ndarray, name: str, parts: list[Part]) -> Variance:
+    """Variance of a mean over splits when patients are drawn again, fits held fixed.
+
+    Parameters
+    ----------
+    replicates : ndarray of shape (n_bootstrap,)
+        Of the mean, from :func:`crtkit.evaluation.scoring.replicate`.
+    name : str
+        The metric.
+    parts : list of Part
+        One model's.
+
+    Returns
+    -------
+    Variance
+        The bootstrap measures spread around each test part's own mean, which is too small by 1 - 1
+        / m where m patients decide a part's figure; that is given back.
+    """
+    per_part = float(np.mean([max(deciding(name, [part]), 2) for part in parts]))
+    value = nanvar(replicates) * per_part / (per_part - 1)
+    return Variance(value, max(deciding(name, parts) - 1, 1))
+
+
+def with_fits(
+    patients: Variance,
+    column: np.ndarray,
+    parts: list[Part],
+    split_of: dict[tuple[int, int], int],
+    share: float,
+) -> Variance:
+    """Add the variance of fitting again, ``share`` of that between distinct splits.
+
+    Parameters
+    ----------
+    patients : Variance
+    column : ndarray of shape (n_parts,)
+        The metric of every part.
+    share : float
+        From :func:`fits_share`.
+
+    Returns
+    -------
+    Variance
+        Degrees of freedom after Satterthwaite: ten splits say little about a variance.
+    """
+    splits = over_distinct(column, parts, split_of)
+    splits = splits[~np.isnan(splits)]
+    if len(splits) < 2 or not share > 0:
+        return patients
+    fits = share * float(splits.var(ddof=1))
+    total = patients.value + fits
+    if not total > 0:
+        return Variance(total, patients.df)
+    terms = patients.value**2 / patients.df + fits**2 / (len(splits) - 1)
+    return Variance(total, total**2 / terms)
+
+
+def fits_share(
+    parts: list[Part], split_of: dict[tuple[int, int], int], ratio: float | None
+) -> float:
+    """How much of the variance between splits to add for fitting the model again.
+
+    Parameters
+    ----------
+    parts : list of Part
+        One model's, all seeds and folds.
+    split_of : dict
+        Number of the split behind each (seed, fold).
+    ratio : float or None
+        Tested over training patients; None where every split answers for the same patients.
+
+    Returns
+    -------
+    float
+        Multiplier of the variance over distinct splits; 0 for answers that do not depend on the
+        training part (a rule), and where there is one split.
+
+    Notes
+    -----
+    A patient is tested in one split and trained on in others. Let u be what training takes from the
+    patients and d how the tested ones differ, both linear in them. The figure of a split has a part
+    in d alone, which the bootstrap by patient sees, and a part in u times d, of which it sees only
+    half: by Isserlis' theorem splits j and k covary as cov(u_j, u_k) cov(d_j, d_k) + cov(u_j, d_k)
+    cov(d_j, u_k), and the second product, patients who change sides, is missing. With c for shared
+    patients over the root of both sizes,
+
+        share = (1 - R) sum_jk c(u_j, d_k) c(d_j, u_k) / J^2 / (1 - mean_jk rho_jk),
+        rho = c(u_j, u_k) c(d_j, d_k) + c(u_j, d_k) c(d_j, u_k).
+
+    R is the share of the scores' spread that another training part would give again: 0 for labels
+    that are noise, 1 for a rule. Two splits that test one patient share c(u_j, u_k) of their
+    training, so that the correlation of their scores is R + (1 - R) c. Scores are compared by
+    ranks within a class; where no patient is tested twice, R is taken as 0.
+    """
+    numbers = np.array([split_of[part.seed, part.fold] for part in parts])
+    distinct = np.unique(numbers)
+    n_splits = len(distinct)
+    if n_splits < 2:
+        return 0.0
+    if ratio is None:
+        return 1 / n_splits
+    scores, classes, patient_of = _score_matrix(parts, numbers, distinct)
+    tested = np.zeros((n_splits, patient_of.max() + 1))
+    split, unit = np.nonzero(~np.isnan(scores))
+    tested[split, patient_of[unit]] = 1
+    same_role, swapped = _overlaps(tested, ratio)
+    apart = ~np.eye(n_splits, dtype=bool)
+    size = tested.sum(axis=1)
+    both_tested = tested @ tested.T / np.sqrt(np.outer(size, size))
+    crossed = swapped * swapped.T
+    rho = float((same_role * both_tested + crossed)[apart].mean())
+    missing = float(crossed[apart].sum()) / n_splits**2
+    return _instability(scores, classes, same_role) * missing / max(1 - rho, 0.05)
+
+
+def _score_matrix(
+    parts: list[Part], numbers: np.ndarray, distinct: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of distinct splits by unit (nan: not tested), class and patient of each unit."""
+    keys, rows = [], []
+    for part in parts:
+        # Records of a patient keep their order within a part, so a counter tells them.
+        group = part.group.astype(str)
+        order = np.argsort(group, kind="stable")
+        _, first, count = np.unique(group[order], return_index=True, return_counts=True)
+        place = np.empty(len(group), dtype=np.intp)
+        place[order] = np.arange(len(group)) - np.repeat(first, count)
+        keys.append(list(zip(group.tolist(), place.tolist())))
+    units = {key: i for i, key in enumerate(sorted({key for own in keys for key in own}))}
+    total, count = (np.zeros((len(distinct), len(units))) for _ in range(2))
+    classes = np.zeros(len(units), dtype=bool)
+    for part, own, number in zip(parts, keys, np.searchsorted(distinct, numbers)):
+        rows = np.array([units[key] for key in own], dtype=np.intp)
+        total[number, rows] += part.y_score
+        count[number, rows] += 1
+        classes[rows] = part.y_true
+    _, patient_of = np.unique([group for group, _ in units], return_inverse=True)
+    scores = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return scores, classes, patient_of
+
+
+def _overlaps(tested: np.ndarray, ratio: float) -> tuple[np.ndarray, np.ndarray]:
+    """Shared training patients of two splits, and those trained on in one and tested in the other.
+
+    Over the root of both sizes. Who is trained on follows from who is tested: everybody else.
+    """
+    n_test = tested.sum(axis=1)
+    n_train = n_test / ratio
+    both = tested @ tested.T
+    everybody = float(np.mean(n_test + n_train))
+    shared = np.maximum(everybody - (n_test[:, None] + n_test[None, :] - both), 0)
+    same_role = np.minimum(shared / np.sqrt(np.outer(n_train, n_train)), 1)
+    changed = n_test[None, :] - both  # trained on in the split of the row
+    return same_role, np.minimum(changed / np.sqrt(np.outer(n_train, n_test)), 1)
+
+
+def _instability(scores: np.ndarray, classes: np.ndarray, same_role: np.ndarray) -> float:
+    """1 - R: how much of the spread of the scores another training part would not give again."""
+    there = ~np.isnan(scores)
+    ranks = np.zeros(scores.shape)
+    ranks[there] = stats.rankdata(scores[there])
+    unit = np.nonzero(there)[1]
+    within = ranks[there]
+    for label in (False, True):
+        own = classes[unit] == label
+        within[own] -= within[own].mean() if own.any() else 0.0
+    spread = float((within**2).sum()) / max(len(within) - 2, 1)
+    if not spread > 0:
+        return 0.0
+    times = there.sum(axis=0)
+    n_pairs = float((times * (times - 1) / 2).sum())
+    if not n_pairs:
+        return 1.0
+    # Half the squared difference of two scores of one unit, summed over all pairs of its splits.
+    moved = float(((times * (ranks**2).sum(axis=0) - ranks.sum(axis=0) ** 2) / 2).sum()) / n_pairs
+    pairs = there.astype(float) @ there.T.astype(float)
+    np.fill_diagonal(pairs, 0)
+    not_shared = float((pairs * (1 - same_role)).sum() / pairs.sum())
+    return float(np.clip(moved / spread / max(not_shared, 1e-9), 0, 1))
