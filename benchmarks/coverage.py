@@ -1,10 +1,11 @@
-"""How often intervals hold the truth, and tests reject one: simulated cohorts whose truth is known.
+"""How often intervals hold the truth, and tests reject one: cohorts whose truth is known.
 
-``python -m benchmarks.coverage --cohorts 2000 --out results/coverage`` writes three tables: intervals
-of fixed scores and answers (another model's, on other patients), by ``bootstrap_interval``, Wilson
-and DeLong; the headline interval of ``Evaluation.summary`` over ten splits, for fixed scores and for
-logistic models that every split trains, where the truth is what such models reach on average; and
-how often tests reject two models of which neither is better. A run goes on where ``--work`` ends.
+``python -m benchmarks.coverage --cohorts 2000 --out results/coverage`` writes three tables:
+intervals of fixed scores and answers (another model's, on other patients), by
+``bootstrap_interval``, Wilson and DeLong; the headline interval of ``Evaluation.summary`` over ten
+splits, for fixed scores and for logistic models that every split trains, where the truth is what
+such models reach on average; and how often tests reject two models of which neither is better. A
+run goes on where ``--work`` ends.
 """
 
 import argparse
@@ -284,9 +285,8 @@ def cells(patients):
             jobs["fixed", n, f"{records:g} records"] = lambda rng, n=n, r=records: fixed_scores(
                 n, r, 1000, rng
             )
-            jobs["headline", n, f"fixed scores, {records:g} records"] = lambda rng, n=n, r=records: (
-                headline_of_fixed(n, r, rng)
-            )
+            label = f"fixed scores, {records:g} records"
+            jobs["headline", n, label] = lambda rng, n=n, r=records: headline_of_fixed(n, r, rng)
         for name, held in (("six columns", False), ("six columns", True), ("noise", False)):
             label = f"trained, {name}, share of responders {'held' if held else 'drawn'}"
             jobs["headline", n, label] = lambda rng, n=n, s=SHIFTS[name], h=held: (

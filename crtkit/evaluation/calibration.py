@@ -18,6 +18,10 @@ __all__ = ["Calibration", "calibration_figures", "loess"]
 # Risks of exactly 0 or 1 have no logit; a forest gives them.
 _CLIP = 1e-6
 _EXACT_UP_TO = 2500
+# Replicates held at a time: moments of a window for each of them.
+_REPLICATES = 256
+# A fit whose risks span less than this says one number; a curve of such would be a spike.
+_NARROW = 0.01
 # Figures whose intervals come from drawing patients.
 DRAWN = ("slope", "intercept", "o_e", "brier", "ici")
 
@@ -132,12 +136,43 @@ def slope_and_intercept(
     y: np.ndarray, prob: np.ndarray, weight: np.ndarray
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Calibration slope and intercept in the large, each with its standard error."""
-    logit = np.log(np.clip(prob, _CLIP, 1 - _CLIP))
-    logit -= np.log1p(-np.clip(prob, _CLIP, 1 - _CLIP))
+    logit = _logit(prob)
     ones = np.ones_like(logit)
     joint, joint_se = _logistic(np.stack([ones, logit], axis=1), y, weight, np.zeros_like(y))
     large, large_se = _logistic(ones[:, None], y, weight, logit)
     return (joint[1], joint_se[1]), (large[0], large_se[0])
+
+
+def _logit(prob: np.ndarray) -> np.ndarray:
+    inside = np.clip(prob, _CLIP, 1 - _CLIP)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def _logistic_many(
+    X: np.ndarray, y: np.ndarray, weights: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """:func:`_logistic` under many weightings at once, (n_replicates, n_columns)."""
+    beta = np.zeros((len(weights), X.shape[1]))
+    out = np.full(beta.shape, np.nan)
+    shares = weights @ y / weights.sum(axis=1)
+    active = np.flatnonzero((shares > 0) & (shares < 1))
+    squares = X[:, :, None] * X[:, None, :]
+    for _ in range(50):
+        if not len(active):
+            break
+        w = weights[active]
+        p = 1 / (1 + np.exp(-np.clip(offset + beta[active] @ X.T, -700, 700)))
+        information = np.tensordot(w * p * (1 - p), squares, axes=(1, 0))
+        # Risks that are all one value, or classes apart, have no slope.
+        known = np.linalg.cond(information) < 1e14
+        active, w, p, information = active[known], w[known], p[known], information[known]
+        step = np.linalg.solve(information, ((w * (y - p)) @ X)[..., None])[..., 0]
+        size = np.abs(step).max(axis=1)
+        beta[active] += step / np.maximum(1.0, size / 5)[:, None]
+        done = size < 1e-10
+        out[active[done]] = beta[active[done]]
+        active = active[~done]
+    return out
 
 
 def _logistic(
@@ -240,16 +275,26 @@ class _Smoother:
         self.kernel = np.clip(1 - (distance / width[:, None]) ** 3, 0, None) ** 3
         self.offset = (score[None, :] - self.grid[:, None]) / width[:, None]
 
-    def ici(self, weight: np.ndarray) -> float:
-        """Mean distance of the smooth from the risks."""
-        kernel = self.kernel * weight
-        powers = self.offset[None] ** np.arange(5)[:, None, None]
-        moments = np.einsum("pgi,gi->gp", powers, kernel)
-        right = np.einsum("pgi,gi->gp", powers[:3], kernel * self.y)
-        system = moments[:, np.arange(3)[:, None] + np.arange(3)[None, :]]
-        fits = np.linalg.pinv(system, hermitian=True) @ right[:, :, None]
-        smooth = np.interp(self.score, self.grid, fits[:, 0, 0])
-        return float(weight @ np.abs(self.score - smooth) / weight.sum())
+        powers = self.offset[None] ** np.arange(5)[:, None, None] * self.kernel
+        # Sums over records as one product, for hundreds of weightings at once.
+        self.moments = powers.reshape(-1, len(score)).T
+        self.right = (powers[:3] * y).reshape(-1, len(score)).T
+
+    def ici(self, weights: np.ndarray) -> np.ndarray:
+        """Mean distance of the smooth from the risks, one per row of weights."""
+        shape = (len(weights), -1, len(self.grid))
+        moments = (weights @ self.moments).reshape(shape).transpose(0, 2, 1)
+        right = (weights @ self.right).reshape(shape).transpose(0, 2, 1)
+        system = moments[:, :, np.arange(3)[:, None] + np.arange(3)[None, :]]
+        fits = np.empty(right.shape)
+        trace = np.maximum(np.trace(system, axis1=2, axis2=3), 1e-300)
+        # The determinant of a window with fewer than three risks is zero: least squares there.
+        solid = np.linalg.det(system / trace[..., None, None]) > 1e-10
+        fits[solid] = np.linalg.solve(system[solid], right[solid][..., None])[..., 0]
+        loose = np.linalg.pinv(system[~solid], hermitian=True)
+        fits[~solid] = (loose @ right[~solid][..., None])[..., 0]
+        smooth = np.stack([np.interp(self.score, self.grid, row) for row in fits[:, :, 0]])
+        return (weights * np.abs(self.score - smooth)).sum(axis=1) / weights.sum(axis=1)
 
 
 def calibration_table(parts: list[Part], *, confidence: float, n_bootstrap: int) -> pd.DataFrame:
@@ -277,21 +322,28 @@ def _drawn(
     n_bootstrap: int,
 ) -> dict[str, float]:
     where, y = np.searchsorted(patients, group), y_true.astype(float)
-    values: dict[str, list[float]] = {name: [] for name in DRAWN}
+    values: dict[str, list[np.ndarray]] = {name: [] for name in DRAWN}
     smooth = _Smoother(score, y)
-    for weights in patient_weights(len(patients), n_bootstrap, 0):
-        for row in weights:
-            weight = row[where]
-            (slope, _), (intercept, _) = slope_and_intercept(y, score, weight)
-            expected = float(weight @ score)
-            values["slope"].append(slope)
-            values["intercept"].append(intercept)
-            values["o_e"].append(float(weight @ y) / expected if expected > 0 else np.nan)
-            values["brier"].append(float(weight @ (score - y) ** 2 / weight.sum()))
-            values["ici"].append(smooth.ici(weight))
+    logit = _logit(score)
+    ones = np.ones_like(logit)
+    joint = np.stack([ones, logit], axis=1)
+    for draws in patient_weights(len(patients), n_bootstrap, 0):
+        for start in range(0, len(draws), _REPLICATES):
+            weights = draws[start : start + _REPLICATES][:, where]
+            n, expected = weights.sum(axis=1), weights @ score
+            with np.errstate(divide="ignore", invalid="ignore"):
+                blocks = {
+                    "slope": _logistic_many(joint, y, weights, 0 * logit)[:, 1],
+                    "intercept": _logistic_many(ones[:, None], y, weights, logit)[:, 0],
+                    "o_e": np.where(expected > 0, weights @ y / expected, np.nan),
+                    "brier": weights @ (score - y) ** 2 / n,
+                    "ici": smooth.ici(weights),
+                }
+            for name, block in blocks.items():
+                values[name].append(block)
     limits = {}
     for name, drawn in values.items():
-        low, high = percentile_interval(np.array(drawn), confidence)
+        low, high = percentile_interval(np.concatenate(drawn), confidence)
         limits[f"{name}_low"], limits[f"{name}_high"] = low, high
     return limits
 
@@ -304,8 +356,12 @@ def calibration_curve_table(parts: list[Part], n_points: int) -> pd.DataFrame:
             _, y_true, score = pooled(own)
             # The outermost risks are too few to smooth over.
             low, high = np.quantile(score, [0.01, 0.99])
+            if all(np.ptp(part.y_score) < _NARROW for part in own):
+                continue
             grid = np.linspace(low, high, n_points)
-            columns = {"model": model, "predicted": grid, "observed": loess(score, y_true, grid)}
+            # Local regression overshoots at the ends; a share of positives cannot.
+            observed = np.clip(loess(score, y_true, grid), 0, 1)
+            columns = {"model": model, "predicted": grid, "observed": observed}
             frames.append(pd.DataFrame(columns))
     names = ["model", "predicted", "observed"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)

@@ -18,7 +18,7 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
-from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
+from crtkit.evaluation.variance import fits_share, patient_variance, score_matrix, with_fits
 
 #: The reference row that is a share of one class, and no rule.
 MAJORITY = "Majority class"
@@ -160,20 +160,10 @@ def _delong(a: list[Part], b: list[Part]) -> float:
     """P-value of DeLong's test on the mean score each unit got where it was tested."""
     from crtkit.statistics import delong_test
 
-    pooled = []
-    for parts in (a, b):
-        frame = pd.concat(
-            [
-                pd.DataFrame({"group": p.group.astype(str), "y_true": p.y_true, "score": p.y_score})
-                # Records of a patient keep their order within a part, so a counter tells them.
-                .assign(record=lambda f: f.groupby("group").cumcount())
-                for p in parts
-            ]
-        )
-        pooled.append(frame.groupby(["group", "record"]).mean())
-    y_true, groups = pooled[0]["y_true"].to_numpy() > 0.5, pooled[0].index.get_level_values("group")
+    tables = [score_matrix(parts, np.arange(len(parts))) for parts in (a, b)]
+    scores = [nanmean(table.scores) for table in tables]
+    y_true, groups = tables[0].y_true, tables[0].patient_of
     classes = [len(set(groups[y_true])), len(set(groups[~y_true]))]
-    scores = [frame["score"].to_numpy() for frame in pooled]
     if min(classes) < 2 or not np.isfinite(scores).all():
         return float("nan")
-    return float(delong_test(y_true, *scores, groups=groups.to_numpy())["p_value"].iloc[0])
+    return float(delong_test(y_true, *scores, groups=groups)["p_value"].iloc[0])

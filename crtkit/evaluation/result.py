@@ -72,9 +72,10 @@ class Evaluation(Views, Predictions):
         DataFrame
             Two column levels, metric and: ``mean``; ``sd`` (over seeds; over folds where there is
             one seed); ``low, high``, the interval to print, which counts patients and fits: the
-            variance of the mean when patients are drawn again plus that over distinct splits, on
-            the logit scale for our metrics; ``ci_low, ci_high``, the same with fits held fixed,
-            for these models on other patients; ``nb_low, nb_high``, the Nadeau-Bengio interval over
+            variance of the mean when patients are drawn again, plus as much of that between splits
+            as the answers depend on who was trained on, by Student's t on the logit scale for our
+            metrics (:func:`crtkit.evaluation.variance.fits_share`); ``ci_low, ci_high``, the same
+            with fits held fixed, for these models on other patients; ``nb_low, nb_high``, the Nadeau-Bengio interval over
             distinct splits (those that come again with every seed are averaged first), clipped to
             [0, 1] for our metrics, nan for external sets, where every seed answers for the same
             patients; ``n_valid``, splits where the metric was defined. Last,
@@ -268,7 +269,7 @@ class Evaluation(Views, Predictions):
         -------
         DataFrame
             Columns ``model, predicted, observed``, from the 1st to the 99th percentile of the
-            risks; models with risks only.
+            risks; models with risks only, and not one that gives everybody the same.
         """
         return self._noted(calibration_curve_table(self.units(on, subgroup), n_points), on)
 

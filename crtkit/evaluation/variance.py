@@ -112,13 +112,12 @@ def fits_share(
     ranks within a class; where no patient is tested twice, R is taken as 0.
     """
     numbers = np.array([split_of[part.seed, part.fold] for part in parts])
-    distinct = np.unique(numbers)
-    n_splits = len(distinct)
+    n_splits = len(np.unique(numbers))
     if n_splits < 2:
         return 0.0
     if ratio is None:
         return 1 / n_splits
-    scores, classes, patient_of = _score_matrix(parts, numbers, distinct)
+    scores, classes, patient_of = score_matrix(parts, numbers)
     tested = np.zeros((n_splits, patient_of.max() + 1))
     split, unit = np.nonzero(~np.isnan(scores))
     tested[split, patient_of[unit]] = 1
@@ -132,30 +131,45 @@ def fits_share(
     return _instability(scores, classes, same_role) * missing / max(1 - rho, 0.05)
 
 
-def _score_matrix(
-    parts: list[Part], numbers: np.ndarray, distinct: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores of distinct splits by unit (nan: not tested), class and patient of each unit."""
-    keys, rows = [], []
-    for part in parts:
-        # Records of a patient keep their order within a part, so a counter tells them.
-        group = part.group.astype(str)
-        order = np.argsort(group, kind="stable")
-        _, first, count = np.unique(group[order], return_index=True, return_counts=True)
-        place = np.empty(len(group), dtype=np.intp)
-        place[order] = np.arange(len(group)) - np.repeat(first, count)
-        keys.append(list(zip(group.tolist(), place.tolist())))
-    units = {key: i for i, key in enumerate(sorted({key for own in keys for key in own}))}
-    total, count = (np.zeros((len(distinct), len(units))) for _ in range(2))
-    classes = np.zeros(len(units), dtype=bool)
-    for part, own, number in zip(parts, keys, np.searchsorted(distinct, numbers)):
-        rows = np.array([units[key] for key in own], dtype=np.intp)
-        total[number, rows] += part.y_score
-        count[number, rows] += 1
-        classes[rows] = part.y_true
-    _, patient_of = np.unique([group for group, _ in units], return_inverse=True)
-    scores = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    return scores, classes, patient_of
+class ScoreMatrix(NamedTuple):
+    """Scores by split and unit (nan: not tested), and the class and patient of each unit."""
+
+    scores: np.ndarray
+    y_true: np.ndarray
+    patient_of: np.ndarray
+
+
+def score_matrix(parts: list[Part], numbers: np.ndarray) -> ScoreMatrix:
+    """Scores of one model side by side; parts of one number are averaged.
+
+    Parameters
+    ----------
+    parts : list of Part
+    numbers : ndarray of shape (n_parts,)
+        Which row a part belongs to.
+    """
+    patients, patient = np.unique(
+        np.concatenate([part.group.astype(str) for part in parts]), return_inverse=True
+    )
+    sizes = [len(part.group) for part in parts]
+    part_of = np.repeat(np.arange(len(parts)), sizes)
+    # Records of a patient keep their order within a part, so a counter tells them.
+    order = np.lexsort((np.arange(len(patient)), patient, part_of))
+    new = (np.diff(part_of[order]) != 0) | (np.diff(patient[order]) != 0)
+    runs = np.flatnonzero(np.r_[True, new])
+    place = np.empty(len(patient), dtype=np.intp)
+    place[order] = np.arange(len(patient)) - np.repeat(runs, np.diff([*runs, len(patient)]))
+    keys, unit = np.unique(patient * (place.max() + 1) + place, return_inverse=True)
+    row = np.unique(numbers, return_inverse=True)[1][part_of]
+    cell = row * len(keys) + unit
+    shape = (int(row.max()) + 1, len(keys))
+    n_cells = shape[0] * shape[1]
+    count = np.bincount(cell, minlength=n_cells).reshape(shape)
+    total = np.bincount(cell, np.concatenate([p.y_score for p in parts]), n_cells).reshape(shape)
+    y_true = np.zeros(len(keys), dtype=bool)
+    y_true[unit] = np.concatenate([part.y_true for part in parts])
+    scores = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+    return ScoreMatrix(scores, y_true, keys // (place.max() + 1))
 
 
 def _overlaps(tested: np.ndarray, ratio: float) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 
 from crtkit import evaluate
 from crtkit.evaluation import calibration_figures, loess
-from crtkit.evaluation.calibration import _Smoother
+from crtkit.evaluation.calibration import _logistic, _logistic_many, _Smoother
 
 DATA = Path(__file__).parent.parent / "data" / "calibration"
 TABLES = {n: pd.read_csv(DATA / f"n{n}.csv") for n in (285, 2000)}
@@ -105,7 +105,7 @@ def test_an_evaluation_pools_answers_and_draws_patients(result):
 def test_the_smoother_of_replicates_is_the_loess(column):
     smoother = _Smoother(TABLE[column].to_numpy(), TABLE["y"].to_numpy(dtype=float))
     want = EXPECTED[column]["loess_direct"]["ICI"]
-    assert smoother.ici(np.ones(len(TABLE))) == pytest.approx(want, abs=2e-3)
+    assert smoother.ici(np.ones((1, len(TABLE)))) == pytest.approx(want, abs=2e-3)
 
 
 def test_brier_and_ici_have_intervals(make_table_cohort, models):
@@ -114,3 +114,23 @@ def test_brier_and_ici_have_intervals(make_table_cohort, models):
     assert row["brier_low"] < row["brier"] < row["brier_high"]
     assert 0 < row["ici_low"] < row["ici_high"] < 1
     assert np.isnan(table.loc["QRS >= 150 ms", ["ici_low", "brier_low"]].astype(float)).all()
+
+
+def test_replicates_at_once_are_those_one_by_one():
+    rng = np.random.default_rng(4)
+    y, prob = (rng.random(60) < 0.5).astype(float), rng.random(60)
+    weights = rng.multinomial(60, np.full(60, 1 / 60), size=20).astype(float)
+    weights[0] = y  # one class only
+    X = np.stack([np.ones(60), np.log(prob / (1 - prob))], axis=1)
+    many = _logistic_many(X, y, weights, np.zeros(60))
+    each = [_logistic(X, y, row, np.zeros(60))[0] for row in weights]
+    np.testing.assert_allclose(many, each, atol=1e-9)
+    assert np.isnan(many[0]).all()
+
+
+def test_a_constant_risk_has_no_curve_and_curves_stay_in_bounds(make_table_cohort, models):
+    result = evaluate(models, make_table_cohort(), seeds=3, threads_per_fit=1)
+    curve = result.calibration_curve()
+    assert "Majority class" not in set(curve["model"])
+    assert "logistic" in set(curve["model"])
+    assert curve["observed"].between(0, 1).all()
