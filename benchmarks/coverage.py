@@ -19,8 +19,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit
 
-from benchmarks._results import environment, markdown_table, write_json
-from crtkit._io import write_text
+from benchmarks._results import environment, markdown_table, write_json, write_text
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, wilson_interval
 from crtkit.evaluation.compare import compare_table
 from crtkit.evaluation.intervals import (
@@ -270,7 +269,8 @@ def _summary_holds(parts, truth):
 
 
 def _holds(truth, limits):
-    return bool(limits[0] <= truth <= limits[1])
+    low, high = limits
+    return low is not None and high is not None and bool(low <= truth <= high)
 
 
 def _part(model, seed, group, y, score):
@@ -312,7 +312,7 @@ def run(jobs, cohorts, seed, work, minutes):
             if time.monotonic() > end:
                 return False
             rngs = [np.random.default_rng([seed, number, k]) for k in range(start, start + SLICE)]
-            write_text(path, json.dumps([job(rng) for rng in rngs], default=float))
+            write_json(path, [job(rng) for rng in rngs])
     return True
 
 
