@@ -68,16 +68,16 @@ def classes_in_order(name: str, *labels: Any, order: Sequence[Any] | None = None
     >>> classes_in_order("y", y), classes_in_order("y", list(y))
     (['poor', 'good'], ['good', 'poor'])
     """
-    found: set[Any] = set()
+    distinct: set[Any] = set()
     for values in labels:
         values = check_labels(name, values)
-        found.update(values.tolist() if values.dtype.kind == "O" else np.unique(values).tolist())
-    if len({isinstance(label, str) for label in found}) > 1:
-        raise ValueError(f"Labels are of mixed types: {sorted(map(repr, found))[:5]}.")
+        distinct.update(values.tolist() if values.dtype.kind == "O" else np.unique(values).tolist())
+    if len({isinstance(label, str) for label in distinct}) > 1:
+        raise ValueError(f"Labels are of mixed types: {sorted(map(repr, distinct))[:5]}.")
     order = _stated_order(name, labels) if order is None else list(order)
-    if order is None or not found <= set(order):
-        return sorted(found)
-    return [label for label in order if label in found]
+    if order is None or not distinct <= set(order):
+        return sorted(distinct)
+    return [label for label in order if label in distinct]
 
 
 def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
@@ -104,8 +104,8 @@ def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
     >>> resolve_pos_label(None, ["yes", "no"]), resolve_pos_label("no", ["yes", "no"])
     ('yes', 'no')
     """
-    found = classes_in_order("The labels", *labels)
-    expected = found if pos_label is None or pos_label in found else [*found, _item(pos_label)]
+    known = classes_in_order("The labels", *labels)
+    expected = known if pos_label is None or pos_label in known else [*known, _item(pos_label)]
     if len(expected) > 2:
         raise ValueError(
             f"Only two classes have a PPV, a sensitivity and so on; got the labels "
@@ -115,15 +115,15 @@ def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
         )
     if pos_label is not None:
         return pos_label
-    if len(found) == 2:
-        return found[1]
+    if len(known) == 2:
+        return known[1]
     order = _stated_order("The labels", labels)
     if order is not None and len(order) == 2:
         return order[1]
-    if set(found) <= {0, 1, -1}:
+    if set(known) <= {0, 1, -1}:
         return 1
     raise ValueError(
-        f"All labels are {found[0]!r}, so the positive class is unknown: pass pos_label."
+        f"All labels are {known[0]!r}, so the positive class is unknown: pass pos_label."
     )
 
 

@@ -242,3 +242,14 @@ def test_one_word_for_one_thing(public_functions):
         if parameter in FORBIDDEN and (name, parameter) not in SPEAKS_OF_SPLITS
     }
     assert not wrong
+
+
+@pytest.mark.parametrize("room", ["metrics", "signals", "statistics"])
+def test_returns_are_annotated(room):
+    bare = [
+        f"{path.name}: {node.name}"
+        for path in (PACKAGE / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.returns is None
+    ]
+    assert not bare

@@ -1,4 +1,4 @@
-"""One record under two patients: found by what the cells hold, not by how they are named."""
+"""One record under two patients: compared by what the cells hold, not by their names."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def shared_records(cohort: Cohort, other: Cohort | None = None) -> pd.DataFrame:
        column  row patient  other_row other_patient
     0  signal    2       c          0             a
     """
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for column in MODALITIES:
         if column not in cohort.X or (other is not None and column not in other.X):
             continue
@@ -65,7 +65,7 @@ def shared_records(cohort: Cohort, other: Cohort | None = None) -> pd.DataFrame:
             first = seen.setdefault(mark, row) if other is None else seen.get(mark)
             if first is None or (other is None and _same(whose[first], cohort.groups[row])):
                 continue
-            found.append(
+            rows.append(
                 {
                     "column": column,
                     "row": row,
@@ -74,7 +74,7 @@ def shared_records(cohort: Cohort, other: Cohort | None = None) -> pd.DataFrame:
                     "other_patient": whose[first],
                 }
             )
-    return pd.DataFrame(found, columns=["column", "row", "patient", "other_row", "other_patient"])
+    return pd.DataFrame(rows, columns=["column", "row", "patient", "other_row", "other_patient"])
 
 
 def refuse_shared_records(cohort: Cohort, name: str = "The cohort") -> None:

@@ -51,24 +51,24 @@ def check_label_column(table, label, classes) -> list[Any] | None:
             f"Labels in column {label!r} differ only by blanks or case: {alike[:3]}. Write each "
             "class in one way."
         )
-    found = set(column.unique().tolist())
+    labels = set(column.unique().tolist())
     stated = classes
     if isinstance(column.dtype, pd.CategoricalDtype) and classes is None:
         classes = column.cat.categories
         stated = classes.tolist() if column.cat.ordered else None
-    if classes is None and found == {1, 2}:
+    if classes is None and labels == {1, 2}:
         raise ValueError(
             f"Labels in column {label!r} are 1 and 2, and either may mean yes. State which comes "
             f"last, as the positive class: classes=[1, 2] or classes=[2, 1]."
         )
-    absent = [c for c in (classes if classes is not None else ()) if c not in found]
+    absent = [c for c in (classes if classes is not None else ()) if c not in labels]
     if absent:
         raise ValueError(
-            f"The class(es) {absent} have no rows; column {label!r} holds {sorted(found, key=str)}."
+            f"The class(es) {absent} have no rows; column {label!r} has {sorted(labels, key=str)}."
         )
-    if len(found) < 2:
+    if len(labels) < 2:
         raise ValueError(
-            f"At least two classes are needed; column {label!r} holds one class, {found}."
+            f"At least two classes are needed; column {label!r} holds one class, {labels}."
         )
     return list(stated) if isinstance(stated, (list, tuple)) else None
 

@@ -113,11 +113,11 @@ class Rows:
             row_index.append(row)
         kinds = {(shape[1:], dtype) for _, shape, dtype, _ in files.values()}
         if len(kinds) != 1:
-            found = "; ".join(
+            listed = "; ".join(
                 f"{path}: rows of {shape[1:]} {dtype}"
                 for path, (_, shape, dtype, _) in list(files.items())[:5]
             )
-            raise ValueError(f"All files of one column need rows of one shape and dtype: {found}.")
+            raise ValueError(f"All files of one column need rows of one shape and dtype: {listed}.")
         row_shape, dtype = kinds.pop()
         offsets = [offset for *_, offset in files.values()]
         return cls(files, file_index, row_index, row_shape, dtype, offsets)

@@ -1,4 +1,4 @@
-"""Leaks of a cohort, its models and its splits, found before anybody believes a figure."""
+"""Leaks of a cohort, its models and its splits, listed before anybody believes a figure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def audit_leaks(
     Returns
     -------
     DataFrame
-        One row per leak, none where nothing was found: ``kind``, ``where`` (column, model or
+        One row per leak, none where there is no leak: ``kind``, ``where`` (column, model or
         split), ``records`` (positions or pairs of them, at most ten) and ``reason``. Kinds:
         "patient on both sides", "two labels", "equal records", "near-equal records", "label
         column", "frozen transform", "inner split", "pool", "later training".

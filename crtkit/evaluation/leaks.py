@@ -39,7 +39,7 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
 
     An encoder that was fitted once and reused (``FrozenEstimator``) may have seen test pages,
     which no splitter can know. Images are compared by their pixels (sha256) and by how they look
-    (a thumbnail), so that a copy saved again, resized or made brighter is found too.
+    (a thumbnail), so that a copy saved again, resized or made brighter is caught too.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
         are read.
     test : Cohort, array or Rows of shape (n_records, height, width, 3), or paths (n_records,)
         Of a cohort, the column ``image`` and its groups. For an `ECGFMPretraining`, signals (the
-        column ``signal``): those that look alike at another rate or gain are found too.
+        column ``signal``): those that look alike at another rate or gain are caught too.
     pool_groups : array-like of shape (n_pool,), optional
         Patients of the pool; by default what the encoder was told.
     groups : array-like of shape (n_records,), optional
@@ -56,7 +56,7 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     tolerance : float, default=0.1
         Images are nearly equal when their thumbnails, less the average page and each scaled to
         length 1, are less than this far from correlation 1. On fewer than three images of pool and
-        test together there is no average page to take off, and only equal pixels are found.
+        test together there is no average page to take off, and only equal pixels are caught.
     size : tuple of (height, width), optional
         At which paths are read; by default the size at which the encoder saw its pool, else
         (224, 224). Exact comparison needs the same size and eraser as in pretraining.
@@ -71,7 +71,7 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     Notes
     -----
     Thumbnails are 64 x 64 pixels: two ECGs of one patient on the same form count as different
-    images, and are found through ``groups`` only.
+    images, and show through ``groups`` only.
 
     Examples
     --------

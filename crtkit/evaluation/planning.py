@@ -126,10 +126,10 @@ def max_parameters(
     if criterion3 and _ceil(third) > n:
         return 0
     # The first two limits rise in proportion to the parameters; rounding up is left to the check.
-    found = int(n / max(first, second)) + 1
-    while found and _ceil(found * max(first, second)) > n:
-        found -= 1
-    return found
+    largest = int(n / max(first, second)) + 1
+    while largest and _ceil(largest * max(first, second)) > n:
+        largest -= 1
+    return largest
 
 
 def validation_sample_size(

@@ -1,4 +1,4 @@
-"""What every model needs of every cohort, found before the first fit: columns, rates and leads."""
+"""What each model needs of each cohort, checked before the first fit: columns, rates and leads."""
 
 from __future__ import annotations
 

@@ -95,13 +95,13 @@ def _network(model, X):
 
 
 def _class_number(classifier, target):
-    found = np.flatnonzero(classifier.classes_ == target)
-    if not len(found):
+    positions = np.flatnonzero(classifier.classes_ == target)
+    if not len(positions):
         raise ValueError(
             f"grad_cam expects target among the classes {classifier.classes_.tolist()}, got "
             f"{target!r}."
         )
-    return int(found[0])
+    return int(positions[0])
 
 
 def _batch_maps(classifier, module, batch, stage, wanted):
@@ -119,9 +119,9 @@ def _batch_maps(classifier, module, batch, stage, wanted):
         with torch.no_grad():
             wanted = module(x).argmax(1)
     attribute = LayerGradCam(module, getattr(module, stage)).attribute
-    found = attribute(x, target=wanted, relu_attributions=True)
-    found = LayerAttribution.interpolate(found.detach(), x.shape[2:], "bilinear")
-    return found[:, 0].double().cpu().numpy()
+    maps = attribute(x, target=wanted, relu_attributions=True)
+    maps = LayerAttribution.interpolate(maps.detach(), x.shape[2:], "bilinear")
+    return maps[:, 0].double().cpu().numpy()
 
 
 def overlay(pages, maps, *, alpha=0.5, scale="page"):

@@ -118,11 +118,11 @@ def wave_share(
     maps : array-like of shape (n_records, n_leads, n_samples)
         Maps of :func:`attribute`; their size ``|map|`` is summed over leads.
     X : array-like of shape (n_records, n_leads, n_samples)
-        The signals in millivolt, of the same sampling, in which complexes are found.
+        The signals in millivolt, of the same sampling, in which complexes are located.
     fs : float
         Sampling rate in Hz.
     lead : int, optional
-        Row in which complexes are found; None takes all rows together. A spliced page needs its
+        Row in which complexes are located; None takes all rows together. A spliced page needs its
         rhythm strip, -1: where leads meet, the other rows jump.
     qrs : list of (onsets, offsets), optional
         Seconds, a pair of arrays a record, where complexes are known; X is then not looked at.
@@ -166,8 +166,8 @@ def wave_share(
         mass[i] = np.bincount(wave, weights=size, minlength=len(WAVES))
         time[i] = np.bincount(wave, minlength=len(WAVES))
     table = _shares(mass, WAVES, "wave", groups, confidence, n_bootstrap, random_state)
-    found = np.isfinite(time).all(axis=1)
-    table["time"] = (time[found] / maps.shape[1]).mean(axis=0) if found.any() else np.nan
+    known = np.isfinite(time).all(axis=1)
+    table["time"] = (time[known] / maps.shape[1]).mean(axis=0) if known.any() else np.nan
     return table
 
 

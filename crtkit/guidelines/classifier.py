@@ -62,7 +62,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         "QRSarea98", "LBBB"), or conditions that must all be met, operators being >=, <=, >, < and
         ==.
     columns : dict, default=None
-        Where a column of the rule is found under another name: ``{"lvef": "ef_percent"}``. None as
+        Columns of the rule that have another name here: ``{"lvef": "ef_percent"}``. None as
         a value says that every patient meets the conditions on this column (an inclusion
         criterion, say), so that it is not asked for: ``{"nyha": None}``.
     pos_label : label, default=None

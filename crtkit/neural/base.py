@@ -404,10 +404,10 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         kept = weight > 0
         self.classes_, codes = np.unique(y[kept], return_inverse=True)
         if len(self.classes_) < 2:
-            found = "one class" if kept.any() else "no record"
+            what = "one class" if kept.any() else "no record"
             raise ValueError(
                 f"{name} needs at least 2 classes among the records of positive sample_weight, "
-                f"but found {found}: {self.classes_.tolist()}."
+                f"but found {what}: {self.classes_.tolist()}."
             )
         target = np.zeros(len(y), dtype=np.int64)
         target[kept] = codes

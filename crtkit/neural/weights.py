@@ -181,8 +181,8 @@ def state_hash(state):
 
 def hash_in_name(path):
     """Start of the sha256 that torchvision writes into file names, or None."""
-    found = re.search(r"-([0-9a-f]{8})\.", Path(path).name)
-    return found.group(1) if found else None
+    match = re.search(r"-([0-9a-f]{8})\.", Path(path).name)
+    return match.group(1) if match else None
 
 
 def fit_weights(module, state, *, head, what):

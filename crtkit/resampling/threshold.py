@@ -123,7 +123,7 @@ class HeldOutThreshold(OneClassifier):
                 f"{len(classes)} classes: {classes[:5].tolist()}."
             )
         if len(classes) < 2:
-            raise ValueError(f"HeldOutThreshold needs 2 classes, but found one class: {classes}.")
+            raise ValueError(f"HeldOutThreshold needs 2 classes, got one: {classes}.")
         train, tuning = self._parts(X, y, groups)
         for name, rows in (("training", train), ("tuning", tuning)):
             if len(np.unique(y[rows])) < 2:

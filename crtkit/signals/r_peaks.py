@@ -1,4 +1,4 @@
-"""R peaks of one lead, and how well they were found."""
+"""R peaks of one lead, and how well they were detected."""
 
 import numpy as np
 
@@ -105,15 +105,15 @@ def match_beats(detected, reference, tolerance) -> np.ndarray:
     detected, reference = np.asarray(detected), np.asarray(reference)
     pairs = []
     i = j = 0
-    found, true = detected.tolist(), reference.tolist()
-    while i < len(found) and j < len(true):
-        apart = found[i] - true[j]
+    ours, true = detected.tolist(), reference.tolist()
+    while i < len(ours) and j < len(true):
+        apart = ours[i] - true[j]
         if abs(apart) > tolerance:
             i, j = (i + 1, j) if apart < 0 else (i, j + 1)
             continue
-        nearer = i + 1 < len(found) and abs(found[i + 1] - true[j]) < abs(apart)
+        nearer = i + 1 < len(ours) and abs(ours[i + 1] - true[j]) < abs(apart)
         free = j + 1 == len(true) or (
-            i + 1 < len(found) and abs(found[i + 1] - true[j + 1]) > tolerance
+            i + 1 < len(ours) and abs(ours[i + 1] - true[j + 1]) > tolerance
         )
         if nearer and free:
             i += 1
@@ -124,7 +124,7 @@ def match_beats(detected, reference, tolerance) -> np.ndarray:
 
 
 def score_r_peaks(detected, reference, fs, *, tolerance=0.15, exclude=None) -> dict[str, float]:
-    """Count how well R peaks were found.
+    """Count how well R peaks were detected.
 
     Parameters
     ----------

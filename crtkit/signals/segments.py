@@ -66,7 +66,7 @@ def segment_beats(
         with its AAMI class; ``"detected"`` finds R peaks and gives each beat its record's label.
         None: annotated where those columns are there.
     lead : int or None
-        Lead in which R peaks are found; None takes II of twelve leads, else the first.
+        Lead in which R peaks are detected; None takes II of twelve leads, else the first.
     method : str
         As in :func:`detect_r_peaks`.
     highpass : float or None
@@ -149,7 +149,7 @@ def segment_beats(
     _warn_of(lost)
     if not cells:
         raise ValueError(
-            f"segment_beats found no beat in {len(cohort)} record(s): "
+            f"segment_beats detected no beat in {len(cohort)} record(s): "
             + ("; ".join(f"{why}: {len(r)}" for why, r in lost.items()) or "all classes left out")
         )
     X = pd.DataFrame(rows)

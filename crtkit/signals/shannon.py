@@ -160,10 +160,10 @@ def select_beats(time, height, slope, settings=SETTINGS) -> np.ndarray:
     for _ in range(settings.passes):
         if len(beats) < 2:
             break
-        found = _search_back(time, height, slope, beats, settings)
-        found = np.union1d(found, _lone_beats(time, slope, beats, settings))
+        more = _search_back(time, height, slope, beats, settings)
+        more = np.union1d(more, _lone_beats(time, slope, beats, settings))
         kept = _drop_waves(time, slope, beats, settings)
-        revised = _thin_out(time, height, np.union1d(kept, found), settings)
+        revised = _thin_out(time, height, np.union1d(kept, more), settings)
         if np.array_equal(revised, beats):
             break
         beats = revised

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crtkit._io import import_optional
+from crtkit._plots import pyplot
 from crtkit.spect.circular import circular_mean, phase_bandwidth, phase_histogram, phase_moments
 from crtkit.spect.segments import AHA_SEGMENTS, aha_segments
 
@@ -30,7 +30,7 @@ def plot_polar_map(values, *, ax=None, circular=True, first_angle=0.0, title=Non
     >>> from crtkit.spect import plot_polar_map
     >>> ax = plot_polar_map(maps[0])  # doctest: +SKIP
     """
-    plt = _pyplot()
+    plt = pyplot("Drawing pictures")
     values = np.asarray(values, dtype=float)
     if values.ndim != 2:
         raise ValueError(f"plot_polar_map expects (n_rings, n_sectors), got {values.shape}.")
@@ -79,7 +79,7 @@ def plot_phase_histogram(phase, *, ax=None, bin_width=6.0, coverage=0.95, title=
     >>> from crtkit.spect import plot_phase_histogram
     >>> ax = plot_phase_histogram(maps[0])  # doctest: +SKIP
     """
-    plt = _pyplot()
+    plt = pyplot("Drawing pictures")
     phase = np.asarray(phase, dtype=float).ravel()
     ax = plt.subplots(figsize=(4.8, 3.2))[1] if ax is None else ax
     counts = phase_histogram(phase, bin_width)
@@ -140,7 +140,3 @@ def plot_segments(phase, *, ax=None, first_angle=0.0, title=None):
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "lw": 0}
         ax.text(*at, text, ha="center", va="center", fontsize=7, bbox=box)
     return ax
-
-
-def _pyplot():
-    return import_optional("matplotlib.pyplot", extra="plots", purpose="Drawing pictures")

@@ -65,7 +65,7 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     Raises
     ------
     ValueError
-        Wrong shape or spacing, negative or no counts, or no ring of wall found.
+        Wrong shape or spacing, negative or no counts, or no ring of wall.
 
     Examples
     --------

@@ -57,20 +57,20 @@ def phase_statistics(
     array([ 0.   , 20.   ,  8.165])
     """
     _check_names("phase_statistics", statistics)
-    found = dict(zip(("mean", "psd", "skewness", "kurtosis"), phase_moments(phase, ddof)))
+    values = dict(zip(("mean", "psd", "skewness", "kurtosis"), phase_moments(phase, ddof)))
     if "pbw" in statistics:
-        found["pbw"] = (
+        values["pbw"] = (
             histogram_bandwidth(phase, bin_width, coverage)
             if histogram_pbw
             else phase_bandwidth(phase, coverage)[0]
         )
     if "entropy" in statistics:
-        found["entropy"] = phase_entropy(phase, bin_width)
+        values["entropy"] = phase_entropy(phase, bin_width)
     if "peak" in statistics:
         counts = phase_histogram(phase, bin_width)
         peak = (counts.argmax(axis=-1) + 0.5) * bin_width
-        found["peak"] = np.where(counts.any(axis=-1), peak, np.nan)
-    return np.stack([found[name] for name in statistics], axis=-1)
+        values["peak"] = np.where(counts.any(axis=-1), peak, np.nan)
+    return np.stack([values[name] for name in statistics], axis=-1)
 
 
 class PhaseStatistics(TransformerMixin, BaseEstimator):

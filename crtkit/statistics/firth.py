@@ -63,7 +63,7 @@ def fit_firth(design, y, *, confidence=0.95, columns=None) -> FirthResult:
     ValueError
         A design of deficient rank, y that is not 0/1, missing values.
     RuntimeError
-        No maximum was found.
+        The likelihood has no maximum.
 
     References
     ----------
@@ -175,7 +175,7 @@ def _polish(x, y, coef) -> tuple[float, np.ndarray]:
             break
         ahead = penalised(x, y, coef + step)
         if not np.isfinite(ahead) or ahead < value - 1e-9 * max(1.0, abs(value)):
-            break  # not near enough for Newton's method: keep what scoring found
+            break  # not near enough for Newton's method: keep the result of scoring
         coef, value = coef + step, ahead
         if np.abs(step).max() <= 1e-10 * max(1.0, np.abs(coef).max()):
             break
@@ -185,7 +185,7 @@ def _polish(x, y, coef) -> tuple[float, np.ndarray]:
 def _climb(x, y, free, coef) -> tuple[float, np.ndarray]:
     """Quasi-Newton ascent for hills where Fisher scoring circles, far from the estimate."""
 
-    def downhill(part):
+    def downhill(part) -> tuple[float, np.ndarray]:
         full = coef.copy()
         full[free] = part
         value = -penalised(x, y, full)
@@ -196,7 +196,7 @@ def _climb(x, y, free, coef) -> tuple[float, np.ndarray]:
     result = optimize.minimize(downhill, coef[free], jac=True, method="BFGS")
     if not np.isfinite(result.fun) or np.abs(result.jac).max() > 1e-2:
         raise RuntimeError(
-            "fit_firth: no maximum of the likelihood was found: columns are nearly collinear."
+            "fit_firth: the likelihood has no maximum: columns are nearly collinear."
         )
     out = coef.copy()
     out[free] = result.x
@@ -246,7 +246,7 @@ def _limit(x, y, held, coef, se, sign, target) -> float:
     """Where the profile falls to `target`, left (sign -1) or right (+1) of the estimate."""
     centre = float(coef[held][0])
 
-    def above(distance):
+    def above(distance) -> float:
         return _profile(x, y, held, centre + sign * distance, coef) - target
 
     far = 2 * se

@@ -1,4 +1,4 @@
-"""Random-effects meta-analysis: what several hospitals found with one frozen model."""
+"""Random-effects meta-analysis: one frozen model in several hospitals."""
 
 from __future__ import annotations
 
@@ -162,8 +162,8 @@ def _reml(y: np.ndarray, v: np.ndarray) -> float:
             return tau2
         tau2 = new
     # Where the likelihood is flat to the last bits scoring wanders there: search the interval.
-    found = minimize_scalar(loss, bounds=(0.0, 10 * float(np.var(y)) + 1.0), method="bounded")
-    return float(min((0.0, tau2, float(found.x)), key=loss))
+    best = minimize_scalar(loss, bounds=(0.0, 10 * float(np.var(y)) + 1.0), method="bounded")
+    return float(min((0.0, tau2, float(best.x)), key=loss))
 
 
 # Quantity: (columns it needs, effect and variance from the table, back to its natural scale).

@@ -143,7 +143,7 @@ def pipelines(*, size="paper", autoencoder=None, alpha=0.1):
     dict of str to Pipeline
         Each takes the ``X`` of a cohort: its ``map`` column, and ``lvef``, ``male``, ``psd_deg``,
         ``pbw_deg``, ``qrs_duration_ms``. "one AE feature" is the feature that differs most between
-        the classes of the training fold, which is how AE #30 was found on all patients; "AE" is
+        the classes of the training fold, which is how AE #30 was selected on all patients; "AE" is
         every feature that passes the screen. Logistic models are not penalised, as in the paper.
 
     Examples

@@ -24,7 +24,7 @@ def representative_beats(signals, *, fs=FS, rr=1.2, before=0.5, n_samples=512):
     Parameters
     ----------
     signals : array-like or Rows of shape (n_records, n_leads, n_samples_in)
-        Millivolt; a 2-D array is one lead. R peaks are found in II of twelve leads, else the first.
+        Millivolt; a 2-D array is one lead. R peaks come from II of twelve leads, else the first.
     fs : float
         Hz.
     rr, before, n_samples

@@ -226,16 +226,16 @@ def _filled(path: Path, sizes: ECGFMConfig, state: dict[str, torch.Tensor]) -> E
     return module.eval()
 
 
-def _compare(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
+def _compare(path: Path, wanted: dict[str, Any], given: dict[str, Any]) -> None:
     problems = []
-    missing, unexpected = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    shapes = [key for key in wanted if key in found and wanted[key] != found[key]]
+    missing, unexpected = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
+    shapes = [key for key in wanted if key in given and wanted[key] != given[key]]
     if missing:
         problems.append(f"missing: {missing[:10]}" + _more(missing))
     if unexpected:
         problems.append(f"unexpected: {unexpected[:10]}" + _more(unexpected))
     if shapes:
-        listed = [f"{key} {found[key]} for {wanted[key]}" for key in shapes[:10]]
+        listed = [f"{key} {given[key]} for {wanted[key]}" for key in shapes[:10]]
         problems.append(f"of another shape: {listed}" + _more(shapes))
     if problems:
         raise ValueError(f"{path} does not fit the network. " + "; ".join(problems))

@@ -295,14 +295,14 @@ class ECGFMClassifier(
     def _warn_of_rate(self, n_samples):
         """Say where records cannot be what the public weights were trained on."""
         if self.fs != 500:
-            found = f"fs={self.fs:g}. Put crtkit.Resampler(fs_in={self.fs:g}, fs_out=500) in front."
+            wrong = f"fs={self.fs:g}. Put crtkit.Resampler(fs_in={self.fs:g}, fs_out=500) in front."
         elif n_samples < 5 * self.fs:
-            found = f"records of {n_samples / self.fs:g} s. Is fs=500 their sampling rate?"
+            wrong = f"records of {n_samples / self.fs:g} s. Is fs=500 their sampling rate?"
         else:
             return
         warnings.warn(
             "The public ECG-FM weights were trained on 5 s at 500 Hz, but ECGFMClassifier got "
-            f"{found}",
+            f"{wrong}",
             UserWarning,
             stacklevel=6,
         )

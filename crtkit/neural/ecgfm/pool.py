@@ -28,9 +28,9 @@ def signal_fingerprints(X):
     >>> signal_fingerprints(np.random.default_rng(0).normal(size=(3, 12, 1000))).perceptual.shape
     (3, 4096)
     """
-    found, _, _ = fingerprints(X)
+    prints, _, _ = fingerprints(X)
     looks = [_looks(X[start : start + _BLOCK]) for start in range(0, len(X), _BLOCK)]
-    return Fingerprints(found.exact, np.concatenate(looks), kind="record")
+    return Fingerprints(prints.exact, np.concatenate(looks), kind="record")
 
 
 def _looks(block):

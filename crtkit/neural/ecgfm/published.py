@@ -46,9 +46,9 @@ def _read(path: Path) -> dict[str, Any]:
     model = content.get("model") if isinstance(content, dict) else None
     cfg = content.get("cfg") if isinstance(content, dict) else None
     if not isinstance(model, dict) or not isinstance(cfg, dict) or "model" not in cfg:
-        found = sorted(map(str, content))[:8] if isinstance(content, dict) else type(content)
+        holds = sorted(map(str, content))[:8] if isinstance(content, dict) else type(content)
         raise ValueError(
-            f"{path} is no ECG-FM checkpoint: 'model' and 'cfg' expected, got {found}."
+            f"{path} is no ECG-FM checkpoint: 'model' and 'cfg' expected, got {holds}."
         )
     if not isinstance(cfg["model"], dict):
         raise ValueError(f"{path}: the configuration of the model is {type(cfg['model'])}.")
@@ -69,19 +69,17 @@ def _read(path: Path) -> dict[str, Any]:
 def _plain_keys(path: Path, model: dict[str, Tensor], config) -> tuple[dict[str, Tensor], str]:
     """State dict in the pretraining layout without what only pretraining uses, and its kind."""
     named = _KINDS.get(str(config.get("_name")))
-    found = "finetuned" if "proj.weight" in model else "pretrained"
+    kind = "finetuned" if "proj.weight" in model else "pretrained"
     if named is None:
         raise ValueError(
             f"{path} is of the model {config.get('_name')!r}; ECG-FM is one of {list(_KINDS)}."
         )
-    if named != found:
-        raise ValueError(
-            f"{path} is called {named} in its configuration, but its keys are {found}."
-        )
+    if named != kind:
+        raise ValueError(f"{path} is called {named} in its configuration, but its keys are {kind}.")
     state: dict[str, Tensor] = {}
     for key, value in model.items():
         # The same prefix means the transformer in one kind and the whole backbone in the other.
-        plain = key.removeprefix("encoder.") if found == "finetuned" else key
+        plain = key.removeprefix("encoder.") if kind == "finetuned" else key
         head, _, tail = plain.rpartition(".")
         plain = f"{head}.{_OLD_WEIGHT_NORM[tail]}" if tail in _OLD_WEIGHT_NORM else plain
         if plain.startswith(_DROPPED):
@@ -89,7 +87,7 @@ def _plain_keys(path: Path, model: dict[str, Tensor], config) -> tuple[dict[str,
         if plain in state:
             raise ValueError(f"{path} holds {plain!r} twice, under two names.")
         state[plain] = value
-    return state, found
+    return state, kind
 
 
 def _sizes(path: Path, state: dict[str, Tensor], config):
@@ -165,8 +163,8 @@ def _rate(path: Path, config, name: str) -> float:
 
 def _conv_keys(state: dict[str, Tensor]) -> list[str]:
     pattern = re.compile(r"feature_extractor\.conv_layers\.(\d+)\.0\.weight")
-    found = {int(match[1]): key for key in state if (match := pattern.fullmatch(key))}
-    return [found[i] for i in sorted(found)]
+    layers = {int(match[1]): key for key in state if (match := pattern.fullmatch(key))}
+    return [layers[i] for i in sorted(layers)]
 
 
 def parse_conv_layers(text: str) -> tuple[tuple[int, int, int], ...]:

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -153,7 +154,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         agreement=2,
         measurements=None,
         n_jobs=None,
-    ):
+    ) -> None:
         self.fs = fs
         self.lead_names = lead_names
         self.male = male
@@ -303,7 +304,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
             return None
         return names_of_leads(self.lead_names, self.shape_in_[0])
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crtkit._io import import_optional
 from crtkit._leads import LEADS_12
+from crtkit._plots import pyplot
 from crtkit.signals.qrs.delineate import qrs_bounds
 from crtkit.signals.qrs.shapes import lead_waves
 from crtkit.signals.qrs.vcg import complete_limb_leads, kors_vcg, wave_area
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK, _MARK, _NOTCH, _QUIET = "#1b2a41", "#c1121f", "#e09f3e", "#b8c0cc"
-
-
-def _pyplot():
-    return import_optional("matplotlib.pyplot", extra="plots", purpose="A picture of beats")
 
 
 def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None) -> "Figure":
@@ -53,7 +49,7 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     """
     if result.reason:
         raise ValueError(f"plot_median_beat has no beat to draw: {result.reason}.")
-    plt = _pyplot()
+    plt = pyplot("A picture of beats")
     beat, fs = result.beat, result.fs
     if axes is None:
         rows = int(np.ceil(len(beat) / 4))
@@ -137,7 +133,7 @@ def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     vcg = kors_vcg(complete_limb_leads(result.beat, lead_names))
     if np.isnan(vcg).any():
         raise ValueError("plot_vector_loop needs the leads I, II and V1 to V6; one is missing.")
-    plt = _pyplot()
+    plt = pyplot("A picture of beats")
     if axes is None:
         _, axes = plt.subplots(1, 3, figsize=(11, 4), layout="constrained")
     area = wave_area(vcg, result.fs, bounds.onset, bounds.offset)

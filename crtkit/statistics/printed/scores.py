@@ -30,7 +30,7 @@ LAST_DIGIT = 9  # steps a printed score may have been mistyped by
 
 @dataclass(frozen=True)
 class ScoreAudit:
-    """What :func:`audit_scores` found.
+    """Verdict of :func:`audit_scores`, and what would mend the scores.
 
     Attributes
     ----------
@@ -349,7 +349,7 @@ def _check_counts(n_positive, n_negative, folds) -> None:
         )
 
 
-def score_of_counts(name, *counts):
+def score_of_counts(name, *counts) -> Any:
     """A score of tp, fn, fp and tn; of arrays of them, element by element."""
     if name == "balanced_accuracy":
         return sum(score_of_counts(half, *counts) for half in ("sensitivity", "specificity")) / 2
