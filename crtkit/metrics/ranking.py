@@ -55,7 +55,7 @@ def roc_auc(y_true, y_score, *, pos_label=None, sample_weight=None) -> float:
     return _auc(truth, score, weight)
 
 
-def _auc(truth, score, weight):
+def _auc(truth, score, weight) -> float:
     positive, negative = weight_at_cuts(truth, score, weight)
     total = positive.sum() * negative.sum()
     # Weights stand at descending cuts: a positive beats every negative at a later cut.

@@ -26,7 +26,7 @@ _MadeScorer: Any = type(make_scorer(accuracy_score))
 class _PositiveClassScorer(_MadeScorer):
     """Scorer whose positive class is ``estimator.classes_[1]``, whatever the fold holds."""
 
-    def _score(self, method_caller, estimator, X, y_true, **kwargs):
+    def _score(self, method_caller, estimator, X, y_true, **kwargs) -> float:
         classes = np.asarray(getattr(estimator, "classes_", ()))
         if len(classes) > 2:
             raise ValueError(
