@@ -10,8 +10,10 @@ from typing import Any
 from crtkit.cli.common import (
     CommandError,
     add_manifest_options,
+    check_out,
     emit,
     emit_json,
+    emit_lines,
     parse_columns,
     positive_label,
     read_cohort,
@@ -38,11 +40,24 @@ def _add_fit(commands: Any) -> None:
         description="Fit one model of a study on all patients of a table and write it to one file. "
         "To judge it, use crtkit run or crtkit.evaluate first: this command does not.",
     )
-    parser.add_argument("data", type=Path, help="table of records (CSV)")
+    parser.add_argument("data", type=Path, nargs="?", help="table of records (CSV)")
     parser.add_argument(
         "--model", required=True, help="STUDY/MODEL, such as mori2025/LightGBM; 'list' lists them"
     )
     add_manifest_options(parser)
+    parser.add_argument(
+        "--held-out",
+        type=Path,
+        metavar="TABLE",
+        help="other patients, read like the first table: answers are then withheld where either "
+        "outcome is possible",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        default=0.1,
+        help="with --held-out: share of the patients of each outcome whose own may be missed [0.1]",
+    )
     parser.add_argument("--random-state", type=int, default=0, help="seed of the fit [0]")
     parser.add_argument("--name", help="name in the card [the model's]")
     parser.add_argument("--licence", help="licence of the model, for the card")
@@ -63,7 +78,17 @@ def _add_predict(commands: Any) -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("data", nargs="+", type=Path, help="ECG files or pages, or one table")
     parser.add_argument("--columns", type=parse_columns, metavar="THEIRS=OURS,...")
-    parser.add_argument("--allow-outside", action="store_true", help="answer out of range too")
+    parser.add_argument(
+        "--allow-outside",
+        action="store_true",
+        help="answer also for patients unlike those that the model was fitted on",
+    )
+    parser.add_argument(
+        "--digitize", action="store_true", help="read pages for a model of signals (slow)"
+    )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw what spoke for each answer"
+    )
     parser.add_argument("-o", "--out", type=Path, help="table to write (CSV)")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     parser.set_defaults(run=run_predict)
@@ -88,18 +113,25 @@ def _add_evaluate(commands: Any) -> None:
 
 def run_fit(options: argparse.Namespace) -> int:
     """Fit on everybody and save."""
-    from dataclasses import replace
-
-    import numpy as np
-
     from crtkit.persistence import save
 
+    if options.model == "list":
+        emit_lines(_models("list"))
+        return 0
     models = _models(options.model)
-    cohort = read_cohort(options.data, options)
-    positive = positive_label(cohort, options.pos_label)
-    if positive is not None:  # 0 and 1 say which is meant, whatever order the text has
-        y = np.asarray(cohort.y == positive).astype(int)
-        cohort = replace(cohort, y=y, info={**cohort.info, "classes": [0, 1]})
+    if options.data is None:
+        raise CommandError("name the table of records to fit on")
+    check_out(options.out)
+    cohort = _zero_one(read_cohort(options.data, options), options)
+    apart = None
+    if options.held_out is not None:
+        apart = _zero_one(read_cohort(options.held_out, options), options)
+        both = set(map(str, cohort.groups)) & set(map(str, apart.groups))
+        if both:
+            raise CommandError(
+                f"--held-out shares {len(both)} patient(s) with the table of the fit: sets that "
+                "were calibrated on them would promise too much"
+            )
     model = models[options.model]
     _seed(model, options.random_state)
     say(f"fitting {options.model} on {len(cohort)} records of {cohort.n_patients} patients")
@@ -108,6 +140,8 @@ def run_fit(options: argparse.Namespace) -> int:
         model,
         options.out,
         cohort=cohort,
+        held_out=apart,
+        alpha=options.alpha,
         name=options.name or options.model,
         licence=options.licence,
         intended_use=options.intended_use,
@@ -117,17 +151,43 @@ def run_fit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _zero_one(cohort: Any, options: argparse.Namespace) -> Any:
+    """Labels as 0 and 1 where --pos-label says which is meant, whatever order the text has."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    positive = positive_label(cohort, options.pos_label)
+    if positive is None:
+        return cohort
+    y = np.asarray(cohort.y == positive).astype(int)
+    return replace(cohort, y=y, info={**cohort.info, "classes": [0, 1]})
+
+
 def run_predict(options: argparse.Namespace) -> int:
     """Predict; 1 where no record at all could be answered."""
     from crtkit.persistence import predict
 
+    check_out(options.out)
     data: Any = options.data[0] if len(options.data) == 1 else options.data
+    digitizer = None
+    if options.digitize:
+        from crtkit.images import ECGDigitizer
+
+        digitizer = ECGDigitizer()
     table = predict(
-        options.bundle, data, columns=options.columns, allow_outside=options.allow_outside
+        options.bundle,
+        data,
+        columns=options.columns,
+        allow_outside=options.allow_outside,
+        digitizer=digitizer,
+        pictures=options.pictures,
     )
     emit(table, options)
-    if table["abstained"].all():
-        say("no record could be answered; see the reasons")
+    # A risk without an answer, where the sets withhold it, is still what was asked for.
+    if (table["abstained"] & table["risk"].isna()).all():
+        first = next((text for text in table["reasons"] if text), "the model withheld them")
+        say(f"error: no record could be answered; the first: {first}")
         return 1
     return 0
 
@@ -136,6 +196,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Judge the bundle and write the answer."""
     from crtkit.persistence import evaluate_bundle
 
+    check_out(options.out)
     cohort = read_cohort(options.data, options)
     answer = evaluate_bundle(
         options.bundle,
@@ -171,6 +232,8 @@ def _models(wanted: str) -> dict[str, Any]:
         for name in names
         for key, model in import_module(f"crtkit.studies.{name}").pipelines().items()
     }
+    if wanted == "list":
+        return models
     if wanted not in models:
         listed = "\n  ".join(models)
         raise CommandError(f"--model takes one of\n  {listed}\ngot {wanted!r}")

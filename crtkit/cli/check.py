@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.cli.common import add_manifest_options, emit_json, positive_label, read_cohort
+from crtkit.cli.common import (
+    add_manifest_options,
+    check_out,
+    emit_json,
+    positive_label,
+    read_cohort,
+)
 
 
 def add_commands(commands: Any) -> None:
@@ -29,6 +35,7 @@ def add_commands(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read the cohort and describe it."""
+    check_out(options.out)
     cohort = read_cohort(options.data, options)
     positive_label(cohort, options.pos_label)
     facts = describe(cohort)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,19 @@ def positive_label(cohort: Any, text: str | None) -> Any:
     raise CommandError(f"--pos-label {text!r} is not among the labels {classes}")
 
 
+def check_out(*paths: Path | None) -> None:
+    """Refuse a file that cannot be written before minutes are spent on what goes into it."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise CommandError(f"{path} is a folder: name the file to write")
+        if not path.parent.is_dir():
+            raise CommandError(f"there is no folder {path.parent} to write {path.name} to")
+        if not os.access(path.parent, os.W_OK):
+            raise CommandError(f"{path.parent} is not writable")
+
+
 def emit(table: Any, options: argparse.Namespace) -> None:
     """Print a table, or write it where ``--out`` says; ``--json`` makes it machine-readable."""
     out = getattr(options, "out", None)
@@ -133,6 +148,11 @@ def emit_json(value: Any, options: argparse.Namespace) -> None:
     else:
         write_text(options.out, text)
         say(f"wrote {options.out}")
+
+
+def emit_lines(lines: Iterable[str]) -> None:
+    """One line for each on standard output."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def say(text: str) -> None:

@@ -1,13 +1,16 @@
 """``crtkit COMMAND``: parser and exit codes.
 
 0: done. 1: the input was bad, the last line on stderr says what and how to fix it. 2: the command
-itself was not understood. 130: interrupted; files are whole or absent.
+itself was not understood. 130 and 143: interrupted or ended; files are whole or absent.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 
@@ -52,18 +55,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code.
     """
     warnings.showwarning = _show_warning
+    _end_cleanly()
     options = parser().parse_args(arguments)
     try:
         code = options.run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         say("interrupted; no half-written file is left")
         return 130
     except BrokenPipeError:  # as in: crtkit measure ... | head
+        # Python flushes once more at exit, which would print a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (CommandError, ValueError, TypeError, OSError, ImportError) as error:
+    except (CommandError, ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         say(f"error: {error}")
         return 1
+    except Exception as error:
+        if os.environ.get("CRTKIT_TRACEBACK"):
+            raise
+        say(
+            f"error: {type(error).__name__}: {error}. This is a fault of crtkit; set "
+            "CRTKIT_TRACEBACK=1 to see where, and report it."
+        )
+        return 1
     return int(code or 0)
+
+
+def _end_cleanly() -> None:
+    """Let a batch system's SIGTERM unwind as Ctrl-C does, so that temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def end(number: int, frame: object) -> None:
+        say("ended from outside; no half-written file is left")
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

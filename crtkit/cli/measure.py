@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from crtkit.cli.common import CommandError, cpu_jobs, emit, say
+from crtkit.cli.common import CommandError, check_out, cpu_jobs, emit, say
+from crtkit.cli.forking import forked_workers
 
 
 def add_commands(commands: Any) -> None:
@@ -28,13 +29,15 @@ def run(options: argparse.Namespace) -> int:
     """Measure, write, and say how many files failed; 1 where none could be read."""
     from crtkit.signals import ecg_files, measure_files
 
+    check_out(options.out)
     files: list[Path] = []
     for path in options.files:
         files += ecg_files(path) if path.is_dir() else [path]
-    # A process costs two seconds to start: a handful of files is sooner done in this one.
+    # A handful of files is sooner done in this process.
     jobs = 1 if len(files) < 64 else options.jobs
     say(f"measuring {len(files)} file(s)")
-    table = measure_files(files, on_error="nan", n_jobs=jobs, verbose=True)
+    with forked_workers():
+        table = measure_files(files, on_error="nan", n_jobs=jobs, verbose=True)
     bad = table["error"][table["error"] != ""]
     for error in bad.iloc[:20]:
         say(f"not measured: {error}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crtkit.cli.common import emit_json, say
+from crtkit.cli.common import check_out, emit_json, say
 
 
 def add_commands(commands: Any) -> None:
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
     from crtkit.readers import read_ecg
     from crtkit.signals import measure_qrs
 
+    check_out(options.png)
     ecg = read_ecg(options.file)
     values = measure_qrs(ecg.signal, ecg.fs, lead_names=ecg.lead_names)
     shown = ("heart_rate_bpm", "pr_ms", "qrs_duration_ms", "qtc_ms", "qrs_axis_deg", "lbbb")

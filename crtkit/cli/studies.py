@@ -9,6 +9,7 @@ from typing import Any
 from crtkit.cli.common import (
     CommandError,
     add_manifest_options,
+    check_out,
     cpu_jobs,
     positive_label,
     read_cohort,
@@ -54,10 +55,7 @@ def run_study_command(options: argparse.Namespace) -> int:
     parser = argparse.ArgumentParser(prog=f"crtkit run {options.study}")
     add_arguments(parser, options.study)
     chosen = parser.parse_args(options.options)
-    try:
-        text = execute(study_module(options.study).run, chosen)
-    except RuntimeError as error:  # a fit that failed names its model, seed and fold
-        raise CommandError(str(error)) from error
+    text = execute(study_module(options.study).run, chosen)
     print(text)  # noqa: T201 - this is the command line
     return 0
 
@@ -75,8 +73,7 @@ def run_report(options: argparse.Namespace) -> int:
         if absent:
             raise CommandError(f"--models: {absent} are not among {list(models)}")
         models = {name: models[name] for name in wanted}
-    if not options.out.parent.is_dir():
-        raise CommandError(f"there is no folder {options.out.parent} for the report")
+    check_out(options.out, options.journal)
     cohort = read_cohort(options.data, options)
     positive = positive_label(cohort, options.pos_label)
     given = {} if positive is None else {"pos_label": positive}

@@ -11,8 +11,8 @@ from typing import Any
 
 import joblib
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm import tqdm
 
+from crtkit._progress import Progress
 from crtkit.cohort import Cohort
 from crtkit.cohort.temporary import temporary_folder_during
 from crtkit.evaluation.checks import (
@@ -106,7 +106,8 @@ def evaluate(
     random_state : int, default=0
         Seed of the split and model generators.
     progress : bool, default=True
-        A bar with the time left on stderr, where that is a terminal.
+        A bar with the time left on stderr; where that is no terminal, a line every quarter of a
+        minute.
     pos_label : label, default=None
         The positive class; None: the larger label, which for text is the later one in the order
         of code points, capitals first ("no" after "Yes"). Every table says which one it is.
@@ -272,13 +273,8 @@ def _fit_all(
             folder = stack.enter_context(temporary_folder_during())
             spilled = _spill_tables(tables, folder)
             read = {name: spilled if own is tables else own for name, own in read.items()}
-        bar = tqdm(
-            total=len(keys),
-            initial=len(keys) - len(todo),
-            desc="fits",
-            disable=None if progress else True,
-        )
-        stack.callback(bar.close)
+        done = len(keys) - len(todo)
+        bar = stack.enter_context(Progress(len(keys), "fitting", "fit", done=done, show=progress))
         jobs = (
             delayed(fit_cell)(
                 name,

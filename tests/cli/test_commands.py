@@ -193,7 +193,7 @@ def test_predict_answers_for_one_file_and_for_a_table(bundle, records, tmp_path)
     crtkit("predict", bundle, theirs, "-o", tmp_path / "out.csv")
     assert len(pd.read_csv(tmp_path / "out.csv")) == 24
     done = crtkit("predict", bundle, records / "absent.xml", code=1)
-    assert "no record could be answered" in done.stderr
+    assert "no record could be answered; the first: cannot be read" in done.stderr
 
 
 @pytest.mark.slow
@@ -277,7 +277,16 @@ def test_an_answer_for_another_hospital_tells_of_no_patient(clinical, tmp_path):
         (["check", "{clinical}", "--label", "nothing"], "nothing"),
         (["check", "{clinical}"], "--label"),
         (["fit", "{clinical}", "--label", "responder", "--model", "x"], "mori2025/LightGBM"),
+        (["fit", "--label", "responder", "--model", "mori2025/LightGBM"], "name the table"),
         (["card", "{clinical}"], "no crtkit bundle"),
+        (["card", "."], "no regular file"),
+        (["predict", "absent.crtkit", "{clinical}"], "no bundle at"),
+        (["evaluate", "{clinical}", "{clinical}", "--label", "responder"], "no crtkit bundle"),
+        (["read", "."], "directory"),
+        (["measure", "absent/"], "absent"),
+        (["run", "mori2025", "--data", "absent.csv", "--out", "{out}"], "absent.csv"),
+        (["report", "{clinical}", "--label", "responder", "--models", "x"], "are not among"),
+        (["report", "{clinical}", "--label", "responder", "--seeds", "0"], "seeds"),
         (["read", "{clinical}"], "crtkit: error:"),
         (
             ["check", "{clinical}", "--label", "responder", "--pos-label", "maybe"],
@@ -285,8 +294,8 @@ def test_an_answer_for_another_hospital_tells_of_no_patient(clinical, tmp_path):
         ),
     ],
 )
-def test_bad_input_gets_one_line_and_exit_code_1(arguments, words, clinical):
-    arguments = [a.format(clinical=clinical / "cohort.csv") for a in arguments]
+def test_bad_input_gets_one_line_and_exit_code_1(arguments, words, clinical, tmp_path):
+    arguments = [a.format(clinical=clinical / "cohort.csv", out=tmp_path) for a in arguments]
     done = crtkit(*arguments, code=1)
     assert words in done.stderr
 
@@ -305,15 +314,126 @@ def test_a_no_that_would_become_the_positive_class_is_warned_of(tmp_path):
     assert "warning" not in done.stderr
 
 
+def started(*arguments, wait_for):
+    """A command as the only member of its process group, once it has said that it is at work."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crtkit", *map(str, arguments)],
+        env=ENV,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_for in process.stderr.readline()
+    return process
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_an_interrupted_command_leaves_nothing_half_written(records, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "jobs"),
+    [(signal.SIGINT, 130, 1), (signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 2)],
+)
+def test_an_interrupted_command_leaves_nothing_half_written(records, tmp_path, number, code, jobs):
+    """Ctrl-C reaches the whole group, as in a terminal; a batch system ends all of it too."""
     out = tmp_path / "qrs.csv"
-    many = [str(records / f"r{i % 24:02d}.hea") for i in range(3000)]
-    command = [sys.executable, "-m", "crtkit", "measure", *many, "-j", "1", "-o", str(out)]
-    process = subprocess.Popen(command, env=ENV, stderr=subprocess.PIPE, text=True)
-    assert "measuring 3000" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
+    many = [records / f"r{i % 24:02d}.hea" for i in range(3000)]
+    process = started("measure", *many, "-j", jobs, "-o", out, wait_for="measuring 3000")
+    os.killpg(process.pid, number)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == code, stderr
+    assert "Traceback" not in stderr
+    assert "no half-written file" in stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for child processes in /proc")
+def test_a_worker_that_is_killed_ends_the_command(records, tmp_path):
+    """It must not wait for ever, and must not write a table that lacks rows."""
+    import psutil
+
+    many = [records / f"r{i % 24:02d}.hea" for i in range(3000)]
+    out = tmp_path / "qrs.csv"
+    process = started("measure", *many, "-j", 2, "-o", out, wait_for="measuring 3000")
+    children = []
+    while not children and process.poll() is None:
+        children = psutil.Process(process.pid).children()
+    children[0].kill()
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1, stderr
+    assert "terminated abruptly" in stderr
     assert "Traceback" not in stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_give_the_table_of_one_process(records, tmp_path):
+    many = [records / f"r{i % 24:02d}.hea" for i in range(72)]
+    for jobs in (1, 2):
+        crtkit("measure", *many, "-j", jobs, "-o", tmp_path / f"{jobs}.csv")
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+
+
+def test_a_reader_that_goes_away_is_no_error(records):
+    """As in ``crtkit measure FOLDER | head -1``."""
+    many = [str(records / f"r{i % 24:02d}.hea") for i in range(40)]
+    command = [sys.executable, "-m", "crtkit", "measure", *many, "--json"]
+    process = subprocess.Popen(
+        command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    stderr = process.stderr.read()
+    assert process.wait(timeout=120) == 0, stderr
+    assert "Traceback" not in stderr
+    assert "Broken pipe" not in stderr
+
+
+def test_a_fault_of_our_own_is_one_line(monkeypatch, capsys):
+    """What nobody thought of: no traceback, unless it is asked for."""
+    from crtkit.cli import bundles, main
+
+    def fail(options):
+        raise KeyError("unforeseen")
+
+    monkeypatch.setattr(bundles, "run_card", fail)
+    assert main.main(["card", "x"]) == 1
+    assert "CRTKIT_TRACEBACK=1" in capsys.readouterr().err
+    monkeypatch.setenv("CRTKIT_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        main.main(["card", "x"])
+
+
+@pytest.mark.parametrize("command", ["check", "measure", "fit", "predict", "evaluate", "report"])
+def test_an_output_that_cannot_be_written_is_told_before_the_work(command, tmp_path, capsys):
+    """The inputs are not even there: the place to write to is looked at first."""
+    from crtkit.cli.main import main
+
+    arguments = {
+        "predict": ["m.crtkit", "x.csv"],
+        "evaluate": ["m.crtkit", "x.csv", "--label", "y"],
+        "fit": ["x.csv", "--model", "mori2025/LightGBM", "--label", "y"],
+        "measure": ["x.hea"],
+    }.get(command, ["x.csv", "--label", "y"])
+    assert main([command, *arguments, "-o", str(tmp_path / "absent" / "out")]) == 1
+    assert f"there is no folder {tmp_path / 'absent'}" in capsys.readouterr().err
+    assert main([command, *arguments, "-o", str(tmp_path)]) == 1
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_sets_and_pictures_from_the_command_line(records, tmp_path):
+    """Fitted on half of the table, sets from the other half; a shared patient is refused."""
+    table = pd.read_csv(records / "cohort.csv")
+    table["ecg"] = [str(records / name) for name in table["ecg"]]
+    table.iloc[:12].to_csv(tmp_path / "here.csv", index=False)
+    table.iloc[12:].to_csv(tmp_path / "apart.csv", index=False)
+    fit = ["fit", tmp_path / "here.csv", "--model", "mori2025/LightGBM", "--signal", "ecg"]
+    fit += ["--label", "block", "--pos-label", "lbbb", "-o", tmp_path / "m.crtkit"]
+    done = crtkit(*fit, "--held-out", tmp_path / "here.csv", code=1)
+    assert "shares 12 patient(s)" in done.stderr
+    crtkit(*fit, "--held-out", tmp_path / "apart.csv", "--alpha", "0.5")
+    done = crtkit(
+        *("predict", tmp_path / "m.crtkit", records / "r01.hea", "--json", "--allow-outside"),
+        *("--pictures", tmp_path / "pictures"),
+    )
+    (row,) = json.loads(done.stdout)
+    assert set(row["possible"]) <= {0, 1}
+    assert Path(row["picture"]).stat().st_size > 5000
+    lines = crtkit("fit", "--model", "list").stdout.splitlines()
+    assert "mori2025/LightGBM" in lines
