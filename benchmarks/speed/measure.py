@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.speed._timing import against_goal
-from crtkit._leads import LEADS_12
 from crtkit.datasets import simulate_ecg
+from crtkit.signals import LEADS_12
 
 GOALS = {"two_against_one": 1.8, "records_a_second_a_core": 100.0}
 FEW = 64
