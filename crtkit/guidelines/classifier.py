@@ -161,6 +161,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
             is neither.
         """
         check_same_index("GuidelineClassifier", X=X, y=y)
+        # As given, for the order of an ordered categorical; scikit-learn's checks turn it into an
+        # array.
         given, y = y, validate_data(self, y=y)
         self.conditions_ = resolve(self.rule, self.columns)
         self.columns_ = list(dict.fromkeys(c.column for c in self.conditions_))
@@ -213,8 +215,10 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
         met = self._met(values)
         first = self.conditions_[0]
         if len(self.conditions_) > 1 or first.operator == "==":
+            # Several conditions have no common unit to measure a distance in.
             return self._sign() * np.where(met, 1.0, -1.0)
         sign = 1.0 if first.operator in (">", ">=") else -1.0
+        # A missing value meets no condition: the guideline asks for evidence, not for its absence.
         margin = sign * np.nan_to_num(values[first.column] - first.threshold, nan=0.0)
         # On the threshold the sign is the answer's, so that predict is decision > 0 exactly.
         tiny = np.finfo(np.float64).tiny
@@ -259,6 +263,8 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
     def _read(self, X, reset=False) -> dict[str, np.ndarray]:
         """Columns of the rule as float arrays."""
         X = as_frame(X)
+        # A Pipeline hands on what QRSMeasurements gave, without names unless set_output asks for
+        # pandas.
         if isinstance(X, np.ndarray) and X.shape[1:] == (len(MEASUREMENTS),):
             X = pd.DataFrame(X, columns=list(MEASUREMENTS))
         if not _has_names(X):
@@ -290,12 +296,14 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
                 f"got an array of {X.shape[1]}. Give a DataFrame with named columns.",
                 stacklevel=4,
             )
+        # scikit-learn's checks send arrays of any width; a rule must not fail on them, only warn.
         absent = np.full(len(X), np.nan)
         return {c: X[:, i] if i < X.shape[1] else absent for i, c in enumerate(self.columns_)}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
+        # A fixed rule learns nothing of the blobs that the checks classify.
         tags.classifier_tags.poor_score = True
         tags.input_tags.allow_nan = True
         return tags

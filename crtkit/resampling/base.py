@@ -33,11 +33,13 @@ class OneClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        # len() of a sparse matrix is an error with words of its own; this one says what to do.
         if issparse(X):
             raise TypeError(
                 f"Sparse data was passed to {type(self).__name__}, which expects dense records."
             )
         check_same_index(type(self).__name__, X=X, y=y, groups=groups)
+        # Rows and DataFrames stay what they are: converting would read a cohort larger than memory.
         X = X if hasattr(X, "__getitem__") else np.asarray(X)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
@@ -106,6 +108,7 @@ class OneClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        # Missing values are the inner classifier's business; sparse records are refused above.
         inner = self.estimator.__sklearn_tags__()
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         tags.input_tags.sparse = False

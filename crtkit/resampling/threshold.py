@@ -131,6 +131,8 @@ class HeldOutThreshold(OneClassifier):
                     f"HeldOutThreshold needs both classes in the {name} part, which has "
                     f"{len(rows)} records of {np.unique(y[rows]).tolist()}."
                 )
+        # Not fitted again on all records afterwards: the threshold belongs to the scores of this
+        # model.
         self._fit_inner(X, y, groups, train)
         score = self._score(_safe_indexing(X, tuning))
         positive = y[tuning] == self.classes_[1]
@@ -150,6 +152,7 @@ class HeldOutThreshold(OneClassifier):
         ndarray of shape (n_records,)
         """
         check_is_fitted(self)
+        # By the sign of decision_function, so that the two can never disagree in the last bit.
         return self.classes_[(self.decision_function(X) >= 0).astype(int)]
 
     def decision_function(self, X):
@@ -185,6 +188,7 @@ class HeldOutThreshold(OneClassifier):
                 f"to {self.tuning!r}; both a training and a tuning part are needed."
             )
         if groups is not None:
+            # A threshold tuned on patients of the training part sees scores that are too far apart.
             shared = np.intersect1d(groups[held], groups[~held])
             if len(shared):
                 raise ValueError(
@@ -232,6 +236,7 @@ def best_threshold(positive, score, objective="balanced_accuracy", *, target=Non
     n_positive, n_negative = positive.sum(), (~positive).sum()
     if not n_positive or not n_negative:
         raise ValueError("best_threshold needs records of both classes.")
+    # All cuts: those that the curve drops as collinear may be the best for a cost.
     fpr, tpr, cuts = roc_curve(positive, score, drop_intermediate=False)
     tp, fp = tpr * n_positive, fpr * n_negative
     if objective in ("balanced_accuracy", "youden"):
@@ -248,10 +253,14 @@ def best_threshold(positive, score, objective="balanced_accuracy", *, target=Non
         reached, other = (tpr, 1 - fpr) if objective == "sensitivity" else (1 - fpr, tpr)
         # Rounding must not push 0.9 * 10 beyond the ninth positive.
         value = np.where(reached >= target - 1e-12, other, -np.inf)
+    # Rounded, so that equally good cuts are equal and the first, the highest, is taken on any
+    # processor.
     best = int(np.argmax(np.round(value, 12)))
+    # roc_curve begins at infinity, where nobody is called positive.
     if best == 0:
         return float(np.nextafter(score.max(), np.inf))
     below = score[score < cuts[best]]
+    # Half-way, so that a score that differs in its last bit on another machine stays on its side.
     return float((cuts[best] + below.max()) / 2) if len(below) else float(cuts[best])
 
 

@@ -84,6 +84,7 @@ def circular_mean(phase):
     """
     phase = _angles(phase)
     there = ~np.isnan(phase)
+    # A row of NaN divides by one; its length is then 0 and its mean NaN.
     n = np.maximum(there.sum(axis=-1), 1)
     radians = np.deg2rad(np.where(there, phase, 0.0))
     x = np.where(there, np.cos(radians), 0.0).sum(axis=-1) / n
@@ -112,6 +113,7 @@ def circular_sd(phase):
     15.087
     """
     _, length = circular_mean(phase)
+    # log(0) would warn; the rows it stands for are NaN in the end.
     safe = np.where(length < NO_DIRECTION, 1.0, length)
     sd = np.rad2deg(np.sqrt(np.maximum(-2.0 * np.log(safe), 0.0)))
     return np.where(length < NO_DIRECTION, np.nan, sd)
@@ -150,10 +152,12 @@ def phase_moments(phase, ddof=0):
     n = there.sum(axis=-1)
     safe = np.maximum(n, 1)
     centred = np.where(there, gap, 0.0)
+    # The mean of wrapped differences is near 0 but not 0; without this the moments are not central.
     centred = np.where(there, centred - (centred.sum(axis=-1) / safe)[..., None], 0.0)
     m2, m3, m4 = ((centred**k).sum(axis=-1) / safe for k in (2, 3, 4))
     defined = ~np.isnan(mean) & (n > ddof)
     sd = np.sqrt(m2 * n / np.maximum(n - ddof, 1))
+    # Equal angles leave 1e-14, of which skewness and kurtosis would make any number.
     sd = np.where(np.sqrt(m2) < NO_SPREAD, 0.0, sd)
     spread = defined & (sd > 0)
     scale = np.where(spread, m2, 1.0)
@@ -196,10 +200,12 @@ def phase_bandwidth(phase, coverage=0.95):
     flat = np.sort(circle_degrees(phase.reshape(-1, phase.shape[-1])), axis=1)
     n = (~np.isnan(flat)).sum(axis=1)
     width, start = np.full(len(flat), np.nan), np.full(len(flat), np.nan)
+    # Rows with equally many cells go together: the arc is a fixed step in the sorted angles.
     for m in np.unique(n[n > 0]):
         rows = np.flatnonzero(n == m)
         angles = flat[rows, :m]
         inside = n_inside(m, coverage)
+        # Twice around, so that an arc across 0 is a step like any other.
         twice = np.concatenate([angles, angles + 360.0], axis=1)
         arcs = twice[:, inside - 1 : inside - 1 + m] - angles
         best = arcs.argmin(axis=1)
@@ -211,6 +217,7 @@ def phase_bandwidth(phase, coverage=0.95):
 
 def n_inside(n, coverage):
     """ceil(coverage * n), safe against rounding."""
+    # 0.55 * 100 is 55.00000000000001 in floating point, whose ceiling would be 56.
     return max(1, int(np.ceil(coverage * n - 1e-9)))
 
 
@@ -245,6 +252,7 @@ def phase_histogram(phase, bin_width=6.0):
     phase = _angles(phase)
     flat = circle_degrees(phase.reshape(-1, phase.shape[-1]))
     row, cell = np.nonzero(~np.isnan(flat))
+    # 359.9999 / 6 may round up to the bin after the last.
     number = np.minimum((flat[row, cell] / bin_width).astype(np.int64), n_bins - 1)
     counts = np.bincount(row * n_bins + number, minlength=len(flat) * n_bins)
     return counts.reshape(*phase.shape[:-1], n_bins)
@@ -274,6 +282,7 @@ def phase_entropy(phase, bin_width=6.0):
     counts = phase_histogram(phase, bin_width)
     total = counts.sum(axis=-1)
     share = counts / np.maximum(total, 1)[..., None]
+    # 0 log 0 is 0, its limit.
     terms = share * np.log(np.where(share > 0, share, 1.0))
     entropy = 100.0 * np.maximum(-terms.sum(axis=-1), 0.0) / np.log(counts.shape[-1])
     return np.where(total > 0, entropy, np.nan)
@@ -313,6 +322,7 @@ def histogram_bandwidth(phase, bin_width=6.0, coverage=0.95):
     total = sums[:, n_bins]
     wanted = np.array([n_inside(m, coverage) for m in total])
     out = np.where(total > 0, 360.0, np.nan)
+    # From wide to narrow: once no row fits a run, no row fits a narrower one.
     for run in range(n_bins - 1, 0, -1):
         most = (sums[:, run : run + n_bins] - sums[:, :n_bins]).max(axis=1)
         fits = (total > 0) & (most >= wanted)

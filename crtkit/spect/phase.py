@@ -122,6 +122,7 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         """
         X = check_records(self, X, kind="counts", reset=True, ndim=(2, 3, 4))
         n_frames = self.shape_in_[0]
+        # Eight frames, the usual gating, carry three harmonics and no fourth.
         if self.n_harmonics >= n_frames / 2:
             raise ValueError(
                 f"PhaseAnalysis(n_harmonics={self.n_harmonics}) needs at least "
@@ -185,10 +186,13 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         if self.output == "amplitude":
             return amplitude.astype(counts.dtype, copy=False)
         mean = curves.mean(axis=1, dtype=np.float64)
+        # Within the record: counts depend on dose and time, so no absolute threshold would carry
+        # over.
         largest = mean.max(axis=tuple(range(1, mean.ndim)), keepdims=True)
         phase = np.where((mean < self.threshold * largest) | (mean == 0), np.nan, phase)
         if self.low_counts == "mean":
             phase = _fill(phase, first)
+        # Again after the cast: 359.99999999 is 360 in float32, and 360 is refused downstream.
         return circle_degrees(phase.astype(counts.dtype, copy=False))
 
     def __sklearn_is_fitted__(self):
@@ -196,6 +200,7 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        # scikit-learn's checks send negative numbers unless this tag is set.
         tags.input_tags.positive_only = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -222,6 +227,7 @@ def _check_counts(counts, first):
 def _fill(phase, first):
     """Samples without a phase get their record's circular mean."""
     flat = phase.reshape(len(phase), -1)
+    # The arithmetic mean of 350 and 10 degrees is 180: the opposite of the record.
     mean, _ = circular_mean(flat)
     lost = np.isnan(mean)
     if lost.any():

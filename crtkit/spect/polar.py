@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from crtkit.spect.dicom import lost_gates
 
+# A ray every 5 degrees: at a radius of 8 pixels they are less than a pixel apart.
 N_RAYS = 72
 STEP = 0.5
 
@@ -77,7 +78,9 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     True
     """
     stack, (row_step, column_step) = _check_stack(stack), _check_spacing(spacing)[1:]
+    # All frames together: the wall moves by less than its thickness, and a frame alone is noisy.
     total = gaussian_filter(stack.sum(axis=0), 0.7)
+    # The quantile, not the maximum: one hot pixel must not set the scale.
     hot = total > 0.5 * np.quantile(total, 0.999)
     slices = np.flatnonzero(hot.any(axis=(1, 2)))
     body = total[slices[len(slices) // 4] : slices[-(len(slices) // 4) - 1] + 1].mean(axis=0)
@@ -89,6 +92,8 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     to_rows = column_step / row_step
     largest = min(body.shape[0] / to_rows, body.shape[1]) / 2
     reach = np.arange(1.0, largest, STEP)
+    # The first centre is one of counts, which a defect pulls away from it; the circle corrects
+    # that.
     for _ in range(5):
         y = center[0] - np.outer(reach, np.sin(theta)) * to_rows
         x = center[1] + np.outer(reach, np.cos(theta))
@@ -180,6 +185,7 @@ def sample_polar_maps(
         raise ValueError(
             f"The ventricle's center {ventricle.center} is outside slices of {stack.shape[2:]}."
         )
+    # One geometry for all frames, so that a cell is the same piece of wall over the cycle.
     start, direction = wall_rays(ventricle, n_rings, n_sectors, spacing)
     reach = np.arange(search[0], search[1] + 1e-9, STEP / ventricle.radius) * ventricle.radius
     where = start[..., None] + direction[..., None] * reach
@@ -206,6 +212,7 @@ def wall_rays(ventricle, n_rings, n_sectors, spacing=(1.0, 1.0, 1.0)):
     to_slices = spacing[2] / spacing[0]
     toward_base = np.sign(ventricle.base - ventricle.apex)
     radius, length = ventricle.radius, abs(ventricle.base - ventricle.apex) / to_slices
+    # A ventricle shorter than its radius is all cap.
     cap = min(radius, length)
     meridian = cap * np.pi / 2 + (length - cap)
     along = (np.arange(n_rings) + 0.5) / n_rings * meridian
@@ -259,9 +266,11 @@ def _ends(total, center, radius, spacing):
     at_last = axis[max(0, last - near + 1) : last + near + 1].max()
     apex_first = at_first >= at_last
     order = np.arange(n_slices) if apex_first else np.arange(n_slices)[::-1]
+    # The apex lies in the half that closes; three slices at least, in a very short stack.
     half = order[: max(3, (np.flatnonzero(order == (first + last) // 2)[0] + 1))]
     apex = float(half[axis[half].argmax()])
     base = float(last if apex_first else first)
+    # Rings of a ventricle of one slice would all sample the same counts.
     if abs(apex - base) < 2:
         raise ValueError(
             "find_ventricle found apex and base less than two slices apart. Give a Ventricle "

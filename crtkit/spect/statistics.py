@@ -19,6 +19,8 @@ from crtkit.spect.circular import (
 from crtkit.spect.segments import AHA_SEGMENTS, aha_segments
 
 STATISTICS = ("psd", "pbw", "entropy", "mean", "peak", "skewness", "kurtosis")
+# Maps of 12 x 24 in float64 are 2 kB; a block with its sorted and doubled copies stays in the
+# cache.
 BLOCK = 256
 
 
@@ -69,6 +71,7 @@ def phase_statistics(
     if "peak" in statistics:
         counts = phase_histogram(phase, bin_width)
         peak = (counts.argmax(axis=-1) + 0.5) * bin_width
+        # argmax of an empty histogram is its first bin: a map of NaN would peak at 3 degrees.
         values["peak"] = np.where(counts.any(axis=-1), peak, np.nan)
     return np.stack([values[name] for name in statistics], axis=-1)
 
@@ -198,9 +201,12 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"PhaseStatistics expects first_angle in degrees, got {self.first_angle}."
             )
+        # Refuses a width that does not divide the circle now, not at the first map of a search.
         phase_histogram(np.zeros((1, 1)), self.bin_width)
         X = check_records(self, X, kind="maps", reset=True, finite="allow-nan")
         self.segment_of_cell_ = self._segment_of_cell()
+        # Nothing is learned, but a cohort full of maps without counts is worth knowing before the
+        # search.
         self.n_undefined_ = int(np.isnan(self._figures(X)).sum())
         return self
 
@@ -281,6 +287,7 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
                 "PhaseStatistics(segments=True) needs rings and sectors: maps of shape (n_records, "
                 f"n_rings, n_sectors), or input_shape for flattened ones; got {shape} a map."
             )
+        # By cell once, not by map: all maps of an estimator have one geometry.
         return aha_segments(*shape, first_angle=self.first_angle).ravel()
 
     def _figures(self, X):
@@ -324,6 +331,7 @@ def _check_names(who, statistics):
 
 def _check_phases(flat, first):
     """Refuse what is no phase in degrees on [0, 360)."""
+    # NaN is a cell without counts and compares false with both limits.
     with np.errstate(invalid="ignore"):
         wrong = np.flatnonzero(((flat < 0) | (flat >= 360)).any(axis=1))
     if len(wrong):

@@ -40,6 +40,7 @@ def check_blocks(name, scores, *, min_models=2, min_blocks=2, missing=False) -> 
     out = scores.astype(float)
     if np.isinf(out.to_numpy()).any():
         raise ValueError(f"{name} needs finite scores, got infinity.")
+    # Dropping blocks silently would let a model that fails on hard folds win.
     bad = out.index[out.isna().any(axis=1)]
     if len(bad) and not missing:
         raise ValueError(
@@ -52,4 +53,5 @@ def check_blocks(name, scores, *, min_models=2, min_blocks=2, missing=False) -> 
 def pairs(scores) -> Iterator[tuple[Any, Any, np.ndarray]]:
     """Every pair of columns: names, and the differences of the blocks that have both."""
     for a, b in combinations(scores.columns, 2):
+        # Paired before anything else: what blocks share, an easy fold, cancels.
         yield a, b, (scores[a] - scores[b]).dropna().to_numpy()

@@ -66,6 +66,7 @@ def pearson_table(a, b=None, *, confidence=0.95) -> pd.DataFrame:
 
 
 def _pearson(x, y, confidence) -> dict[str, Any]:
+    # Pair by pair, each with its own n: a correlation map loses no patient to a column elsewhere.
     there = x.notna() & y.notna()
     x, y, n = x[there].to_numpy(), y[there].to_numpy(), int(there.sum())
     empty = dict.fromkeys(("r", "ci_low", "ci_high", "p_value"), np.nan)
@@ -75,6 +76,7 @@ def _pearson(x, y, confidence) -> dict[str, Any]:
         return {**empty, "n": n, "note": "a column is constant"}
     result = stats.pearsonr(x, y)
     r, low, high, note = float(result.statistic), np.nan, np.nan, ""
+    # Fisher's z has variance 1 / (n - 3), and none at |r| = 1.
     if n < 4 or abs(r) >= 1:
         note = "no interval: fewer than 4 pairs or |r| = 1"
     else:

@@ -73,6 +73,7 @@ def delong_test(
         note = "the scores do not differ: both rank the records alike"
     else:
         z = p = np.nan
+        # Both scores separate their classes cleanly, in different places.
         note = "variance 0 although the areas differ: no test; use a bootstrap or permutation"
     reach = stats.norm.isf((1 - confidence) / 2) * se
     row = {
@@ -128,6 +129,7 @@ def delong_interval(y, score, *, groups=None, pos_label=None, confidence=0.95) -
     reach = stats.norm.isf((1 - confidence) / 2) * se
     row = {
         "auc": auc[0],
+        # Cut, not transformed: the logit's interval is another method, and papers print DeLong's.
         "ci_low": max(0.0, auc[0] - reach),
         "ci_high": min(1.0, auc[0] + reach),
         "se": se,
@@ -152,6 +154,7 @@ def _auc_covariance(
     groups = np.arange(len(y)) if groups is None else check_groups(name, groups, len(y))
     clusters = np.unique(groups, return_inverse=True)[1]
     n_groups = int(clusters.max()) + 1
+    # Obuchowski's variances count clusters, not records: ten ECGs of one patient are one witness.
     with_pos = len(np.unique(clusters[positive]))
     with_neg = len(np.unique(clusters[~positive]))
     if min(with_pos, with_neg) < 2:
@@ -164,6 +167,7 @@ def _auc_covariance(
     z = np.array([np.bincount(clusters[~positive], v, n_groups) for v in v01 - auc[:, None]])
     s10 = x @ x.T * with_pos / ((with_pos - 1) * m)
     s01 = z @ z.T * with_neg / ((with_neg - 1) * n)
+    # A patient with records of both classes couples the two parts; zero for one record per patient.
     s11 = x @ z.T * n_groups / (n_groups - 1)
     cov = s10 / m + s01 / n + (s11 + s11.T) / (m * n)
     return auc, cov, {"n_positive": m, "n_negative": n, "n_groups": n_groups}
@@ -206,6 +210,7 @@ def hanley_mcneil_error(auc, n_positive, n_negative) -> float:
 def _components(scores, positive) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Structural components by midranks: O(n log n) instead of every pair."""
     m, n = positive.sum(), (~positive).sum()
+    # Midranks count a tie as half, which is what an area under the curve does with it.
     ranks = stats.rankdata(scores, axis=1)
     within_pos = stats.rankdata(scores[:, positive], axis=1)
     within_neg = stats.rankdata(scores[:, ~positive], axis=1)

@@ -80,6 +80,8 @@ def incremental_value(
     frame, event = check_model(
         name, X[[v for step in steps for v in step]], y, method, pos_label, confidence
     )
+    # The same records for every step: a likelihood ratio of models on different records means
+    # nothing.
     frame, event = complete_records(name, frame, event)
     names, start, rows, last_loglik, last_auc = [], 0, [], _null(event), 0.5
     for step in steps:
@@ -109,6 +111,7 @@ def incremental_value(
         row["auc_gain"] = row["auc"] - last_auc
         rows.append(row)
         start, last_loglik, last_auc = len(names), loglik, row["auc"]
+    # Once for each reason: separation by a variable of the base recurs in every later model.
     for note in {r["note"] for r in rows if r["note"]}:
         warnings.warn(f"{name}: {note}.", UserWarning, stacklevel=3)
     out = pd.DataFrame(rows).set_index("model")
@@ -121,6 +124,7 @@ def _firth(model, event, start) -> tuple[float, np.ndarray, float, float]:
     """Penalised likelihood, predictor, chi-square of all slopes and of those from `start` on."""
     z = np.column_stack([np.ones(len(model)), standardised(model)[0]])
     best, coef = maximise(z, event)
+    # Column 0 is the intercept, which every model keeps.
     columns = np.arange(z.shape[1])
     whole = best - maximise(z, event, columns > 0)[0]
     gain = best - maximise(z, event, columns > start)[0]
@@ -140,6 +144,8 @@ def _area(event, linear, confidence, no_estimate) -> dict[str, float]:
 
 
 def _p(chi2, df) -> float:
+    # Rounding takes the likelihood of a useless variable some 1e-15 below that of the smaller
+    # model.
     return np.nan if np.isnan(chi2) else not_zero(stats.chi2.sf(max(chi2, 0.0), df))
 
 
@@ -151,6 +157,7 @@ def _steps(name, X, base, added) -> list[list[str]]:
     added = [added] if isinstance(added, str) else list(added)
     if not base or not added:
         raise ValueError(f"{name} needs variables in base and in added, got {base} and {added}.")
+    # ["psd", "ae30"] is one step of two variables, [["psd"], ["ae30"]] is two steps.
     if all(not isinstance(a, list | tuple) for a in added):
         added = [added]
     steps = [base, *([a] if isinstance(a, str) else list(a) for a in added)]

@@ -143,6 +143,7 @@ def multivariable_logistic(X, y, *, method="ml", pos_label=None, confidence=0.95
     frame, event = check_model(name, X, y, method, pos_label, confidence)
     frame, event = complete_records(name, frame, event)
     k = frame.shape[1]
+    # Of the rarer class: a model of 90 % responders is as poor in information as one of 10 %.
     per_parameter = min(event.sum(), (~event).sum()) / k
     if per_parameter < 10:
         _warn(
@@ -199,8 +200,11 @@ def _univariate_row(frame, event, method, confidence) -> dict[str, Any]:
 
 def fit_model(frame, event, method, confidence) -> _Fit:
     """One model, estimated on standardised columns and given back in the units of the data."""
+    # Standardised, because LVEDV in ml and a flag side by side make the design ill-conditioned.
     z, scale = standardised(frame)
     direction = separating_direction(z, event)
+    # Decided by linear programming before fitting: an optimiser stops somewhere and prints an odds
+    # ratio.
     separated = bool(np.any(direction))
     if method == "auto":
         method = "firth" if separated else "ml"
@@ -219,6 +223,7 @@ def fit_model(frame, event, method, confidence) -> _Fit:
         p = np.array([not_zero(2 * stats.norm.sf(abs(s))) for s in statistic])
     beta = coef[1:] / scale
     rows = []
+    # An odds ratio per unit may overflow where the unit is far below the spread; the note says so.
     with np.errstate(over="ignore"):
         odds, ci_low, ci_high = np.exp(beta), np.exp(low / scale), np.exp(high / scale)
     for values in zip(odds, ci_low, ci_high, p, beta, se[1:] / scale, statistic):
@@ -234,7 +239,9 @@ def _maximum_likelihood(design, event) -> tuple[np.ndarray, np.ndarray, float]:
     import statsmodels.api as sm
 
     result = sm.GLM(event.astype(float), design, family=sm.families.Binomial()).fit(
-        maxiter=200, tol=1e-12
+        # Tighter than the default, so that printed odds ratios equal those of other packages.
+        maxiter=200,
+        tol=1e-12,
     )
     if not result.converged:
         raise RuntimeError(
@@ -272,6 +279,7 @@ def check_model(name, X, y, method, pos_label, confidence) -> tuple[pd.DataFrame
 
 def complete_records(name, frame, event) -> tuple[pd.DataFrame, np.ndarray]:
     """Records without missing values; varying, independent columns."""
+    # Complete records, as clinical tables do it; imputing is the user's choice and comes before.
     there = frame.notna().all(axis=1).to_numpy()
     if not there.all():
         _warn(

@@ -69,9 +69,12 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, confidence=0.95) -> pd.D
         row.update({"p_holm": np.nan, "n": n, "note": ""})
         if n < 2:
             row["note"] = "fewer than 2 repeats with both scores"
+        # Relative: differences of accuracies that print alike differ by some 1e-17.
         elif np.ptp(d) <= 1e-12 * max(1.0, np.abs(d).max()):
             row["note"] = "the difference is the same in every repeat: no variance to test with"
         else:
+            # Training parts overlap, so the repeats are no independent sample: plain t would be far
+            # too sure.
             se = np.sqrt(d.var(ddof=1) * (1 / n + test_size / (1 - test_size)))
             reach = stats.t.isf((1 - confidence) / 2, n - 1) * se
             row.update(
@@ -193,6 +196,7 @@ def friedman_test(scores) -> pd.DataFrame:
     values = check_blocks("friedman_test", scores, min_models=3).to_numpy()
     n, k = values.shape
     row: dict[str, Any] = {"statistic": np.nan, "df": k - 1, "p_value": np.nan}
+    # Three blocks of three models cannot reach 0.05, whatever the models do; the table says so.
     smallest = not_zero(stats.chi2.sf(n * (k - 1), k - 1))
     row.update(p_smallest=smallest, kendall_w=np.nan, n_blocks=n, n_models=k, note="")
     if (np.ptp(values, axis=1) == 0).all():
@@ -264,6 +268,7 @@ def wilcoxon_holm(scores, *, method="auto") -> pd.DataFrame:
         if method == "auto":  # R takes the floats as they are, ties of the last bits included
             how = "exact" if _is_exact(differ) and n == len(d) else "normal"
         statistic, p = _signed_rank(differ, how)
+        # What this pair would give if one model had won every block.
         smallest = _signed_rank(np.abs(differ), how)[1]
         rows.append(
             {
@@ -305,6 +310,7 @@ def _signed_rank(d, how) -> tuple[float, float]:
     statistic = float(min(ranks[d > 0].sum(), ranks[d < 0].sum()))
     if how == "exact":
         return statistic, _exact_tail(ranks, statistic)
+    # With R's continuity and tie corrections, so that the tables of papers come out again.
     n, sizes = len(d), np.unique(ranks, return_counts=True)[1]
     variance = n * (n + 1) * (2 * n + 1) / 24 - (sizes**3 - sizes).sum() / 48
     z = max(0.0, abs(statistic - n * (n + 1) / 4) - 0.5) / np.sqrt(variance)
@@ -318,5 +324,6 @@ def _exact_tail(ranks, statistic) -> float:
     ways[0] = 1.0
     for r in doubled:
         shifted = np.concatenate([np.zeros(r), ways[: len(ways) - r]])
+        # Halved at every step: counts of 2^n would overflow at n = 1024, shares do not.
         ways = (ways + shifted) / 2
     return float(min(1.0, 2 * ways[: round(2 * statistic) + 1].sum()))

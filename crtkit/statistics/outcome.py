@@ -102,6 +102,7 @@ def constant_columns(frame) -> list[Any]:
     values = frame.to_numpy()
     spread = np.ptp(values, axis=0) if len(values) else np.zeros(values.shape[1])
     size = np.abs(values).max(axis=0, initial=0)
+    # Relative to the column's size: 1e9 + noise of 1e-7 is constant in float64.
     return [c for c, s, m in zip(frame.columns, spread, size) if s <= 1e-12 * m]
 
 
@@ -124,11 +125,17 @@ def separating_direction(z, y) -> np.ndarray:
     """
     design = np.column_stack([np.ones(len(z)), z]) * np.where(y, 1.0, -1.0)[:, None]
     result = linprog(
-        -design.sum(axis=0), A_ub=-design, b_ub=np.zeros(len(z)), bounds=(-1, 1), method="highs"
+        # Bounded, because any multiple of a separating direction separates too.
+        -design.sum(axis=0),
+        A_ub=-design,
+        b_ub=np.zeros(len(z)),
+        bounds=(-1, 1),
+        method="highs",
     )
     if result.x is None or result.fun is None or -result.fun < 1e-6:
         return np.zeros(z.shape[1])
     direction = np.asarray(result.x)[1:]
+    # The solver's own tolerance: below it a coefficient is zero.
     return np.where(np.abs(direction) > 1e-7, direction, 0.0)
 
 
@@ -140,6 +147,7 @@ def variance_inflation(z) -> np.ndarray:
     correlation = z.T @ z / n
     values, vectors = np.linalg.eigh(correlation)
     if values[0] < REDUNDANT:
+        # Columns that take part in a vanishing combination; the others are named for nothing.
         redundant = (np.abs(vectors[:, values < REDUNDANT]) > 1e-3).any(axis=1)
         return np.where(redundant, np.inf, 1.0)
     return np.diag(np.linalg.inv(correlation))

@@ -53,6 +53,8 @@ def mcnemar_test(y, pred_a, pred_b) -> pd.DataFrame:
     right_a, right_b = a == truth, b == truth
     only_a, only_b = int((right_a & ~right_b).sum()), int((~right_a & right_b).sum())
     apart = only_a + only_b
+    # Exact rather than chi-square: with fewer than 25 disagreements, the usual case here, that one
+    # is too bold.
     p = float(stats.binomtest(only_a, apart).pvalue) if apart else 1.0
     row = {
         "only_a": only_a,
@@ -122,16 +124,22 @@ def permutation_test(
     if (label[patient_of] != truth).any():
         raise ValueError(f"{name} permutes patients: each must have one label.")
     rng = np.random.default_rng(random_state)
+    # Ranks, because two models' scores have different scales and could not change places as they
+    # are.
     ranks = [stats.rankdata(score) for score in scores]
     row: dict[str, Any] = {"auc_a": float(_areas(truth[None], ranks[0])[0])}
     if len(ranks) == 1:
+        # Labels move by patient: records of one patient cannot be exchanged with others' one by
+        # one.
         drawn = np.array([rng.permutation(label)[patient_of] for _ in range(n_permutations)])
+        # Half-integers divided by the number of pairs: equal areas may differ in the last bit.
         extreme = _areas(drawn, ranks[0]) >= row["auc_a"] - 1e-12
     else:
         row["auc_b"] = float(_areas(truth[None], ranks[1])[0])
         row["difference"] = row["auc_a"] - row["auc_b"]
         swaps = rng.random((n_permutations, len(patients)))[:, patient_of] < 0.5
         extreme = np.abs(_exchanged(truth, ranks, swaps)) >= abs(row["difference"]) - 1e-12
+    # The observed order is one of the permutations, so that p is never 0 (Phipson and Smyth 2010).
     row["p_value"] = (1 + int(extreme.sum())) / (1 + n_permutations)
     row["p_smallest"] = 1 / (1 + n_permutations)
     row["n_patients"] = len(patients)

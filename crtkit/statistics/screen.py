@@ -133,12 +133,14 @@ class UnivariateScreen(SelectorMixin, BaseEstimator):
         varies = ~np.isnan(p)
         if self.adjust is not None:
             p = holm(p) if self.adjust == "holm" else benjamini_hochberg(p)
+        # Below alpha, as papers write it; alpha=1 keeps everything, p = 1 included.
         passed = varies & (p <= self.alpha if self.alpha == 1 else p < self.alpha)
         self.p_values_ = np.where(varies, p, 1.0)
         self.n_passed_ = int(passed.sum())
         self.support_ = passed
         wanted = min(self.min_features, X.shape[1])
         if self.n_passed_ < wanted:
+            # Constant columns have p = 1 here; at equal p a column that varies comes first.
             order = np.lexsort((~varies, self.p_values_))
             self.support_ = np.isin(np.arange(X.shape[1]), order[:wanted])
             warnings.warn(
@@ -176,11 +178,13 @@ def univariate_p(X, event, *, likelihood=False, max_iter=50) -> np.ndarray:
     ndarray of shape (n_features,)
         nan where the column is constant.
     """
+    # Standardised, all columns take Newton steps of one size and one stopping rule fits them.
     mean, sd = X.mean(axis=0), X.std(axis=0)
     varies = sd > 1e-12 * np.abs(X).max(axis=0)
     z = (X - mean) / np.where(varies, sd, 1.0)
     z[:, ~varies] = 0.0
     low, high = z[~event], z[event]
+    # One variable separates the classes exactly where their ranges do not overlap.
     separated = (low.max(0) <= high.min(0)) | (high.max(0) <= low.min(0))
     share = event.mean()
     a, b = np.full(z.shape[1], np.log(share / (1 - share))), np.zeros(z.shape[1])
@@ -192,6 +196,7 @@ def univariate_p(X, event, *, likelihood=False, max_iter=50) -> np.ndarray:
         g0, g1 = (target - prob).sum(0), ((target - prob) * z).sum(0)
         det = np.maximum(s0 * s2 - s1**2, 1e-300)
         step_a, step_b = (s2 * g0 - s1 * g1) / det, (s0 * g1 - s1 * g0) / det
+        # A full Newton step from 0 may overshoot to where all weights vanish, and never come back.
         shrink = np.minimum(1.0, 2 / np.maximum(np.hypot(step_a, step_b), 1e-300))
         a, b = a + shrink * step_a * varies, b + shrink * step_b * varies
         # A separating slope grows by about one a step for ever: its likelihood converges.
@@ -204,6 +209,7 @@ def univariate_p(X, event, *, likelihood=False, max_iter=50) -> np.ndarray:
     if not likelihood:
         with np.errstate(divide="ignore", invalid="ignore"):
             wald = 2 * stats.norm.sf(np.abs(b) / np.sqrt(s0 / det))
+        # Wald's standard error explodes under separation and calls the best variable useless.
         p = np.where(separated, p, wald)
     return np.where(varies, np.maximum(p, SMALLEST), np.nan)
 
