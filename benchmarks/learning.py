@@ -19,6 +19,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import sklearn
@@ -73,6 +74,9 @@ def add_arguments(parser):
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, help="stop before a fit that would end later")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument(
+        "--cache", type=Path, help="folder that keeps the patients and their features for next time"
+    )
     parser.add_argument("--random-state", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results") / "learning")
 
@@ -94,6 +98,7 @@ def models_of(study, options):
     given = {}
     if study == "lvsd2026":
         given = {"size": options.size, "device": options.device}
+        given.update(zip(("checkpoint", "finetuned_checkpoint"), module.OWN_WEIGHTS))
     elif study != "he2021":
         given = {"size": options.size}
     models = module.pipelines(**given)
@@ -114,13 +119,39 @@ def cohorts_of(study, options):
     pool, test : Cohort
     """
     modality = "image" if study == "mori2025" and options.pages else MODALITIES[study]
-    pair = []
-    for k, n in enumerate((max(options.sizes), options.n_test)):
-        cohort = ck.datasets.make_cohort(
-            study, n_patients=n, modality=modality, random_state=2 * options.random_state + k
-        )
-        pair.append(simple.with_features(cohort))
-    return pair
+    make = make_featured
+    if options.cache is not None:
+        make = joblib.Memory(options.cache, verbose=0).cache(make_featured, ignore=["folder"])
+    return [
+        make(study, n, modality, 2 * options.random_state + k, versions(), options.cache)
+        for k, n in enumerate((max(options.sizes), options.n_test))
+    ]
+
+
+def make_featured(study, n, modality, seed, made_with, folder=None):
+    """Simulated patients with their measurements and statistics.
+
+    Parameters
+    ----------
+    study : str
+    n : int
+    modality : str
+    seed : int
+    made_with : dict
+        Versions, so that a cache of another crtkit is not taken for this one's.
+    folder : Path or None
+        Where large arrays are kept, beside the cached table that points to them.
+
+    Returns
+    -------
+    Cohort
+    """
+    if folder is not None:
+        folder = folder / f"{study}-{modality}-{n}-{seed}"
+    cohort = ck.datasets.make_cohort(
+        study, n_patients=n, modality=modality, random_state=seed, cache_dir=folder
+    )
+    return simple.with_features(cohort)
 
 
 def grid_of(studies, sizes, repeats, models):

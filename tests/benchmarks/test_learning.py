@@ -59,6 +59,19 @@ def test_every_model_learns_from_the_same_patients():
     assert set(rows) != set(learning.patients_drawn(pool, 10, 1, 0))
 
 
+def test_cached_patients_are_the_same_patients(tmp_path, monkeypatch):
+    fresh = learning.cohorts_of("mori2025", given(tmp_path, sizes=[8], n_test=6))
+    options = given(tmp_path, sizes=[8], n_test=6, cache=tmp_path / "kept")
+    first = learning.cohorts_of("mori2025", options)
+    monkeypatch.setattr(ck.datasets, "make_cohort", None)  # the second time nothing is simulated
+    second = learning.cohorts_of("mori2025", options)
+    for made in zip(fresh, first, second):
+        for name in ("signal", "measurements", "statistics"):
+            for other in made[1:]:
+                a, b = (ck.Select(name).fit_transform(c.X) for c in (made[0], other))
+                np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
 @pytest.mark.parametrize("study", list(learning.MODALITIES))
 def test_models_of_every_study_come_cheap_ones_first(study):
     options = SimpleNamespace(size="small", device="cpu", pages=False, models=None)
