@@ -91,7 +91,7 @@ def fingerprint(value: Any) -> str:
 
 
 # Overwritten by evaluate, or without effect on what is fitted.
-_NEUTRAL = ("random_state", "n_jobs", "verbose")
+_NEUTRAL = ("random_state", "n_jobs", "verbose", "memory")
 # Attributes of a class that say nothing of what it does.
 _IDLE = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__annotations__")
 _CONSTANTS = (int, float, str, bytes, tuple, list, dict, np.ndarray)

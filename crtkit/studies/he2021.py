@@ -126,7 +126,7 @@ AUTOENCODER = {
 SIZES = {"paper": {}, "small": {"max_iter": 200}}
 
 
-def pipelines(*, size="paper", autoencoder=None, alpha=0.1):
+def pipelines(*, size="paper", autoencoder=None, alpha=0.1, memory=None):
     """Unfitted pipelines of the study: autoencoder, screen and logistic model inside the fold.
 
     Parameters
@@ -137,6 +137,9 @@ def pipelines(*, size="paper", autoencoder=None, alpha=0.1):
         Replaces some of ``AUTOENCODER``, after `size`.
     alpha : float, default=0.1
         Features with p < `alpha` enter the model, as in the paper.
+    memory : str, joblib.Memory or None, default=None
+        Cache in which the models share the autoencoder of a fold: it sees the same maps with the
+        same seed in each of them, and takes nearly all of their time.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def pipelines(*, size="paper", autoencoder=None, alpha=0.1):
 
     def with_maps(choice, *columns):
         model = AutoencoderFeatures(**{**AUTOENCODER, **SIZES[size], **(autoencoder or {})})
-        features = make_pipeline(Select("map"), model, choice)
+        features = make_pipeline(Select("map"), model, choice, memory=memory)
         return make_pipeline(
             make_union(features, Select(list(columns))), StandardScaler(), _logistic()
         )

@@ -5,6 +5,7 @@ and out of fold, from the user's maps or simulated patients. Not a goal: the pap
 whose patients are private.
 """
 
+import tempfile
 import time
 import warnings
 
@@ -75,15 +76,17 @@ def run(options):
     table2(output, X, cohort.y, best, pair, hits)
     figure2(output, X, best, pair)
     figure3(output, X, cohort.y, best, pair)
-    result = ck.evaluate(
-        runnable(study.pipelines(autoencoder=changes), cohort),
-        cohort,
-        seeds=seeds,
-        cv=FOLDS,
-        n_jobs=options.n_jobs,
-        journal=journal_path(options),
-        random_state=options.random_state,
-    )
+    # Three models read the autoencoder of a fold; with a cache it is fitted once.
+    with tempfile.TemporaryDirectory() as memory:
+        result = ck.evaluate(
+            runnable(study.pipelines(autoencoder=changes, memory=memory), cohort),
+            cohort,
+            seeds=seeds,
+            cv=FOLDS,
+            n_jobs=options.n_jobs,
+            journal=journal_path(options),
+            random_state=options.random_state,
+        )
     text = table3(output, result, in_sample_areas(X, cohort.y, best), seeds)
     output.text("The autoencoder", fit["lines"])
     if published:

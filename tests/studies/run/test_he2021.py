@@ -13,6 +13,8 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.__main__ import main, parser
 from crtkit.cohort import Select
 from crtkit.datasets import make_cohort
+from crtkit.evaluation import evaluate
+from crtkit.neural import AutoencoderFeatures
 from crtkit.studies import he2021 as study
 from crtkit.studies.run import he2021
 from crtkit.studies.run.cohorts import load_cohort
@@ -199,3 +201,25 @@ def test_the_guide_s_tables_are_in_the_repository():
     assert optimism["AE + LVEF + gender"] > optimism["one AE feature + LVEF + gender"]
     assert optimism["AE + LVEF + gender"] > optimism["LVEF + gender + QRS duration"]
     assert set(tests.index) == {"mori2025", "he2023", "he2021"}
+
+
+def test_models_share_the_autoencoder_of_a_fold(tmp_path, monkeypatch):
+    cohort = make_cohort("he2021", n_patients=30, random_state=0)
+    cohort = he2021.with_figures(cohort)
+    fits, fit = [], AutoencoderFeatures.fit
+
+    def count(self, X, y=None):
+        fits.append(self.random_state)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(AutoencoderFeatures, "fit", count)
+    tables = {}
+    for memory in (None, str(tmp_path)):
+        models = study.pipelines(autoencoder={"max_iter": 3, "layer_sizes": (8,)}, memory=memory)
+        result = evaluate(models, cohort, seeds=1, cv=2, reference_rows=False, random_state=0)
+        tables[memory] = result.per_seed()
+        if memory is None:
+            assert len(fits) == 3 * 2
+            fits.clear()
+    assert len(fits) == 2
+    pd.testing.assert_frame_equal(*tables.values())
