@@ -43,6 +43,7 @@ def with_features(cohort):
     if "signal" not in cohort.X:
         return cohort
     signals = Select("signal").fit_transform(cohort.X)
+    # Measurements need named standard leads; a single lead or a splice has none.
     if signals.ndim != 3 or signals.shape[1] != 12:
         return cohort
     fs = cohort.info["sampling_rate"]
@@ -76,6 +77,8 @@ def pipelines():
     return {
         name: make_pipeline(
             Select(column),
+            # A measurement that no training patient has, QRS area without V leads say, must keep
+            # its place.
             SimpleImputer(strategy="median", keep_empty_features=True),
             StandardScaler(),
             LogisticRegression(C=0.1, max_iter=2000),

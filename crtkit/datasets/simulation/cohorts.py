@@ -216,7 +216,9 @@ def make_cohort(
     check_number("make_cohort", "sampling_rate", sampling_rate, 250, 100_000)
     check_number("make_cohort", "noise", noise, 0, 100)
     entropy = draw_entropy(random_state)
+    # The table has a stream of its own: the same patients, whatever is rendered of them.
     latents, outcome = spec.draw(n_patients, stream(entropy, 0))
+    # Zero-padded, so that sorting identifiers as text keeps their order.
     width = max(4, len(str(n_patients)))
     groups = np.array([f"P{k + 1:0{width}d}" for k in latents["patient"]], dtype=object)
     visit = latents.groupby("patient", sort=False).cumcount().to_numpy()
@@ -225,6 +227,7 @@ def make_cohort(
     index = pd.Index(names, name="record")
     X = latents[[*spec.covariates, *spec.design]].set_axis(index)
     truth = []
+    # Names the file in a shared cache_dir: another seed, noise or rate must not read its signals.
     key = hashlib.sha256(f"{entropy} {noise} {sampling_rate}".encode()).hexdigest()[:12]
     stem = f"{study}-{n_patients}-{key}"
     ecg = modality in ("signal", "image", "all")
@@ -254,6 +257,7 @@ def make_cohort(
         "lead_names": list(LEADS_12) if ecg else None,
         "label": spec.label,
         "assumed": list(spec.assumed),
+        # The paper's exclusions only describe a cohort of the paper's size.
         "flow": dict(spec.flow) if n_patients == spec.n_patients else {"simulated": n_patients},
         "best_auc": {name: dict(best[name]) for name in shown},
         "covariates": covariates,
@@ -286,6 +290,8 @@ def _signals(latents, visit, entropy, fs, noise, mains_hz, cache_dir, name):
                 sampling_rate=fs,
                 noise=noise,
                 mains_hz=mains_hz,
+                # The anatomy belongs to the patient and is the same at every visit; noise and
+                # rhythm are not.
                 anatomy=stream(entropy, 1, int(patient), 0),
                 random_state=stream(entropy, 1, int(patient), 1 + int(v)),
             )
@@ -308,6 +314,7 @@ def _add_maps(study, X, latents, entropy, n_frames, noise, modality):
     """Table with maps (and counts), their own dyssynchrony figures, and the truth columns."""
     one_heart = study == "crt"
     walls = crt.scar_walls(latents, entropy) if one_heart else None
+    # One heart: its electrical delay and scar decide the map too.
     wanted = crt.as_seen_by_spect(latents) if one_heart else latents
     counts, maps, figures, known = spect.simulate_maps(wanted, entropy, n_frames, noise, walls)
     if one_heart:
@@ -331,6 +338,7 @@ def _shown(study, modality, best):
 
 def _column(name, cells, index):
     """Series of cells that may be arrays of one length."""
+    # np.array of equal arrays would make one array of them, not a column of cells.
     values = np.empty(len(cells), dtype=object)
     for i, cell in enumerate(cells):
         values[i] = cell

@@ -102,11 +102,14 @@ class ResponseModel:
         for y in (0, 1):
             total = sum(counts[y] for counts in self.morphology.values())
             share = {name: counts[y] / total for name, counts in self.morphology.items()}
+            # All combinations of the binaries equally likely at first; the loop reweights them one
+            # by one.
             weights = self.strata["morphology"].map(share).to_numpy() / 2 ** len(self.binaries)
             for binary in self.binaries:
                 fraction = binary.counts[y] / self.n[y]
                 odds = _linear(self.strata, binary.effects)
                 p = shift_to_total(odds, weights, fraction * weights.sum())
+                # Each stratum began with half of the weight of either value.
                 weights = 2.0 * weights * np.where(self.strata[binary.name] == 1, p, 1.0 - p)
             out.append(weights)
         return np.array(out)
@@ -115,6 +118,8 @@ class ResponseModel:
     def means(self):
         """Mean scores, shape (2, n_strata, n_continuous)."""
         common = np.column_stack([_linear(self.strata, c.shifts) for c in self.continuous])
+        # Only assumed quantities move with response here: printed margins differ by class on their
+        # own.
         return np.stack([common, common + [c.response for c in self.continuous]])
 
     @cached_property
@@ -159,6 +164,7 @@ class ResponseModel:
         if exact:
             stratum = self._draw_strata(y, n, rng)
         else:
+            # Rounding leaves the sum some 1e-13 off 1, which Generator.choice refuses.
             weights = self.weights[y] / self.weights[y].sum()
             stratum = rng.choice(len(weights), size=n, p=weights)
         table = self.strata.iloc[stratum].reset_index(drop=True)
@@ -175,6 +181,8 @@ class ResponseModel:
         z = self.means[y][stratum] + rng.standard_normal((n, len(self.continuous))) @ factor.T
         for j, c in enumerate(self.continuous):
             if c.printed:
+                # Flattened over strata first, or the printed quartiles would hold in no class as a
+                # whole.
                 w = self.mixtures[c.name][y].flatten(z[:, j])
                 table[c.name + "_score"] = w
                 table[c.name] = c.margins[y].value(w)
@@ -192,6 +200,7 @@ class ResponseModel:
             drawn[name] = (drawn["morphology"] == name).astype(int)
         for binary in self.binaries:
             count = round(binary.counts[y] / self.n[y] * n)
+            # Solved on the patients drawn, not on the population: the count is exact at any size.
             p = shift_to_total(_linear(drawn, binary.effects), np.ones(n), count)
             drawn[binary.name] = draw_exactly(p, count, rng)
         keys = ["morphology", *(b.name for b in self.binaries)]
@@ -215,6 +224,7 @@ class ResponseModel:
         ndarray of shape (n_patients,)
         """
         discrete = [name for name in self.strata if name in seen]
+        # Strata that the seen latents do not tell apart share a code and are summed over.
         code = self.strata.groupby(discrete, sort=False).ngroup().to_numpy() if discrete else 0
         code = np.broadcast_to(code, len(self.strata))
         own = code[table["stratum"].to_numpy()]
@@ -239,6 +249,7 @@ class ResponseModel:
                 x, mixture = table[c.name].to_numpy(), self.mixtures[c.name][y]
                 w = c.margins[y].score(x)
                 z = mixture.unflatten(w)
+                # Change of variables from the printed value to its mixture score.
                 flat = -0.5 * w**2 - LOG_ROOT_2PI - mixture.log_density(z)
                 out[c.name] = z, c.margins[y].log_slope(x) + flat
         return out
@@ -262,8 +273,10 @@ class ResponseModel:
                         margin = margin[self.strata["morphology"].iloc[s]]
                     z[i] = margin.score(x)
                     slope += margin.log_slope(x)
+            # The determinant of the correlation is the same in both classes and cancels.
             gap = solve_triangular(factor, z - self.means[y, s, use][:, None], lower=True)
             terms[row] = np.log(self.weights[y, s]) + slope - 0.5 * np.square(gap).sum(axis=0)
+        # The largest term is taken out, as exp of -800 is 0.
         top = terms.max(axis=0)
         return top + np.log(np.exp(terms - top).sum(axis=0))
 
@@ -275,6 +288,7 @@ class ResponseModel:
         dict of str to dict
             ``auc`` and ``se`` (Monte Carlo standard error) by modality.
         """
+        # Drawn, not exact counts: fixed counts would make patients depend on one another.
         table = self.draw((n, n), np.random.default_rng(random_state), exact=False)
         y = table["response"].to_numpy()
         out = {}
@@ -288,6 +302,7 @@ def apportion(weights, total):
     """Whole numbers in proportion to ``weights`` that add up to ``total`` (largest remainders)."""
     exact = np.asarray(weights, float) / np.sum(weights) * total
     out = np.floor(exact).astype(int)
+    # Stable, so that equal remainders go to the earlier entry on every platform.
     out[np.argsort(-(exact - out), kind="stable")[: total - out.sum()]] += 1
     return out
 

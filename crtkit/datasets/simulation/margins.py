@@ -151,6 +151,7 @@ class Mixture:
     def __init__(self, weights, means):
         means, where = np.unique(means, return_inverse=True)
         self.weights, self.means = np.bincount(where, weights), means
+        # Nine SDs beyond the outermost mean: no draw of any cohort lies outside the table.
         self._z = np.linspace(means.min() - 9.0, means.max() + 9.0, 4001)
         gap = self._z[:, None] - means
         # Either tail by itself keeps its digits.
@@ -175,6 +176,8 @@ class Mixture:
 
 def _unit(x, low, high):
     """Place of ``x`` between bounds; outside them, so near the edge that its density is nil."""
+    # A patient of another class may lie outside this class's bounds, where its density is not quite
+    # 0.
     return np.clip((x - low) / (high - low), 1e-12, 1.0 - 1e-12)
 
 
@@ -199,12 +202,14 @@ def _ndtri_log(log_p):
 
 def shift_to_total(log_odds, weights, total):
     """Probabilities with these log odds up to a constant, and this weighted sum."""
+    # None or all: the shift would be infinite.
     if total <= 0 or total >= weights.sum():
         return np.full(len(log_odds), float(total > 0))
 
     def excess(shift):
         return weights @ expit(log_odds + shift) - total
 
+    # A shift of 60 takes any log odds used here to certainty, so a root lies between.
     return expit(log_odds + brentq(excess, -60.0, 60.0, xtol=1e-13))
 
 
@@ -215,6 +220,7 @@ def draw_exactly(probabilities, count, rng):
     """
     order = rng.permutation(len(probabilities))
     sums = np.minimum(np.cumsum(probabilities[order]), count)
+    # Rounding would lose or add one patient at the end.
     sums[-1] = count
     out = np.empty(len(order), dtype=np.int64)
     out[order] = np.diff(np.floor(np.append(0.0, sums) + rng.uniform()))

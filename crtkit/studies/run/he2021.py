@@ -141,6 +141,7 @@ def table1(output, cohort):
     """Table 1: mean ± SD with Student's t, n (%) with Yates' chi-square, as the paper tests."""
     names = {column: name for name, column in study.VARIABLES.items()}
     table = cohort.X[clinical(cohort)].rename(columns=names).reset_index(drop=True)
+    # Four whole numbers would be read as a quantity; the paper prints shares of classes.
     kinds = {"NYHA": "categorical"} if "NYHA" in table else {}
     labels = np.unique(cohort.y)
     titles = dict(zip(labels, ("Non-response", "Response")))
@@ -152,6 +153,7 @@ def table1(output, cohort):
         continuous="mean_sd",
         test="student",
         categorical="chi2_yates",
+        # The paper prints responders first.
         order=list(labels[::-1]),
         labels=titles,
         numbers=False,
@@ -165,6 +167,7 @@ def in_sample_codes(cohort, changes, random_state):
     maps = np.asarray(ck.Select("map").fit_transform(cohort.X))
     left_out = cohort.info.get("left_out")
     extra = [] if left_out is None else list(left_out["map"])
+    # It needs no outcome, so patients whose outcome is unknown teach it too.
     everything = np.concatenate([maps, np.array(extra)]) if extra else maps
     options = {**study.AUTOENCODER, **changes}
     model = ck.AutoencoderFeatures(**options, random_state=random_state).fit(everything)
@@ -172,6 +175,7 @@ def in_sample_codes(cohort, changes, random_state):
     codes = pd.DataFrame(model.transform(maps).astype(float), cohort.X.index, names)
     flat = everything.reshape(len(everything), -1).astype(float)
     n = min(options["n_components"], *flat.shape)
+    # The floor of a linear autoencoder: no setting of it can reconstruct better than this.
     pca = PCA(n, svd_solver="full").fit(flat)
     best = float(np.square(flat - pca.inverse_transform(pca.transform(flat))).mean())
     errors = {
@@ -190,11 +194,13 @@ def in_sample_codes(cohort, changes, random_state):
         f"{errors['variance_deg2']:.1f}.",
         "Phases enter as plain numbers, as in the paper, so that 359 and 1 degrees are far apart.",
     ]
+    # Per SD, since a feature of an autoencoder has no unit that an odds ratio could refer to.
     return (codes - codes.mean()) / codes.std(), {"errors": errors, "lines": lines}
 
 
 def significant(codes, y):
     """The feature of the smallest p-value, the next two, and all with p < 0.05."""
+    # On all patients, as published; out of fold the pipelines choose within each training part.
     p = univariate_logistic(codes, y)["p_value"].sort_values()
     return p.index[0], list(p.index[1:3]), list(p.index[p < 0.05])
 
@@ -264,6 +270,7 @@ def figure2(output, X, best, pair):
     output.figure("figure2", title, figure)
     upper = pairs.reset_index()
     order = {name: i for i, name in enumerate(table.columns)}
+    # Each pair once, without the diagonal.
     upper = upper[upper["a"].map(order) < upper["b"].map(order)]
     upper["p"] = [format_p(p) for p in upper["p_value"]]
     shown = upper.set_index("a")[["b", "r", "ci_low", "ci_high", "p", "n"]]
@@ -287,6 +294,7 @@ def figure3(output, X, y, best, pair):
                 rows.append(steps)
                 panels.append((title, name, label, steps))
     figure, axes = plt.subplots(len(bases), 4, figsize=(13, 3.3 * len(bases)), squeeze=False)
+    # One scale for all panels, or bars could not be compared.
     top = max(steps["chi2"].max() for *_, steps in panels)
     for ax, (title, _, _, steps) in zip(axes.ravel(), panels):
         bars = ax.bar(range(3), steps["chi2"], color=["#9aa5b1", "#4a6fa5", "#d98e04"])
@@ -303,6 +311,7 @@ def figure3(output, X, y, best, pair):
     output.figure("figure3", title, figure)
     columns = ["chi2", "df", "added_chi2", "added_df", "p", "auc", "auc_low", "auc_high"]
     table = pd.concat(rows)[columns].rename(columns={"p": "added_p"})
+    # The base model opens four panels.
     table = table[~table.index.duplicated()]
     output.table("figure3", "Behind Figure 3. Sequential models", table, "In-sample.")
 
@@ -321,6 +330,7 @@ def in_sample_areas(X, y, best):
         "AE + LVEF + gender + QRS duration": [*screened, *with_qrs],
         "LVEF + gender + QRS duration": with_qrs,
     }
+    # Without its first step, which selects columns: here the columns are the comparison.
     last = study.pipelines()["PSD + LVEF + gender"][1:]
     return {
         name: roc_auc(y, last.fit(X[columns], y).decision_function(X[columns]))

@@ -56,12 +56,14 @@ def run(options):
     models = _models(options)
     if featured is not cohort:
         for name, model in simple.pipelines().items():
+            # Like the paper's models: the threshold comes from the tuning set and then stays.
             models[name] = HeldOutThreshold(model, column="set")
     seeds = options.seeds or 1
     result = ck.evaluate(
         models,
         inside,
         seeds=seeds,
+        # One split, as published: the hospital's own validation set is fixed.
         cv=[split],
         by="record",
         external=external,
@@ -134,6 +136,7 @@ def divide(cohort):
     own = np.isin(name, ["train", "tuning", "internal"])
     inside = cohort.take(np.flatnonzero(own))
     internal = name[own] == "internal"
+    # The tuning pairs go with training: HeldOutThreshold takes them out again by their column.
     split = (np.flatnonzero(~internal), np.flatnonzero(internal))
     others = [n for n in pd.unique(name) if n not in ("train", "tuning", "internal")]
     return inside, split, {n: cohort.take(np.flatnonzero(name == n)) for n in sorted(others)}
@@ -154,6 +157,7 @@ def outcome_apart(cohort):
     """
     if "lvef" not in cohort.X:
         return cohort
+    # LVEF < 40 % is the label itself: a model or rule that reads it is perfect and worthless.
     X, outcome = cohort.X.drop(columns="lvef"), cohort.X[["lvef"]]
     return ck.Cohort(X, cohort.y, cohort.groups, {**cohort.info, "outcome": outcome})
 
@@ -163,7 +167,10 @@ def _load(options):
         return outcome_apart(load_cohort(options, "lvsd2026"))
     pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
     return ck.datasets.make_cohort(
-        "lvsd2026", n_patients=round(pairs * 892 / 2031), random_state=options.random_state
+        # The cohort counts patients; the paper has 2,031 pairs of 892.
+        "lvsd2026",
+        n_patients=round(pairs * 892 / 2031),
+        random_state=options.random_state,
     )
 
 
@@ -208,6 +215,7 @@ def _models(options):
         **_checkpoints(options),
     }
     models = study.pipelines(**settings)
+    # Ablations change two baselines only; building the rest would read checkpoints for nothing.
     settings.update(checkpoint=None, finetuned_checkpoint=None, minirocket=False)
     drawn = study.pipelines(oversample=True, **settings)
     changed = study.pipelines(augment="light", **settings)

@@ -68,6 +68,7 @@ def run(options):
     featured = simple.with_features(cohort)
     if featured is not cohort:
         models |= simple.pipelines()
+    # Open pages share IDs between classes: such a "patient" has no one answer to vote for.
     by = "record" if _mixed(cohort) else "patient"
     seeds = options.seeds
     if seeds is None:
@@ -153,6 +154,7 @@ def runnable(options, cohort):
         simclr=simclr_parameters(options),
         cache_dir=options.cache,
     )
+    # The first step of each pipeline selects its column, and so says what the model needs.
     absent = {name: model[0].column for name, model in models.items()}
     absent = {name: column for name, column in absent.items() if column not in cohort.X}
     not_run = {
@@ -187,6 +189,7 @@ def table1(output, cohort, published):
     """Table 1: baseline characteristics of the patients by class."""
     table, y = clinical_table(cohort)
     if "outcome" in cohort.info:  # simulated patients have the paper's rows after implantation
+        # A baseline table counts patients, and a patient may have several records.
         first = ~pd.Series(cohort.groups).duplicated().to_numpy()
         outcome = cohort.info["outcome"].loc[cohort.X.index[first]]
         table = table.join(outcome.reset_index(drop=True))
@@ -217,9 +220,11 @@ def table1(output, cohort, published):
 def table2(output, result, not_run, published, size=""):
     """Table 2: mean ± SD over seeds, the clinical rules below; the published table apart."""
     per_seed = result.per_seed()
+    # PPV and NPV of two models compare only where both find as many of the responders.
     equal = result.at_sensitivity(EQUAL_SENSITIVITY)
     areas = result.summary()["roc_auc"]
     rows = {}
+    # Models that were not run keep their row, so that nobody takes a short table for the paper's.
     for model in dict.fromkeys([*(not_run if published else ()), *result.models]):
         ran = model in result.models
         mine = per_seed.loc[model] if ran else per_seed.iloc[:0]
@@ -326,6 +331,7 @@ def figures4(output, result):
     """Figures 4A and 4B: ROC averaged over seeds, and of each model's best seed."""
     import matplotlib.pyplot as plt
 
+    # The best of ten seeds flatters, so 4B never stands without 4A.
     for letter, which, what in (("a", "mean", "mean over seeds"), ("b", "best", "best seed")):
         title = f"Figure 4{letter.upper()}. ROC, {what}"
         figure, ax = plt.subplots(figsize=(5.6, 6.0))

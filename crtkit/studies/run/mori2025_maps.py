@@ -50,13 +50,16 @@ def explain_positives(output, cohort, result, options, published):
     dict or None
         What results.json keeps; None where no image model was run.
     """
+    # The paper explains its pretrained network; the others stand in where it was not run.
     name = next((name for name in MODELS if name in result.models), None)
     if name is None:
         return None
     seed, positive = result.info["seeds"][0], result.classes[1]
+    # Keeping a network per seed and fold would take gigabytes; one is fitted again and checked.
     model = result.refit(name, seed)
     tested = result.predictions.query("model == @name and seed == @seed and set == 'test'")
     test = tested["row"].to_numpy(dtype=int)
+    # True positives and misses alike, as the paper judged all 36 responders of its test set.
     rows = test[cohort.y[test] == positive]
     pages = model[:-1].transform(cohort.X.iloc[rows])
     maps = grad_cam(model[-1], pages, stage=options.stage, target=positive)
@@ -137,6 +140,7 @@ def figure3(pages, maps, region, proba):
     """Overlays of a few pages, regions in turn, each with the probability of its class."""
     import matplotlib.pyplot as plt
 
+    # First of each region, then second of each: six pages show all regions, not the commonest one.
     rank = pd.Series(region).groupby(region).cumcount()
     chosen = np.lexsort((region, rank))[:SHOWN]
     height, width = maps.shape[1:]

@@ -54,6 +54,7 @@ def table_s1(options):
     names = ("depth", "width", *study.SIMCLR, "weights", "device", "precision")
     ours = {name: getattr(encoder, name) for name in names}
     ours["size"] = f"{pixels(options)} x {pixels(options)}"
+    # Pretraining on test pages would leak; the paper's 4,000 pages are another hospital's.
     ours["pages"] = "of the training patients of each split, without their labels"
     augment = PageAugment() if encoder.augment is None else encoder.augment
     ours |= {f"augment: {name}": value for name, value in augment.get_params().items()}
@@ -63,6 +64,7 @@ def table_s1(options):
         "pages": "about 4,000 of the Mendeley set, which has 928 files, 491 of them distinct",
     }
     table = pd.DataFrame({"published": published, "ours": ours}, index=list(ours), dtype=object)
+    # Absent from the text at hand, which is not the same as unpublished.
     table["published"] = table["published"].fillna(UNKNOWN)
     return table.astype(str).rename_axis("parameter")
 
