@@ -41,6 +41,7 @@ def check_labels(name: str, values: Any) -> np.ndarray:
             "leave those records out, or fill the labels in."
         )
     values = np.asarray(values)
+    # Texts as objects: <U3 beside <U5 would cut a label on assignment.
     return values.astype(object) if values.dtype.kind in "UST" else values
 
 
@@ -75,6 +76,7 @@ def classes_in_order(name: str, *labels: Any, order: Sequence[Any] | None = None
     if len({isinstance(label, str) for label in distinct}) > 1:
         raise ValueError(f"Labels are of mixed types: {sorted(map(repr, distinct))[:5]}.")
     order = _stated_order(name, labels) if order is None else list(order)
+    # An order that lacks a label present is no order of these labels.
     if order is None or not distinct <= set(order):
         return sorted(distinct)
     return [label for label in order if label in distinct]
@@ -120,6 +122,7 @@ def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
     order = _stated_order("The labels", labels)
     if order is not None and len(order) == 2:
         return order[1]
+    # A fold may hold one class only; 0 and 1 still say which it is, text does not.
     if set(known) <= {0, 1, -1}:
         return 1
     raise ValueError(
@@ -227,6 +230,7 @@ def check_groups(
     if values.dtype.kind in "biu":
         return values
     if values.dtype.kind == "f":
+        # One empty cell made the column float; beyond 2**53 two patients would share a number.
         whole = np.isfinite(values) & (values == np.round(values)) & (np.abs(values) < 2**53)
         return values.astype(np.int64) if whole.all() else values
     if values.dtype.kind not in "OUST":
@@ -241,6 +245,7 @@ def patient_text(patient: Any) -> str:
     """Identifier of a patient as text, for comparing cohorts: 1, 1.0 and "1" are ``"1"``."""
     if isinstance(patient, (float, np.floating)) and float(patient).is_integer():
         patient = int(patient)
+    # A name typed on a Mac has its accents as separate characters, and would be another patient.
     text = unicodedata.normalize("NFC", str(patient))
     # What is left of an integer column that once had an empty cell.
     return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
@@ -257,6 +262,7 @@ def _as_text(name: str, patients: list[Any], warn: bool) -> np.ndarray:
     out[:] = [patient_text(patient) for patient in patients]
     seen: dict[str, str] = {}
     for text in dict.fromkeys(out.tolist()) if warn else ():
+        # Looser than identity, for a warning only: guessing that two are one would be worse.
         bare = unicodedata.normalize("NFKC", text).strip().casefold()
         bare = bare.removesuffix(".0").lstrip("0") if bare[:1].isdigit() else bare
         other = seen.setdefault(bare, text)
@@ -286,6 +292,7 @@ def check_weights(sample_weight, y_true, **others):
         raise ValueError(
             f"sample_weight needs shape {y_true.shape} as y_true has, got {weight.shape}."
         )
+    # NaN fails the first comparison.
     if not np.all(weight >= 0) or np.isinf(weight).any():
         raise ValueError("sample_weight must be finite and not negative.")
     return weight
@@ -311,6 +318,7 @@ def check_ranked(name, y_true, y_score, pos_label, sample_weight):
 
 def weight_at_cuts(truth, score, weight):
     """Weight of positives and of negatives at each distinct score, highest first."""
+    # Equal scores are one cut, so that ties count half whatever the order of the records.
     _, cut = np.unique(score, return_inverse=True)
     size = cut.max(initial=-1) + 1
     positive = np.bincount(cut, weight * truth, minlength=size)[::-1]

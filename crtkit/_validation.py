@@ -58,11 +58,14 @@ def check_records(
     """
     name = type(estimator).__name__
     _refuse_text(name, X, kind)
+    # One row is enough for dtype and shape; the blocks are checked as they are read.
     sample = X[:1].__array__() if isinstance(X, Rows) else X
     if not hasattr(sample, "ndim"):  # lists, and array-likes that have only __array__
         sample = _as_array(name, sample, kind)
     n_axes = sample.ndim
     compare = not reset and n_axes > 2
+    # Before validate_data, whose message about n_features would name the wrong axis of an n-d
+    # array.
     if compare:
         _compare_shapes(name, np.shape(sample), estimator.shape_in_, kind, free_axes)
     out = validate_data(
@@ -107,6 +110,7 @@ def iter_blocks(X, size, dtype=FLOAT_DTYPES, finite=True):
     """
     for start in range(0, len(X), size):
         where = slice(start, min(start + size, len(X)))
+        # An array was checked whole before; Rows come from disk unseen, block by block.
         block = X[where]
         if isinstance(X, Rows):
             block = check_array(
@@ -127,6 +131,7 @@ def _refuse_text(name, X, kind):
     dtype = getattr(X, "dtype", None)
     if dtype is None or getattr(X, "ndim", 0) != 1 or dtype.kind not in "OUS" or not len(X):
         return
+    # The commonest slip: Select("image") without a loader behind it.
     if isinstance(X[0], (str, bytes)):
         raise ValueError(
             f"{name} expects {kind}, got paths such as {X[0]!r}. Put a loader in front of it "
@@ -146,11 +151,9 @@ def _as_array(name, X, kind):
         return np.asarray(X)
     except ValueError as error:
         shapes = {np.shape(x) for x in X if hasattr(x, "ndim")}
-        found = (
-            f" {len(shapes)} shapes, for example {sorted(shapes)[:3]}" if len(shapes) > 1 else ""
-        )
+        what = f" {len(shapes)} shapes, for example {sorted(shapes)[:3]}" if len(shapes) > 1 else ""
         raise ValueError(
-            f"{name} expects {kind} of one shape, got{found or f' a ragged list ({error})'}. Crop "
+            f"{name} expects {kind} of one shape, got{what or f' a ragged list ({error})'}. Crop "
             "or pad the records to one shape first."
         ) from error
 

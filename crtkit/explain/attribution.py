@@ -96,6 +96,7 @@ class Attribution:
     @property
     def relative_error(self):
         """Size of the completeness error as a share of the difference."""
+        # A record that equals its baseline has nothing to explain, and would divide by 0.
         scale = np.maximum(np.abs(self.difference), np.finfo(np.float32).eps)
         return np.abs(self.completeness_error) / scale
 
@@ -204,6 +205,7 @@ def attribute(
     options = {"n_steps": n_steps, "n_draws": n_draws, "window": window, "batch": batch_size}
     maps = np.zeros(X.shape, dtype=np.float64)
     difference = np.zeros(len(X))
+    # Gradients through a recurrent layer in eval mode are an error in cuDNN.
     with _own_generators(seed, model.device_), torch.backends.cudnn.flags(enabled=False):
         for i in range(0, len(X), batch_size):
             rows = slice(i, i + batch_size)
@@ -278,9 +280,11 @@ class _LogOdds(nn.Module):
 
 def _copy(model):
     """The network in eval mode, its parameters fixed and its gradient whole."""
+    # Captum hooks into modules: a copy keeps the user's model as it was, even after an error.
     network = copy.deepcopy(model.module_).eval().requires_grad_(False)
     for module in network.modules():
         if isinstance(module, ECGFM):
+            # fairseq scales the extractor's gradient in training; attributions need the true one.
             module.config = replace(module.config, feature_grad_mult=1.0)
     return network
 
@@ -327,6 +331,7 @@ def _run(method, explained, x, baseline, options):
         )
     elif method == "gradient_shap":
         parts = [
+            # Record by record: Captum draws which baseline meets which input, over the whole batch.
             attr.GradientShap(explained).attribute(
                 x[i : i + 1], baseline[i : i + 1], n_samples=options["n_draws"], stdevs=0.0
             )
@@ -341,6 +346,7 @@ def _run(method, explained, x, baseline, options):
         n_leads = x.shape[1] if x.ndim == 3 else 1
         lead = torch.arange(n_leads, device=x.device)[:, None]
         mask = (lead * n_windows + column).reshape(1, *x.shape[1:])
+        # Spread over the window's samples, so that a map sums to the difference like the others.
         size = torch.bincount(column)[column]
         with torch.no_grad():
             maps = attr.FeatureAblation(explained).attribute(x, baseline, feature_mask=mask) / size

@@ -120,6 +120,7 @@ def _batch_maps(classifier, module, batch, stage, wanted):
             wanted = module(x).argmax(1)
     attribute = LayerGradCam(module, getattr(module, stage)).attribute
     maps = attribute(x, target=wanted, relu_attributions=True)
+    # To the page's size, since boxes of leads are in pixels of the page.
     maps = LayerAttribution.interpolate(maps.detach(), x.shape[2:], "bilinear")
     return maps[:, 0].double().cpu().numpy()
 
@@ -166,6 +167,7 @@ def overlay(pages, maps, *, alpha=0.5, scale="page"):
     if scale not in ("page", "all"):
         raise ValueError(f"overlay expects scale 'page' or 'all', got {scale!r}.")
     highest = maps.max(axis=(1, 2) if scale == "page" else None, keepdims=True)
+    # A map of zeros stays without colour instead of becoming NaN.
     level = np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)[..., None]
     # Yellow where a map is half as high, red where it is highest.
     colour = np.concatenate(

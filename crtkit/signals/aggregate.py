@@ -72,8 +72,10 @@ def aggregate_by_group(
     if method == "vote" and scores.ndim == 1:
         scores = (scores > threshold).astype(float)
     elif method == "vote":
+        # A vote per record; the mean of votes is the share of each class.
         scores = np.eye(len(names))[scores.argmax(axis=1)]
     patients = pd.Series(groups, name="group")
+    # In order of first appearance, so that a table of patients reads like the cohort.
     by = pd.DataFrame(scores.reshape(len(scores), -1), columns=names).groupby(patients, sort=False)
     out = by.median() if method == "median" else by.mean()
     out["n_records"] = by.size()

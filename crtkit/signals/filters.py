@@ -85,6 +85,7 @@ def design_filter(
         if mains_method == "notch":
             stages.append(tf2sos(*iirnotch(mains, notch_q, fs=fs)))
         elif mains_method == "moving_average":
+            # Whole samples, and two below 100 Hz: NeuroKit's own choice, which lvsd2026 inherits.
             stages.append(_moving_average_sos(int(fs / mains) if fs >= 100 else 2))
         else:
             raise ValueError(
@@ -142,6 +143,7 @@ def filter_leads(signals, stages, *, pad_samples=None, missing="raise") -> np.nd
         )
     out = np.full(signals.shape, np.nan, np.float32 if signals.dtype == np.float32 else np.float64)
     for lead in np.ndindex(signals.shape[:-1]):
+        # Starts and stops of the finite runs, in turn.
         edges = np.flatnonzero(np.diff(finite[lead], prepend=False, append=False))
         for start, stop in edges.reshape(-1, 2):
             out[lead][start:stop] = _run_stages(signals[lead][start:stop], stages, pad_samples)

@@ -82,6 +82,7 @@ class GapFiller(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  #
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False, finite="allow-nan")
+        # The caller's array is never written to, even where it has no gap.
         out = np.empty(X.shape, dtype=np.float32 if X.dtype == np.float32 else np.float64)
         for where, block in iter_blocks(X, BLOCK, finite="allow-nan"):
             out[where] = np.where(np.isnan(block), self.value, block)

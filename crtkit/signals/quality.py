@@ -25,10 +25,13 @@ ACCEPTABLE_SCORE = 0.257
 
 FLAGS = ("missing", "flat", "clipped", "noise", "drift")
 
+# Four steps of 5 uV, the coarsest resolution in use: a lead that moves less shows no complex.
 FLAT_RANGE_MV = 0.02
 FLAT_WINDOW_S = 2.0
+# Two equal extremes in a row happen in any quantised signal; three seldom.
 CLIPPED_RUN = 3
 NOISE_HIGHPASS_HZ = 30.0
+# Short enough that the median over windows leaves the complexes out, which are steep too.
 NOISE_WINDOW_S = 0.1
 DRIFT_WINDOW_S = 1.0
 BLOCK = 64
@@ -92,6 +95,7 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None) -> pd.DataFrame
     {'lead0': {'flat': False, 'usable': True}, 'lead1': {'flat': True, 'usable': False}}
     """
     limits = _merge_limits(limits)
+    # Noise is measured above 30 Hz, and a filter needs room below Nyquist.
     if fs < 80:
         raise ValueError(f"signal_quality needs fs >= 80 Hz to measure noise, got fs={fs:g}.")
     if not isinstance(signals, Rows):
@@ -188,6 +192,7 @@ def quality_score(quality, *, limits=None) -> pd.Series:
     ratios = []
     for measure, limit in _merge_limits(limits).items():
         value = quality[measure]
+        # With a limit of 0 any missing sample is beyond it, and more is worse.
         ratios.append(value / limit if limit > 0 else (1.0 + 10.0 * value).where(value > 0, 0.0))
     worst = pd.concat(ratios, axis=1).max(axis=1).groupby(level="record", sort=False).max()
     return (1.0 / (1.0 + worst)).rename("quality_score")
@@ -249,11 +254,13 @@ def _measure(x, fs) -> dict[str, np.ndarray]:
     missing = np.isnan(x)
     if np.isinf(x).any():
         raise ValueError("signal_quality got infinite values; mark what is missing with NaN.")
+    # A lead without samples is judged by missing_fraction alone; zeros keep the filters defined.
     empty = missing.all(-1)
     x = np.where(empty[..., None], 0.0, x)
     x = _fill_gaps(x) if missing.any() else x
     flat = _windows(x, fs, FLAT_WINDOW_S)
     noise = _windows(_highpass(x, fs), fs, NOISE_WINDOW_S)
+    # Interpolated stretches would count as level in the drift, so they are hidden again.
     hidden = missing & ~empty[..., None]
     levels = _median_of_present(_windows(np.where(hidden, np.nan, x), fs, DRIFT_WINDOW_S))
     return {
@@ -297,6 +304,8 @@ def _clipped_fraction(x) -> np.ndarray:
         run = np.zeros_like(at)
         for shift in range(CLIPPED_RUN):
             run[..., shift : shift + core.shape[-1]] |= core
+        # The extreme must stand off from the middle: a flat lead is at both of its limits all the
+        # time.
         apart = (np.abs(level - middle) > 0.1 * span) & (span >= FLAT_RANGE_MV)
         out += run.mean(-1) * apart
     return out

@@ -6,6 +6,7 @@ from crtkit._io import import_optional
 from crtkit.signals.shannon import detect_shannon
 
 MIN_SECONDS = 0.5
+# Below, a complex of 80 ms is four samples.
 MIN_FS = 50.0
 
 
@@ -71,6 +72,7 @@ def detect_r_peaks(x, fs, method="shannon") -> np.ndarray:
             f"detect_r_peaks got {n_missing} missing or infinite sample(s) of {len(x)}. Fill the "
             "gaps, or pass the finite runs one by one."
         )
+    # Relative to the offset, which rounding is: a constant 1000 mV is flat too.
     if np.ptp(x) <= 1e-9 * max(1.0, np.abs(x).max()):
         raise ValueError("detect_r_peaks got a flat lead: there is nothing to find in it.")
     if method == "shannon":
@@ -111,6 +113,7 @@ def match_beats(detected, reference, tolerance) -> np.ndarray:
         if abs(apart) > tolerance:
             i, j = (i + 1, j) if apart < 0 else (i, j + 1)
             continue
+        # The nearest wins, but not if that leaves the next reference beat without a partner.
         nearer = i + 1 < len(ours) and abs(ours[i + 1] - true[j]) < abs(apart)
         free = j + 1 == len(true) or (
             i + 1 < len(ours) and abs(ours[i + 1] - true[j + 1]) > tolerance
@@ -152,6 +155,7 @@ def score_r_peaks(detected, reference, fs, *, tolerance=0.15, exclude=None) -> d
     (2, 1, 2)
     """
     detected, reference = np.asarray(detected), np.asarray(reference)
+    # Both lists lose the episode: ventricular flutter has no beats to count (AAMI EC57).
     for first, last in np.asarray(exclude if exclude is not None else []).reshape(-1, 2):
         detected = detected[(detected < first) | (detected > last)]
         reference = reference[(reference < first) | (reference > last)]

@@ -97,6 +97,7 @@ def detect_shannon(x, fs, settings=SETTINGS) -> np.ndarray:
 def band_pass(x, fs, settings=SETTINGS) -> np.ndarray:
     """Band of the QRS complex, without a shift in time."""
     low, high = settings.band
+    # At 50 Hz, the lowest rate taken, 20 Hz would lie too near Nyquist.
     band = (low, min(high, 0.45 * fs))
     sos = cheby1(settings.order, settings.ripple_db, band, "bandpass", fs=fs, output="sos")
     padlen = min(_samples(1.0, fs), len(x) - 1)
@@ -115,6 +116,8 @@ def shannon_envelope(slope, fs, settings=SETTINGS) -> np.ndarray:
     # In place, and the logarithm in float32: memory traffic is what this step costs.
     amplitude = _at(np.arange(len(slope)), centres, unit)
     np.divide(slope, amplitude, out=amplitude)
+    # Energy rises up to exp(-1/2) and falls beyond: cut there, tall beats and artefacts count
+    # alike.
     square = np.minimum(amplitude, np.exp(-0.5), out=amplitude).astype(np.float32)
     np.square(square, out=square)
     energy = np.log(square + np.float32(1e-12))
@@ -128,6 +131,8 @@ def local_level(values, fs, settings=SETTINGS) -> tuple[np.ndarray, np.ndarray]:
     """Block centres and the running median of the blocks' maxima: one artefact moves nothing."""
     size = min(_samples(settings.block, fs), len(values))
     n_blocks = len(values) // size
+    # The median of maxima follows a change of gain, and one artefact in seven blocks does not move
+    # it.
     maxima = values[: n_blocks * size].reshape(n_blocks, size).max(axis=1)
     return (np.arange(n_blocks) + 0.5) * size, running_median(maxima, settings.n_blocks)
 
@@ -164,6 +169,7 @@ def select_beats(time, height, slope, settings=SETTINGS) -> np.ndarray:
         more = np.union1d(more, _lone_beats(time, slope, beats, settings))
         kept = _drop_waves(time, slope, beats, settings)
         revised = _thin_out(time, height, np.union1d(kept, more), settings)
+        # Passes end when nothing changes; three are the bound, as beats may come and go in turn.
         if np.array_equal(revised, beats):
             break
         beats = revised
@@ -175,6 +181,7 @@ def refine_peaks(band, peaks, fs, settings=SETTINGS) -> np.ndarray:
     reach = _samples(settings.reach, fs)
     around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(band) - 1)
     best = np.abs(band[around]).argmax(axis=1)
+    # Two candidates may end on one sample.
     return np.unique(around[np.arange(len(peaks)), best])
 
 
@@ -214,6 +221,7 @@ def _drop_waves(time, slope, beats, settings) -> np.ndarray:
 def _search_back(time, height, slope, beats, settings) -> np.ndarray:
     """The highest peak, above a lower threshold, of each interval that is too long."""
     intervals = np.diff(time[beats])
+    # Nine intervals: a pair of ectopic beats stays a minority.
     usual = running_median(intervals, RR_NEIGHBOURS)
     long = np.flatnonzero(intervals > settings.gap * usual)
     inside = np.concatenate(
@@ -226,6 +234,7 @@ def _search_back(time, height, slope, beats, settings) -> np.ndarray:
     wave |= (until < settings.early) & (slope[inside] < settings.flat * slope[after])
     wave |= np.minimum(since, until) < settings.refractory
     rest = ~wave & (height[inside] > settings.gap_threshold)
+    # One beat a gap and pass; the next pass sees the shorter gaps.
     order = np.lexsort((-height[inside[rest]], first[rest]))
     _, highest = np.unique(first[rest][order], return_index=True)
     return inside[rest][order][highest]
@@ -261,6 +270,7 @@ def _drop_extras(time, slope, beats, settings) -> np.ndarray:
         fits = np.abs(at[2:] - at[:-2] - usual) < settings.extra_fit * usual
         weak = steep[1:-1] < settings.extra_flat * np.minimum(steep[:-2], steep[2:])
         extra = np.concatenate([[False], fits & weak, [False]])
+        # Of two neighbours only one goes: each made the other look superfluous.
         extra[1:] &= ~extra[:-1]
         if not extra.any():
             break

@@ -63,6 +63,8 @@ def count_frames(n_samples, *, window_length=512, hop_length=32, padding="consta
             f"A record of {n_samples} samples cannot be mirrored over half a window of "
             f"{window_length}. Use padding='constant' (zeros)."
         )
+    # Half a window on either side makes the count independent of the window, but for its odd
+    # sample.
     return 1 + (n_samples - window_length % 2) // hop_length
 
 
@@ -306,6 +308,7 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         self
         """
         X = check_records(self, X, kind="signals", reset=True)
+        # Asks scipy whether there is such a window, before a cohort is read.
         _prepare(np.zeros(1), self.window, self.window_length)
         self.n_frames_ = count_frames(
             X.shape[-1],
@@ -314,6 +317,7 @@ class STFTTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
             padding=self.padding,
         )
         self.frequencies_ = frequencies(self.fs, self.window_length, self.max_frequency)
+        # Padded frames are centred on their sample; unpadded ones begin there.
         offset = 0 if self.padding is not None else self.window_length / 2
         self.times_ = (np.arange(self.n_frames_) * self.hop_length + offset) / self.fs
         return self
@@ -364,6 +368,7 @@ def _prepare(signals, window, window_length) -> tuple[np.ndarray, np.ndarray]:
     if signals.dtype != np.float32:
         signals = signals.astype(np.float64, copy=False)
     try:
+        # Periodic, not symmetric: only then do shifted windows add up to a constant.
         weights = get_window(window, window_length, fftbins=True)
     except ValueError as error:
         raise ValueError(f"window={window!r} is not one of scipy's windows: {error}") from error

@@ -91,6 +91,8 @@ def fit_firth(design, y, *, confidence=0.95, columns=None) -> FirthResult:
     best, coef = _polish(x, y, maximise(x, y, tol=1e-20)[1])
     information = _information(x, coef)
     se = np.sqrt(np.diag(np.linalg.inv(information)))
+    # Profile, not Wald: with few events the likelihood is skewed, which is why Firth is used at
+    # all.
     drop = stats.chi2.isf(1 - confidence, 1) / 2
     limits, chi2 = np.full((2, k), np.nan), np.full(k, np.nan)
     for j in range(k) if columns is None else columns:
@@ -141,6 +143,7 @@ def maximise(x, y, held=None, start=None, tol=1e-13, max_iter=30) -> tuple[float
         gain = step @ score
         if gain < tol or np.abs(step).max() < 1e-11:
             return value, coef
+        # At most 5 on the logit scale at a time, as logistf has it.
         step *= min(1.0, 5 / np.abs(step).max())
         for _ in range(40):
             ahead = penalised(x, y, coef + step)
@@ -208,6 +211,7 @@ def _score(x, y, coef) -> tuple[np.ndarray, np.ndarray]:
     p = expit(x @ coef)
     root = np.sqrt(p * (1 - p))[:, None] * x
     information = root.T @ root
+    # The diagonal of the hat matrix alone: n x n would be 3 GB for 20,000 records.
     leverage = np.einsum("ij,ij->i", root, np.linalg.solve(information, root.T).T)
     return x.T @ (y - p + leverage * (0.5 - p)), information
 
@@ -215,6 +219,7 @@ def _score(x, y, coef) -> tuple[np.ndarray, np.ndarray]:
 def penalised(x, y, coef) -> float:
     """Log likelihood plus half the log determinant of the Fisher information."""
     eta = x @ coef
+    # The logarithm directly; the determinant itself underflows far out on a profile.
     sign, logdet = np.linalg.slogdet(_information(x, coef))
     if sign <= 0:
         return -np.inf
@@ -233,6 +238,7 @@ def _profile(x, y, held, value, near) -> float:
     """
     maxima = []
     stretch = value / near[held][0] if near[held][0] else 1.0
+    # A penalised likelihood far out may have several humps; the highest of three climbs is taken.
     for start in (near.copy(), np.zeros_like(near), near * stretch):
         start[held] = value
         try:
@@ -250,6 +256,7 @@ def _limit(x, y, held, coef, se, sign, target) -> float:
         return _profile(x, y, held, centre + sign * distance, coef) - target
 
     far = 2 * se
+    # Brackets the limit for brentq; a profile that never falls that far has no limit on this side.
     while above(far) > 0:
         far *= 1.7
         if far > 1e4 * se:
