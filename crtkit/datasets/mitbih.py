@@ -117,6 +117,7 @@ def load_mitbih(
         if lead == "MLII" and {"102", "104"} & set(names)
         else [],
     }
+    # 201 and 202 are one man, and DS1 and DS2 have one each: AAMI's split leaks him.
     groups = np.array(["201" if name == "202" else name for name in names], dtype=object)
     y = np.array([part.get(name, "paced") for name in names], dtype=object)
     return Cohort(pd.DataFrame(rows), y, groups, info)
@@ -226,6 +227,7 @@ def _check_files(folder, names):
 
 def _read_record(folder, name, lead):
     wfdb = import_optional("wfdb", extra="readers", purpose="load_mitbih")
+    # wfdb reads a truncated annotation file without a word, and beats are silently lost.
     if (folder / f"{name}.atr").read_bytes()[-2:] != b"\0\0":
         raise ValueError(
             f"{folder / name}.atr is truncated: the mark that ends an annotation file is missing, "
@@ -283,6 +285,7 @@ def _unpack_212(data, n_samples, where):
         )
     octets = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3).astype(np.int16)
     low, middle, high = octets.T
+    # Two samples of 12 bits in three bytes; ours reads .xz in memory, which wfdb cannot.
     samples = np.stack([low | (middle & 0x0F) << 8, high | (middle & 0xF0) << 4])
     return np.where(samples > 2047, samples - 4096, samples)
 

@@ -103,6 +103,7 @@ def load_physionet(
             f"None of {len(rows)} headers of {folder} has a {what}. The Challenges of 2020 and "
             "2021 give diagnoses; for that of 2025 pass label='Chagas'."
         )
+    # Folders of several sources reuse names; a record must not become another's patient.
     stems = Counter(row["record"] for row in known)
     for row in known:
         if stems[row["record"]] > 1:
@@ -115,6 +116,8 @@ def load_physionet(
         covariates=["age", "male"],
         classes=[0, 1],
         duration=duration,
+        # Padding would show a network where the recording ends; the flow says how many were left
+        # out.
         short="drop",
         fs=fs,
         on_error=on_error,
@@ -167,6 +170,7 @@ def _row(header: Path, codes: set[str] | None, folder: Path) -> dict[str, object
 
 def _carries(codes: set[str], fields: dict) -> int | None:
     """Whether a record carries one of the codes; None where its header names no diagnosis."""
+    # A header without codes is not a header without the diagnosis.
     given = [code for code in fields.get("diagnoses", ()) if code.isdecimal()]
     return int(bool(codes & set(given))) if given else None
 

@@ -122,6 +122,7 @@ def read_latents(study, n_ecg, random_state):
         "verbosity": -1, "deterministic": True, "force_row_wise": True, "random_state": 0,
     }  # fmt: skip
     read = {}
+    # Out of fold by patient, or the errors would be those of a reader who has seen the answer.
     cv = list(GroupKFold(FOLDS).split(X, groups=cohort.groups))
     ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11)))
     for name in truth:
@@ -140,6 +141,8 @@ def read_latents(study, n_ecg, random_state):
             cross_val_predict(model, inputs, y, cv=cv)
             for model, inputs in ((ridge, filled), (LGBMRegressor(**parameters), X))
         ]
+        # The better of a linear and a boosted reading: a ceiling must not be that of one poor
+        # reader.
         read[name] = max(tries, key=lambda guess: np.corrcoef(guess, y)[0, 1])
     return truth, pd.DataFrame(read)
 
@@ -198,6 +201,7 @@ def posterior_auc(values, label, rng):
     from lightgbm import LGBMClassifier
 
     order = rng.permutation(len(label))
+    # Learned on one half, judged on the other: in-sample boosting reaches an AUC of 1.
     learn, judge = np.array_split(order, 2)
     model = LGBMClassifier(
         n_estimators=300, learning_rate=0.03, num_leaves=15, min_child_samples=100, n_jobs=1,

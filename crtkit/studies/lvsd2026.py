@@ -363,6 +363,7 @@ def _own(start, path, trainable_layers, size, changes):
 
 def _with_minirocket(asked):
     """Whether MiniRocket is wanted and can run."""
+    # Looked for, not imported: numba takes seconds to load.
     available = find_spec("numba") is not None
     if asked and not available:
         raise ImportError(f"{CHEAP} {NEEDS_NUMBA}; or pass minirocket=False.")
@@ -373,4 +374,5 @@ def _cheap_steps():
     # Folds by patient: the records of one patient are alike, and would choose too small a penalty.
     cv, penalties = StratifiedGroupKFold(5), {"alpha": np.logspace(0, 6, 7)}
     ridge = GridSearchCV(RidgeClassifier(), penalties, scoring="roc_auc", cv=cv)
+    # Shares of positive values have a meaningful zero, and the ridge its own intercept.
     return [MiniRocketFeatures(), StandardScaler(with_mean=False), ridge]

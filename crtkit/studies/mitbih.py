@@ -30,6 +30,7 @@ def choose(y, records, candidates, cap, rng):
 def stand_for(y, records, candidates, rows):
     """How many of the candidates each chosen row stands for: those of its class and record."""
     names = pd.Series(np.char.add(np.char.add(records, "/"), y))
+    # Capped per record and class, a drawn beat stands for several: weights restore the true mix.
     share = names[candidates].value_counts() / names[rows].value_counts()
     return share[names[rows]].to_numpy()
 
@@ -38,6 +39,8 @@ def class_weights(y, power, sample_weight=None):
     """Weights by class: 1 / frequency to a power; below 1 it keeps rare classes from flooding."""
     labels, at = np.unique(y, return_inverse=True)
     counts = np.bincount(at, weights=sample_weight)
+    # Power 1 balances the classes in full; a few hundred fusion beats would weigh as much as all
+    # normal ones.
     return {k: float((counts.sum() / n) ** power) for k, n in zip(labels.tolist(), counts)}
 
 
@@ -54,6 +57,7 @@ def rhythm(beats):
     usual = before / beats["rr_ratio"]
     typical = before.groupby(beats["record"]).transform("median")
     ratios = np.column_stack([before / usual, after / usual, before / typical, after / before])
+    # Ratios of intervals are symmetric on the log scale; a pause of 10 s must not dominate.
     logs = np.log(ratios.clip(0.1, 10))
     return np.hstack([logs, np.abs(logs), logs**2])
 

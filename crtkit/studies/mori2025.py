@@ -187,6 +187,7 @@ def pipelines(
     from crtkit.neural import ResNetClassifier
 
     def network(ours, **start):
+        # Names and dates in the margins are as good as an identifier: a network reads them.
         loader = JPEGLoader(size=chosen["pixels"], erase=IdentityEraser(), cache_dir=cache_dir)
         model = ResNetClassifier(**{**ours, **resnet}, **start)
         return make_pipeline(Select("image"), loader, model)
@@ -196,6 +197,7 @@ def pipelines(
     simclr = {**chosen["simclr"], **(simclr or {})}
     backbone = simclr_backbone(resnet, simclr) if encoder is None else encoder
     parameters = {**LIGHTGBM, **(lightgbm or {})}
+    # Both, for the same bits: by itself LightGBM chooses rows or columns by timing them.
     boosting = LGBMClassifier(**parameters, verbosity=-1, deterministic=True, force_row_wise=True)
     statistics = LeadStatistics().set_output(transform="pandas")
     return {

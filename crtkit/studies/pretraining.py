@@ -175,6 +175,7 @@ def draw_beats(beats, settings, max_test=None):
     rng = np.random.default_rng(settings.seed)
     candidates, test = split_subjects(beats, settings.setup, settings.seed)
     train = choose(beats.y, beats.records, candidates, settings.cap, rng)
+    # A quick run scores fewer beats, drawn, so that the shares of classes stay.
     if max_test and len(test) > max_test:
         test = np.sort(rng.choice(test, max_test, replace=False))
     return train, candidates, test
@@ -214,6 +215,7 @@ def scores(y_true, y_pred, classes, sample_weight=None):
         sensitivity = counts.diagonal() / counts.sum(axis=1)
         ppv = counts.diagonal() / counts.sum(axis=0)
     accuracy = counts.trace() / total
+    # Agreement that the margins alone give, which kappa takes off.
     chance = float(counts.sum(axis=0) @ counts.sum(axis=1)) / total**2
     kappa = (accuracy - chance) / (1 - chance) if chance < 1 else np.nan
     at = [list(classes).index(c) for c in J_CLASSES]

@@ -227,9 +227,7 @@ def make_cohort(
     index = pd.Index(names, name="record")
     X = latents[[*spec.covariates, *spec.design]].set_axis(index)
     truth = []
-    # Names the file in a shared cache_dir: another seed, noise or rate must not read its signals.
-    key = hashlib.sha256(f"{entropy} {noise} {sampling_rate}".encode()).hexdigest()[:12]
-    stem = f"{study}-{n_patients}-{key}"
+    stem = f"{study}-{n_patients}-{_key(entropy, noise, sampling_rate)}"
     ecg = modality in ("signal", "image", "all")
     if ecg:
         signals, known = _signals(
@@ -325,6 +323,12 @@ def _add_maps(study, X, latents, entropy, n_frames, noise, modality):
     # What the ECG has told already (the morphology) is not told twice.
     fresh = known.set_axis(X.index).drop(columns=[c for c in known if c in X])
     return pd.concat([X, *columns, fresh], axis=1), list(known)
+
+
+def _key(*parts):
+    """What tells the files of one cohort from another's in a shared ``cache_dir``."""
+    # Another seed, noise or rate must not read these signals.
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
 def _shown(study, modality, best):

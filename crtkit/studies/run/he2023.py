@@ -82,6 +82,7 @@ def run(options):
         settings["network"] = {**settings.get("network", {}), "device": options.device}
     if options.quick:
         settings["size"] = (16, 16)  # a network of convolutions reads any size
+    # Features of whole records first: after prepare a record is one median beat.
     prepared = prepare(simple.with_features(cohort), options.unit)
     n_leads = ck.Select("signal").fit_transform(prepared.X.iloc[:1]).shape[1]
     models = study.pipelines(
@@ -151,6 +152,7 @@ def pretrained(options):
     if bare:
         raise ValueError(f"{bare} have no card that tells their network: pretrain them anew.")
     keys = ("width", "size", "stft")
+    # One front for all depths: a network only reads pictures of the kind it was trained on.
     if len({tuple(str(card[key]) for key in keys) for card in cards.values()}) > 1:
         raise ValueError("The cards of --weights differ in width, size or stft: run them apart.")
     # Benchmarks that bring their own weights call the pixels of a picture size: cards decide there.
@@ -259,6 +261,7 @@ def transfer(output, result, cohort):
         for metric, title in TRANSFER.items():
             row = table.loc[metric]
             low, high = row["ci_low"], row["ci_high"]
+            # Three answers: an interval across zero shows neither help nor harm.
             answer = "helps" if low > 0 else "harms" if high < 0 else "not shown"
             rows.append(
                 {
@@ -287,11 +290,13 @@ def figure2(output, cohort, prepared):
     """Figure 2: spectrograms per lead of the first patient of either class, with their scale."""
     import matplotlib.pyplot as plt
 
+    # The first of each class, not a chosen one.
     chosen = [int(np.flatnonzero(prepared.y == label)[0]) for label in np.unique(prepared.y)]
     beats = np.asarray(ck.Select("signal").fit_transform(prepared.X.iloc[chosen]))
     n_leads = beats.shape[1]
     names = LEADS_12 if n_leads == 12 else [f"lead {k}" for k in range(n_leads)]
     settings = {k: study.STFT[k] for k in ("window", "window_length", "max_frequency")}
+    # A finer hop than the models', for the eye only.
     images = spectrogram(beats, study.FS, hop_length=4, **settings)
     low, high = study.PICTURE["db_range"]
     across = min(6, n_leads)
