@@ -39,7 +39,7 @@ from crtkit.statistics import delong_interval, delong_test, mcnemar_test, permut
 
 METRICS = ("roc_auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")
 CUT = 0.75
-SEEDS, TEST_SIZE, REPLICATES = 10, 0.2, 400
+SEEDS, TEST_SIZE, REPLICATES = 10, 0.2, 300
 SPLIT_OF = {(k, 0): k for k in range(SEEDS)}
 SLICE = 100
 # Shift of each column where the patient responds; None: labels that are noise.
@@ -283,7 +283,7 @@ def cells(patients):
     for n in patients:
         for records in (1, 2.3):
             jobs["fixed", n, f"{records:g} records"] = lambda rng, n=n, r=records: fixed_scores(
-                n, r, 1000, rng
+                n, r, 500, rng
             )
             label = f"fixed scores, {records:g} records"
             jobs["headline", n, label] = lambda rng, n=n, r=records: headline_of_fixed(n, r, rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Iterable, Iterator
 from numbers import Integral
 from typing import Any
@@ -200,7 +202,7 @@ def inner_split_problems(named: dict[str, Any], cohort: Any) -> Iterator[tuple[s
         return
     for name, model in named.items():
         for path, owner, cv in _inner_cvs(model, ""):
-            problem = _problem(owner, cv)
+            problem = _problem(owner, cv) or _shares(cv, cohort)
             if problem:
                 yield (
                     name,
@@ -216,6 +218,22 @@ def _problem(owner: Any, cv: Any) -> str:
         return "splits by record: patients would stand on both sides of its inner splits."
     if owner is not None and not _routes_groups(owner):
         return f"gets no groups: {type(owner).__name__} does not pass them to its splitter."
+    return ""
+
+
+def _shares(cv: Any, cohort: Any) -> str:
+    """What a splitter that asks for groups does with them: some take and ignore them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            pairs = list(
+                copy.deepcopy(cv).split(np.zeros((len(cohort), 1)), cohort.y, cohort.groups)
+            )
+        except ValueError:  # too few patients of a class here is the search's own error to raise
+            return ""
+    for train, test in pairs:
+        if set(cohort.groups[test].tolist()) & set(cohort.groups[train].tolist()):
+            return "takes groups and ignores them: patients stand on both sides of its splits."
     return ""
 
 

@@ -31,6 +31,7 @@ class Predictions:
         info: dict[str, Any],
         refitter: Refitter | None = None,
         cohorts: dict[str, Cohort] | None = None,
+        leaks: pd.DataFrame | None = None,
     ) -> None:
         self.predictions = predictions
         self.classes = classes
@@ -39,6 +40,7 @@ class Predictions:
         self.splits = splits
         self.subgroups = subgroups
         self.info = info
+        self.leaks_ = pd.DataFrame() if leaks is None else leaks
         self._refitter = refitter
         self._cohorts = dict(cohorts or {})
         self._parts_of: dict[tuple[str, str | None], list[Part]] = {}

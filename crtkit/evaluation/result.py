@@ -76,9 +76,9 @@ class Evaluation(Views, Predictions):
             as the answers depend on who was trained on, by Student's t on the logit scale for our
             metrics (:func:`crtkit.evaluation.variance.fits_share`); ``ci_low, ci_high``, the same
             with fits held fixed, for these models on other patients; ``nb_low, nb_high``, the
-            Nadeau-Bengio interval over
-            distinct splits (those that come again with every seed are averaged first), clipped to
-            [0, 1] for our metrics, nan for external sets, where every seed answers for the same
+            Nadeau-Bengio interval over distinct splits (those that come again with every seed are
+            averaged first), clipped to [0, 1] for our metrics, nan for external sets, where every
+            seed answers for the same
             patients; ``n_valid``, splits where the metric was defined. Last,
             ``(cohort, source)``: simulated, real or unstated.
         """

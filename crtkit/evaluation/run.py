@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from crtkit._progress import Progress
 from crtkit.cohort import Cohort
 from crtkit.cohort.temporary import temporary_folder_during
+from crtkit.evaluation.audit import quick_audit
 from crtkit.evaluation.checks import (
     check_cohorts,
     check_cv,
@@ -116,7 +118,9 @@ def evaluate(
     -------
     Evaluation
         ``summary() per_seed() predictions roc() compare(a, b) calibration() decision_curve()
-        to_html(path)``.
+        to_html(path)``; ``leaks_``, what :func:`crtkit.evaluation.audit_leaks` found in seconds,
+        which is also warned of: near-equal records of two patients, columns that are the label,
+        transforms fitted before on all rows, a pool that holds test records.
 
     Raises
     ------
@@ -158,6 +162,16 @@ def evaluate(
     named, left_out = readable_models(name_models(models), {"the cohort": cohort, **external})
     check_signals(named, cohorts)
     check_inner_splits(named, cohort)
+    leaks = quick_audit(cohort, named)
+    if len(leaks):
+        lines = "".join(
+            f"\n  {leak.kind}, {leak.where}: {leak.reason}" for leak in leaks.itertuples()
+        )
+        warnings.warn(
+            f"{len(leaks)} leak(s) in this cohort or its models, all in result.leaks_:{lines}",
+            UserWarning,
+            stacklevel=2,
+        )
     models = all_models(named, left_out, cohort, external, reference_rows, classes[1], n_jobs)
     cv = check_cv(cv)
     splits = make_splits(cohort, seeds, test_size, cv, random_state)
@@ -195,6 +209,7 @@ def evaluate(
         info=_info(cohort, models, settings, identity, records),
         refitter=refitter,
         cohorts=cohorts,
+        leaks=leaks,
     )
 
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from crtkit import Cohort, LeadStatistics, Select
+from crtkit import Cohort, LeadStatistics, Select, evaluate
 from crtkit.evaluation import audit_leaks
 
 
@@ -107,3 +107,39 @@ def test_equal_and_resaved_pages_are_found():
 def test_a_model_without_leaks_in_a_signal_pipeline():
     model = make_pipeline(Select("signal"), LeadStatistics(), LogisticRegression())
     assert kinds(clean(), {"m": model}) == []
+
+
+class IgnoresGroups(KFold):
+    """Takes the patients as a group splitter does, and splits by record all the same."""
+
+    __metadata_request__split = {"groups": True}
+
+    def split(self, X, y=None, groups=None):
+        return super().split(X, y)
+
+
+def test_a_splitter_that_ignores_its_groups_is_refused():
+    search = GridSearchCV(MODEL, {"logisticregression__C": [1, 2]}, cv=IgnoresGroups(3))
+    found = audit_leaks(clean(), {"m": search})
+    assert found["kind"].tolist() == ["inner split"]
+    assert "ignores them" in found["reason"].iloc[0]
+    with pytest.raises(ValueError, match="ignores them"):
+        evaluate({"m": search}, clean(), seeds=1)
+
+
+def test_every_evaluation_looks_for_leaks():
+    cohort = clean()
+    quiet = evaluate({"m": MODEL}, cohort, seeds=2, threads_per_fit=1)
+    assert quiet.leaks_.empty
+    noise = np.random.default_rng(1).normal(0, 0.02, (2, 200)).astype("f4")
+    planted = signals_with(cohort, lambda s: 1.2 * s + noise)
+    planted = change(planted, volume=80 - 30.0 * cohort.y)
+    scaled = StandardScaler().fit(cohort.X[["lvef"]].to_numpy())
+    frozen = make_pipeline(Select(["lvef"]), FrozenEstimator(scaled), LogisticRegression())
+    with pytest.warns(
+        UserWarning, match="(?s)3 leak.*near-equal records, signal.*label column, volume"
+    ):
+        result = evaluate({"m": frozen}, planted, seeds=2, threads_per_fit=1)
+    assert result.leaks_["kind"].tolist() == [
+        "near-equal records", "label column", "frozen transform",
+    ]  # fmt: skip
