@@ -38,6 +38,7 @@ def audit_leaks(
     cv: Any = None,
     pool: Any = None,
     time: str | None = None,
+    by: str = "patient",
 ) -> pd.DataFrame:
     """Look for what makes a model look better on its test records than on new patients.
 
@@ -52,6 +53,9 @@ def audit_leaks(
         What an encoder was pretrained on; see :func:`check_pool`.
     time : str, optional
         Column of dates or years: training records later than test records are told.
+    by : {"patient", "record"}, default="patient"
+        "record": labels belong to records, as an ejection fraction measured beside each ECG does,
+        and a patient may have both.
 
     Returns
     -------
@@ -79,9 +83,11 @@ def audit_leaks(
     >>> audit_leaks(Cohort(X, y, np.arange(40)))[["kind", "where"]].values.tolist()
     [['label column', 'lvesv_after']]
     """
+    if by not in ("patient", "record"):
+        raise ValueError(f"by must be 'patient' or 'record', got {by!r}.")
     named = {} if models is None else name_models(models)
     rows = [
-        *_two_labels(cohort),
+        *(_two_labels(cohort) if by == "patient" else []),
         *_same_records(cohort),
         *_label_columns(cohort, named),
         *_frozen(cohort, named),
@@ -113,8 +119,7 @@ def quick_audit(cohort: Cohort, named: dict[str, Any]) -> pd.DataFrame:
         same = _same_records(cohort, images=len(cohort) <= MOST_PAGES)
     except UnreadableImageError:  # the loader of the model says what becomes of such files
         same = _same_records(cohort, images=False)
-    rows = [
-        *_two_labels(cohort),
+    rows = [  # two labels are refused where patients are scored, and allowed where records are
         *same,
         *_label_columns(cohort, named),
         *_frozen(cohort, named),

@@ -10,7 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from crtkit import Cohort, LeadStatistics, Select, evaluate
-from crtkit.evaluation import audit_leaks
+from crtkit.datasets import make_cohort
+from crtkit.evaluation import RepeatedStratifiedPatientSplit, audit_leaks
 
 
 def clean(seed=0, n=40, records=2):
@@ -87,6 +88,7 @@ def test_two_labels_and_time():
     found = audit_leaks(Cohort(cohort.X, y, cohort.groups))
     assert found["kind"].tolist() == ["two labels"]
     assert found["records"].iloc[0] == [0, 1]
+    assert audit_leaks(Cohort(cohort.X, y, cohort.groups), by="record").empty
     dated = change(cohort, year=2000 + np.arange(len(cohort)) // 8)
     assert set(kinds(dated, cv=GroupKFold(3), time="year")) == {"later training"}
     early, late = np.arange(40), np.arange(40, 80)
@@ -143,3 +145,14 @@ def test_every_evaluation_looks_for_leaks():
     assert result.leaks_["kind"].tolist() == [
         "near-equal records", "label column", "frozen transform",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", ["mori2025", "he2021", "he2023", "lvsd2026"])
+def test_nothing_is_found_in_simulated_cohorts(study):
+    by = "record" if study == "lvsd2026" else "patient"
+    for k in range(10):
+        cohort = make_cohort(study, n_patients=24, random_state=k)
+        splitter = RepeatedStratifiedPatientSplit(2, random_state=k)
+        found = audit_leaks(cohort, cv=splitter, by=by)
+        assert found.empty, found
