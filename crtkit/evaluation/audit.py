@@ -113,7 +113,7 @@ def quick_audit(cohort: Cohort, named: dict[str, Any]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As :func:`audit_leaks`.
+        As :func:`audit_leaks`; what it names is warned of.
     """
     try:
         same = _same_records(cohort, images=len(cohort) <= MOST_PAGES)
@@ -124,6 +124,13 @@ def quick_audit(cohort: Cohort, named: dict[str, Any]) -> pd.DataFrame:
         *_label_columns(cohort, named),
         *_frozen(cohort, named),
     ]
+    if rows:
+        lines = "".join(f"\n  {row['kind']}, {row['where']}: {row['reason']}" for row in rows)
+        warnings.warn(
+            f"{len(rows)} leak(s) in this cohort or its models, all in result.leaks_:{lines}",
+            UserWarning,
+            stacklevel=3,
+        )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -163,15 +162,6 @@ def evaluate(
     check_signals(named, cohorts)
     check_inner_splits(named, cohort)
     leaks = quick_audit(cohort, named)
-    if len(leaks):
-        lines = "".join(
-            f"\n  {leak.kind}, {leak.where}: {leak.reason}" for leak in leaks.itertuples()
-        )
-        warnings.warn(
-            f"{len(leaks)} leak(s) in this cohort or its models, all in result.leaks_:{lines}",
-            UserWarning,
-            stacklevel=2,
-        )
     models = all_models(named, left_out, cohort, external, reference_rows, classes[1], n_jobs)
     cv = check_cv(cv)
     splits = make_splits(cohort, seeds, test_size, cv, random_state)
