@@ -20,7 +20,7 @@ def cells(fits):
     Parameters
     ----------
     fits : DataFrame
-        One row a fit: ``arm, fraction, split, repeat, roc_auc``.
+        One row per fit: ``arm, fraction, split, repeat, roc_auc``.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def comparison(fits, test_train_ratio, random_state=0):
     Returns
     -------
     DataFrame
-        One row a share of the labels: ``difference, ci_low, ci_high`` of the mean AUC, over splits;
+        One row per share of the labels: ``difference, ci_low, ci_high`` of the mean AUC, over splits;
         ``sd_ratio, sd_low, sd_high``: SD of SimCLR over SD of scratch, all fits, with the bootstrap
         interval that draws splits; ``brown_forsythe_p``, which takes fits as independent though
         they share splits; ``swap_p``, exact under exchange of the arms within splits, and

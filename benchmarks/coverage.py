@@ -203,7 +203,7 @@ def rejections(n_patients, kind, rng):
         for k, (_, test) in enumerate(splits)
     ]
     table = compare_table(parts, "a", "b", {"roc_auc": None}, **_options()).loc["roc_auc"]
-    # One answer a patient, from the first split that tested each: what McNemar's test takes.
+    # One answer per patient, from the first split that tested each: what McNemar's test takes.
     first = np.full(n_patients, -1)
     for k, (_, test) in reversed(list(enumerate(splits))):
         first[test] = k

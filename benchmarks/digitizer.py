@@ -176,7 +176,7 @@ def _rows(name, true, signal, reading=None, seconds=np.nan):
 
 
 def run_rendered(folder, name, n, seed):
-    """Rows of one rendered set, one a lead."""
+    """Rows of one rendered set, one per lead."""
     how, spoil = RENDERED[name]
     how = {"px_per_mm": PX["200 dpi"], **how}
     tint, wide = how.pop("tint", None), how.pop("wide", False)
@@ -258,7 +258,7 @@ def _decode_shard(path):
 
 
 def run_edan(folder, name, n, seed):
-    """Rows of real report pages, one a page: agreement of the leads, and the heart rate."""
+    """Rows of real report pages, one per page: agreement of the leads, and the heart rate."""
     import tarfile
 
     from crtkit.signals import locate_qrs
@@ -314,7 +314,7 @@ def _heart_rate(reading, locate_qrs):
 
 
 def summarise(table):
-    """One row a set: medians, and 5th percentiles in brackets."""
+    """One row per set: medians, and 5th percentiles in brackets."""
     out = []
     for name, part in table.groupby("set", sort=False):
         row = {"set": name, "pages": part["page"].nunique()}

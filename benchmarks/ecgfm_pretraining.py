@@ -75,7 +75,7 @@ WAYS = {
     "full": {},
 }
 TUNING = {"lr": 3e-4, "batch_size": 16, "class_weight": "balanced"}
-TUNING_EPOCHS = {50: 20, 100: 15, 400: 10}  # the fewer the records, the fewer the steps an epoch
+TUNING_EPOCHS = {50: 20, 100: 15, 400: 10}  # the fewer the records, the fewer the steps per epoch
 TUNING_DRAWS = 2
 
 

@@ -153,7 +153,7 @@ def table_of(result, best):
 
 
 def picture(table, rule="QRS >="):
-    """Forest plot: one row a model, grouped by window, with the ceiling of each window.
+    """Forest plot: one row per model, grouped by window, with the ceiling of each window.
 
     Parameters
     ----------

@@ -7,11 +7,11 @@ one kind (N, L, R or paced; four at least) and its QRS duration; AUC of duration
 intervals that draw subjects. Vendor files (GE, Philips, and one or two of HL7, SCP-ECG, DICOM):
 what the device printed beside what is measured on the same signal. PhysioNet/CinC 2021: duration,
 and the criteria, of records with a code for RBBB, LBBB or unspecified intraventricular block
-against records with sinus rhythm and no such code; one record a patient. PTB-XL (the shared
+against records with sinus rhythm and no such code; one record per patient. PTB-XL (the shared
 patients): flags of block and pacing against the cardiologists' labels; the one threshold that was
 tuned there is also chosen in folds by patient, to show the optimism. LUDB: QRS, P and T bounds
 against hand marks, by definition; ``quality`` against the error; NeuroKit on the same marks, with
-records a second. Challenge 2011, set A: signal quality against readers. ``--pictures`` draws the
+records per second. Challenge 2011, set A: signal quality against readers. ``--pictures`` draws the
 records that agree worst; they are of patients and are no part of the project.
 
 Goals
@@ -19,7 +19,7 @@ Goals
 AUC of duration for L against N >= 0.97; QRS duration within 10 ms of what is printed; sensitivity
 for complete LBBB >= 0.90 at a specificity >= 0.97 against other blocks and >= 0.995 against NORM,
 for complete RBBB >= 0.95, IVCD >= 0.6, pacing >= 0.92; QRS duration within 5 +- 10 ms of LUDB's
-marks by the like definition; AUC of signal quality >= 0.90; 100 records a second.
+marks by the like definition; AUC of signal quality >= 0.90; 100 records per second.
 
 Non-goals
 ---------

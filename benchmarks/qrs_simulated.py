@@ -266,7 +266,7 @@ def main(arguments=None):
         description="QRS measurements on simulated cohorts.",
     )
     parser.add_argument("--patients", type=int, help="by default the paper's 285")
-    parser.add_argument("--each", type=int, default=300, help="patients a study for the rules")
+    parser.add_argument("--each", type=int, default=300, help="patients per study for the rules")
     parser.add_argument("--out", type=Path, help="folder; without it only printed")
     options = parser.parse_args(arguments)
     result, table = run(options.patients, options.each)

@@ -25,7 +25,7 @@ METHODS = ("transform", "predict", "predict_proba", "decision_function")
 
 
 def check_nd_keeps_records(estimator, data):
-    """One answer a record, on axis 0, for any number of records."""
+    """One answer per record, on axis 0, for any number of records."""
     fitted = fresh(estimator).fit(data.X, data.y)
     for n in (len(data.X), 5, 1):
         for method, out in outputs(fitted, data.X[:n]).items():

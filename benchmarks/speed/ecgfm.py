@@ -6,7 +6,7 @@ The forward pass of the base size on two records of ten seconds, with the attent
 (``scaled_dot_product_attention``), at least as fast as the same weights run line by line as the
 description reads: attention as two matrix products and a softmax, every matrix in memory.
 
-On a GPU, in bf16: tokens a second, and the share of the rate that one large matrix product reaches
+On a GPU, in bf16: tokens per second, and the share of the rate that one large matrix product reaches
 on the same device.
 
 Non-goals
@@ -121,7 +121,7 @@ def throughput(network, n, device, repeats=10, side=8192):
     network : ECGFM
         On the device.
     n : int
-        Records of ten seconds a batch.
+        Records of ten seconds per batch.
     device : str
     repeats : int, default=10
     side : int, default=8192

@@ -2,7 +2,7 @@
 
 Goals
 -----
-Two processes at least 1.8 times as fast as one, and 100 records a second on each core, over 1,000
+Two processes at least 1.8 times as fast as one, and 100 records per second on each core, over 1,000
 ten-second records of 12 leads at 500 Hz.
 
 Both are given twice: of the whole command, with the second or so in which Python and its packages

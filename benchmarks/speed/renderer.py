@@ -2,7 +2,7 @@
 
 Goals
 -----
-At least 10 pages a second of 1188 x 840 pixels, grid and all. A rate depends on the machine, so
+At least 10 pages per second of 1188 x 840 pixels, grid and all. A rate depends on the machine, so
 the ratio to matplotlib's Agg canvas, the renderer of the Python stack, stands beside it, without
 a goal.
 
@@ -35,7 +35,7 @@ def run(quick=False):
     Returns
     -------
     dict
-        ``goals`` (pages a second); ``data``: seconds a page, by resolution and way.
+        ``goals`` (pages per second); ``data``: seconds per page, by resolution and way.
     """
     n_pages, repeats = (4, 3) if quick else (12, 7)
     cohort = ck.datasets.make_cohort("mori2025", n_patients=n_pages, random_state=0)

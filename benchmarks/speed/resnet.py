@@ -7,7 +7,7 @@ and all, at least twice as fast as the plain float32 loop, prediction at least t
 plain loop is what a tutorial shows: float32, contiguous NCHW, AdamW as it comes.
 
 float32 against float32 says what channels_last and the fused optimizer give, and that skorch and
-the estimator around it cost nothing that can be seen; it has no goal. On a GPU: images a second,
+the estimator around it cost nothing that can be seen; it has no goal. On a GPU: images per second,
 and the share of the bf16 matrix product rate measured in the same run.
 
 Non-goals
@@ -39,7 +39,7 @@ def run(quick=False):
     Returns
     -------
     dict
-        ``goals``; ``cpu`` and ``gpu``: what was timed, seconds, images a second, ratios. Goals of
+        ``goals``; ``cpu`` and ``gpu``: what was timed, seconds, images per second, ratios. Goals of
         bf16 are null on a processor without it, and ``gpu`` is null without one.
     """
     size, n, repeats = (64, 16, 2) if quick else (224, 48, 5)

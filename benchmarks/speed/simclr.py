@@ -2,7 +2,7 @@
 
 Goals
 -----
-Twice as many images a second as lightly's recipe on two processor cores (in bf16 where the
+Twice as many images per second as lightly's recipe on two processor cores (in bf16 where the
 processor has it), eight times on a GPU. Views and everything else around the network take at most
 10 % of a step on the processor, and leave at least 70 % of the bare network's training rate on a
 GPU.
@@ -60,7 +60,7 @@ def run(quick=False):
     Returns
     -------
     dict
-        ``goals``; ``cpu`` and ``gpu``: seconds of an epoch, images a second, ratios. ``gpu`` is
+        ``goals``; ``cpu`` and ``gpu``: seconds of an epoch, images per second, ratios. ``gpu`` is
         null without one.
     """
     size, n, batch, repeats = (64, 32, 16, 2) if quick else (224, 48, 16, 2)

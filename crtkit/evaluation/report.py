@@ -85,7 +85,7 @@ def report_dict(result: Any, *, n_bootstrap: int = 1000) -> dict[str, Any]:
             counts = [len(part.y_true) for part in result.parts(on, subgroup)]
             summary = result.summary(on, subgroup, n_bootstrap=n_bootstrap)
             table = _headline(summary, result.scoring)
-            text = f"{sum(counts) / max(len(counts), 1):.0f} {result.by}s a split on average."
+            text = f"{sum(counts) / max(len(counts), 1):.0f} {result.by}s per split on average."
             tables.append(_table(f"Subgroup {subgroup}, {on}", text, table))
     return {
         "title": f"Evaluation of {result.info.get('cohort', 'a cohort')}",

@@ -125,7 +125,7 @@ def wave_share(
         Row in which complexes are located; None takes all rows together. A spliced page needs its
         rhythm strip, -1: where leads meet, the other rows jump.
     qrs : list of (onsets, offsets), optional
-        Seconds, a pair of arrays a record, where complexes are known; X is then not looked at.
+        Seconds, a pair of arrays per record, where complexes are known; X is then not looked at.
     groups, confidence, n_bootstrap, random_state
         As in :func:`signal_lead_share`.
 

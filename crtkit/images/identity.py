@@ -308,7 +308,7 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         return out
 
     def erase_image(self, image):
-        """Erase on a decoded image in place, which spares :class:`JPEGLoader` two copies a page.
+        """Erase on a decoded image in place, which spares :class:`JPEGLoader` two copies per page.
 
         Parameters
         ----------

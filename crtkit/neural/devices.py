@@ -62,7 +62,7 @@ def forked_rng(seed, device):
 
 
 def refuse_fork():
-    """Raise where torch would wait for ever, and remember that it has been used.
+    """Raise where torch would wait forever, and remember that it has been used.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def refuse_fork():
     if _forked_after_threads:
         raise RuntimeError(
             "This process was forked from one in which a network had run on several threads, and "
-            "torch would wait for those threads for ever. Start workers by 'spawn' or joblib's "
+            "torch would wait for those threads forever. Start workers by 'spawn' or joblib's "
             "default 'loky' instead of 'fork', or call torch.set_num_threads(1) in the worker."
         )
     _used_threads = True

@@ -11,7 +11,7 @@ from crtkit.neural.base import TorchClassifier, store_parameters
 
 #: Axes of X for each kind, one record on axis 0; 2-D signals are one lead, 2-D images grey rows.
 _AXES = {"signals": (2, 3), "images": (2, 4)}
-# skorch's other criteria mean other tasks than one class a record.
+# skorch's other criteria mean other tasks than one class per record.
 _CRITERIA = {torch.nn.NLLLoss: "probabilities", torch.nn.CrossEntropyLoss: "logits"}
 _OPTIMIZERS = {torch.optim.SGD: "sgd", torch.optim.Adam: "adam", torch.optim.AdamW: "adamw"}
 

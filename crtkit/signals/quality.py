@@ -77,7 +77,7 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None) -> pd.DataFrame
 
     See Also
     --------
-    usable_records : one answer a record.
+    usable_records : one answer per record.
     quality_counts : numbers for a flow diagram.
 
     Notes

@@ -285,7 +285,7 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
         if len(shape) != 2:
             raise ValueError(
                 "PhaseStatistics(segments=True) needs rings and sectors: maps of shape (n_records, "
-                f"n_rings, n_sectors), or input_shape for flattened ones; got {shape} a map."
+                f"n_rings, n_sectors), or input_shape for flattened ones; got {shape} per map."
             )
         # By cell once, not by map: all maps of an estimator have one geometry.
         return aha_segments(*shape, first_angle=self.first_angle).ravel()

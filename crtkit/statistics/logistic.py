@@ -28,7 +28,7 @@ COLUMNS = ("odds_ratio", "ci_low", "ci_high", "p_value", "coef", "se", "statisti
 
 @dataclass
 class _Fit:
-    """One fitted model: a row of estimates a variable, in the units of the data."""
+    """One fitted model: a row of estimates per variable, in the units of the data."""
 
     rows: list
     method: str

@@ -199,7 +199,7 @@ def univariate_p(X, event, *, likelihood=False, max_iter=50) -> np.ndarray:
         # A full Newton step from 0 may overshoot to where all weights vanish, and never come back.
         shrink = np.minimum(1.0, 2 / np.maximum(np.hypot(step_a, step_b), 1e-300))
         a, b = a + shrink * step_a * varies, b + shrink * step_b * varies
-        # A separating slope grows by about one a step for ever: its likelihood converges.
+        # A separating slope grows by about one per step without end: its likelihood converges.
         if np.abs(shrink * step_b)[varies].max(initial=0) < 1e-12:
             break
     eta = a + b * z

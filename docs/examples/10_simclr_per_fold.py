@@ -23,7 +23,7 @@ pages = make_pipeline(ck.Select("image"), ck.JPEGLoader(size=(48, 64))).fit_tran
 cache = tempfile.mkdtemp()
 
 # %%
-# Two temperatures, two learning rates: four candidates, two pretrainings a fold.
+# Two temperatures, two learning rates: four candidates, two pretrainings per fold.
 
 encoder = ck.SimCLR(width=8, max_epochs=2, batch_size=8, memory=cache)
 model = ck.ResNetClassifier(width=8, backbone=encoder, max_epochs=2, batch_size=8, random_state=0)

@@ -85,7 +85,7 @@ def test_patients_are_drawn_with_all_their_records():
     copies = [np.repeat(v, 25) for v in (truth, score)]
     by_patient = bootstrap_interval(*copies, groups, n_bootstrap=400, random_state=1)
     one_each = bootstrap_interval(truth, score, np.arange(40), n_bootstrap=400, random_state=1)
-    # Copies of a record carry no information: the interval is that of one record a patient.
+    # Copies of a record carry no information: the interval is that of one record per patient.
     assert by_patient.low == pytest.approx(one_each.low)
     assert by_patient.high == pytest.approx(one_each.high)
     by_record = bootstrap_interval(*copies, np.arange(1000), n_bootstrap=400, random_state=1)

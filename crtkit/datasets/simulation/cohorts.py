@@ -133,9 +133,9 @@ def make_cohort(
         subsets are kept, rounded.
     modality : {"signal", "image", "table", "map", "counts", "all"}, optional
         ``"signal"`` (the default) gives the table and a 12-lead ECG of 10 s per record; ``"image"``
-        prints that ECG on a JPEG page besides, in column ``image``; ``"table"`` leaves the ECG out
+        also prints that ECG on a JPEG page, in column ``image``; ``"table"`` leaves the ECG out
         and is fast. he2021 has ``"map"`` (its default: a phase polar map of 12 rings x 24 sectors a
-        patient), ``"counts"`` (the gated counts of the wall besides) and ``"table"``. crt has
+        patient), ``"counts"`` (with the gated counts of the wall) and ``"table"``. crt has
         ``"all"`` (its default: ECG, page and map of each patient), and each of these by itself.
     random_state : int, RandomState, Generator or None
         The same seed gives the same bits. What is not in the table (anatomy, rhythm, noise) comes

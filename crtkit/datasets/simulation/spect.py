@@ -233,7 +233,7 @@ def _onset(lbbb, qrs, scar, psd, patch, rng):
     def excess(scale):
         return phase_moments((scale * delay).ravel())[1] - psd
 
-    # Wrapping keeps the SD from growing for ever with the scale.
+    # Wrapping keeps the SD from growing without end with the scale.
     scales = np.arange(psd, 4.0 * psd + 10.0, 5.0)
     reached = np.flatnonzero([excess(scale) >= 0 for scale in scales])
     top = scales[reached[0]] if len(reached) else scales[-1]

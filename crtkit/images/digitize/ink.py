@@ -2,7 +2,7 @@
 
 A trace is a function of time, so each column of an upright page holds one run of ink a row; what
 else is dark (labels, lines, dots) makes runs too. Everything behind this works on runs, some tens
-of thousands a page, not on millions of pixels.
+of thousands per page, not on millions of pixels.
 """
 
 from dataclasses import dataclass, replace
@@ -60,7 +60,7 @@ def even_light(image, cell=24, least=14):
     cell : int
         Pixels of the cells whose lightest parts tell the paper.
     least : int
-        Images whose paper is darker than this nowhere come back as they are.
+        Images whose paper is never darker than this come back unchanged.
 
     Returns
     -------

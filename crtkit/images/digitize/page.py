@@ -185,7 +185,7 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
 
 
 def _rows(runs, pulses, px, py):
-    """Baselines: the feet of the pulses where there is one a row, else level ink."""
+    """Baselines: the feet of the pulses where there is one per row, else level ink."""
     try:
         rows, _ = find_rows(runs, px, py)
     except UnreadablePageError:

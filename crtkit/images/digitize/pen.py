@@ -63,7 +63,7 @@ def fit_pen(upper, lower, pen):
     Returns
     -------
     x, y : ndarray of float, shape (n_points,)
-        The curve, ``SUBCOLUMNS`` points a column (0 is the centre of the first column), from the
+        The curve, ``SUBCOLUMNS`` points per column (0 is the centre of the first column), from the
         first column with ink to the last; empty if fewer than five columns have ink.
 
     Notes

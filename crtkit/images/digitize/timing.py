@@ -1,4 +1,4 @@
-"""Time along the rows: where second 0 is printed, and how many pixels a second takes.
+"""Time along the rows: where second 0 is printed, and how wide a second is in pixels.
 
 In order of trust: a row that begins and ends in the open and is ten (or five) seconds long;
 separators between the leads; the grid.
@@ -169,7 +169,7 @@ def _common(x, px):
 
 
 def _from_separators(separators, first, last, per_second, n_columns, px):
-    """x of second 0, pixels a second and seconds a row, from equally spaced separators."""
+    """x of second 0, pixels per second and seconds per row, from equally spaced separators."""
     best = None
     for seconds in _ROW_SECONDS:
         for n in n_columns:

@@ -142,7 +142,7 @@ class PageGeometry:
     x_start : float
         mm from the left at which second 0 is printed.
     baselines : tuple of float
-        mm from the top of 0 mV, one a row.
+        mm from the top of 0 mV, one per row.
     speed : float
         mm/s.
     gain : float

@@ -127,7 +127,7 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     labels : bool, default=True
         Write the names of the leads, and mark where one follows another.
     size : tuple of (height, width), default=None
-        Resize pages, with antialiasing; None keeps their resolution (4.7 MB a page).
+        Resize pages, with antialiasing; None keeps their resolution (4.7 MB per page).
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ from crtkit.neural.signal_augment import SignalAugment
 
 # Parameters that change how the work is done and not what comes out.
 _NOT_IN_KEY = ("checkpoint_dir", "verbose", "random_state", "device", "embedding")
-#: Groups, entries a group, features an entry of the published quantizer.
+#: Groups, entries per group, features per entry of the published quantizer.
 QUANTIZER = (2, 320, 128)
 
 
@@ -94,7 +94,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         brought to it.
     lr : float, default=5e-4
         Peak learning rate of AdamW. Ours, for the sizes below "base"; the published is 5e-5,
-        constant (``schedule=None``), with 1,024 segments a step.
+        constant (``schedule=None``), with 1,024 segments per step.
     weight_decay : float, default=0.01
     schedule : {"cosine", "onecycle", "warmup"} or None, default="warmup"
         "warmup" rises over the first tenth of the steps and falls to zero.

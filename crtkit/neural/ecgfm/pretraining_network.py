@@ -215,7 +215,7 @@ def random_span(x, length, n_segment, n_segments):
 
 
 class PretrainingLoss(nn.Module):
-    """One loss a record from what :class:`PretrainingNetwork` returns.
+    """One loss per record from what :class:`PretrainingNetwork` returns.
 
     Parameters
     ----------

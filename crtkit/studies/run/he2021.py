@@ -235,7 +235,7 @@ def table2(output, X, y, best, pair, hits):
 
 
 def quietly(function, *arguments):
-    """Result of a statistic; few events a parameter are stated below the tables, once."""
+    """Result of a statistic; few events per parameter are stated below the tables, once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return function(*arguments)
@@ -317,7 +317,7 @@ def figure3(output, X, y, best, pair):
 
 
 def in_sample_areas(X, y, best):
-    """Area of each pipeline's model on the very patients it was chosen and fitted on."""
+    """Area of each pipeline's model on the patients it was chosen and fitted on."""
     base = list(study.CLINICAL)
     with_qrs = [*base, "qrs_duration_ms"]
     codes = [c for c in X if c.startswith("AE")]
