@@ -6,8 +6,8 @@ The forward pass of the base size on two records of ten seconds, with the attent
 (``scaled_dot_product_attention``), at least as fast as the same weights run line by line as the
 description reads: attention as two matrix products and a softmax, every matrix in memory.
 
-On a GPU, in bf16: tokens per second, and the share of the rate that one large matrix product reaches
-on the same device.
+On a GPU, in bf16: tokens per second, and the share of the rate of one large matrix product on
+the same device.
 
 Non-goals
 ---------

@@ -17,7 +17,7 @@ MM = 72 / 25.4
 
 
 def write_pdf(path, contents, size=(297.0, 210.0), images=()):
-    """A PDF with one page per content stream; written by hand, so that no library is trusted twice."""
+    """A PDF of one page per stream; written by hand, so that no library is trusted twice."""
     objects = [None, None]  # catalogue and pages come when the others are known
     kids = []
     for content, image in zip(contents, images or [None] * len(contents)):

@@ -1,6 +1,6 @@
 """The grouped convolution of the position encoding, directly or by Fourier transform.
 
-With the published 128 taps and 48 channels per group it takes over half of a training step on a GPU,
+With the published 128 taps and 48 channels per group it takes over half of a GPU's training step,
 where the deterministic kernels of the direct form use no tensor cores. By Fourier transform it is
 44 times fewer multiplications (10 s, base size), as deterministic, and the same to 1e-5. On one CPU
 core that is 1.3 times the speed; the CPU keeps the direct form, whose numbers are published.
