@@ -2,6 +2,7 @@ from .augment import ImageAugment as ImageAugment, PageAugment as PageAugment
 from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
 from .base import TorchClassifier as TorchClassifier
 from .cards import read_card as read_card
+from .distributed import several_devices as several_devices
 from .ecgfm.classifier import ECGFMClassifier as ECGFMClassifier
 from .ecgfm.pretraining import ECGFMPretraining as ECGFMPretraining
 from .modules import ModuleClassifier as ModuleClassifier, wrap_module as wrap_module

@@ -98,9 +98,7 @@ class Batches:
         return len(self.bounds)
 
     def __iter__(self):
-        n = len(self.dataset)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
-        parts = [order[start:stop] for start, stop in self.bounds]
+        parts = self._parts(self._order())
         read = functools.partial(self.dataset.batch, pin=True) if self.pin else self.dataset.batch
         if not self.prefetch:
             yield from map(read, parts)
@@ -113,3 +111,10 @@ class Batches:
                 yield batch
             while waiting:
                 yield waiting.popleft().result()
+
+    def _order(self):
+        n = len(self.dataset)
+        return torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+
+    def _parts(self, order):
+        return [order[start:stop] for start, stop in self.bounds]

@@ -190,12 +190,16 @@ class Net(NeuralNet):
         """Batches, prefetched where the batch comes from a disk or goes to another device."""
         gpu = torch.device(self.device).type == "cuda"
         prefetch = isinstance(dataset.X, Rows) or gpu
-        batches = Batches(dataset, self.batch_size, shuffle=training, prefetch=prefetch, pin=gpu)
+        batches = self.make_batches(dataset, shuffle=training, prefetch=prefetch, pin=gpu)
         if training:
             self.n_batches_ = len(batches)
             n_steps = -(-len(batches) // self.options.accumulate) * self.max_epochs
             self.schedule_ = make_schedule(self.optimizer_, self.options, n_steps)
         return batches
+
+    def make_batches(self, dataset, **options):
+        """Batches of a dataset, with the options of :class:`Batches`."""
+        return Batches(dataset, self.batch_size, **options)
 
     def infer(self, x, **fit_params):
         """Output of the module for a batch as it was read, in float32 at least."""

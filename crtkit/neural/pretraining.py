@@ -12,6 +12,13 @@ from skorch.callbacks import Callback
 from crtkit._io import atomic_path
 from crtkit.images.pool import PagePaths
 from crtkit.neural.base import draw_seed
+from crtkit.neural.devices import DTYPES, autocast
+from crtkit.neural.distributed import (
+    ShardedBatches,
+    gather_records,
+    normalized_together,
+    place_in_world,
+)
 from crtkit.neural.engine import HISTORY, Net, Progress
 
 
@@ -71,9 +78,10 @@ class PretrainNet(Net):
             if self.schedule_ is not None:
                 self.schedule_.load_state_dict(state["schedule"])
             self.optimizer_.load_state_dict(state["optimizer"])
-            torch.set_rng_state(state["rng"])
-            if state["rng_device"] is not None:
-                torch.cuda.set_rng_state(state["rng_device"], self.device)
+            own = state["generators"][place_in_world()[0]]
+            torch.set_rng_state(own["rng"])
+            if own["rng_device"] is not None:
+                torch.cuda.set_rng_state(own["rng_device"], self.device)
         return batches
 
     def train_on(self, dataset):
@@ -91,24 +99,92 @@ class PretrainNet(Net):
         return self
 
 
+class SharedNet(PretrainNet):
+    """A net of one of several processes: its shard of each batch, the loss of the whole of it.
+
+    Every process computes the loss of the whole batch from embeddings that it gathered. Gathering
+    sums gradients over the processes, and torch's DDP takes their mean over them: what is left is
+    the gradient of that one loss.
+    """
+
+    def initialize(self):
+        """Build the net, wrap its module, and part the processes' generators."""
+        super().initialize()
+        gpu = torch.device(self.device).type == "cuda"
+        parallel = torch.nn.parallel.DistributedDataParallel(
+            self.module_,
+            device_ids=[torch.cuda.current_device()] if gpu else None,
+            static_graph=True,  # parts that a loss leaves out are the same in every step
+        )
+        # Its call alone: skorch would take a module as one more to train, move and pickle.
+        self.run_ = parallel.__call__
+        # Orders are drawn alike, so the seed is the first process's; views are not.
+        seed = torch.randint(2**31, (1,)).to(self.device)
+        torch.distributed.broadcast(seed, 0)
+        self.seed_ = int(seed)
+        own = self.seed_ + 1 + place_in_world()[0]
+        torch.default_generator.manual_seed(own)
+        if gpu:
+            torch.cuda.manual_seed(own)
+        return self
+
+    def make_batches(self, dataset, **options):
+        """This process's shards."""
+        order = {"seed": self.seed_, "epoch": len(self.history)}
+        return ShardedBatches(dataset, self.batch_size, **order, **options)
+
+    def infer(self, x, **fit_params):
+        """Output for this process's shard."""
+        with autocast(self.device, self.options.precision):
+            y = self.run_(self.prepare(x, self.module_.training))
+        return y.to(DTYPES[self.options.precision])
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Loss of the whole batch."""
+        n_blocks = len(y_pred) // len(y_true[0])  # two views of a record are two blocks
+        y_true = [gather_records(part.to(y_pred.device)) for part in y_true]
+        return super().get_loss(gather_records(y_pred, n_blocks), y_true, X, training)
+
+    def train_on(self, dataset):
+        """Train for the epochs that are left."""
+        with normalized_together(self.module):
+            return super().train_on(dataset)
+
+    def finish(self):
+        """Keep what prediction needs."""
+        self.run_ = None
+        return super().finish()
+
+
 class Checkpoint(Callback):
-    """Write everything that the next epoch depends on."""
+    """Write everything that the next epoch depends on; of several processes, the first writes."""
 
     def on_epoch_end(self, net, **kwargs):
         cuda = torch.device(net.device).type == "cuda"
+        own = {
+            "rng": torch.get_rng_state(),
+            "rng_device": torch.cuda.get_rng_state(net.device) if cuda else None,
+        }
+        rank, size = place_in_world()
+        all_own = [own]
+        if size > 1:
+            all_own = [None] * size
+            torch.distributed.all_gather_object(all_own, own)
         state = {
             "module": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "schedule": None if net.schedule_ is None else net.schedule_.state_dict(),
-            "rng": torch.get_rng_state(),
-            "rng_device": torch.cuda.get_rng_state(net.device) if cuda else None,
+            "generators": all_own,
             "history": [
                 {"epoch": row["epoch"], **{k: float(row[k]) for k in HISTORY if k in row}}
                 for row in net.history
             ],
         }
-        with atomic_path(net.checkpoint) as part:
-            torch.save(state, part)
+        if rank == 0:
+            with atomic_path(net.checkpoint) as part:
+                torch.save(state, part)
+        if size > 1:  # nobody looks for the file before it is there
+            torch.distributed.barrier()
 
 
 def read_checkpoint(path):
@@ -144,14 +220,18 @@ def pretrain(module, criterion, train, options, *, folder, key, **kwargs):
     Net
     """
     checkpoint, callbacks = None, []
+    rank, n_processes = place_in_world()
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
-        checkpoint = Path(folder) / f"{kwargs['name'].lower()}-{key[:16]}.pt"
+        # Shards draw other numbers: a run goes on with as many processes as it began with.
+        parts = f"-of{n_processes}" if n_processes > 1 else ""
+        checkpoint = Path(folder) / f"{kwargs['name'].lower()}-{key[:16]}{parts}.pt"
         callbacks.append(("checkpoint", Checkpoint()))
     progress = Progress(kwargs["name"])
-    if options.verbose:
+    if options.verbose and rank == 0:
         callbacks.append(("progress", progress))
-    net = PretrainNet(
+    kind = PretrainNet if n_processes == 1 else SharedNet
+    net = kind(
         module, criterion, options=options, checkpoint=checkpoint, callbacks=callbacks, **kwargs
     )
     try:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from crtkit.neural.ecgfm.position import grouped_conv
 from crtkit.neural.ecgfm.sizes import SIZES as SIZES, ECGFMConfig as ECGFMConfig
@@ -268,6 +269,9 @@ class _PositionEncoding(nn.Module):
 
 
 class _Encoder(nn.Module):
+    # Keep no activations of the layers; their backward pass runs each of them again.
+    recompute = False
+
     def __init__(self, config: ECGFMConfig):
         super().__init__()
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.n_layers))
@@ -282,7 +286,11 @@ class _Encoder(nn.Module):
         kept["enc_in_ln"] = x = self.layer_norm(x)
         x = self.dropout(x)
         for i, layer in enumerate(self.layers):
-            kept[f"layer{i}"] = x = layer(x, padded)
+            if self.recompute and self.training and torch.is_grad_enabled():
+                x = checkpoint(layer, x, padded, use_reentrant=False)
+            else:
+                x = layer(x, padded)
+            kept[f"layer{i}"] = x
         return x
 
 

@@ -32,7 +32,7 @@ from crtkit.neural.pretraining import pretrain
 from crtkit.neural.signal_augment import SignalAugment
 
 # Parameters that change how the work is done and not what comes out.
-_NOT_IN_KEY = ("checkpoint_dir", "verbose", "random_state", "device", "embedding")
+_NOT_IN_KEY = ("checkpoint_dir", "recompute", "verbose", "random_state", "device", "embedding")
 #: Groups, entries per group, features per entry of the published quantizer.
 QUANTIZER = (2, 320, 128)
 
@@ -104,6 +104,9 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         Passes over the pool.
     batch_size : int, default=64
         Records per step.
+    recompute : bool, default=False
+        Run the transformer's layers again in the backward pass instead of keeping what they gave:
+        the same gradient in less memory, for a third more time.
     checkpoint_dir : path-like, default=None
         Folder that gets a checkpoint after every epoch. A fit of the same records with the same
         parameters, seed, device, threads and torch goes on from there, to the bits of a fit that
@@ -185,6 +188,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         "embedding": [StrOptions({"last", "layers"})],
         "fs": [Interval(Real, 0, None, closed="neither")],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "recompute": ["boolean"],
         "checkpoint_dir": [str, os.PathLike, None],
     }
     del _parameter_constraints["accumulate"]
@@ -216,6 +220,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         clip_norm=1.0,
         max_epochs=100,
         batch_size=64,
+        recompute=False,
         checkpoint_dir=None,
         device="cpu",
         precision="float32",
@@ -384,6 +389,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
             augment=SignalAugment() if isinstance(self.augment, str) else self.augment,
             projector=self.projector,
         )
+        module.backbone.encoder.recompute = self.recompute
         n_samples = shape_in[-1] * module.resample.up // module.resample.down
         n_segment = min(module.n_segment, n_samples // (2 if self.cmsc else 1))
         needed = 2 if self.contrastive else 1

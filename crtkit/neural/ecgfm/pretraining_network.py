@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from crtkit.neural.distributed import mean_over_devices
 from crtkit.neural.ecgfm.front import LeadResampler, normalize_leads
 from crtkit.neural.ecgfm.losses import (
     cmsc_loss,
@@ -160,7 +161,8 @@ class PretrainingNetwork(nn.Module):
             if self.training:
                 temperature = gumbel_temperature(int(self.n_updates), *self.quantizer_temperature)
             codes, probabilities = quantize(logits, quantizer.vars, temperature)
-            diversity = diversity_loss(probabilities)
+            # Use of the codebook by the whole batch, wherever its records are.
+            diversity = diversity_loss(mean_over_devices(probabilities))
             masked = codes[mask].unflatten(0, (-1, n_masked))
         targets = self._part("project_q")(masked).float()
         predicted = self._part("final_proj")(tokens[mask]).unflatten(0, (-1, n_masked)).float()
