@@ -47,9 +47,9 @@ def comparison(fits, test_train_ratio, random_state=0):
     -------
     DataFrame
         One row per share of the labels: ``difference, ci_low, ci_high`` of the mean AUC over
-        splits; ``sd_ratio, sd_low, sd_high``: SD of SimCLR over SD of scratch, all fits, with the bootstrap
-        interval that draws splits; ``brown_forsythe_p``, which takes fits as independent though
-        they share splits; ``swap_p``, exact under exchange of the arms within splits, and
+        splits; ``sd_ratio, sd_low, sd_high``: SD of SimCLR over SD of scratch, all fits, with the
+        bootstrap interval that draws splits; ``brown_forsythe_p``, which takes fits as independent
+        though they share splits; ``swap_p``, exact under exchange of the arms within splits, and
         ``smallest_swap_p``, the smallest that so few splits can give; ``seed_ratio, seed_ratio_low,
         seed_ratio_high, seed_p``: the SD of seeds within splits alone, by the F test (normal
         errors), and ``seed_p_holm`` over the shares of the labels.
