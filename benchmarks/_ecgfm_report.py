@@ -73,6 +73,7 @@ def _untrained(rows):
             for row in rows
             if (row["label"], row["n"]) == (label, n) and row["network"].startswith("untrained")
         ]
+        # Three random starts are one row: their spread is luck, not a property of "untrained".
         if seeds:
             merged = {
                 "network": "untrained",
@@ -109,6 +110,7 @@ def _gains(rows, names, compared, reference):
         other = base.get(tuple(row[n] for n in names))
         if row[compared] == reference or other is None:
             continue
+        # Paired: both rows were resampled with the same draws of patients.
         difference = _values([row])[0] - _values([other])[0]
         shown.append(
             {

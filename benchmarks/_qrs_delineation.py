@@ -61,11 +61,13 @@ def _record(signal, marks):
         marks.r, marks.qrs_onset, marks.qrs_offset, marks.p_onset, marks.t_end
     ):
         nearest = at[np.argmin(np.abs(at - r))] if len(at) else np.inf
+        # 120 ms from the nearest used beat, or marked in a few leads only: not the same complex.
         if abs(nearest - r) > 60 or np.isfinite(first).sum() < 8:
             continue
         begin, end = np.sort(first[np.isfinite(first)]), np.sort(last[np.isfinite(last)])
         marked["onset"].append(np.median(begin) - nearest)
         marked["offset"].append(np.median(end) - nearest)
+        # The second of the leads, because the rule asks two leads to agree.
         marked["onset_2"].append(begin[1] - nearest)
         marked["offset_2"].append(end[-2] - nearest)
         marked["earliest"].append(begin[0] - nearest)
@@ -141,6 +143,7 @@ def quality_table(table):
         and of the rest.
     """
     error = (table["offset"] - table["onset"]) - (table["offset_marked"] - table["onset_marked"])
+    # Without the bias: readers and rule mark different points of one slope.
     error = (error - error.median()).abs().to_numpy()
     order = np.argsort(table["quality"].to_numpy())
     tenth = max(len(order) // 10, 1)
@@ -190,6 +193,7 @@ def peers(folder, n_records=None):
         if method is None:
             found = [measure_qrs(signal, FS)[column] for signal in signals]
         else:
+            # NeuroKit2 knows single leads, and so is compared with the marks of that lead.
             found = [_neurokit(neurokit2, signal[LEAD_II], method) for signal in signals]
         seconds = time.process_time() - start
         truth = [_marked_duration(mark, None if method is None else LEAD_II) for mark in marks]

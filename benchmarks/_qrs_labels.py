@@ -20,6 +20,7 @@ from benchmarks._qrs_delineation import (
 )
 from benchmarks._qrs_quality import quality_against_readers
 from benchmarks._real_ecgs import read_ludb, read_shards
+from benchmarks._results import save_figure
 from crtkit.signals import median_beat, plot_median_beat
 
 #: Flag, figure and its goal.
@@ -103,9 +104,7 @@ def draw_worst(data, tables, folder):
         if beat.reason:
             return
         figure = plot_median_beat(beat)
-        part = folder / f".{name}.part.png"
-        figure.savefig(part, dpi=80)
-        part.replace(folder / f"{name}.png")
+        save_figure(figure, folder / f"{name}.png", dpi=80)
         plt.close(figure)
 
     if "ludb_worst" in tables:

@@ -29,6 +29,7 @@ def quality_against_readers(folder):
     table = signal_quality(signals[known], 500)
     score = quality_score(table).to_numpy()
     false_rate, sensitivity, thresholds = roc_curve(bad, -score)
+    # The last cut that still passes so many acceptable records.
     at = int(np.flatnonzero(false_rate <= 1.0 - SPECIFICITY)[-1])
     flagged = ~usable_records(table)
     return {

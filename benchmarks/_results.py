@@ -3,7 +3,7 @@
 import sys
 
 from crtkit.studies.run.cohorts import load_cohort, stated
-from crtkit.studies.run.output import Output, journal_path, markdown_table, write_text
+from crtkit.studies.run.output import Output, journal_path, markdown_table, save_figure, write_text
 from crtkit.studies.run.provenance import environment, write_json
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "journal_path",
     "load_cohort",
     "markdown_table",
+    "save_figure",
     "stated",
     "write_json",
     "write_text",

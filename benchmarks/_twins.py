@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from crtkit.studies.run.he2023 import verdict
+
 METRICS = {
     "roc_auc": "AUC",
     "average_precision": "Average precision",
@@ -36,16 +38,12 @@ def twins(result):
                     "pretrained": row["mean_a"],
                     "general": row["mean_b"],
                     **row[["difference", "ci_low", "ci_high", "sd", "nb_low", "nb_high"]].to_dict(),
+                    # How often, beside how much: a mean may hang on one lucky draw.
                     "better": float((ours > theirs).mean()),
                     "transfer": verdict(row["ci_low"], row["ci_high"]),
                 }
             )
     return pd.DataFrame(rows).set_index("model")
-
-
-def verdict(low, high):
-    """What an interval of a difference says."""
-    return "helps" if low > 0 else "harms" if high < 0 else "not shown"
 
 
 def printed(table):

@@ -91,6 +91,7 @@ def load(folder):
         table[name] = raw[column].to_numpy()
     for name, (first, second) in CHANGED.items():
         table[name] = (raw[first] - raw[second]).to_numpy()
+    # Patients without a second echocardiogram have no outcome to be associated with.
     table = table[table["fall_pct"].notna()]
     table.insert(1, "responder", (table["fall_pct"] >= RESPONSE).astype(int))
     return table
@@ -99,6 +100,7 @@ def load(folder):
 def in_cm(diameter):
     """Diameters in cm; a column whose values are tens is in mm."""
     values = diameter.astype(float)
+    # No ventricle measures 15 cm: one of the two columns is in millimetres.
     return values / 10.0 if values.median() > 15 else values
 
 
@@ -122,6 +124,7 @@ def associations(table, random_state=0):
     for k, name in enumerate([*BEFORE, *CHANGED]):
         part = table[["fall_pct", "responder", name]].dropna()
         x, fall = part[name].to_numpy(), part["fall_pct"].to_numpy()
+        # A stream for each quantity, so that adding one moves no other's p.
         rng = np.random.default_rng([random_state, k])
         rho = float(spearman(x[None], fall[None])[0])
         shuffled = spearman(rng.permuted(np.tile(x, (DRAWS, 1)), axis=1), fall[None])

@@ -35,6 +35,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
+from benchmarks._open_ecgs import read_shard
 from benchmarks._results import environment, markdown_table, write_json, write_text
 from crtkit.images import digitize_page, load_image, render_page
 from crtkit.images.digitize.vector import read_pdf
@@ -145,9 +146,11 @@ def records(folder, n, seed, wide):
 def printed_part(signal, truth):
     """What a rendered page shows of a record; NaN elsewhere, and beyond the grid."""
     out = np.full(signal.shape, np.nan)
+    # Rhythm strips last: they fill the whole row of their lead.
     for trace in sorted(truth.traces, key=lambda trace: trace.rhythm):
         lead, first = LEADS_12.index(trace.lead), int(np.ceil(trace.start * FS - 1e-9))
         part = slice(first, first + len(trace.y))
+        # What the renderer let run off the grid cannot be read, and is not asked for.
         inside = (trace.y >= truth.grid_box[1]) & (trace.y <= truth.grid_box[3])
         out[lead, part] = np.where(inside, signal[lead, part], np.nan)
     return out
@@ -224,7 +227,7 @@ def run_pdf(folder, name, n, seed):
     rows, shard, data = [], None, None
     for pair in pairs.itertuples():
         if pair.shard != shard:
-            shard, data = pair.shard, _decode_shard(folder / "ptbxl_500hz" / pair.shard)
+            shard, data = pair.shard, read_shard(folder / "ptbxl_500hz" / pair.shard)
         signal = data[pair.row] / 1000
         start = time.process_time()
         reading = read_pdf(folder / "ptbxl_pdf_pairs" / pair.pdf, FS)
@@ -239,22 +242,6 @@ def run_pdf(folder, name, n, seed):
             row["printed"] = _ratio(mean[i, at + 4], reading.signal[i, at])
         rows += part
     return rows
-
-
-def _decode_shard(path):
-    """Records of a shard of ``ptbxl_500hz``, in microvolts (see its SOURCE.md)."""
-    with lzma.open(path) as file:
-        stored = np.load(file).astype(np.int32)
-    out = stored.copy()
-    for lead in (0, 1, *range(6, 12)):
-        out[:, lead] = np.cumsum(stored[:, lead], axis=1)
-    out = out.astype(np.int16).astype(np.int32)
-    one, two = out[:, 0], out[:, 1]
-    out[:, 2] = stored[:, 2] + (two - one)
-    out[:, 3] = stored[:, 3] - (one + two) // 2
-    out[:, 4] = stored[:, 4] + (2 * one - two) // 2
-    out[:, 5] = stored[:, 5] + (2 * two - one) // 2
-    return out.astype(np.int16).astype(float)
 
 
 def run_edan(folder, name, n, seed):
@@ -309,6 +296,7 @@ def _heart_rate(reading, locate_qrs):
     if len(beats) < 3:
         return {}
     rr = np.diff(beats) / FS
+    # Devices print the mean or the median rate; only in regular rhythm are they one number.
     regular = abs(rr.mean() / np.median(rr) - 1) < 0.03
     return {"bpm": 60 / rr.mean(), "bpm_median": 60 / np.median(rr), "regular": bool(regular)}
 

@@ -81,6 +81,7 @@ def few_labels(y, groups, n_splits, rng, n_labelled=N_LABELLED):
     fit = [
         pair
         for pair in combinations(subjects, n_labelled)
+        # Enough beats of either class to learn from, and some left to be tested on.
         if FEWEST <= sum(positive[s] for s in pair) < sum(positive.values())
         and FEWEST <= sum(negative[s] for s in pair) < sum(negative.values())
     ]
@@ -99,6 +100,7 @@ def pretrain(options):
     if options.weights or (options.resume and path.is_file()):
         card = read_card(path)
         seen = set(card.get("training_records", DS2))
+        # Weights that saw tested subjects would make transfer look better than it is.
         if seen & (set(DS2) - {"202"}):
             raise ValueError(
                 f"{path.name} was trained on {sorted(seen & set(DS2))} of DS2, or does not say: "
@@ -157,6 +159,7 @@ def ask(question, cohort, models, options):
     Evaluation
     """
     y = cohort.y.astype(str) == question
+    # A stream for each question: asking one of them must not change the draws of the other.
     rng = np.random.default_rng([options.seed, ord(question)])
     splits = few_labels(y, cohort.groups, options.splits, rng)
     info = {**cohort.info, "label": QUESTIONS[question]}

@@ -65,6 +65,7 @@ def flags():
     """Entries that cannot be right as printed, and how many were checked."""
     audits = {}
     for paper, table in TABLES.items():
+        # Only he2021 prints odds ratios of single variables, which its own table must bear out.
         ratios = {}
         if paper == "he2021":
             ratios = {"odds_ratios": he2021.PUBLISHED_UNIVARIATE, "event": "responder"}

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._results import environment, markdown_table, write_json, write_text
+from benchmarks._results import environment, markdown_table, save_figure, write_json, write_text
 from crtkit import QRSMeasurements, Select
 from crtkit.datasets import make_cohort
 from crtkit.signals import median_beat, plot_median_beat, plot_vector_loop
@@ -74,6 +74,7 @@ def bland_altman(table, name):
     parts = {"all": apart, **dict(list(apart.groupby(table["true_morphology"])))}
     rows = {}
     for part, values in parts.items():
+        # Missing ones are counted beside: dropping hard records silently would flatter the rule.
         there = values.dropna()
         bias, sd = there.mean(), there.std(ddof=1)
         rows[part] = {
@@ -128,6 +129,7 @@ def rules(table, cohort):
             "n": int(there.sum()),
             **{key: float(found[key]) for key in ("auc", "ci_low", "ci_high")},
             "auc_truth": _auc(y, truths[name]) if name in truths else np.nan,
+            # Share of what any model could gain over chance, since cohorts differ in their ceiling.
             "attained": (found["auc"] - 0.5) / (best - 0.5),
         }
     rows["best reachable"] = {"n": len(y), "auc": best, "attained": 1.0}
@@ -252,9 +254,7 @@ def write(folder, result, table):
     agreement[["n", "missing"]] = agreement[["n", "missing"]].astype(int)
     write_text(folder / "agreement.csv", agreement.to_csv(index=False))
     for name, figure in {"bland_altman": plot_bland_altman(table), **pictures()}.items():
-        part = folder / f".{name}.part.png"
-        figure.savefig(part, dpi=110)
-        part.replace(folder / f"{name}.png")
+        save_figure(figure, folder / f"{name}.png", dpi=110)
     head = {"benchmark": "qrs_simulated", "environment": environment()}
     write_json(folder / "results.json", head | result)
 

@@ -134,6 +134,8 @@ def run(options):
     splits = draw_splits(cohort, n_splits, options.random_state)
     for train, test in splits:
         groups = {"pool_groups": cohort.groups[train], "groups": cohort.groups[test]}
+        # SimCLR sees all training pages without labels; a copy of a test page among them would
+        # leak.
         check_pool(pages[train], pages[test], **groups)
     grid = [
         Cell(arm, split, repeat, fraction)
@@ -201,6 +203,7 @@ def labelled(y, groups, train, fraction, seed):
     if fraction == 1:
         return train
     _, patient_of, labels = patient_labels("ssl_pages", y[train], groups[train])
+    # By patient and class: a tenth of the pages could miss a class or split a patient.
     drawn = draw_patients("ssl_pages", labels, fraction, np.random.default_rng(seed))
     return train[drawn[patient_of]]
 
@@ -218,6 +221,7 @@ def fit_all(grid, data, splits, settings, options, journal, encoders, n_threads)
         scratch = [c for c in left if c.split == split and c.arm != "SimCLR"]
         above = [c for c in left if c.split == split and c.arm == "SimCLR"]
         pretraining = dict.fromkeys(Cell(c.arm, c.split, c.repeat) for c in above)
+        # Networks from scratch run beside the pretraining; those above it wait until it is there.
         queues += [[*pretraining, *scratch], above]
     progress = Progress([cell for queue in queues for cell in queue], splits, settings)
     for queue in queues:

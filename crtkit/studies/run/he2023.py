@@ -261,8 +261,7 @@ def transfer(output, result, cohort):
         for metric, title in TRANSFER.items():
             row = table.loc[metric]
             low, high = row["ci_low"], row["ci_high"]
-            # Three answers: an interval across zero shows neither help nor harm.
-            answer = "helps" if low > 0 else "harms" if high < 0 else "not shown"
+            answer = verdict(low, high)
             rows.append(
                 {
                     "model": twin,
@@ -284,6 +283,12 @@ def transfer(output, result, cohort):
         note += " True of the simulation by construction: no answer about patients."
     table = pd.DataFrame(rows).set_index("model")
     output.table("transfer", "Does transfer from MIT-BIH help?", table, note)
+
+
+def verdict(low, high):
+    """What an interval of "pretrained less general" says of transfer."""
+    # Three answers: an interval across zero shows neither help nor harm.
+    return "helps" if low > 0 else "harms" if high < 0 else "not shown"
 
 
 def figure2(output, cohort, prepared):

@@ -30,6 +30,12 @@ def journal_path(options, name="journal.jsonl"):
     return path
 
 
+def save_figure(figure, path, **options):
+    """Write a picture whole or not at all; options as of ``Figure.savefig``."""
+    with atomic_path(path) as part:
+        figure.savefig(part, **options)
+
+
 class Output:
     """Folder of a run: tables as Markdown and CSV, figures as PNG, and one report of them all.
 
@@ -75,8 +81,7 @@ class Output:
             for ax in figure.axes:
                 mark_simulated(ax)
         figure.text(0.5, 0.005, stated, ha="center", va="bottom", fontsize=7, color="0.35")
-        with atomic_path(self.folder / f"{name}.png") as part:
-            figure.savefig(part, dpi=150, bbox_inches="tight")
+        save_figure(figure, self.folder / f"{name}.png", dpi=150, bbox_inches="tight")
         plt.close(figure)
         self.parts.append(f"## {title}\n\n![{title}]({name}.png)\n")
 
