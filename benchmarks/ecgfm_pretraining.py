@@ -31,6 +31,8 @@ from benchmarks._ecgfm_report import markdown, report
 from benchmarks._open_ecgs import LICENCES, pool, ptbxl
 from benchmarks._results import environment, write_json, write_text
 from crtkit.evaluation import check_pool
+from crtkit.evaluation.intervals import replicate_scores
+from crtkit.metrics import roc_auc
 from crtkit.neural import ECGFMClassifier, ECGFMPretraining
 from crtkit.neural.ecgfm import ECGFM, SIZES, checkpoint_hash, load_checkpoint
 from crtkit.neural.ecgfm.checkpoint import save_safetensors
@@ -88,6 +90,7 @@ def make_self_supervised(options):
     model = ECGFMPretraining(**SETTINGS, checkpoint_dir=options.cache, random_state=SEED, verbose=1)
     model.fit(signals, groups=patients)
     tested = _tested(options)
+    # Refuses to write weights that have seen a patient whom the tables test.
     check_pool(model, tested["signals"], groups=tested["patients"])
     WEIGHTS.mkdir(exist_ok=True)
     counts = table.groupby("source").agg(
@@ -153,6 +156,7 @@ def _tested(options):
     """The records of fold 10 at the network's rate, their patients and labels."""
     ecgs = ptbxl(options.data, FS)
     keep = (ecgs.table["strat_fold"] == 10).to_numpy()
+    # PTB-XL holds copies of records; two on different sides of the split would be a leak.
     table = ecgs.table[keep].drop_duplicates("sha256_dat")
     patients = table["patient_id"].astype(int)
     return {
@@ -260,6 +264,7 @@ def draw(y, candidates, n, seed):
     """``n`` records among the candidates, at the label's frequency but with a few positives."""
     rng = np.random.default_rng(seed)
     positive, negative = candidates[y[candidates] == 1], candidates[y[candidates] == 0]
+    # In proportion, but five at least: of 50 records none or one may be an LBBB.
     k = min(len(positive), max(MIN_POSITIVE, round(n * len(positive) / len(candidates))))
     chosen = [rng.choice(positive, k, replace=False), rng.choice(negative, n - k, replace=False)]
     return np.concatenate(chosen)
@@ -329,27 +334,17 @@ def aucs(scores, y, tested):
     truth, patients = y[odd], np.unique(tested["patients"][odd], return_inverse=True)[1]
     n_patients = patients.max() + 1
     rng = np.random.default_rng(SEED)
+    # One seed for every network: the same patients are drawn, and differences are paired.
     times = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=BOOTSTRAP)
     weights = np.vstack([np.ones(len(odd)), times[:, patients]])
-    values = np.mean([weighted_auc(truth, score, weights) for score in scores], axis=0)
+    drawn = [replicate_scores(truth == 1, score, weights)["roc_auc"] for score in scores]
+    values = np.mean(drawn, axis=0)
     return {
-        "auc": [float(weighted_auc(truth, score, weights[:1])[0]) for score in scores],
+        "auc": [roc_auc(truth, score) for score in scores],
         "resampled": [round(float(v), 6) if np.isfinite(v) else None for v in values[1:]],
         "n_positive": int(truth.sum()),
         "n_tested": len(truth),
     }
-
-
-def weighted_auc(y, score, weights):
-    """AUC under many weights of the records at once, (n_weights, n_records) -> (n_weights,)."""
-    order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
-    above, below = (
-        np.add.reduceat(weights[:, order] * (y[order] == label), starts, axis=1) for label in (1, 0)
-    )
-    pairs = above * (below.cumsum(axis=1) - below / 2)
-    with np.errstate(invalid="ignore"):
-        return pairs.sum(axis=1) / (above.sum(axis=1) * below.sum(axis=1))
 
 
 def main(arguments=None):

@@ -108,6 +108,7 @@ def models_of(study, options):
         models = {**simple.pipelines(), **models}
     if options.models:
         models = {name: model for name, model in models.items() if name in options.models}
+    # A run that stops early has then compared the cheap models on all studies.
     return dict(sorted(models.items(), key=lambda item: item[0] not in CHEAP))
 
 
@@ -123,6 +124,8 @@ def cohorts_of(study, options):
     if options.cache is not None:
         make = joblib.Memory(options.cache, verbose=0).cache(make_featured, ignore=["folder"])
     return [
+        # Versions are part of the key: cached features of older code would be compared with new
+        # models.
         make(study, n, modality, 2 * options.random_state + k, versions(), options.cache)
         for k, n in enumerate((max(options.sizes), options.n_test))
     ]
@@ -169,6 +172,7 @@ def grid_of(studies, sizes, repeats, models):
 def patients_drawn(pool, n, repeat, random_state):
     """Rows of n patients of the pool; the same for every model."""
     rng = np.random.default_rng([random_state, n, repeat])
+    # Sorted, so that the draw does not depend on the order of the records.
     patients = np.unique(pool.groups)
     chosen = rng.permutation(patients)[: min(n, len(patients))]
     return np.flatnonzero(np.isin(pool.groups, chosen))
@@ -260,6 +264,8 @@ def fill(grid, models, journal, options, start):
         pool, test = cohorts_of(study, options)
         write_rule(options, study, pool, test)
         for k, cell in enumerate(own):
+            # Fits grow about linearly with patients; an overestimate only leaves a cell for the
+            # next run.
             guess = spent.get(cell.name, 0.0) * max(1.0, cell.n / 100.0)
             used = (time.perf_counter() - start) / 60
             if options.minutes and used + guess / 60 > options.minutes:
@@ -300,6 +306,7 @@ def summary(rows):
     )
     wide = text.unstack("n")
     order = rows.drop_duplicates(["study", "name"])[["study", "name"]]
+    # unstack sorts by name; the order of the papers is the one to read.
     wide = wide.loc[list(order.itertuples(index=False, name=None))]
     wide.columns = [f"n = {n:,}" for n in wide.columns]
     return wide.rename_axis(["study", "model"])

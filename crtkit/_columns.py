@@ -130,6 +130,7 @@ def as_array(values: Any) -> np.ndarray:
         return np.asarray(values)
     values = list(values)
     if len({isinstance(v, str) for v in values}) > 1:
+        # numpy would turn [1, "a"] into two texts.
         out = np.empty(len(values), dtype=object)
         out[:] = values
         return out
@@ -157,6 +158,7 @@ def clean_column(column: pd.Series) -> pd.Series:
     >>> clean_column(pd.Series(["RV", " "])).tolist()
     ['RV', nan]
     """
+    # As it is: its order and its empty levels are the user's.
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column
     dtype: Any = column.dtype
@@ -217,6 +219,7 @@ def as_floats(name: Any, column: pd.Series) -> np.ndarray:
             f"holds {cell!r}"
             + (": write the decimal sign as a point." if comma and "," in cell else ".")
         ) from error
+    # Division by zero in a spreadsheet; no quantity of a patient is infinite.
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise ValueError(f"Column {name!r} contains infinity, first at row {infinite[0]}.")

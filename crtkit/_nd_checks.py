@@ -27,6 +27,7 @@ METHODS = ("transform", "predict", "predict_proba", "decision_function")
 def check_nd_keeps_records(estimator, data):
     """One answer per record, on axis 0, for any number of records."""
     fitted = fresh(estimator).fit(data.X, data.y)
+    # One record too: squeezing it away is the commonest slip.
     for n in (len(data.X), 5, 1):
         for method, out in outputs(fitted, data.X[:n]).items():
             assert len(out) == n, f"{method} gave {len(out)} answers for {n} records"
@@ -79,6 +80,7 @@ def check_nd_refuses_nan(estimator, data):
     if data.X.dtype.kind != "f" or get_tags(estimator).input_tags.allow_nan:
         return
     fitted = fresh(estimator).fit(data.X, data.y)
+    # In the last cell of the last record, so that a look at the first block is not enough.
     for bad, word in ((np.nan, "NaN"), (np.inf, "infinity")):
         X = data.X.copy()
         X[(-1, *(-1 for _ in X.shape[1:]))] = bad
@@ -106,6 +108,7 @@ def check_nd_rows(estimator, data):
     expected = outputs(fitted, data.X)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "records.npy"
+        # Backwards in the file: an estimator that ignores the order of the rows is caught.
         np.save(path, data.X[::-1])
         rows = Rows.from_cells([f"{path}#{i}" for i in reversed(range(len(data.X)))])
         same_bits(outputs(fitted, rows), expected, "Rows after fit on an array")
@@ -160,6 +163,7 @@ def check_nd_same_seed_same_bits(estimator, data):
         _move_generators()
         again = outputs(fresh(estimator).fit(data.X, data.y), data.X)
         same_bits(again, expected, "another fit of the same seed")
+        # Fitted before on other data: what is left of a first fit must not reach the second.
         used = fresh(estimator).fit(data.X[:-4], data.y[:-4])
         same_bits(outputs(used.fit(data.X, data.y), data.X), expected, "a second fit")
 
@@ -261,6 +265,7 @@ CHECKS = [value for name, value in list(globals().items()) if name.startswith("c
 
 def fresh(estimator):
     """An unfitted copy with every random_state fixed."""
+    # By name at any depth: a pipeline's steps have seeds of their own.
     copy = clone(estimator)
     seeds = [name for name in copy.get_params() if name.rpartition("__")[2] == "random_state"]
     return copy.set_params(**dict.fromkeys(seeds, 0))

@@ -82,13 +82,16 @@ def make_records(kind, *, shape=None, n_records=24, random_state=0):
     if kind not in SHAPES:
         raise ValueError(f"Expected a kind among {', '.join(SHAPES)}, got {kind!r}.")
     rng = np.random.default_rng(random_state)
+    # Alternating, so that any first few records hold both classes.
     y = np.arange(n_records) % 2
     by_class = y.reshape(-1, *(1 for _ in (SHAPES[kind] if shape is None else shape)))
     X = rng.normal(size=(n_records, *(SHAPES[kind] if shape is None else shape)))
     if kind == "images":
         return np.clip(110 + 20 * X + 60 * by_class, 0, 255).astype(np.uint8), y
     if kind == "maps":
+        # A quarter turn apart, away from 0 and 360 where nothing but a circular mean would serve.
         return ((120 + 20 * X + 90 * by_class) % 360).astype(np.float32), y
+    # Classes differ in mean and spread: a tiny network of one epoch tells them apart.
     return (X * (1 + by_class) + by_class).astype(np.float32), y
 
 
