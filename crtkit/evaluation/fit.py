@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,7 +171,7 @@ def fit_cell(
     except Exception as error:
         raise RuntimeError(
             f"Model {name!r} failed at seed {split.seed}, fold {split.fold}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}{_elsewhere(error, notes, parent)}"
         ) from error
     return {
         "model": name,
@@ -179,6 +180,20 @@ def fit_cell(
         "sets": sets,
         "seconds": round(time.perf_counter() - start, 3),
     }
+
+
+def _elsewhere(error: Exception, notes: Path | None, parent: int) -> str:
+    """What to do about a file that is not there, on a worker of another machine."""
+    here = os.getpid() == parent or notes is not None
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, FileNotFoundError):
+        cause = cause.__cause__
+    if here or cause is None:
+        return ""
+    return (
+        ". This fit ran in another process, perhaps on another machine: every worker must see the "
+        "cohort's files under the same paths, on a shared file system or as copies."
+    )
 
 
 def score_sign(positive: Any, y: np.ndarray) -> float:
