@@ -11,6 +11,7 @@ from .conformal import (
     risk_coverage as risk_coverage,
 )
 from .decision import net_benefit as net_benefit
+from .external import expected_auc as expected_auc
 from .intervals import (
     BootstrapInterval as BootstrapInterval,
     bootstrap_interval as bootstrap_interval,

@@ -138,8 +138,8 @@ def slope_and_intercept(
     """Calibration slope and intercept in the large, each with its standard error."""
     logit = _logit(prob)
     ones = np.ones_like(logit)
-    joint, joint_se = _logistic(np.stack([ones, logit], axis=1), y, weight, np.zeros_like(y))
-    large, large_se = _logistic(ones[:, None], y, weight, logit)
+    joint, joint_se = fit_logistic(np.stack([ones, logit], axis=1), y, weight, np.zeros_like(y))
+    large, large_se = fit_logistic(ones[:, None], y, weight, logit)
     return (joint[1], joint_se[1]), (large[0], large_se[0])
 
 
@@ -151,7 +151,7 @@ def _logit(prob: np.ndarray) -> np.ndarray:
 def _logistic_many(
     X: np.ndarray, y: np.ndarray, weights: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
-    """:func:`_logistic` under many weightings at once, (n_replicates, n_columns)."""
+    """:func:`fit_logistic` under many weightings at once, (n_replicates, n_columns)."""
     beta = np.zeros((len(weights), X.shape[1]))
     out = np.full(beta.shape, np.nan)
     shares = weights @ y / weights.sum(axis=1)
@@ -175,7 +175,7 @@ def _logistic_many(
     return out
 
 
-def _logistic(
+def fit_logistic(
     X: np.ndarray, y: np.ndarray, weight: np.ndarray, offset: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maximum likelihood by Newton's method; nan where it does not exist."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
+from crtkit.evaluation.external import case_mix_table, external_table, interaction_table
 from crtkit.evaluation.plots.curves import (
     CLINICAL_THRESHOLDS,
     draw_calibration,
@@ -16,6 +20,13 @@ from crtkit.evaluation.plots.forest import draw_forest
 
 class Views:
     """Pictures and reports of :class:`Evaluation`; the drawing itself is in ``plots``."""
+
+    # Of the class that this one is mixed into.
+    sets: Any
+    classes: tuple[Any, Any]
+    scoring: dict[str, Any]
+    _cohorts: dict[str, Any]
+    _noted: Callable[..., Any]
 
     def plot_roc(
         self,
@@ -144,6 +155,94 @@ class Views:
         matplotlib Axes
         """
         return draw_flow(self, ax)
+
+    def case_mix(self) -> pd.DataFrame | None:
+        """Development patients beside those of every external cohort, one row per patient.
+
+        Returns
+        -------
+        DataFrame or None
+            As :func:`crtkit.statistics.baseline_table` makes it, of the columns that all cohorts
+            share, the outcome first; ``smd`` is the largest standardised difference between two.
+            None where there is no external cohort, or no column to tabulate.
+
+        Raises
+        ------
+        ValueError
+            The evaluation was unpickled: cohorts are not stored with it.
+        """
+        if len(self.sets) == 1:
+            return None
+        cohorts = self._at_hand("case_mix")
+        others = {name: cohorts[name] for name in self.sets if name != "test"}
+        return case_mix_table(cohorts["test"], others, self.classes[1])
+
+    def external_validation(self, on: str, *, n_bootstrap: int = 1000) -> pd.DataFrame:
+        """How the frozen models do in an external cohort, and what case mix explains of it.
+
+        Parameters
+        ----------
+        on : str
+            Name of an external cohort.
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        DataFrame
+            One row per model: ``n_patients, n_positive``; ``auc`` with ``auc_low, auc_high``;
+            ``auc_development``, of the tested patients of the development cohort;
+            ``expected_auc_development`` and ``expected_auc``: what risks that are right, after the
+            slope and intercept of the development cohort, would give in the patients here and there
+            (:func:`expected_auc`): a fall of both is case mix; ``o_e, intercept, slope`` with
+            limits; ``sensitivity, specificity, brier`` of the frozen model at its frozen threshold,
+            and the same ``_shifted``, after recalibration in the large on these very patients.
+        """
+        if on == "test" or on not in self.sets:
+            raise ValueError(
+                f"external_validation expects an external cohort, got {on!r}: this evaluation has "
+                f"{[name for name in self.sets if name != 'test']}."
+            )
+        return self._noted(external_table(self, on, n_bootstrap=n_bootstrap), on)
+
+    def interactions(
+        self,
+        metric: str = "roc_auc",
+        on: str = "test",
+        *,
+        confidence: float = 0.95,
+        n_bootstrap: int = 1000,
+    ) -> pd.DataFrame:
+        """Whether a model does better in a subgroup than in everybody else.
+
+        Two intervals that overlap say nothing; that of the difference does.
+
+        Parameters
+        ----------
+        metric : str, default="roc_auc"
+        on : str, default="test"
+        confidence : float, default=0.95
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        DataFrame
+            One row per subgroup and model: ``n_patients, n_others``; the metric ``inside`` and of
+            ``others``; ``difference`` with ``low, high``, patients drawn again and fits counted.
+            Subgroups that everybody or nobody tested belongs to are left out.
+        """
+        if metric not in self.scoring:
+            raise ValueError(f"metric {metric!r} was not scored: {list(self.scoring)}.")
+        table = interaction_table(self, metric, on, confidence=confidence, n_bootstrap=n_bootstrap)
+        return self._noted(table, on)
+
+    def _at_hand(self, who: str) -> dict[str, Any]:
+        """The cohorts, which are not stored with an evaluation."""
+        if not self._cohorts:
+            raise ValueError(
+                f"{who} needs the cohorts, which are not stored with an Evaluation: run evaluate "
+                "again (with its journal nothing is fitted twice)."
+            )
+        return self._cohorts
 
     def to_dict(self, *, n_bootstrap: int = 1000) -> dict[str, Any]:
         """Everything but the predictions as plain values, ready for JSON.

@@ -1,0 +1,221 @@
+"""Another hospital's patients: what case mix explains, recalibration, and subgroups that differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+
+from crtkit.cohort import Cohort
+from crtkit.evaluation.baseline import clinical_table, tabulated
+from crtkit.evaluation.calibration import fit_logistic, slope_and_intercept
+from crtkit.evaluation.intervals import difference_interval
+from crtkit.evaluation.scoring import (
+    Part,
+    by_model,
+    figures,
+    nanmean,
+    nanvar,
+    patients_of,
+    pool_folds,
+    pooled,
+    replicate,
+    spread,
+)
+
+__all__ = ["expected_auc"]
+
+# Risks of exactly 0 or 1 have no logit; a forest gives them.
+_CLIP = 1e-6
+
+
+def expected_auc(y_prob: ArrayLike) -> float:
+    """AUC that a model would have in these patients if its risks were right.
+
+    The model-based concordance: it needs no outcome, and falls where patients are more alike. An
+    AUC that is lower elsewhere because of case mix is lower by this figure too; what is lost beyond
+    it, the model loses.
+
+    Parameters
+    ----------
+    y_prob : array-like of shape (n_records,)
+        Risks in [0, 1].
+
+    Returns
+    -------
+    float
+        nan for fewer than two records, or where all risks are 0 or all are 1.
+
+    Raises
+    ------
+    ValueError
+        Risks outside [0, 1] or missing.
+
+    References
+    ----------
+    van Klaveren et al., A new concordance measure for risk prediction models in external validation
+    settings, Statistics in Medicine 35 (2016) 4136-4152.
+
+    Examples
+    --------
+    >>> from crtkit.evaluation import expected_auc
+    >>> round(expected_auc([0.1, 0.4, 0.6, 0.9]), 3), expected_auc([0.5] * 10)
+    (0.883, 0.5)
+    """
+    prob = np.asarray(y_prob, dtype=np.float64)
+    if prob.ndim != 1 or not np.all((prob >= 0) & (prob <= 1)):
+        raise ValueError("expected_auc expects risks in [0, 1], of shape (n_records,).")
+    if len(prob) < 2:
+        return float("nan")
+    # A pair (i with the outcome, j without) has weight p_i (1 - p_j); i cannot be both.
+    _, level = np.unique(prob, return_inverse=True)
+    no = np.bincount(level, 1 - prob)
+    below = np.cumsum(no) - no
+    tied = no[level] - (1 - prob)
+    right = prob @ (below[level] + tied / 2)
+    total = prob.sum() * (1 - prob).sum() - prob @ (1 - prob)
+    return float(right / total) if total > 0 else float("nan")
+
+
+def case_mix_table(cohort: Cohort, others: dict[str, Cohort], label: str) -> pd.DataFrame | None:
+    """Development and external patients side by side; see ``Evaluation.case_mix``."""
+    parts = {"development": clinical_table(cohort)}
+    parts.update({name: clinical_table(other) for name, other in others.items()})
+    shared = [c for c in parts["development"][0] if all(c in table for table, _ in parts.values())]
+    frames = []
+    for table, y in parts.values():
+        frame = table[shared].copy()
+        # Prevalence is part of the case mix, and the first thing that differs.
+        frame.insert(0, f"outcome: {label}", (np.asarray(y) == label).astype(int))
+        frames.append(frame)
+    by = np.repeat(list(parts), [len(frame) for frame in frames])
+    return tabulated(pd.concat(frames, ignore_index=True), by, order=list(parts), smd=True)
+
+
+def external_table(result: Any, on: str, *, n_bootstrap: int) -> pd.DataFrame:
+    """One row per model; see ``Evaluation.external_validation``."""
+    summary = result.summary(on, n_bootstrap=n_bootstrap)
+    calibration = result.calibration(on, n_bootstrap=min(n_bootstrap, 200))
+    at_home = result.per_seed("test")
+    inside, outside = by_model(result.parts("test")), by_model(result.parts(on))
+    rows = {}
+    for model in result.models:
+        parts = outside[model]
+        row: dict[str, Any] = {
+            "n_patients": len(patients_of(parts)),
+            "n_positive": int(parts[0].y_true.sum()),
+        }
+        if "roc_auc" in result.scoring:
+            auc = summary["roc_auc"].loc[model]
+            row["auc_development"] = float(at_home.loc[model, "roc_auc"].mean())
+            row.update(auc=auc["mean"], auc_low=auc["low"], auc_high=auc["high"])
+        row.update(_expected(inside[model], parts))
+        for name in ("o_e", "intercept", "slope"):
+            for end in ("", "_low", "_high"):
+                row[name + end] = calibration.loc[model, name + end]
+        row.update(_recalibrated(parts))
+        rows[model] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def _expected(inside: list[Part], outside: list[Part]) -> dict[str, float]:
+    """Model-based concordance here and there, risks corrected by what was learnt here.
+
+    A model that is overfitted gives risks that are too extreme, and would expect too much of itself
+    everywhere: slope and intercept of the tested patients of the development cohort mend that.
+    """
+    names = ("expected_auc_development", "expected_auc")
+    if inside[0].kind != "probability":
+        return dict.fromkeys(names, float("nan"))
+    _, y, prob = pooled(inside)
+    x = logit(np.clip(prob, _CLIP, 1 - _CLIP))
+    design = np.column_stack([np.ones_like(x), x])
+    coefficients, _ = fit_logistic(design, y.astype(float), np.ones(len(y)), np.zeros(len(y)))
+    if np.isnan(coefficients).any():
+        return dict.fromkeys(names, float("nan"))
+
+    def corrected(part: Part) -> np.ndarray:
+        z = logit(np.clip(part.y_score, _CLIP, 1 - _CLIP))
+        return expit(coefficients[0] + coefficients[1] * z)
+
+    values = [
+        float(np.mean([expected_auc(corrected(p)) for p in parts if len(p.y_true) > 1] or [np.nan]))
+        for parts in (inside, outside)
+    ]
+    return dict(zip(names, values))
+
+
+def _recalibrated(parts: list[Part]) -> dict[str, float]:
+    """Frozen model and threshold, and the same with its risks shifted by one number.
+
+    Recalibration in the large: the intercept that makes the mean risk that of these patients, found
+    with their outcomes, so that it flatters the model by one parameter.
+    """
+    names = ("sensitivity", "specificity", "brier")
+    rows: dict[str, list[float]] = {
+        f"{name}{end}": [] for end in ("", "_shifted") for name in names
+    }
+    for part in parts:
+        frozen = figures(part, dict.fromkeys(names))
+        for name in names:
+            rows[name].append(frozen[name])
+        if part.kind != "probability":
+            continue
+        _, (shift, _) = slope_and_intercept(
+            part.y_true.astype(float), part.y_score, np.ones(len(part.y_true))
+        )
+        if np.isnan(shift):
+            continue
+        risk = expit(logit(np.clip(part.y_score, _CLIP, 1 - _CLIP)) + shift)
+        shifted = figures(part._replace(y_score=risk, y_pred=risk > 0.5), dict.fromkeys(names))
+        for name in names:
+            rows[f"{name}_shifted"].append(shifted[name])
+    return {name: float(nanmean(np.array(v))) if v else float("nan") for name, v in rows.items()}
+
+
+def interaction_table(
+    result: Any, metric: str, on: str, *, confidence: float, n_bootstrap: int
+) -> pd.DataFrame:
+    """Each subgroup against everybody else; see ``Evaluation.interactions``."""
+    scoring = {metric: result.scoring[metric]}
+    rows = []
+    whole = result.predictions[result.predictions["set"] == on]
+    for name, mask in result.subgroups.get(on, {}).items():
+        of_row = mask[whole["row"].to_numpy()]
+        if not of_row.any() or of_row.all():
+            continue  # nobody was tested, or nobody else
+        halves = [by_model(pool_folds(_parts_where(result, whole[m]))) for m in (of_row, ~of_row)]
+        patients = patients_of([part for half in halves for own in half.values() for part in own])
+        for model in result.models:
+            if not all(model in half for half in halves):
+                continue
+            columns, drawn = [], []
+            for half in halves:
+                own = half[model]
+                values = np.array([figures(part, scoring)[metric] for part in own])
+                seeds = np.array([part.seed for part in own])
+                columns.append((spread(values, seeds)["mean"], values))
+                drawn.append(replicate(own, scoring, patients, n_bootstrap, 0)[metric])
+            difference = columns[0][0] - columns[1][0]
+            # Fits add their part through the spread of each side over its splits.
+            fits = sum(nanvar(v) / max(int(np.sum(~np.isnan(v))), 1) for _, v in columns)
+            variance = nanvar(drawn[0] - drawn[1]) + (0.0 if np.isnan(fits) else fits)
+            low, high = difference_interval(difference, variance, confidence)
+            n = [len(patients_of(half[model])) for half in halves]
+            rows.append((name, model, *n, columns[0][0], columns[1][0], difference, low, high))
+    names = ["subgroup", "model", "n_patients", "n_others", "inside", "others", "difference"]
+    table = pd.DataFrame(rows, columns=[*names, "low", "high"])
+    table.attrs["metric"] = metric
+    return table
+
+
+def _parts_where(result: Any, rows: pd.DataFrame) -> list[Part]:
+    from crtkit.evaluation.scoring import iter_parts
+
+    rows = rows.assign(
+        y_true=rows["y_true"] == result.classes[1], y_pred=rows["y_pred"] == result.classes[1]
+    )
+    return list(iter_parts(rows, result.by))
