@@ -95,7 +95,9 @@ def mark_simulated(ax: Any) -> None:
         return  # a colour bar
     if any(text.get_text() == SIMULATED for text in ax.texts):
         return  # drawn by a function that marks, in a figure that marks too
-    ax.text(
+    # Out of the layout: a mark across a low axes would push everything else out of the figure.
+    mark = ax.text(
         0.5, 0.5, SIMULATED, transform=ax.transAxes, ha="center", va="center", rotation=25,
         fontsize=min(30.0, 8.0 * width), color="0.5", alpha=0.25, zorder=10, fontweight="bold",
     )  # fmt: skip
+    mark.set_in_layout(False)

@@ -51,4 +51,4 @@ def baseline_of(cohort: Cohort, classes: tuple[Any, Any]) -> pd.DataFrame | None
         return None
     name = cohort.info.get("label")
     labels = {classes[1]: str(name), classes[0]: f"not {name}"} if name else None
-    return tabulated(table, y, order=list(classes), labels=labels, smd=True)
+    return tabulated(table, y, order=list(classes), labels=labels, levels="rows", smd=True)

@@ -18,13 +18,13 @@ from crtkit.evaluation.scoring import (
     by_model,
     figures,
     nanmean,
-    nanvar,
     patients_of,
     pool_folds,
     pooled,
     replicate,
     spread,
 )
+from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
 
 __all__ = ["expected_auc"]
 
@@ -92,7 +92,8 @@ def case_mix_table(cohort: Cohort, others: dict[str, Cohort], label: str) -> pd.
         frame.insert(0, f"outcome: {label}", (np.asarray(y) == label).astype(int))
         frames.append(frame)
     by = np.repeat(list(parts), [len(frame) for frame in frames])
-    return tabulated(pd.concat(frames, ignore_index=True), by, order=list(parts), smd=True)
+    together = pd.concat(frames, ignore_index=True)
+    return tabulated(together, by, order=list(parts), levels="rows", smd=True)
 
 
 def external_table(result: Any, on: str, *, n_bootstrap: int) -> pd.DataFrame:
@@ -181,31 +182,39 @@ def interaction_table(
 ) -> pd.DataFrame:
     """Each subgroup against everybody else; see ``Evaluation.interactions``."""
     scoring = {metric: result.scoring[metric]}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
+    seen: list[np.ndarray] = []
+    ratio = result.test_train_ratio if on == "test" else None
     whole = result.predictions[result.predictions["set"] == on]
     for name, mask in result.subgroups.get(on, {}).items():
         of_row = mask[whole["row"].to_numpy()]
         if not of_row.any() or of_row.all():
             continue  # nobody was tested, or nobody else
+        if any(np.array_equal(~of_row, before) for before in seen):
+            continue  # women against men says the same as men against women
+        seen.append(of_row)
         halves = [by_model(pool_folds(_parts_where(result, whole[m]))) for m in (of_row, ~of_row)]
         patients = patients_of([part for half in halves for own in half.values() for part in own])
         for model in result.models:
             if not all(model in half for half in halves):
                 continue
-            columns, drawn = [], []
+            means, variances = [], []
             for half in halves:
                 own = half[model]
                 values = np.array([figures(part, scoring)[metric] for part in own])
-                seeds = np.array([part.seed for part in own])
-                columns.append((spread(values, seeds)["mean"], values))
-                drawn.append(replicate(own, scoring, patients, n_bootstrap, 0)[metric])
-            difference = columns[0][0] - columns[1][0]
-            # Fits add their part through the spread of each side over its splits.
-            fits = sum(nanvar(v) / max(int(np.sum(~np.isnan(v))), 1) for _, v in columns)
-            variance = nanvar(drawn[0] - drawn[1]) + (0.0 if np.isnan(fits) else fits)
-            low, high = difference_interval(difference, variance, confidence)
+                means.append(spread(values, np.array([part.seed for part in own]))["mean"])
+                drawn = replicate(own, scoring, patients, n_bootstrap, 0)[metric]
+                share = fits_share(own, result._split_of, ratio)
+                fixed = patient_variance(drawn, metric, own)
+                variances.append(with_fits(fixed, values, own, result._split_of, share))
+            # No patient is on both sides, so that variances add; degrees of freedom by Satterthwaite.
+            total = sum(v.value for v in variances)
+            terms = sum(v.value**2 / v.df for v in variances)
+            df = total**2 / terms if terms > 0 else 1.0
+            difference = means[0] - means[1]
+            low, high = difference_interval(difference, total, df, confidence)
             n = [len(patients_of(half[model])) for half in halves]
-            rows.append((name, model, *n, columns[0][0], columns[1][0], difference, low, high))
+            rows.append((name, model, *n, *means, difference, low, high))
     names = ["subgroup", "model", "n_patients", "n_others", "inside", "others", "difference"]
     table = pd.DataFrame(rows, columns=[*names, "low", "high"])
     table.attrs["metric"] = metric

@@ -228,7 +228,8 @@ class Views:
         DataFrame
             One row per subgroup and model: ``n_patients, n_others``; the metric ``inside`` and of
             ``others``; ``difference`` with ``low, high``, patients drawn again and fits counted.
-            Subgroups that everybody or nobody tested belongs to are left out.
+            Left out: subgroups that everybody or nobody tested belongs to, and the second of two
+            that complete each other.
         """
         if metric not in self.scoring:
             raise ValueError(f"metric {metric!r} was not scored: {list(self.scoring)}.")
@@ -244,30 +245,51 @@ class Views:
             )
         return self._cohorts
 
-    def to_dict(self, *, n_bootstrap: int = 1000) -> dict[str, Any]:
+    def to_dict(
+        self, *, n_bootstrap: int = 1000, answers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         """Everything but the predictions as plain values, ready for JSON.
 
         Parameters
         ----------
         n_bootstrap : int, default=1000
+        answers : dict of str to str, optional
+            What the author answers, by item of TRIPOD+AI: ``{"17": "Approved by ..."}``.
 
         Returns
         -------
         dict
-            ``note, info, tables``: a table has ``title, columns, rows``; undefined figures are
-            None. No patient is named.
+            ``title, note, simulated, info, flow, tables, methods, left_out, checklists``: a table
+            has ``title, text, section, folded``, its numbers as ``columns, rows`` and its printed
+            cells as ``head, shown``; undefined figures are None. No patient is named.
         """
         from crtkit.evaluation.report import report_dict
 
-        return report_dict(self, n_bootstrap=n_bootstrap)
+        return report_dict(self, n_bootstrap=n_bootstrap, answers=answers)
 
-    def to_html(self, path: Any, *, n_bootstrap: int = 1000) -> None:
-        """Write :meth:`to_dict` with pictures as one HTML file that needs nothing else.
+    def to_html(
+        self,
+        path: Any,
+        *,
+        n_bootstrap: int = 1000,
+        attributions: dict[str, Any] | None = None,
+        answers: dict[str, str] | None = None,
+        thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
+    ) -> None:
+        """Write the report as one HTML file that needs nothing else, and its numbers as JSON.
+
+        The JSON lies beside it, under the same name: every number of the page is in it.
 
         Parameters
         ----------
         path : path-like
         n_bootstrap : int, default=1000
+        attributions : dict of str to Figure or path, optional
+            Pictures of what models look at, by caption (:func:`crtkit.explain.plot_grad_cam`).
+        answers : dict of str to str, optional
+            As in :meth:`to_dict`.
+        thresholds : (float, float), default=(0.1, 0.6)
+            Of the decision curve, as in :meth:`plot_decision`.
 
         Raises
         ------
@@ -276,4 +298,70 @@ class Views:
         """
         from crtkit.evaluation.report import write_html
 
-        write_html(self, path, n_bootstrap=n_bootstrap)
+        write_html(
+            self, path, n_bootstrap=n_bootstrap, attributions=attributions, answers=answers,
+            thresholds=thresholds,
+        )  # fmt: skip
+
+    def to_markdown(self, path: Any, **options: Any) -> None:
+        """Write the report as Markdown, with its figures in a folder and its JSON beside it.
+
+        Parameters
+        ----------
+        path : path-like
+        **options
+            ``n_bootstrap``, ``answers``, ``thresholds`` of :meth:`to_html`.
+        """
+        from crtkit.evaluation.report import write_markdown
+
+        write_markdown(self, path, **options)
+
+    def to_docx(self, path: Any, **options: Any) -> None:
+        """Write the report as a Word document for co-authors, and its JSON beside it.
+
+        Parameters
+        ----------
+        path : path-like
+        **options
+            ``n_bootstrap``, ``answers``, ``thresholds`` of :meth:`to_html`.
+
+        Raises
+        ------
+        ImportError
+            python-docx is not installed.
+        """
+        from crtkit.evaluation.report import write_word
+
+        write_word(self, path, **options)
+
+    def save_figures(
+        self,
+        folder: Any,
+        *,
+        formats: Any = ("svg", "pdf"),
+        width: float = 8.0,
+        thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
+        n_bootstrap: int = 1000,
+    ) -> list[Any]:
+        """Write every figure of the report for a journal.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made where it is absent.
+        formats : str or list of {"svg", "pdf", "png", "eps", "tif"}, default=("svg", "pdf")
+        width : float, default=8.0
+            Centimetres: 8 is a column, 17 a page. Type is 7 points at either.
+        thresholds : (float, float), default=(0.1, 0.6)
+        n_bootstrap : int, default=1000
+
+        Returns
+        -------
+        list of Path
+        """
+        from crtkit.evaluation.report import save_figures
+
+        return save_figures(
+            self, folder, formats=formats, width=width, thresholds=thresholds,
+            n_bootstrap=n_bootstrap,
+        )  # fmt: skip

@@ -1,21 +1,32 @@
 import json
+import pickle
 import re
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from crtkit import Cohort, evaluate
+from crtkit.evaluation.report.checklists import PROBAST, TRIPOD
+
+QUICK = {"n_bootstrap": 20}
 
 
 @pytest.fixture(scope="module")
-def matplotlib_off_screen():
+def plt():
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    yield plt
+    plt.close("all")
 
 
 @pytest.fixture
 def result(make_table_cohort, models):
-    cohort = make_table_cohort(n_patients=80, name="toy <b>cohort</b>")
+    cohort = make_table_cohort(
+        n_patients=80, name="toy <b>cohort</b>", flow={"screened": 300, "no ECG": -150}
+    )
     other = make_table_cohort(n_patients=30, seed=4)
     other = Cohort(other.X, other.y, np.array([f"x{g}" for g in other.groups]))
     return evaluate(
@@ -28,17 +39,40 @@ def result(make_table_cohort, models):
     )
 
 
+class Page(HTMLParser):
+    """Tags of a page with their attributes, and its words."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
 def test_the_dict_holds_every_table_as_json(result):
     content = result.to_dict(n_bootstrap=50)
     assert json.loads(json.dumps(content, allow_nan=False)) == content
-    titles = [table["title"] for table in content["tables"]]
+    tables = {table["title"]: table for table in content["tables"]}
     for part in ("Models", "Against what is known", "At sensitivity 80%", "Calibration"):
-        assert part in titles
-        assert f"{part}, external cohort B" in titles
-    assert "Subgroup male=1, test" in titles
+        assert part in tables
+        assert f"{part}, external cohort B" in tables
+    assert {"Table 1. Baseline characteristics", "Frozen models in B", "Interactions, test"} <= {
+        *tables
+    }
+    assert "Subgroup male=1, test" in tables
     for table in content["tables"]:
         assert {len(row) for row in table["rows"]} == {len(table["columns"])}
-    tables = {table["title"]: table for table in content["tables"]}
+        assert {len(row) for row in table["shown"]} == {len(table["head"])}
     seeds = tables["Every seed"]
     auc = seeds["columns"].index("roc_auc")
     expected = result.per_seed()["roc_auc"]
@@ -51,6 +85,22 @@ def test_the_dict_holds_every_table_as_json(result):
         assert found["mean"] == (None if np.isnan(mean) else pytest.approx(mean))
     assert content["simulated"]
     assert content["info"]["versions"]["numpy"] == np.__version__
+    assert content["flow"][:2] == [["screened", 300], ["no ECG", -150]]
+
+
+def test_the_main_table_has_few_columns_and_rules_last(result):
+    tables = {t["title"]: t for t in result.to_dict(**QUICK)["tables"]}
+    main = tables["Models"]
+    assert main["head"] == ["Model", "Accuracy, %", "PPV, %", "NPV, %", "AUC"]
+    assert [row[0][0] for row in main["shown"]][:2] == ["logistic", "<trees & co>"]
+    assert main["kinds"][:2] == ["model", "model"]
+    assert set(main["kinds"][2:]) == {"rule"}
+    summary = result.summary(**QUICK).loc["logistic", "roc_auc"]
+    cell = main["shown"][0][-1]
+    assert cell[0] == f"{summary['mean']:.3f} ± {summary['sd']:.3f}"
+    assert cell[1] == f"{summary['low']:.3f} to {summary['high']:.3f}"
+    assert not main["folded"]
+    assert tables["Every figure"]["section"] == "detail"
 
 
 def test_no_patient_is_named(result):
@@ -58,28 +108,135 @@ def test_no_patient_is_named(result):
     assert not re.search(r"\bx?p\d{3}\b", text)
 
 
-def test_the_page_stands_alone_and_shows_the_dict(result, tmp_path, matplotlib_off_screen):
+def test_the_page_stands_alone_is_accessible_and_shows_the_dict(result, tmp_path, plt):
     pytest.importorskip("jinja2")
     path = tmp_path / "report.html"
-    result.to_html(path, n_bootstrap=50)
-    page = path.read_text()
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-    assert "&lt;trees &amp; co&gt;" in page
-    assert "<trees & co>" not in page
-    assert "toy <b>" not in page
-    assert page.count("data:image/png;base64,") == 3
-    assert not re.search(r'(src|href)="(?!data:)', page)
-    # Every table and picture says that its patients are simulated.
-    n_tables = len(result.to_dict(n_bootstrap=5)["tables"])
-    assert page.count("simulated patients, not a hospital") >= n_tables + 3
-    summary = result.summary(n_bootstrap=50).loc["logistic", "roc_auc"]
-    assert f"{summary['mean']:.3f} ± {summary['sd']:.3f}" in page
+    picture = plt.figure()
+    result.to_html(path, attributions={"Grad-CAM of one page": picture}, **QUICK)
+    text = path.read_text(encoding="utf-8")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
+    stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert stored == result.to_dict(**QUICK)
+    assert "<b>cohort" not in text
+    assert "&lt;trees &amp; co&gt;" in text
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    page = Page(text)
+    assert not page.open or page.open == []
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    # Flow, forest, ROC, calibration, decision, subgroups, centres, and the given one.
+    assert len(images) == 8
+    assert all(len(image["alt"]) > 15 and "SIMULATED" in image["alt"] for image in images)
+    heads = [a for tag, a in page.tags if tag == "th"]
+    assert all(a.get("scope") in ("col", "row") for a in heads)
+    n_tables = sum(tag == "table" for tag, _ in page.tags)
+    assert sum(tag == "caption" for tag, _ in page.tags) == n_tables
+    assert ("html", {"lang": "en"}) in page.tags
+    assert text.count("(SIMULATED)") == len(stored["tables"])
+    anchors = {a["href"][1:] for tag, a in page.tags if tag == "a"}
+    assert anchors <= {a.get("id") for _, a in page.tags}
+
+
+def test_every_number_of_the_page_is_in_the_json(result, tmp_path):
+    pytest.importorskip("jinja2")
+    path = tmp_path / "report.html"
+    result.to_html(path, **QUICK)
+    stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    body = text[text.index("<main>") : text.index("</main>")]
+    page = " ".join(Page(re.sub(r'src="[^"]*"', "", body)).words)
+    kept = json.dumps(stored, ensure_ascii=False)
+    numbers = set(re.findall(r"\d+\.\d+", page))
+    assert len(numbers) > 100
+    assert not [n for n in numbers if n not in kept]
 
 
 def test_a_report_that_fails_leaves_the_old_one(result, tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("old")
-    monkeypatch.setattr(type(result), "calibration_curve", lambda self: 1 / 0)
+    monkeypatch.setattr(type(result), "calibration", lambda self, *a, **k: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         result.to_html(path, n_bootstrap=5)
     assert path.read_text() == "old"
+
+
+def test_methods_say_what_was_run_and_nothing_else(result):
+    text = " ".join(result.to_dict(**QUICK)["methods"])
+    assert "All patients were SIMULATED" in text
+    assert "no ECG (150)" in text
+    assert "3 times (seeds 0 to 2)" in text
+    assert "80% for development and 20% for testing" in text
+    assert f"{result.info['n_records']} records of 80 simulated patients" in text
+    assert "frozen threshold, to B" in text
+    assert "20 bootstrap replicates" in text
+    assert np.__version__ in text
+
+
+def test_checklists_are_whole_and_take_the_authors_answers(result):
+    numbers = [number for number, _, _ in TRIPOD]
+    assert len({re.match(r"\d+", n)[0] for n in numbers}) == 27
+    assert len(numbers) == len(set(numbers)) == 52
+    parts = [domain.partition(",")[0] for domain, _, _ in PROBAST]
+    assert (parts.count("Development"), parts.count("Evaluation")) == (16, 18)
+    lists = result.to_dict(answers={"17": "Approved by the committee."}, **QUICK)["checklists"]
+    by_number = {row[0]: row for row in lists["TRIPOD+AI"]}
+    assert by_number["17"][2:] == ["Approved by the committee.", "author"]
+    assert by_number["18a"][2:] == ["For the author.", "author"]
+    assert by_number["12a"][3] == "run"
+    assert "3 splits by patient" in by_number["12a"][2]
+    with pytest.raises(ValueError, match="TRIPOD"):
+        result.to_dict(answers={"99": "?"}, **QUICK)
+
+
+def test_what_was_left_out_is_said(make_table_cohort, models):
+    result = evaluate(models, make_table_cohort(n_patients=60), seeds=2, threads_per_fit=1)
+    lines = " ".join(result.to_dict(**QUICK)["left_out"])
+    assert "Brier score is undefined in 2 of 2 splits" in lines
+    assert "LBBB" in lines
+
+
+def test_word_and_markdown_hold_the_same_tables(result, tmp_path, plt):
+    docx = pytest.importorskip("docx")
+    result.to_docx(tmp_path / "report.docx", **QUICK)
+    result.to_markdown(tmp_path / "paper.md", **QUICK)
+    content = result.to_dict(**QUICK)
+    wanted = [t for t in content["tables"] if not t["folded"] and t["section"] != "detail"]
+    document = docx.Document(tmp_path / "report.docx")
+    assert len(document.tables) == len(wanted) + 2
+    order = {cell.cells[0].text for table in document.tables for cell in table.rows}
+    assert {"logistic", "<trees & co>", "12a"} <= order
+    assert "SIMULATED" in document.sections[0].header.paragraphs[0].text
+    assert len(document.inline_shapes) == 7
+    assert all(s._inline.docPr.get("descr") for s in document.inline_shapes)
+    text = (tmp_path / "paper.md").read_text(encoding="utf-8")
+    assert all(f"**{table['title']} (SIMULATED)**" in text for table in wanted)
+    links = re.findall(r"\]\((paper_figures/[^)]+)\)", text)
+    assert len(links) == 7
+    assert all((tmp_path / link).stat().st_size > 1000 for link in links)
+    assert json.loads((tmp_path / "paper.json").read_text(encoding="utf-8")) == content
+
+
+def test_figures_are_saved_at_column_width_with_text_that_is_read(result, tmp_path, plt):
+    written = result.save_figures(tmp_path / "figures", n_bootstrap=10)
+    assert [p.suffix for p in written].count(".pdf") == 7
+    for path in written:
+        if path.suffix == ".svg":
+            text = path.read_text(encoding="utf-8")
+            width = float(re.search(r'<svg[^>]* width="([\d.]+)pt"', text)[1])
+            assert width / 72 * 2.54 <= 8.01
+            sizes = [float(s) for s in re.findall(r"font-size: ([\d.]+)px", text)]
+            assert min(sizes) >= 5
+            assert ">SIMULATED<" in text
+    again = result.save_figures(tmp_path / "again", formats="svg", n_bootstrap=10)
+    svg = [p for p in written if p.suffix == ".svg"]
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in svg]
+    with pytest.raises(ValueError, match="save_figures writes"):
+        result.save_figures(tmp_path, formats="bmp")
+    with pytest.raises(ValueError, match="centimetres"):
+        result.save_figures(tmp_path, width=100)
+
+
+def test_a_stored_result_reports_without_its_patients(result):
+    stored = pickle.loads(pickle.dumps(result))  # noqa: S301
+    titles = [t["title"] for t in stored.to_dict(**QUICK)["tables"]]
+    assert "Table 1. Baseline characteristics" not in titles
+    assert "Models" in titles

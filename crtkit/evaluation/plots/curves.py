@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from crtkit._plots import axes, legend, styled
-from crtkit.evaluation.intervals import mean_interval, patient_weights
+from crtkit.evaluation.intervals import difference_interval, patient_weights
 from crtkit.evaluation.plots.common import best_rule, chosen_models, finish, style_of
-from crtkit.evaluation.scoring import by_model, nanvar, patients_of, pooled
+from crtkit.evaluation.scoring import by_model, patients_of, pooled
+from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
 
 #: Risks at which somebody would act on a prediction of response; name your own.
 CLINICAL_THRESHOLDS = (0.1, 0.6)
@@ -106,17 +107,20 @@ def roc_band(
         ]
         drawn.append(np.nanmean(of_part, axis=0))
     replicates = np.concatenate(drawn)
+    ratio = result.test_train_ratio if on == "test" else None
+    share = fits_share(parts, result._split_of, ratio)
     rows = []
     for k, fpr in enumerate(grid):
-        column = heights[:, k]
-        variance = nanvar(replicates[:, k])
-        if len(column) > 1:
-            variance += float(column.var(ddof=1)) / len(column)
-        mean = float(column.mean())
-        low, high = mean_interval(mean, variance, len(patients), confidence)
-        # At the corners the curve is where every curve is.
-        rows.append((fpr, mean, mean) if fpr in (0.0, 1.0) else (fpr, low, high))
-    return np.array(rows)
+        fixed = patient_variance(replicates[:, k], "sensitivity", parts)
+        variance = with_fits(fixed, heights[:, k], parts, result._split_of, share)
+        mean = float(heights[:, k].mean())
+        low, high = difference_interval(mean, variance.value, variance.df, confidence)
+        # Where no replicate differs, as in the corners, the curve is where every curve is.
+        rows.append((fpr, low, high) if np.isfinite(low) else (fpr, mean, mean))
+    limits = np.array(rows)
+    # A curve rises, and so do its limits; on the logit scale they would dive near sensitivity 1.
+    limits[:, 1:] = np.maximum.accumulate(np.clip(limits[:, 1:], 0, 1), axis=0)
+    return limits
 
 
 def _tpr_at(part: Any, weights: np.ndarray, grid: np.ndarray) -> np.ndarray:

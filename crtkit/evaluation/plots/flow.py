@@ -103,7 +103,7 @@ def draw_steps(
     if not last or not kept:
         return
     y = -(len(steps) + 0.25)
-    for text, x in zip(last, (1.75, 5.0)):
+    for text, x in zip(last, (1.2, 4.6)):
         box = _box(ax, x, y, text, fontsize)
         _arrow(ax, (left, -kept[-1]), (x, y), boxes[kept[-1]], box)
     if note:
