@@ -207,7 +207,7 @@ def interaction_table(
                 share = fits_share(own, result._split_of, ratio)
                 fixed = patient_variance(drawn, metric, own)
                 variances.append(with_fits(fixed, values, own, result._split_of, share))
-            # No patient is on both sides, so that variances add; degrees of freedom by Satterthwaite.
+            # No patient is on both sides: variances add, with Satterthwaite's degrees of freedom.
             total = sum(v.value for v in variances)
             terms = sum(v.value**2 / v.df for v in variances)
             df = total**2 / terms if terms > 0 else 1.0

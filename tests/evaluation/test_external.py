@@ -91,14 +91,12 @@ def test_external_validation_tells_case_mix_from_the_model(result):
 
 def test_interactions_are_differences_of_subgroup_figures(result):
     table = result.interactions(n_bootstrap=60)
-    assert set(table["subgroup"]) == {"male=0", "male=1", "wide"}
+    assert set(table["subgroup"]) == {"male=0", "wide"}  # men against women are the same
     for _, row in table[table["model"] == "logistic"].iterrows():
         inside = result.per_seed(subgroup=row["subgroup"]).loc["logistic", "roc_auc"].mean()
         assert row["inside"] == pytest.approx(inside)
         assert row["difference"] == pytest.approx(row["inside"] - row["others"])
         assert row["low"] < row["difference"] < row["high"]
-    sexes = table[table["model"] == "logistic"].set_index("subgroup")["difference"]
-    assert sexes["male=0"] == pytest.approx(-sexes["male=1"])
 
 
 def test_an_interaction_that_was_planted_is_seen(make_table_cohort, models):

@@ -224,7 +224,7 @@ def test_figures_are_saved_at_column_width_with_text_that_is_read(result, tmp_pa
             width = float(re.search(r'<svg[^>]* width="([\d.]+)pt"', text)[1])
             assert width / 72 * 2.54 <= 8.01
             sizes = [float(s) for s in re.findall(r"font-size: ([\d.]+)px", text)]
-            assert min(sizes) >= 5
+            assert min(sizes) >= 5.5
             assert ">SIMULATED<" in text
     again = result.save_figures(tmp_path / "again", formats="svg", n_bootstrap=10)
     svg = [p for p in written if p.suffix == ".svg"]

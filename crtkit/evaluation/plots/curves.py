@@ -180,8 +180,8 @@ def _draw_risks(ax: Any, answers: list[tuple[Any, Any, Any]]) -> None:
             color=colour, linewidth=0,
         )  # fmt: skip
     ax.axhline(-0.12, color="0.3", linewidth=0.5)
-    ax.text(0.0, -0.11, "with outcome", va="bottom", fontsize="x-small", color="0.25")
-    ax.text(0.0, -0.13, "without", va="top", fontsize="x-small", color="0.45")
+    ax.text(0.0, -0.11, "with outcome", va="bottom", fontsize="small", color="0.25")
+    ax.text(0.0, -0.13, "without", va="top", fontsize="small", color="0.45")
 
 
 @styled
