@@ -76,7 +76,7 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
       back, as machines print it (``agreement``); fewer leads see a shorter QRS. The thresholds of
       guidelines (120, 130, 150 ms) belong to this one.
     - ``qrs_duration_any_ms``: from the earliest onset to the latest offset of any one lead, to the
-      letter of the definition; longer, and it follows noise. ``ivcd`` reads it.
+      letter of the definition; longer, and it follows noise.
     - ``qrs_duration_median_ms``: from the median onset to the median offset of single leads, as
       readers mark them; shorter in noise.
     - ``qrs_onset_ms, qrs_offset_ms``: of the first beat used, from the start of the record.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crtkit.signals.qrs.conduction import BLOCKS, block_criteria, flags_of
+from crtkit.signals.qrs.conduction import BLOCKS, OUTERMOST_MS, block_criteria, flags_of
 from crtkit.signals.qrs.delineate import AGREEMENT
 from crtkit.signals.qrs.record import delineate_record, record_parts
 
@@ -96,14 +96,8 @@ def explain_block(
         reason = found.reason or "lead names are not known"
         return BlockExplanation({}, _table([]), reason=reason)
     duration = (bounds.offset - found.onset) * ms
-    first = found.onset if found.ventricular else bounds.earliest
-    criteria = block_criteria(
-        found.waves,
-        duration,
-        widest=(bounds.latest - first) * ms,
-        male=male,
-        guideline=guideline,
-    )
+    options = {"widest": duration + OUTERMOST_MS, "male": male, "guideline": guideline}
+    criteria = block_criteria(found.waves, duration, **options)
     flags = flags_of(criteria, found.waves, paced=found.ventricular)
     return BlockExplanation(flags, _table(criteria), found.ventricular)
 

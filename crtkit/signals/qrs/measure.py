@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from crtkit._leads import LEADS_12
-from crtkit.signals.qrs.conduction import bundle_branch_block
+from crtkit.signals.qrs.conduction import OUTERMOST_MS, bundle_branch_block
 from crtkit.signals.qrs.delineate import AGREEMENT, READER_S
 from crtkit.signals.qrs.record import delineate_record, record_parts
 from crtkit.signals.qrs.vcg import frontal_axis, kors_vcg, vector_angle, wave_area
@@ -275,7 +275,7 @@ def _by_lead(values, found, male, lbbb, guideline) -> None:
     flags = bundle_branch_block(
         found.waves,
         values["qrs_duration_ms"],
-        widest=values["qrs_duration_any_ms"],
+        widest=values["qrs_duration_ms"] + OUTERMOST_MS,
         male=male,
         paced=found.ventricular,
         guideline=guideline,

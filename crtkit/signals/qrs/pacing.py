@@ -213,14 +213,12 @@ def after_potential_end(beat, fs, spike_end, qrs_offset) -> float:
     if start < 0 or len(part) < 5:
         return np.nan
     inner = part[1:-1]
-    summits = 1 + np.flatnonzero((inner >= part[:-2]) & (inner > part[2:]))
-    if not len(summits):
-        return np.nan
-    summit = summits[np.argmax(part[summits])]
-    low = summit + int(np.argmin(part[summit:]))
+    lows = 1 + np.flatnonzero((inner <= part[:-2]) & (inner < part[2:]))
+    # The complex may rise within these 45 ms, so the bump is what is highest before each low.
+    bump = np.maximum.accumulate(part)[lows]
     complex_size = size[start : int(qrs_offset)].max()
-    is_bump = part[low] < 0.6 * part[summit] and part[summit] < 0.2 * complex_size
-    return float(start + low) if is_bump and low < len(part) - 1 else np.nan
+    lows = lows[(part[lows] < 0.6 * bump) & (bump < 0.2 * complex_size)]
+    return float(start + lows[np.argmin(part[lows])]) if len(lows) else np.nan
 
 
 def _fourth_difference(signals, d) -> np.ndarray:

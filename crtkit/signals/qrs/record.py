@@ -143,7 +143,10 @@ def delineate_record(signal, fs, names, *, agreement=AGREEMENT) -> Delineation:
     beat = prepared.beat
     if beat.reason:
         return Delineation(prepared, reason=beat.reason)
-    bounds = qrs_bounds(beat.beat, beat.fs, beat.fiducial, beat.residual, agreement=agreement)
+    limb = None if names is None else [name in LEADS_12[:6] for name in names]
+    bounds = qrs_bounds(
+        beat.beat, beat.fs, beat.fiducial, beat.residual, agreement=agreement, limb=limb
+    )
     if bounds.reason:
         return Delineation(prepared, bounds, reason=bounds.reason)
     onset, ventricular = _onset_after_spike(beat, bounds)
