@@ -17,9 +17,10 @@ def detect_r_peaks(x, fs, method="shannon") -> np.ndarray:
     zero phase), the Shannon energy of the slope relative to its local maximum, smoothed into an
     envelope; peaks above a share of the local level, no two within the refractory period, T and
     P waves left out by their slope, long intervals searched again with a lower threshold, and
-    each peak moved to the largest deflection near it. It looks both ways in time, so it is for
-    recordings, not for monitoring. Its settings were chosen on
-    MIT-BIH, most of them on DS1 alone.
+    each peak moved to the summit near it that lies furthest from the local level (of notched
+    complexes, to the first summit of at least 80 % of the largest). It looks both ways in time, so
+    it is for recordings, not for monitoring. Its settings were chosen on MIT-BIH, most of them on
+    DS1 alone.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ from scipy.signal import cheby1, find_peaks, sosfiltfilt
 class ShannonSettings:
     """Settings of the detector (times in seconds).
 
-    Chosen on DS1 of MIT-BIH, but for ``gap_threshold`` and the settings that begin with ``lone``
-    and ``extra``, for which all of its records were looked at: the bigeminy of record 228, of DS2,
-    has no like in DS1.
+    Chosen on DS1 of MIT-BIH, but for ``threshold``, ``gap_threshold``, ``extra`` and the settings
+    that begin with ``lone``, for which all of its records were looked at: the bigeminy of record
+    228, of DS2, has no like in DS1.
 
     Parameters
     ----------
@@ -43,13 +43,20 @@ class ShannonSettings:
         In an interval of more than ``lone_gap`` seconds, a peak with ``lone_flat`` of the slope of
         the beats around it, and ``lone_apart`` times the slope of any other peak there, is a beat
         however low it is: the narrow beats of ventricular bigeminy are a twentieth of the others.
-    extra_fit, extra_flat : float
-        A beat with less than ``extra_flat`` of the slope of both its neighbours is an artefact if
-        the rhythm is regular without it, to within ``extra_fit`` of the usual interval.
+    extra : tuple of (float, float)
+        Pairs of fit and slope. A beat with less than that share of the slope of both its neighbours
+        is an artefact if the rhythm is regular without it, to within that share of the usual
+        interval: the better the rest fits, the steeper an artefact may be.
     passes : int
         Rounds of dropping waves and searching back.
     reach : float
         How far from the envelope's peak the R peak may lie.
+    level : float
+        The local level is the median of this much on either side.
+    refine_smooth : float
+        Width of the moving average under which summits are looked for.
+    share : float
+        The first summit of this share of the largest deflection is the R peak.
     """
 
     band: tuple = (5.0, 20.0)
@@ -59,7 +66,7 @@ class ShannonSettings:
     smooth: tuple = (0.14, 0.08)
     block: float = 1.5
     n_blocks: int = 7
-    threshold: float = 0.3
+    threshold: float = 0.28
     refractory: float = 0.24
     late: float = 0.34
     early: float = 0.3
@@ -69,14 +76,18 @@ class ShannonSettings:
     lone_gap: float = 1.2
     lone_flat: float = 0.2
     lone_apart: float = 2.5
-    extra_fit: float = 0.15
-    extra_flat: float = 0.6
+    extra: tuple = ((0.15, 0.6), (0.08, 0.7))
     passes: int = 3
-    reach: float = 0.08
+    reach: float = 0.1
+    level: float = 0.4
+    refine_smooth: float = 0.008
+    share: float = 0.8
 
 
 SETTINGS = ShannonSettings()
 RR_NEIGHBOURS = 9
+# Among nine intervals of a noisy episode, half may be false: what is usual is asked of more.
+RR_REGULAR = 61
 
 
 def detect_shannon(x, fs, settings=SETTINGS) -> np.ndarray:
@@ -91,7 +102,7 @@ def detect_shannon(x, fs, settings=SETTINGS) -> np.ndarray:
     height = envelope[peaks] / np.maximum(level, np.finfo(float).tiny)
     steepest = _largest_near(slope, peaks, _samples(0.75 * settings.smooth[0], fs))
     beats = select_beats(peaks / fs, height, steepest, settings)
-    return refine_peaks(band, peaks[beats], fs, settings)
+    return refine_peaks(x, peaks[beats], fs, settings)
 
 
 def band_pass(x, fs, settings=SETTINGS) -> np.ndarray:
@@ -176,13 +187,36 @@ def select_beats(time, height, slope, settings=SETTINGS) -> np.ndarray:
     return _drop_extras(time, slope, beats, settings)
 
 
-def refine_peaks(band, peaks, fs, settings=SETTINGS) -> np.ndarray:
-    """Move each peak to the largest deflection of the band-passed signal near it."""
-    reach = _samples(settings.reach, fs)
-    around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(band) - 1)
-    best = np.abs(band[around]).argmax(axis=1)
-    # Two candidates may end on one sample.
-    return np.unique(around[np.arange(len(peaks)), best])
+def refine_peaks(x, peaks, fs, settings=SETTINGS) -> np.ndarray:
+    """Move each peak to the summit of the lead near it that lies furthest from the local level.
+
+    The band of the detector would not do: of a complex of more than 120 ms it keeps the flanks, and
+    its largest deflection is then the onset or the end. Of several summits of one sign, which are
+    the notches of a block, the first that comes near the largest is taken, so that noise does not
+    choose between them.
+    """
+    reach, wide = _samples(settings.reach, fs), _samples(settings.level, fs)
+    smooth = _samples(settings.refine_smooth, fs) | 1
+    if not len(peaks):
+        return peaks
+    around = np.clip(peaks[:, None] + np.arange(-wide, wide + 1), 0, len(x) - 1)
+    window = x[around]
+    # The median of 0.8 s is near the baseline for any complex; every few samples are enough for it.
+    level = np.median(window[:, :: max(1, round(fs / 125))], axis=1, keepdims=True)
+    # One sample more on either side, so that a summit at the edge of the reach is seen to be one.
+    margin = reach + 1 + smooth // 2
+    middle = window[:, max(wide - margin, 0) : wide + margin + 1] - level
+    total = np.cumsum(np.pad(middle, ((0, 0), (1, 0))), axis=1)
+    lead = (total[:, smooth:] - total[:, :-smooth]) / smooth
+    furthest = np.abs(lead[:, 1:-1]).argmax(axis=1)
+    rows = np.arange(len(lead))
+    lead = lead * np.sign(lead[rows, furthest + 1])[:, None]
+    inner = lead[:, 1:-1]
+    summit = (inner >= lead[:, :-2]) & (inner > lead[:, 2:])
+    summit &= inner >= settings.share * inner[rows, furthest][:, None]
+    best = np.where(summit.any(axis=1), summit.argmax(axis=1), furthest)
+    start = -(inner.shape[1] // 2)
+    return np.unique(np.clip(peaks + start + best, 0, len(x) - 1))
 
 
 def _thin_out(time, height, candidates, settings) -> np.ndarray:
@@ -266,10 +300,11 @@ def _drop_extras(time, slope, beats, settings) -> np.ndarray:
         if len(beats) < 5:
             break
         at, steep = time[beats], slope[beats]
-        usual = running_median(np.diff(at), RR_NEIGHBOURS)[:-1]
-        fits = np.abs(at[2:] - at[:-2] - usual) < settings.extra_fit * usual
-        weak = steep[1:-1] < settings.extra_flat * np.minimum(steep[:-2], steep[2:])
-        extra = np.concatenate([[False], fits & weak, [False]])
+        usual = running_median(np.diff(at), RR_REGULAR)[:-1]
+        apart = np.abs(at[2:] - at[:-2] - usual) / usual
+        share = steep[1:-1] / np.minimum(steep[:-2], steep[2:])
+        weak = np.any([(apart < fit) & (share < flat) for fit, flat in settings.extra], axis=0)
+        extra = np.concatenate([[False], weak, [False]])
         # Of two neighbours only one goes: each made the other look superfluous.
         extra[1:] &= ~extra[:-1]
         if not extra.any():
