@@ -47,6 +47,8 @@ class ShannonSettings:
         Pairs of fit and slope. A beat with less than that share of the slope of both its neighbours
         is an artefact if the rhythm is regular without it, to within that share of the usual
         interval: the better the rest fits, the steeper an artefact may be.
+    rate : float
+        Lowest rate in hertz at which beats are looked for; faster signals are thinned out to it.
     passes : int
         Rounds of dropping waves and searching back.
     reach : float
@@ -77,6 +79,7 @@ class ShannonSettings:
     lone_flat: float = 0.2
     lone_apart: float = 2.5
     extra: tuple = ((0.15, 0.6), (0.08, 0.7))
+    rate: float = 150.0
     passes: int = 3
     reach: float = 0.1
     level: float = 0.4
@@ -92,17 +95,22 @@ RR_REGULAR = 61
 
 def detect_shannon(x, fs, settings=SETTINGS) -> np.ndarray:
     """Samples of the R peaks of one finite lead that is not flat; see ``detect_r_peaks``."""
-    band = band_pass(x, fs, settings)
+    # The band ends at 20 Hz: half of the samples of 360 Hz say the same in half of the time.
+    step = max(1, int(fs // settings.rate))
+    n = len(x) // step
+    slow = x if step == 1 else x[: n * step].reshape(n, step).mean(axis=1)
+    rate = fs / step
+    band = band_pass(slow, rate, settings)
     slope = np.abs(np.diff(band, prepend=band[0]))
-    envelope = shannon_envelope(slope, fs, settings)
+    envelope = shannon_envelope(slope, rate, settings)
     peaks, _ = find_peaks(envelope)
     if not len(peaks):
         return peaks
-    level = _at(peaks, *local_level(envelope, fs, settings))
+    level = _at(peaks, *local_level(envelope, rate, settings))
     height = envelope[peaks] / np.maximum(level, np.finfo(float).tiny)
-    steepest = _largest_near(slope, peaks, _samples(0.75 * settings.smooth[0], fs))
-    beats = select_beats(peaks / fs, height, steepest, settings)
-    return refine_peaks(x, peaks[beats], fs, settings)
+    steepest = _largest_near(slope, peaks, _samples(0.75 * settings.smooth[0], rate))
+    beats = select_beats(peaks / rate, height, steepest, settings)
+    return refine_peaks(x, peaks[beats] * step + step // 2, fs, settings)
 
 
 def band_pass(x, fs, settings=SETTINGS) -> np.ndarray:
@@ -199,13 +207,10 @@ def refine_peaks(x, peaks, fs, settings=SETTINGS) -> np.ndarray:
     smooth = _samples(settings.refine_smooth, fs) | 1
     if not len(peaks):
         return peaks
-    around = np.clip(peaks[:, None] + np.arange(-wide, wide + 1), 0, len(x) - 1)
-    window = x[around]
     # The median of 0.8 s is near the baseline for any complex; every few samples are enough for it.
-    level = np.median(window[:, :: max(1, round(fs / 125))], axis=1, keepdims=True)
+    level = np.median(_around(x, peaks, wide, max(1, round(fs / 75))), axis=1, keepdims=True)
     # One sample more on either side, so that a summit at the edge of the reach is seen to be one.
-    margin = reach + 1 + smooth // 2
-    middle = window[:, max(wide - margin, 0) : wide + margin + 1] - level
+    middle = _around(x, peaks, reach + 1 + smooth // 2, 1) - level
     total = np.cumsum(np.pad(middle, ((0, 0), (1, 0))), axis=1)
     lead = (total[:, smooth:] - total[:, :-smooth]) / smooth
     furthest = np.abs(lead[:, 1:-1]).argmax(axis=1)
@@ -314,8 +319,12 @@ def _drop_extras(time, slope, beats, settings) -> np.ndarray:
 
 
 def _largest_near(values, peaks, reach) -> np.ndarray:
-    around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(values) - 1)
-    return values[around].max(axis=1)
+    return _around(values, peaks, reach, 1).max(axis=1)
+
+
+def _around(values, peaks, reach, step) -> np.ndarray:
+    """Values within reach of each peak, the ends of the record held."""
+    return values[np.clip(peaks[:, None] + np.arange(-reach, reach + 1, step), 0, len(values) - 1)]
 
 
 def _at(positions, centres, levels) -> np.ndarray:

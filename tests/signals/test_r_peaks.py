@@ -76,6 +76,22 @@ def test_agrees_with_three_programs(method, lead):
     assert ((onset <= found) & (found <= offset)).all()
 
 
+def test_wide_and_notched_complexes_have_their_peak_on_a_summit(qrs_cases):
+    # Two other programs choose the first summit of a notched R wave, one the taller.
+    for case, clean, _ in qrs_cases[:16]:
+        for lead in (1, 10):  # II and V5
+            x = np.concatenate([clean[lead]] * 2)
+            found = detect_r_peaks(x, 500)
+            first = round(case["onsets_s"][0] * 500)
+            complex_ = clean[lead, first : round(case["offsets_s"][0] * 500)]
+            complex_ = complex_ - np.median(clean[lead])
+            complex_ = complex_ * np.sign(complex_[np.abs(complex_).argmax()])
+            inner = (complex_[1:-1] >= complex_[:-2]) & (complex_[1:-1] > complex_[2:])
+            summits = 1 + np.flatnonzero(inner & (complex_[1:-1] >= 0.8 * complex_.max()))
+            nearest = found[np.abs(found - first).argmin()] - first
+            assert abs(nearest - summits[0]) <= 6, (case["morphology"], lead)
+
+
 def test_small_beats_and_tall_t_waves():
     fs = 360
     peaks = np.arange(300, 40 * fs, 320)

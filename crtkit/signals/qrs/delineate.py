@@ -102,9 +102,10 @@ def coarse_bounds(beat, fs, centre) -> tuple[int, int, int]:
     around = beat[:, max(top - round(0.3 * fs), 0) : top + round(0.3 * fs)]
     size = np.sqrt(np.square(beat - np.median(around, axis=1, keepdims=True)).sum(axis=0))
     large = size > 0.4 * size[low:high].max()
+    outside = uniform_filter1d(velocity, _outside_length(fs), axis=1, mode="nearest")
     ends = []
     for side in (-1, 1):
-        change = _change(velocity, side, fs)
+        change = _change(velocity, outside, side, fs)
         limit = max(0.1 * speed[top], 2.0 * np.partition(change, n // 5)[n // 5])
         limit = min(limit, 0.35 * speed[top])
         fast = speed > max(0.3 * speed[top], limit)
@@ -122,20 +123,25 @@ def coarse_bounds(beat, fs, centre) -> tuple[int, int, int]:
     return onset, onset + int(np.argmax(size)), offset
 
 
-def _change(velocity, side, fs) -> np.ndarray:
+def _change(velocity, outside, side, fs) -> np.ndarray:
     """How much faster the vector is than in the 40 ms that lie 8 ms further out.
 
-    Speed alone would take the steep ST segment of a wide complex for the complex.
+    Speed alone would take the steep ST segment of a wide complex for the complex. ``outside`` is
+    the velocity averaged over 40 ms.
     """
-    length = max(3, round(0.04 * fs)) | 1
-    shift = round(0.008 * fs) + length // 2
-    mean = uniform_filter1d(velocity, length, axis=1, mode="nearest")
-    outside = np.roll(mean, -side * shift, axis=1)
+    shift = round(0.008 * fs) + _outside_length(fs) // 2
+    change = np.array(velocity)
     if side > 0:
-        outside[:, -shift:] = mean[:, -1:]
+        change[:, :-shift] -= outside[:, shift:]
+        change[:, -shift:] -= outside[:, -1:]
     else:
-        outside[:, :shift] = mean[:, :1]
-    return np.sqrt(np.square(velocity - outside).sum(axis=0))
+        change[:, shift:] -= outside[:, :-shift]
+        change[:, :shift] -= outside[:, :1]
+    return np.sqrt(np.einsum("lt,lt->t", change, change))
+
+
+def _outside_length(fs) -> int:
+    return max(3, round(0.04 * fs)) | 1
 
 
 def _walk(slow, fast, large, at, fs) -> int:
@@ -350,8 +356,8 @@ def _edge(
 def _agreed(ratio, count, limb, noisy) -> np.ndarray:
     """The ``count``-th largest ratio over leads at each instant, one electrode's noise counted once.
 
-    Of noisy limb leads only the largest counts: what an arm's muscle adds is in three of them. Two
-    thirds of the limb leads that agree are more than one electrode, and count whatever their noise.
+    Of noisy limb leads only the largest counts: what an arm's muscle adds is in three of them, and
+    at half of its strength in two more. Two thirds of the limb leads that agree count nevertheless.
     """
     together = limb is not None and limb & noisy
     if count == 1 or np.sum(together) < _ONE_ELECTRODE:

@@ -245,15 +245,17 @@ def _slurs(limb, rate, offset, noise) -> list[int]:
         return []
     inner = speed[1:-1]
     slow = 1 + np.flatnonzero((inner <= speed[:-2]) & (inner < speed[2:]))
-    steepest, height = speed.max(), limb.max()
+    if not len(slow):
+        return []
+    fastest = np.maximum.accumulate(speed)
+    beside = np.minimum(fastest[slow - 1], np.maximum.accumulate(speed[::-1])[::-1][slow + 1])
+    height = limb.max()
+    at, level = speed[slow], limb[slow]
+    keep = (-0.1 * beside < at) & (at < 0.35 * beside)
+    keep &= beside > max(0.2 * fastest[-1], 0.6 * noise)
+    keep &= (level > 0.15 * height) & (level < 0.95 * height)
     slurs: list[int] = []
-    for i in slow:
-        beside = min(speed[:i].max(), speed[i + 1 :].max())
-        if (
-            -0.1 * beside < speed[i] < 0.35 * beside
-            and beside > max(0.2 * steepest, 0.6 * noise)
-            and 0.15 * height < limb[i] < 0.95 * height
-            and not (slurs and i - slurs[-1] < len(speed) // 8 + 2)
-        ):
-            slurs.append(int(i))
+    for i in slow[keep].tolist():
+        if not slurs or i - slurs[-1] >= len(speed) // 8 + 2:
+            slurs.append(i)
     return [offset + i for i in slurs]

@@ -228,3 +228,18 @@ def test_a_steep_st_segment_is_not_part_of_a_wide_complex():
     beat = median_beat(signal, 500)
     bounds = qrs_bounds(beat.beat, 500, beat.fiducial, beat.residual)
     assert (bounds.offset - bounds.onset) * 2 == pytest.approx(212, abs=15)
+
+
+def test_noise_of_one_electrode_does_not_lengthen_the_complex():
+    # Tremor of the left arm is in I, III and aVL: three leads, one electrode. It is stronger beside
+    # the complex than the residual says.
+    rng = np.random.default_rng(0)
+    left_arm = np.array([1.0, 0.0, -1.0, -0.5, 1.0, -0.5] + [0.0] * 6)[:, None]
+    beat = np.ones((12, 1)) * bump(200, 9, 2.0)
+    residual = left_arm * rng.normal(0, 0.05, 500) + rng.normal(0, 0.001, (12, 500))
+    tremor = 0.1 * np.sin(2 * np.pi * 30 * np.arange(500) / FS) * bump(232, 8, 1.0)
+    clean = qrs_bounds(beat, FS, 200, residual)
+    blind = qrs_bounds(beat + left_arm * tremor, FS, 200, residual)
+    told = qrs_bounds(beat + left_arm * tremor, FS, 200, residual, limb=[True] * 6 + [False] * 6)
+    assert blind.offset - clean.offset > 5
+    assert abs(told.offset - clean.offset) < 2

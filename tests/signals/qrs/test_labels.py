@@ -29,7 +29,7 @@ def test_flags_against_cardiologists(ptbxl):
     assert lbbb["specificity_norm"] >= 0.995
     assert flags.loc["rbbb", "sensitivity"] >= 0.95
     assert flags.loc["rbbb", "specificity_norm"] >= 0.99
-    assert flags.loc["ivcd", "sensitivity"] >= 0.5
+    assert flags.loc["ivcd", "sensitivity"] >= 0.6
     assert flags.loc["paced", "sensitivity"] >= 0.88
     assert flags.loc["paced", ["false_other", "false_norm"]].sum() == 0
     nested = nested_broad_r(ptbxl).loc["nested"]
@@ -45,7 +45,7 @@ def test_bounds_against_hand_marks(data_dir):
     bias = bias_table(table)
     for name in ("two leads", "median of leads"):
         assert abs(bias.loc[f"QRS, {name}, less between medians of marks", "bias"]) <= 5
-        assert bias.loc[f"QRS, {name}, less between medians of marks", "sd"] <= 13
+        assert bias.loc[f"QRS, {name}, less between medians of marks", "sd"] <= 11
         assert abs(bias.loc[f"onset, {name}, less median of marks", "bias"]) <= 6.5
         assert abs(bias.loc[f"offset, {name}, less median of marks", "bias"]) <= 6.5
     assert abs(bias.loc["PR", "bias"]) <= 5
