@@ -318,9 +318,7 @@ def _no_bounds(first, last, noise, reason) -> QRSBounds:
     return QRSBounds(nan, nan, nan, nan, first, last, noise, 0.0, reason)
 
 
-def _edge(
-    differences, count, noise, coarse, fs, threshold, after, limb
-) -> tuple[float, int]:
+def _edge(differences, count, noise, coarse, fs, threshold, after, limb) -> tuple[float, int]:
     """Last instant, walking right from a coarse edge, at which ``count`` leads differ."""
     limit = np.maximum(threshold, _NOISE_FACTOR * noise)
     ratio, slope = (difference / limit[:, None] for difference in differences)
@@ -354,7 +352,7 @@ def _edge(
 
 
 def _agreed(ratio, count, limb, noisy) -> np.ndarray:
-    """The ``count``-th largest ratio over leads at each instant, one electrode's noise counted once.
+    """The ``count``-th largest ratio over leads, noise of one electrode counted once.
 
     Of noisy limb leads only the largest counts: what an arm's muscle adds is in three of them, and
     at half of its strength in two more. Two thirds of the limb leads that agree count nevertheless.
