@@ -15,6 +15,7 @@ from .identity import (
     find_grid as find_grid,
 )
 from .loader import JPEGLoader as JPEGLoader
+from .render.artefacts import ARTEFACTS as ARTEFACTS, spoil as spoil
 from .render.layout import (
     EDAN_SE3 as EDAN_SE3,
     PageGeometry as PageGeometry,

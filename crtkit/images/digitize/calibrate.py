@@ -16,6 +16,7 @@ GAINS = (5.0, 10.0, 20.0)
 """mm per mV that devices print."""
 _GAIN_SLACK = 0.06  # a pulse this far from 5, 10 or 20 mm is none
 _PULSE_WIDTH_MM = (1.2, 14.0)
+_PULSE_MM = 5.0  # usual width, for a pulse of which only one side is seen
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ def find_pulses(runs, px, py, pen):
     for side in ("left", "right"):
         near = runs.column < 0.2 * width if side == "left" else runs.column > 0.8 * width
         part = runs.take(near)
-        pairs = _pairs(part, _strokes(part, px, py), px, py, pen)
+        strokes = _strokes(part, px, py)
+        pairs = _pairs(part, strokes, px, py, pen)
+        if not len(pairs):
+            pairs = _halves(part, strokes, side, px, py, pen)
         if not len(pairs):
             continue
         like = np.abs(pairs[:, None, :2] - pairs[None, :, :2]).max(axis=2) < 0.8 * px
@@ -118,6 +122,23 @@ def _pairs(runs, strokes, px, py, pen):
             if inside.sum() >= 0.6 * (b[0] - a[0] - pen - 1):
                 pairs.append((a[0], b[0], top, bottom))
     return np.array(pairs).reshape(-1, 4)
+
+
+def _halves(runs, strokes, side, px, py, pen):
+    """Pulses that the edge of the page cuts: one stroke, and a level top from it to the edge."""
+    width, halves = runs.shape[1], []
+    middle = (runs.upper + runs.lower) / 2
+    low = runs.height < pen + max(0.3 * py, 2.0)
+    for x, top, bottom in strokes:
+        out = x if side == "left" else width - 1 - x
+        if not pen < out < 6 * px or not _gain((bottom - top - pen) / py):
+            continue
+        beyond = (runs.column < x) if side == "left" else (runs.column > x)
+        level = low & beyond & (np.abs(middle - top - pen / 2) < max(0.35 * py, 1.5))
+        if len(np.unique(runs.column[level])) >= 0.7 * (out - pen / 2):
+            left = x - _PULSE_MM * px if side == "left" else x
+            halves.append((left, left + _PULSE_MM * px, top, bottom))
+    return np.array(halves).reshape(-1, 4)
 
 
 def _one_a_row(pairs, py):

@@ -18,17 +18,25 @@ GOOD_DB = 10.0
 """Signal-to-noise ratio that a confidence of one half stands for."""
 _DB_PER_STEP = 2.5  # steepness of the step from distrust to trust
 
-# Fitted to the ratio of 200 rendered pages, from 55 to 215 dpi, out of focus, noisy, tilted, bent,
-# in shadow, of six layouts: agreement of the leads says most, resolution little beyond it.
-_BASE, _PER_MEAN, _PER_WORST = 2.8, 1.15, -0.4
-_PER_OCTAVE_OF_PEN, _PEN_MM = -3.4, 0.45  # a page out of focus has a thick pen
-_PER_DECADE_OF_PX = 1.3
-_TWELVE_ROWS, _UNNAMED_STRIP = -2.5, -3.0
-_PER_CENT = -3.0  # for each per cent beyond one by which the scales of time and gain disagree
+# Fitted to the ratio of rendered pages, from 55 to 215 dpi, spoiled at random, of six layouts
+# (benchmarks/digitizer/confidence.py): agreement of the leads says most.
+WEIGHTS = {
+    "base": 2.8,
+    "mean": 1.15,
+    "worst": -0.4,
+    "pen": -3.4,
+    "px": 1.3,
+    "twelve_rows": -2.5,
+    "unnamed_strip": -3.0,
+    "per_cent": -3.0,
+}
+"""dB for each of :func:`page_features`."""
+_PEN_MM, _PX_PER_MM = 0.45, 7.87
 _MOST_MEAN, _MOST_WORST = 18.0, 12.0
 
 _MUCH_SHARED = 0.03  # share of the columns: two rows meet in most QRS complexes
 _CONTRADICTION_DB, _FAR_DB, _REPEATED_DB = 1.5, 3.0, 15.0
+_OBEYED_DB = 4.0  # one law broken, the other kept, and the strip repeats: so the record was
 _QUIET_DB = 12.0
 _QUIET_UV = 25.0  # residuals of the limb leads below this are the resolution of paper
 
@@ -47,7 +55,7 @@ def judge(reading, least=LEAST_CONFIDENCE):
     PageReading
         A refused page keeps its strips and scale, but its signal is all NaN.
     """
-    values = _checks(reading)
+    values = page_checks(reading)
     mistaken = contradiction(values)
     page_db = predicted_db(reading, values)
     if mistaken is not None:
@@ -82,23 +90,59 @@ def predicted_db(reading, values):
     -------
     float
     """
+    features = page_features(reading, values)
+    out = sum(WEIGHTS[name] * value for name, value in features.items())
+    # Curves of a vector page have neither pixels nor a pen that could blur them.
+    return float(out) + 20.0 * (reading.scale_from.get("time") == "paths")
+
+
+def page_features(reading, values):
+    """What is known of a page beside its signals, as the fit of ``WEIGHTS`` sees it.
+
+    Parameters
+    ----------
+    reading : PageReading
+    values : dict of str to float
+        Checks in dB.
+
+    Returns
+    -------
+    dict of str to float
+        Mean and least check in dB; octaves by which the pen is thicker than usual, as it is out of
+        focus; decades of resolution; per cent beyond one by which the scales of time and gain
+        depart from the grid by different shares, for then one of them is wrong.
+    """
     checks = list(values.values()) or [GOOD_DB]
-    out = _BASE + _PER_MEAN * min(np.mean(checks), _MOST_MEAN)
-    out += _PER_WORST * min(*checks, _MOST_WORST)
+    out = {
+        "base": 1.0,
+        "mean": min(float(np.mean(checks)), _MOST_MEAN),
+        "worst": min(*checks, _MOST_WORST),
+    }
     if reading.scale_from.get("time") == "paths":
-        return float(out) + 20.0
+        return out
     along, down = reading.px_per_second / reading.speed, reading.px_per_mv / reading.gain
-    out += _PER_DECADE_OF_PX * np.log10(min(along, down) / 7.87)
-    out += _PER_OCTAVE_OF_PEN * max(np.log2(reading.pen_mm / _PEN_MM), 0)
-    out += _TWELVE_ROWS * reading.layout.startswith("12x1")
-    out += _UNNAMED_STRIP * ("?" in reading.layout)
-    # Rows and pulses that depart from the grid by different shares cannot both be right.
     apart = abs(along / reading.px_per_mm[0] - down / reading.px_per_mm[1])
-    return float(out + _PER_CENT * max(100 * apart - 1.0, 0))
+    return {
+        **out,
+        "pen": max(float(np.log2(reading.pen_mm / _PEN_MM)), 0.0),
+        "px": float(np.log10(min(along, down) / _PX_PER_MM)),
+        "twelve_rows": float(reading.layout.startswith("12x1")),
+        "unnamed_strip": float("?" in reading.layout),
+        "per_cent": max(100 * apart - 1.0, 0.0),
+    }
 
 
-def _checks(reading):
-    """Agreement in dB of each check that the page allows."""
+def page_checks(reading):
+    """Agreement in dB of each check that the page allows.
+
+    Parameters
+    ----------
+    reading : PageReading
+
+    Returns
+    -------
+    dict of str to float
+    """
     residuals = limb_residuals(reading.signal)
     values = {}
     for name, db in reading.checks.items():
@@ -127,9 +171,9 @@ def contradiction(values):
     limb = {name: db for name, db in values.items() if name != "repeat"}
     repeat = values.get("repeat", -np.inf)
     if limb:
-        worst = min(limb, key=limb.get)
+        worst, best = min(limb, key=limb.get), max(limb.values())
         broken = limb[worst] < _CONTRADICTION_DB
-        far = limb[worst] < -_FAR_DB
+        far = limb[worst] < -_FAR_DB and (best < _OBEYED_DB or repeat < _REPEATED_DB)
         if far or (broken and repeat < _REPEATED_DB):
             return worst
     return "repeat" if values.get("repeat", 25.0) < _CONTRADICTION_DB else None

@@ -16,6 +16,8 @@ INK_QUANTILE = 0.997  # share of a page's pixels that is lighter than full ink
 LEAST_INK = 40.0  # darkness (of 255) below which nothing counts as ink
 WALL_MM = 50.0  # an upright line longer than this separates columns, no QRS is so tall
 TEXT, MARK, SPECK = 1, 2, 3
+_PALE, _GRID_QUANTILE = 0.25, 0.985  # share of full ink; of the pixels away from it
+_THIN_PX = 2  # a quarter of the runs of a thin pen are lower than this
 
 
 class UnreadablePageError(ValueError):
@@ -174,7 +176,13 @@ def find_runs(ink, px, py, level=None, most=250_000):
     """
     level = ink_level(ink) if level is None else level
     height, width = ink.shape
-    column, top, bottom = _column_runs(ink > 0.5 * level)
+    strong = ink > 0.5 * level
+    column, top, bottom = _column_runs(strong)
+    if len(column) and np.percentile(bottom - top + 1, 25) < _THIN_PX:
+        # A thin pen that moves fast leaves a QRS complex at a third of the darkness.
+        pale = _pale_level(ink, strong, level)
+        if pale < 0.45 * level:
+            column, top, bottom = _column_runs(ink > pale)
     if not len(column):
         raise UnreadablePageError("no ink was found")
     if len(column) > most:
@@ -202,6 +210,17 @@ def _column_runs(mask):
     column, top = np.nonzero(step == 1)
     _, stop = np.nonzero(step == -1)
     return column, top, stop - 1
+
+
+def _pale_level(ink, strong, level):
+    """Darkness from which pale ink is told from the grid: that of a steep, hardly inked stroke."""
+    away = ink[::3, ::3][~widen(strong, 2)[::3, ::3]]
+    if not away.size:
+        return level
+    # What is darkest away from all ink is grid, dots or stains, apart from a few strokes.
+    count = np.cumsum(np.bincount(away, minlength=256))
+    grid = int(np.searchsorted(count, _GRID_QUANTILE * count[-1]))
+    return max(_PALE * level, grid + 0.06 * level)
 
 
 def _join(ink, column, top, bottom, least, gap):
@@ -262,13 +281,21 @@ def components(column, top, bottom):
 
 def _edges(ink, column, top, bottom, level):
     height = ink.shape[0]
-    peak = np.maximum(ink[top, column], ink[bottom, column])
-    peak = np.maximum(peak, ink[(top + bottom) // 2, column])
-    half = 0.5 * np.minimum(peak, level)
-    outside, inside = ink[np.maximum(top - 1, 0), column], ink[top, column]
-    upper = top - _part(inside, outside, half)
-    outside, inside = ink[np.minimum(bottom + 1, height - 1), column], ink[bottom, column]
-    return upper, bottom + _part(inside, outside, half)
+    middle = np.maximum(ink[top, column], ink[bottom, column])
+    middle = np.maximum(middle, ink[(top + bottom) // 2, column])
+    out = []
+    for end, other, step in ((top, bottom, 1), (bottom, top, -1)):
+        deep = end + step * np.minimum(np.abs(other - end), 2)
+        near = np.maximum(ink[(end + deep) // 2, column], ink[deep, column])
+        near = np.maximum(near, ink[end, column])
+        # The tip of a pale stroke is measured against itself, not against full ink.
+        half = 0.5 * np.where(near < 0.5 * level, near, np.minimum(middle, level))
+        for _ in range(2):  # runs of pale ink begin before the edge
+            inner = np.where(end == other, end, end + step)
+            end = np.where((ink[end, column] < half) & (ink[inner, column] >= near * 0.5), inner, end)
+        inside, outside = ink[end, column], ink[np.clip(end - step, 0, height - 1), column]
+        out.append(end - step * _part(inside, outside, half))
+    return tuple(out)
 
 
 def _part(inside, outside, half):

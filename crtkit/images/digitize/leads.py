@@ -232,3 +232,60 @@ def limb_residuals(signals):
         rebuilt, read = _rebuilt_and_read(signals, name, others)
         rest[law] = (rebuilt - read)[np.isfinite(rebuilt - read)]
     return {name: 1000 * float(value.std()) for name, value in rest.items() if len(value) > 250}
+
+
+_MOST_SHIFT = 15  # samples
+_WORTH_DB, _GOOD_DB = 2.0, 5.0  # gain and agreement from which a shift is believed
+
+
+def row_shifts(signals):
+    """By how much rows I and III of a 3x4 page are late beside row II, as Einthoven's law tells.
+
+    A photographed page that was straightened may still lean by a pixel from row to row; a QRS
+    complex that is half a pixel late in one of three leads breaks the law.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (12, n_samples)
+
+    Returns
+    -------
+    tuple of int
+        Samples for the first and the third row; zeros unless the law then holds clearly better.
+    """
+    one, two, three = signals[_I], signals[_II], signals[_III]
+    seen = np.flatnonzero(np.isfinite(one) & np.isfinite(two) & np.isfinite(three))
+    if len(seen) < 500:
+        return 0, 0
+    inner = np.arange(seen[0] + _MOST_SHIFT, seen[-1] - _MOST_SHIFT)
+    steps = range(-_MOST_SHIFT, _MOST_SHIFT + 1)
+    firsts, thirds = ([lead[inner + k] for k in steps] for lead in (one, three))
+    fits = np.array([[agreement(a + c, two[inner]) for c in thirds] for a in firsts])
+    i, j = np.unravel_index(np.nanargmax(fits), fits.shape)
+    before = fits[_MOST_SHIFT, _MOST_SHIFT]
+    if fits[i, j] < max(before + _WORTH_DB, _GOOD_DB):
+        return 0, 0
+    return int(steps[i]), int(steps[j])
+
+
+def strip_shift(strip, signals):
+    """By how much a rhythm strip is late beside the lead that it repeats.
+
+    Parameters
+    ----------
+    strip : ndarray of shape (n_samples,)
+    signals : ndarray of shape (12, n_samples)
+
+    Returns
+    -------
+    int
+        Samples; 0 unless it then repeats clearly better.
+    """
+    best, shift = -np.inf, 0
+    before = max(repeats(strip, signals).values(), default=-np.inf)
+    for step in range(-2 * _MOST_SHIFT, 2 * _MOST_SHIFT + 1):
+        moved = np.roll(strip, -step)
+        fit = max(repeats(moved, signals).values(), default=-np.inf)
+        if fit > best:
+            best, shift = fit, step
+    return shift if best >= max(before + _WORTH_DB, _GOOD_DB) else 0

@@ -16,12 +16,12 @@ from crtkit.images.digitize.ink import (
     find_runs,
     ink_level,
 )
-from crtkit.images.digitize.leads import LAYOUTS, candidates, choose, limb_agreement, name_rhythm
+from crtkit.images.digitize.leads import LAYOUTS, candidates, choose, limb_agreement, name_rhythm, row_shifts, strip_shift
 from crtkit.images.digitize.pen import fit_pen
 from crtkit.images.digitize.reading import LeadStrip, PageReading
 from crtkit.images.digitize.rectify import rectify
 from crtkit.images.digitize.rows import find_rows, frame_lines, pen_width, row_edges, trace_rows
-from crtkit.images.digitize.timing import find_separators, pulse_speed, time_axis
+from crtkit.images.digitize.timing import bars, find_separators, pulse_speed, time_axis
 
 SECONDS = 10.0
 """Duration of the records that come out."""
@@ -50,6 +50,8 @@ class Traces:
     axis : TimeAxis
     px_per_mv, gain : float
     gain_measured : bool
+    shift : tuple of float
+        Pixels by which each row begins later than the axis says.
     """
 
     flat: object
@@ -63,6 +65,7 @@ class Traces:
     px_per_mv: float
     gain: float
     gain_measured: bool
+    shift: tuple = ()
 
 
 def digitize_page(
@@ -163,13 +166,16 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     pulses = find_pulses(runs, px, py, pen)
     rows = _rows(runs, pulses, px, py)
     arrangements = candidates(len(rows), layout)
+    separators = find_separators(runs, rows, px, py)
+    runs = runs.take(~bars(runs, separators, rows, px, py))
     path = trace_rows(runs, rows, px, py)
     begin = pulses.end if pulses is not None and pulses.side == "left" else 0
     end = pulses.begin if pulses is not None and pulses.side == "right" else flat.ink.shape[1]
     span = trace_span(flat.ink, runs, path, pen, ink_level(flat.ink), begin, end)
-    separators = find_separators(runs, rows, px, py)
     px_per_mv, gain, measured = gain_of(pulses, py, gain)
-    axis = time_axis(span, separators, px, pulse_speed(pulses, px, speed), pulses)
+    speed = pulse_speed(pulses, px, speed)
+    unbent = flat.method == "unbent"
+    axis = time_axis(span, separators, px, speed, pulses, unbent=unbent)
     zero = _zero_levels(rows, pulses, py)
     edges = row_edges(runs, path, pen)
     traces = Traces(flat, rows, zero, *edges, pen, axis, px_per_mv, gain, measured)
@@ -222,8 +228,9 @@ def _signals(traces, arrangement, fs, quick=False):
     time = np.arange(n) / fs
     for row, column, lead, start, stop in arrangement.strips(axis.seconds):
         # The first and last sample may lie a rounding beyond the ink.
-        left = axis.x(start) - (1.0 if column == 0 else 0.0)
-        right = axis.x(stop) + (1.0 if column == arrangement.columns - 1 or not lead else 0.0)
+        late = traces.shift[row] if traces.shift else 0.0
+        left = axis.x(start) + late - (1.0 if column == 0 else 0.0)
+        right = axis.x(stop) + late + (1.0 if column == arrangement.columns - 1 or not lead else 0.0)
         a, b = max(int(np.ceil(left)), 0), min(int(np.ceil(right)), traces.upper.shape[1])
         if b - a < 10:
             raise UnreadablePageError("the rows are shorter than their leads")
@@ -233,7 +240,7 @@ def _signals(traces, arrangement, fs, quick=False):
         else:
             curve = fit_pen(upper, lower, traces.pen)
         inside = (time >= start - 1e-9) & (time < stop - 1e-9)
-        y = _resample(*curve, upper, axis.x(time[inside]) - a, _HOLE_MM * traces.flat.px)
+        y = _resample(*curve, upper, axis.x(time[inside]) + late - a, _HOLE_MM * traces.flat.px)
         zero = traces.zero[row]
         if not np.isfinite(zero):
             whole = (traces.upper[row] + traces.lower[row]) / 2
@@ -261,6 +268,8 @@ def _resample(x, y, seen, at, hole):
 
 def _read(traces, arrangement, fs):
     """Signals, names of the rhythm strips, and where all lies on the page as it came."""
+    if traces.flat.method == "unbent" and arrangement.rows == 3:
+        traces = _level_in_time(traces, arrangement)
     signals, rhythm, curves = _signals(traces, arrangement, fs)
     checks = limb_agreement(signals)
     names = name_rhythm(rhythm, signals)
@@ -294,6 +303,19 @@ def _read(traces, arrangement, fs):
         pen_mm=float(traces.pen / flat.py),
         checks=checks,
     )
+
+
+def _level_in_time(traces, arrangement):
+    """Rows of a straightened page, each moved by what Einthoven's law says that it leans."""
+    quick = 500
+    scale = traces.axis.px_per_second / quick
+    lean = np.zeros(arrangement.n_rows)
+    signals, *_ = _signals(traces, arrangement, quick, quick=True)
+    lean[0], lean[2] = row_shifts(signals)
+    moved = replace(traces, shift=tuple(lean * scale))
+    signals, rhythm, _ = _signals(moved, arrangement, quick, quick=True)
+    lean[arrangement.rows :] = [strip_shift(strip, signals) for strip in rhythm]
+    return replace(traces, shift=tuple(lean * scale)) if lean.any() else traces
 
 
 def _strips(traces, arrangement, names, curves):

@@ -1,7 +1,7 @@
 """An upright page: cut out where the grid lies, turned, and where needed unbent.
 
-Tilt is a matrix. Perspective and curl are what the phase of the grid says, tile by tile: each
-tile's distance along and down the page in mm, smoothed by a polynomial and by what it leaves.
+Tilt is a matrix. Perspective and curl are what the phase of the grid says, tile by tile: a plane
+seen from the side, a smooth surface on it, and what both leave.
 """
 
 from dataclasses import dataclass, field
@@ -10,15 +10,12 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from crtkit._io import import_optional
-from crtkit.images.digitize.grid import demodulate
+from crtkit.images.digitize.lattice import follow_grid, plane_of, through
 
 FLAT_PX = 0.8  # a page whose grid leaves its straight lines by less (in pixels) is only turned
-_TILE_MM, _COARSE_TILE_MM = 4.0, 10.0
-_SMOOTH = 0.35  # share of the deviation that a cubic surface leaves, at most
-_LEAST_SEEN = 0.4  # share of the page in which the grid must be followed, to trust its bend
 _CELL_MM = 5.0  # cells of the mesh that unbends a page
 _MARGIN_MM = 3.0
+_BEYOND_MM = 60.0  # traces run on where lines are too pale to follow, so far at most
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def rectify(ink, grid, unbend="auto"):
     """
     bend, bent = 0.0, None
     if unbend is not False:
-        bent = grid_map(grid)
+        bent = follow_grid(grid)
         bend = bent.bend if bent is not None else 0.0
     if bent is not None and (unbend is True or (bent.smooth and bend > FLAT_PX)):
         return _unbend(ink, grid, bent)
@@ -120,113 +117,10 @@ def _turn(ink, grid, bend):
     return FlatPage(np.asarray(flat), *scale.tolist(), grid.angle[0], bend, "turned", centre)
 
 
-@dataclass(frozen=True)
-class GridMap:
-    """Where the lines of a grid lie, tile by tile.
-
-    Parameters
-    ----------
-    x, y : ndarray of shape (n_tiles,)
-        Centres of the tiles that show the grid, in pixels.
-    u, w : ndarray of shape (n_tiles,)
-        Their mm along and down the page.
-    bend : float
-        Pixels (95th percentile) by which they leave the best plane lattice.
-    smooth : bool
-        Whether they do so along a smooth surface, as paper does.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    u: np.ndarray
-    w: np.ndarray
-    bend: float
-    smooth: bool
-
-
-def grid_map(grid, tile=None):
-    """Millimetres of the page from the phase of its grid.
-
-    Parameters
-    ----------
-    grid : Grid
-    tile : int, optional
-        Pixels; by default 4 mm, or 10 where only 5 mm lines are clear.
-
-    Returns
-    -------
-    GridMap or None
-        None where too little of the grid is seen.
-    """
-    # A tile must hold a period of the lines that are followed, 5 mm where 1 mm lines are blurred.
-    size = _TILE_MM if min(k for _, k in grid.carriers) > 2 else _COARSE_TILE_MM
-    tile = tile or max(int(round(size * grid.px)), 12)
-    left, top, right, bottom = (edge // tile for edge in grid.box)
-    inside = np.zeros((grid.image.shape[0] // tile, grid.image.shape[1] // tile), dtype=bool)
-    inside[top:bottom, left:right] = True
-    if not inside.any():
-        return None
-    waves, good = [], inside
-    for vector, _ in grid.carriers:
-        wave = demodulate(grid.image, vector, tile)
-        wave = ndimage.gaussian_filter(wave.real, 1) + 1j * ndimage.gaussian_filter(wave.imag, 1)
-        size = np.abs(wave)
-        # Coherent neighbours keep their amplitude when they are averaged, noise does not.
-        good = good & (size > 0.35 * np.percentile(size[inside], 75))
-        waves.append(wave)
-    good = ndimage.binary_opening(good, np.ones((3, 3)))
-    labels, n_areas = ndimage.label(good)
-    if not n_areas:
-        return None
-    sizes = ndimage.sum_labels(good, labels, range(1, n_areas + 1))
-    good = labels == np.argmax(sizes) + 1
-    if good.sum() < max(40, _LEAST_SEEN * inside.sum()):
-        return None
-    y, x = (np.mgrid[0 : good.shape[0], 0 : good.shape[1]] + 0.5) * tile - 0.5
-    phases = [
-        _unwrapped(wave, good) / (2 * np.pi) * 5 / k for wave, (_, k) in zip(waves, grid.carriers)
-    ]
-    x, y = x[good], y[good]
-    deviation = np.stack([phase[good] for phase in phases], axis=-1)
-    bend, smooth = _bend(x, y, deviation * [grid.px, grid.py])
-    u = grid.along[0] * x + grid.along[1] * y + deviation[:, 0]
-    w = grid.down[0] * x + grid.down[1] * y + deviation[:, 1]
-    return GridMap(x, y, u, w, bend, smooth)
-
-
-def _bend(x, y, deviation):
-    """How far the tiles leave a plane lattice, and whether along a smooth surface."""
-    left = []
-    for degree in (1, 3):
-        terms = _polynomial(x / 1000, y / 1000, degree)
-        surface = terms @ np.linalg.lstsq(terms, deviation, rcond=None)[0]
-        left.append(np.hypot(*(deviation - surface).T))
-    # A dotted grid has phases that jump; paper bends smoothly, and a cubic surface follows it.
-    smooth = np.median(left[1]) < _SMOOTH * np.median(left[0])
-    return float(np.percentile(left[0], 95)), bool(smooth)
-
-
-def _unwrapped(wave, good):
-    angle = np.angle(wave)
-    inside = angle[good]
-    # Nearly flat pages, the common case, stay within half a turn of their mean.
-    turn = np.angle(np.exp(1j * inside).sum())
-    centred = np.angle(np.exp(1j * (angle - turn)))
-    inner = np.where(good, centred, np.nan)
-    steps = max(np.nanmax(np.abs(np.diff(inner, axis=axis)), initial=0.0) for axis in (0, 1))
-    if steps < np.pi:
-        return centred
-    restoration = import_optional(
-        "skimage.restoration", extra="pages", purpose="Unbending photographed pages"
-    )
-    return np.asarray(restoration.unwrap_phase(np.ma.masked_array(angle, ~good)).filled(0.0))
-
-
 def _unbend(ink, grid, bent):
     """Resample so that lines of the grid are straight, with square millimetres."""
     scale = grid.px
-    low = bent.u.min() - _MARGIN_MM, bent.w.min() - _MARGIN_MM
-    high = bent.u.max() + _MARGIN_MM, bent.w.max() + _MARGIN_MM
+    low, high = _extent(ink.shape, bent)
     size = tuple(int(np.ceil((b - a) * scale)) for a, b in zip(low, high))
     edges = [
         np.linspace(0, n, max(int(np.ceil(n / scale / _CELL_MM)), 1) + 1).round().astype(int)
@@ -250,34 +144,47 @@ def _unbend(ink, grid, bent):
     )  # fmt: skip
 
 
-def _polynomial(u, w, degree):
-    return np.stack(
-        [u**i * w**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=-1
-    )
+def _extent(shape, bent):
+    """Least and largest mm along and down the page, of its corners, not far beyond the tiles."""
+    height, width = shape
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=float)
+    seen = np.stack([bent.u, bent.w], axis=-1)
+    page = through(plane_of(np.stack([bent.x, bent.y], axis=-1), seen), corners)
+    low = np.maximum(page.min(axis=0), seen.min(axis=0) - _BEYOND_MM) - _MARGIN_MM
+    high = np.minimum(page.max(axis=0), seen.max(axis=0) + _BEYOND_MM) + _MARGIN_MM
+    return low, high
 
 
 def _inverse_map(bent, uu, ww):
-    """Page pixels at positions in mm: a polynomial, and the smoothed rest of the tiles."""
-    mu, mw = np.median(bent.u), np.median(bent.w)
+    """Page pixels at positions in mm: a plane, a cubic surface on it, and the smoothed rest."""
+    seen = np.stack([bent.u, bent.w], axis=-1)
     target = np.stack([bent.x, bent.y], axis=-1)
-
-    terms = _polynomial((bent.u - mu) / 150, (bent.w - mw) / 100, 3)
+    here = np.stack([uu.ravel(), ww.ravel()], axis=-1)
+    plane = plane_of(seen, target)
+    rest = target - through(plane, seen)
+    middle, spread = np.median(seen, axis=0), np.array([150.0, 100.0])
+    terms = _polynomial((seen - middle) / spread, 3)
     keep = np.ones(len(terms), dtype=bool)
     for _ in range(3):
-        weights, *_ = np.linalg.lstsq(terms[keep], target[keep], rcond=None)
-        rest = target - terms @ weights
-        far = np.hypot(*rest.T)
+        weights, *_ = np.linalg.lstsq(terms[keep], rest[keep], rcond=None)
+        left = rest - terms @ weights
+        far = np.hypot(*left.T)
         keep = far < max(4 * np.median(far), 1.5)
-    smooth = _polynomial((uu - mu) / 150, (ww - mw) / 100, 3) @ weights
+    # A cubic surface runs off where no tile holds it: beyond them it stays what it was.
+    held = np.clip(here, seen.min(axis=0), seen.max(axis=0))
+    out = through(plane, here) + _polynomial((held - middle) / spread, 3) @ weights
     # Nearby tiles share their deviation: a mean with Gaussian weights over some 8 mm.
-    cells = np.stack([bent.u[keep], bent.w[keep]], axis=-1)
-    spread = 7.0
-    here = np.stack([uu.ravel(), ww.ravel()], axis=-1)
-    out = np.zeros_like(here)
     for start in range(0, len(here), 512):
         part = here[start : start + 512]
-        square = ((part[:, None] - cells[None]) ** 2).sum(axis=-1)
-        weight = np.exp(-0.5 * square / spread**2)
+        square = ((part[:, None] - seen[keep][None]) ** 2).sum(axis=-1)
+        weight = np.exp(-0.5 * square / 7.0**2)
         total = weight.sum(axis=1, keepdims=True)
-        out[start : start + 512] = weight @ rest[keep] / (total + 0.3)
-    return smooth + out.reshape(smooth.shape)
+        out[start : start + 512] += weight @ left[keep] / (total + 0.3)
+    return out.reshape(*uu.shape, 2)
+
+
+def _polynomial(place, degree):
+    u, w = place.T
+    return np.stack(
+        [u**i * w**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=-1
+    )

@@ -112,7 +112,9 @@ def trace_rows(runs, rows, px, py, free=(), tied=()):
     node = _node_costs(runs, np.asarray(rows), px, py, top, bottom)
     leap = np.full((n_rows, 1, 1), _LEAP)
     loose = np.where(np.isin(np.arange(n_rows), list(tied)), _LEAP, _FREE)[:, None, None]
-    free = {int(x) for x in free}
+    # Behind a wall, or two complexes that meet, a trace may come out at any height too.
+    hidden = runs.above <= runs.below
+    free = {int(x) for x in free} | set(np.flatnonzero(hidden[:-1] & ~hidden[1:]) + 1)
     skip, slack = _SKIP / px / _COLUMN, 1.5 / py
     state = None  # tops, bottoms, numbers and costs of the runs at which paths may stand
     back = np.full((n_rows, len(column)), -1, dtype=np.int64)

@@ -15,6 +15,7 @@ _ROW_SECONDS = (10.0, 5.0)
 _LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
 _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
 _SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
+_BAR_MM = 2.5  # upright strokes across a trace that are taller may be separators
 _FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
 
 
@@ -84,6 +85,43 @@ def find_separators(runs, rows, px, py):
     return np.array(out)
 
 
+def bars(runs, separators, rows, px, py):
+    """Runs that belong to separators drawn across the traces, alike in most rows.
+
+    Parameters
+    ----------
+    runs : Runs
+    separators : ndarray of shape (n_separators,)
+        x in pixels.
+    rows : array-like of shape (n_rows,)
+        y of the baselines.
+    px, py : float
+        Pixels per mm.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_runs,)
+    """
+    out = np.zeros(len(runs.column), dtype=bool)
+    tall = np.flatnonzero(runs.height > _BAR_MM * py)
+    column, top, bottom = runs.column[tall], runs.top[tall], runs.bottom[tall]
+    for x in separators:
+        ends, found = [], []
+        for y in np.asarray(rows):
+            near = (np.abs(column - x) < 1.5 * px) & (top < y + py) & (bottom > y - py)
+            if near.any():
+                at = tall[near]
+                ends.append((np.median(runs.top[at]) - y, np.median(runs.bottom[at]) - y))
+                found.append(at)
+        if len(ends) < max(2, 0.6 * len(rows)):
+            continue
+        # QRS complexes stand in one place too, but no two leads have them of one height.
+        alike = np.abs(np.array(ends) - np.median(ends, axis=0)).max(axis=1) < 0.6 * py
+        if alike.sum() >= max(2, 0.6 * len(rows)):
+            out[np.concatenate([at for at, good in zip(found, alike) if good])] = True
+    return out
+
+
 def pulse_speed(pulses, px, stated=None):
     """Speed in mm/s that the width of the calibration pulse speaks for."""
     if stated is not None:
@@ -93,7 +131,7 @@ def pulse_speed(pulses, px, stated=None):
     return 25.0
 
 
-def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
+def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2), *, unbent=False):
     """Put seconds along the rows.
 
     Parameters
@@ -109,6 +147,8 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
         A row that runs into its pulse does not end in the open.
     n_columns : tuple of int
         Numbers of columns that are tried on the separators.
+    unbent : bool
+        Whether the page was straightened by its grid, which then is the better ruler.
 
     Returns
     -------
@@ -119,7 +159,7 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
     UnreadablePageError
         No row begins or ends anywhere.
     """
-    first, last = _common(span[:, 0], px), _common(span[:, 1], px)
+    first, last = _common_ends(span, px, speed, pulses)
     if first is None or last is None:
         raise UnreadablePageError("the traces have no common beginning and end")
     per_second = px * speed
@@ -133,11 +173,11 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2)):
         if open_first and open_last and abs(length) < _ROW_SLACK:
             scale = (last - first) / (seconds - _LAST_SAMPLE)
             start = first
-            if abs(length) < _SAME_SCALE:
+            if unbent or abs(length) < _SAME_SCALE:
                 # Then the grid, of hundreds of lines, is the better ruler than two ends.
                 scale = per_second
                 starts = np.r_[span[:, 0], span[:, 1] - (seconds - _LAST_SAMPLE) * scale]
-                start = np.nanmedian(starts)
+                start = first if abs(length) > _SAME_SCALE else np.nanmedian(starts)
             return TimeAxis(float(start), float(scale), seconds, speed, "row", float(length))
     marked = _from_separators(separators, first, last, per_second, n_columns, px)
     if marked is not None:
@@ -156,16 +196,36 @@ def _row_seconds(speed, pulses):
     return _ROW_SECONDS if pulses is not None or speed >= 50 else _ROW_SECONDS[:1]
 
 
-def _common(x, px):
-    """The value that most rows agree on."""
-    x = x[np.isfinite(x)]
+def _common_ends(span, px, speed, pulses):
+    """First and last x that rows agree on, and that are ten (or five) seconds apart if they can.
+
+    A wave that reaches into the row above hides the end of two rows as well as of one.
+    """
+    best = None
+    for least in (2, 1):
+        ends = [_agreed(span[:, k], px, least) for k in (0, 1)]
+        for first, many in ends[0]:
+            for last, much in ends[1]:
+                if last - first < 20 * px:
+                    continue
+                seconds = (last - first) / px / speed
+                off = min(abs(seconds / s - 1) for s in _row_seconds(speed, pulses))
+                cost = 100 * min(off, 2 * _ROW_SLACK) + 2 * (2 - many - much)
+                if best is None or cost < best[0]:
+                    best = (cost, first, last, off)
+        if best is not None and best[3] < _ROW_SLACK / 2:
+            break  # else one row that has its full length may tell more than two that break off
+    return (None, None) if best is None else best[1:3]
+
+
+def _agreed(x, px, least):
+    """Values on which so many rows agree, and the share of the rows that does."""
+    x = np.sort(x[np.isfinite(x)])
     if not len(x):
-        return None
-    near = np.abs(x[:, None] - x[None]) < 1.0 * px
-    most = near.sum(axis=1)
-    if most.max() < min(2, len(x)):
-        return float(np.median(x))
-    return float(np.median(x[near[np.argmax(most)]]))
+        return []
+    groups = np.split(x, np.flatnonzero(np.diff(x) > px) + 1)
+    agreed = [(float(np.median(g)), len(g) / len(x)) for g in groups if len(g) >= least]
+    return agreed or [(float(np.median(x)), 1.0)]
 
 
 def _from_separators(separators, first, last, per_second, n_columns, px):

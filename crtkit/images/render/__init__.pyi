@@ -1,3 +1,4 @@
+from .artefacts import ARTEFACTS as ARTEFACTS, spoil as spoil
 from .layout import (
     EDAN_SE3 as EDAN_SE3,
     PageGeometry as PageGeometry,

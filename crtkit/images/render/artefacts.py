@@ -1,7 +1,8 @@
 """What happens to a page between the printer and the file, each artefact on its own dial.
 
 Every function takes a page (height, width, 3) of uint8 and returns a new one; those that draw take
-``random_state``. A dial at zero returns the page as it was.
+``random_state``. A dial at zero returns the page as it was. :func:`spoil` turns several dials, in
+the order in which they happen: paper, light, camera, file.
 """
 
 import io
@@ -12,6 +13,8 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
+
+from crtkit.images.render.marks import crease, handwriting, stain
 
 _PAGE = {"page": [np.ndarray], "random_state": ["random_state"]}
 WHITE = (255, 255, 255)
@@ -208,3 +211,119 @@ def shadow(page, depth, random_state=None):
     light = Image.fromarray((1 - depth * coarse).astype(np.float32))
     light = np.asarray(light.resize(page.shape[1::-1], Image.Resampling.BICUBIC))
     return np.clip(page * light[:, :, None], 0, 255).astype(np.uint8)
+
+
+@validate_params({**_PAGE, "amount": _dial(0, 0.9)}, prefer_skip_nested_validation=True)
+def low_resolution(page, amount):
+    """Keep fewer pixels: the page comes back smaller.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    amount : float
+        Share of the pixels of each side that are lost: 0.5 makes 100 dpi of 200.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height', width', 3)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.images.render.artefacts import low_resolution
+    >>> low_resolution(np.zeros((100, 200, 3), np.uint8), 0.25).shape
+    (75, 150, 3)
+    """
+    if not amount:
+        return page.copy()
+    size = tuple(max(1, round(n * (1 - amount))) for n in page.shape[1::-1])
+    return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.LANCZOS))
+
+
+@validate_params({**_PAGE, "amount": _dial(0, 1)}, prefer_skip_nested_validation=True)
+def fax(page, amount, random_state=None):
+    """Send a page by fax: black and white dots, and lines that were lost on the way.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    amount : float
+        0 to 1; at 1 contrast is tripled, and one line in fifty repeats the one above it.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.images.render.artefacts import fax
+    >>> np.unique(fax(np.full((40, 40, 3), 190, np.uint8), 0.2, random_state=0)).tolist()
+    [0, 255]
+    """
+    if not amount:
+        return page.copy()
+    grey = np.asarray(Image.fromarray(page).convert("L"), dtype=np.float32)
+    grey = np.clip(255 + (grey - 255) * (1 + 0.5 * amount) + 40 * amount * (grey > 200), 0, 255)
+    # Shades are sent as dots whose density is the shade: a pale grid comes out as scattered dots.
+    dots = np.array(Image.fromarray(grey.astype(np.uint8)).convert("1"))
+    lost = check_random_state(random_state).uniform(size=len(dots)) < 0.02 * amount
+    source = np.maximum.accumulate(np.where(lost, 0, np.arange(len(dots))))
+    return np.repeat(np.where(dots[source], np.uint8(255), np.uint8(0))[:, :, None], 3, axis=2)
+
+
+ARTEFACTS = {
+    **{"handwriting": handwriting, "crease": crease, "stain": stain, "fax": fax, "curl": curl},
+    **{"perspective": perspective, "tilt": tilt, "shadow": shadow, "blur": blur},
+    **{"low_resolution": low_resolution, "speckle": speckle, "jpeg": jpeg},
+}
+"""Artefacts by name, in the order in which :func:`spoil` applies them."""
+
+
+def spoil(page, dials, random_state=None):
+    """Turn several dials, in the order in which such things happen to a page.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (height, width, 3)
+    dials : dict of str to float
+        Names of ``ARTEFACTS`` and their dial; what is absent, or 0, is left out.
+    random_state : int, RandomState instance or None
+        The same seed gives the same page; each artefact draws from a generator of its own, so
+        that turning one dial leaves what the others draw as it was.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height', width', 3)
+        Tilt and resolution change the size.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a dial beyond its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.images import render_page
+    >>> from crtkit.images.render.artefacts import spoil
+    >>> page, _ = render_page(np.zeros((12, 5000)), px_per_mm=3)
+    >>> photographed = spoil(page, {"crease": 0.5, "shadow": 0.4, "jpeg": 60}, random_state=0)
+    >>> photographed.shape == page.shape
+    True
+    """
+    unknown = set(dials) - set(ARTEFACTS)
+    if unknown:
+        raise ValueError(
+            f"spoil knows the artefacts {', '.join(ARTEFACTS)}, got {', '.join(sorted(unknown))}."
+        )
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(ARTEFACTS))
+    for (name, artefact), seed in zip(ARTEFACTS.items(), seeds):
+        if dials.get(name):
+            drawn = {"random_state": int(seed)} if name not in _UNDRAWN else {}
+            page = artefact(page, dials[name], **drawn)
+    return page
+
+
+_UNDRAWN = frozenset({"tilt", "blur", "low_resolution", "jpeg"})

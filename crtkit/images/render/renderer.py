@@ -5,13 +5,15 @@ from numbers import Real
 import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._validation import as_leads, check_records, iter_blocks
 from crtkit.images.decode import check_size, resize_page
+from crtkit.images.render.artefacts import spoil
 from crtkit.images.render.layout import PAPER_GAIN, PAPER_SPEED, page_layout
-from crtkit.images.render.sheet import LeadTrace, PageTruth, sheet_for
+from crtkit.images.render.sheet import GRIDS, PAPERS, LeadTrace, PageTruth, sheet_for
 
 __all__ = ["ECGRenderer", "LeadTrace", "PageTruth", "render_page"]
 
@@ -26,6 +28,8 @@ _PARAMETERS = {
     "grid": ["boolean"],
     "calibration": ["boolean"],
     "labels": ["boolean"],
+    "colour": [StrOptions(set(GRIDS))],
+    "paper": [StrOptions(set(PAPERS))],
 }
 
 
@@ -42,6 +46,8 @@ def render_page(
     grid=True,
     calibration=True,
     labels=True,
+    colour="red",
+    paper="white",
 ):
     """Print one record on a page.
 
@@ -64,6 +70,9 @@ def render_page(
         Lines of text above the grid.
     grid, calibration, labels : bool
         Whether to draw the millimetre grid; the 1 mV pulses; names and separators of the leads.
+    colour : {"red", "orange", "green", "blue", "grey"}
+        Of the grid.
+    paper : {"white", "cream", "pink", "grey"}
 
     Returns
     -------
@@ -96,7 +105,7 @@ def render_page(
         )
     signal = np.atleast_2d(signal)
     style = (layout, float(px_per_mm), float(speed), float(gain), grid, calibration, labels)
-    sheet = sheet_for(len(signal), *style)
+    sheet = sheet_for(len(signal), *style, colour, paper)
     return sheet.draw(sheet.traces(signal, fs), header)
 
 
@@ -104,7 +113,8 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Print records as a cardiograph does: signals in, pages out.
 
     Three rows of four leads and a rhythm strip on A4, 25 mm/s, 10 mm/mV, millimetre grid,
-    calibration pulses, lead names. The same signals give the same pixels.
+    calibration pulses, lead names. The same signals give the same pixels, and so do artefacts with
+    the same seed.
 
     Parameters
     ----------
@@ -126,8 +136,18 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Draw the pulses of 1 mV before each row.
     labels : bool, default=True
         Write the names of the leads, and mark where one follows another.
+    colour : {"red", "orange", "green", "blue", "grey"}, default="red"
+        Of the grid.
+    paper : {"white", "cream", "pink", "grey"}, default="white"
+        Colour of the paper.
+    artefacts : dict of str to float, default=None
+        Dials of what happens to the printed page: ``{"tilt": 3, "crease": 0.5, "jpeg": 60}``; names
+        and ranges as in :func:`~crtkit.images.render.artefacts.spoil`. Pages that come out larger
+        or smaller are brought back to the size of the sheet.
     size : tuple of (height, width), default=None
         Resize pages, with antialiasing; None keeps their resolution (4.7 MB per page).
+    random_state : int, RandomState instance or None, default=None
+        Of the artefacts: each page draws its own.
 
     Attributes
     ----------
@@ -158,7 +178,12 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     (2, 224, 224, 3)
     """
 
-    _parameter_constraints = {**_PARAMETERS, "size": ["array-like", None]}
+    _parameter_constraints = {
+        **_PARAMETERS,
+        "artefacts": [dict, None],
+        "size": ["array-like", None],
+        "random_state": ["random_state"],
+    }
 
     def __init__(
         self,
@@ -172,7 +197,11 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         grid=True,
         calibration=True,
         labels=True,
+        colour="red",
+        paper="white",
+        artefacts=None,
         size=None,
+        random_state=None,
     ):
         self.fs = fs
         self.layout = layout
@@ -183,7 +212,11 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.grid = grid
         self.calibration = calibration
         self.labels = labels
+        self.colour = colour
+        self.paper = paper
+        self.artefacts = artefacts
         self.size = size
+        self.random_state = random_state
 
     def set_output(self, *, transform=None):
         """Do nothing: pages are not a table."""
@@ -216,6 +249,7 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         sheet = self._sheet(n_leads)
         sheet.header(sheet.paper.copy(), self.header)
         sheet.traces(np.zeros((n_leads, self.shape_in_[-1])), self.fs)
+        spoil(np.full((8, 8, 3), 255, np.uint8), self.artefacts or {}, random_state=0)
         return self
 
     def transform(self, X):
@@ -240,17 +274,21 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         sheet = self._sheet(X.shape[1] if X.ndim == 3 else 1)
         height, width = self.size or (sheet.height, sheet.width)
         pages = np.empty((len(X), height, width, 3), dtype=np.uint8)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(X))
         for where, block in iter_blocks(X, _BLOCK):
             for i, signal in enumerate(as_leads(block), start=where.start):
                 page, _ = sheet.draw(sheet.traces(signal, self.fs), self.header)
-                if self.size is not None:
+                if self.artefacts:
+                    page = spoil(page, self.artefacts, random_state=int(seeds[i]))
+                if page.shape[:2] != (height, width):
                     page = np.asarray(resize_page(Image.fromarray(page), (height, width)))
                 pages[i] = page
         return pages
 
     def _sheet(self, n_leads):
         scale = (float(self.px_per_mm), float(self.speed), float(self.gain))
-        return sheet_for(n_leads, self.layout, *scale, self.grid, self.calibration, self.labels)
+        drawn = (self.grid, self.calibration, self.labels, self.colour, self.paper)
+        return sheet_for(n_leads, self.layout, *scale, *drawn)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

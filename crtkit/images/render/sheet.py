@@ -10,7 +10,22 @@ from crtkit._leads import LEADS_12
 from crtkit.images.render.layout import PageGeometry, page_geometry
 from crtkit.images.render.raster import Ink
 
-MINOR, MAJOR, INK = (252, 214, 214), (240, 158, 158), (15, 15, 15)
+INK = (15, 15, 15)
+GRIDS = {
+    "red": ((252, 214, 214), (240, 158, 158)),
+    "orange": ((253, 226, 200), (244, 178, 120)),
+    "green": ((208, 238, 212), (140, 205, 150)),
+    "blue": ((212, 224, 252), (150, 178, 240)),
+    "grey": ((222, 222, 222), (176, 176, 176)),
+}
+"""Colours of the lines every 1 mm and every 5 mm."""
+PAPERS = {
+    "white": (255, 255, 255),
+    "cream": (252, 246, 228),
+    "pink": (255, 240, 240),
+    "grey": (232, 232, 232),
+}
+"""Colours of paper."""
 TRACE_MM, LABEL_MM, TEXT_MM, LINE_MM, MARGIN_MM = 0.4, 3.6, 3.6, 5.2, 3.0
 
 
@@ -94,8 +109,11 @@ class Sheet:
     Parameters are those of :func:`crtkit.images.render_page`, and the number of leads.
     """
 
-    def __init__(self, n_leads, layout, px_per_mm, speed, gain, grid, calibration, labels):
+    def __init__(
+        self, n_leads, layout, px_per_mm, speed, gain, grid, calibration, labels, colour, paper
+    ):
         self.page = page = _geometry(n_leads, layout, speed, gain)
+        self.lines, self.tint = GRIDS[colour], PAPERS[paper]
         self.scale = float(px_per_mm)
         self.width, self.height = round(page.width * self.scale), round(page.height * self.scale)
         # The grid starts in the middle of a pixel: with whole pixels a millimetre, each of its
@@ -103,8 +121,11 @@ class Sheet:
         self.origin = tuple(np.floor(mm * self.scale) + 0.5 for mm in page.grid[:2])
         self.grid_box = _whole(self.pixels(*page.grid[:2]), self.pixels(*page.grid[2:]))
         self.label_boxes, self.calibration_boxes = [], []
-        paper = self._grid() if grid else np.full((self.height, self.width, 3), 255, np.uint8)
-        image = Image.fromarray(paper)
+        sheet = self._grid() if grid else np.full((self.height, self.width, 3), 255, np.uint8)
+        if paper != "white":
+            # Grid and paper both take their share of the light, as two inks on one sheet do.
+            sheet = (sheet * (np.array(self.tint, dtype=np.float32) / 255)).round().astype(np.uint8)
+        image = Image.fromarray(sheet)
         self.footer = self._footer(ImageDraw.Draw(image))
         if labels:
             self._labels(ImageDraw.Draw(image))
@@ -208,7 +229,7 @@ class Sheet:
         left, top, right, bottom = self.grid_box
         inside = paper[top:bottom, left:right]
         spans = self.page.grid[2] - self.page.grid[0], self.page.grid[3] - self.page.grid[1]
-        for step, width, colour in ((1, 0.1, MINOR), (5, 0.2, MAJOR)):
+        for (step, width), colour in zip(((1, 0.1), (5, 0.2)), self.lines):
             across, down = (
                 _lines(self.origin[i] - corner, span, step, self.scale, width, size)
                 for i, (corner, span, size) in enumerate(
@@ -269,9 +290,12 @@ class Sheet:
 
 
 @lru_cache(maxsize=8)
-def sheet_for(n_leads, layout, px_per_mm, speed, gain, grid, calibration, labels):
+def sheet_for(
+    n_leads, layout, px_per_mm, speed, gain, grid, calibration, labels, colour="red", paper="white"
+):
     """Drawn once for the same arguments: an empty page takes longer than the traces on it."""
-    return Sheet(n_leads, layout, px_per_mm, speed, gain, grid, calibration, labels)
+    style = (layout, px_per_mm, speed, gain, grid, calibration, labels, colour, paper)
+    return Sheet(n_leads, *style)
 
 
 def _geometry(n_leads, layout, speed, gain):
