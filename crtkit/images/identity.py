@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from crtkit._validation import iter_blocks
 from crtkit.images.decode import check_pages
+from crtkit.images.lettering import find_lettering, paint_over
 
 COLOURS = {"white": 255, "black": 0}
 _BLOCK = 8
@@ -101,7 +103,7 @@ def _outer_lines(profile, inside, step):
     return ends[0], len(profile) - ends[1]
 
 
-def erase_identity(page, regions="margins", fill="white"):
+def erase_identity(page, regions="margins", fill="white", labels="keep"):
     """Erase parts of one page.
 
     Parameters
@@ -111,6 +113,9 @@ def erase_identity(page, regions="margins", fill="white"):
         "margins" is everything outside the grid that :func:`find_grid` finds: header, footer and
         sides. Boxes are fractions of the page, in [0, 1].
     fill : {"white", "black"}
+    labels : {"keep", "erase"}
+        With "erase", what is written among the traces goes too, as far as it touches none: names
+        of leads, separators, notes.
 
     Returns
     -------
@@ -120,8 +125,9 @@ def erase_identity(page, regions="margins", fill="white"):
     Raises
     ------
     ValueError
-        With "margins", no grid was found, or it reaches the upper and lower edge of the page: text
-        printed on the grid cannot be told from traces.
+        With "margins", no grid was found, or it reaches the upper and lower edge of the page while
+        ``labels="keep"``: text may stand on it then. With ``labels="erase"``, no millimetres tell
+        letters from traces.
 
     Examples
     --------
@@ -134,20 +140,29 @@ def erase_identity(page, regions="margins", fill="white"):
     >>> erase_identity(page)[top:bottom, left:right].min()
     np.uint8(255)
     """
-    page = _one_page(page, "erase_identity")
-    out = page.copy()
-    for left, top, right, bottom in identity_boxes(page, regions):
-        out[top:bottom, left:right] = COLOURS[fill]
+    out = _one_page(page, "erase_identity").copy()
+    _erase(out, regions, fill, labels)
     return out
 
 
-def identity_boxes(page, regions="margins"):
+def _erase(page, regions, fill, labels):
+    """Erase in place."""
+    boxes = identity_boxes(page, regions, labels)
+    if labels == "erase":
+        paint_over(page, find_lettering(page))
+    for left, top, right, bottom in boxes:
+        page[top:bottom, left:right] = COLOURS[fill]
+
+
+def identity_boxes(page, regions="margins", labels="keep"):
     """Find the parts of a page that :func:`erase_identity` fills.
 
     Parameters
     ----------
     page : ndarray of uint8, shape (height, width, 3)
     regions : "margins" or list of (left, top, right, bottom)
+    labels : {"keep", "erase"}
+        With "erase" the grid may fill the page: text on it is erased otherwise.
 
     Returns
     -------
@@ -168,7 +183,7 @@ def identity_boxes(page, regions="margins"):
     """
     height, width = page.shape[:2]
     if isinstance(regions, str):
-        left, top, right, bottom = _grid_with_margins(page)
+        left, top, right, bottom = _grid_with_margins(page, labels)
         return [
             (0, 0, width, top),
             (0, bottom, width, height),
@@ -198,6 +213,9 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         What to erase: all that lies outside the coloured grid, or boxes in fractions of the page.
     fill : {"white", "black"}, default="white"
         What to put there.
+    labels : {"keep", "erase"}, default="keep"
+        With "erase", names of leads, separators and notes among the traces go too, as far as they
+        touch no trace; pages whose grid fills them from top to bottom are then understood.
     on_unknown : {"raise", "blank"}, default="raise"
         With "margins", what becomes of pages on which no grid with margins is found: one error
         that lists them, or pages that are erased altogether and one warning that lists them. They
@@ -216,8 +234,7 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
     Notes
     -----
-    Text that is printed on the grid, among the traces, is not found: give its box. Lead names
-    stay. Pixels are erased here, metadata of a file never reaches them: :class:`JPEGLoader` reads
+    Text that touches a trace is part of the trace, whatever ``labels`` says: give its box. Pixels are erased here, metadata of a file never reaches them: :class:`JPEGLoader` reads
     neither EXIF (but for the orientation) nor comments. 2-D input, rows of pixels, passes through.
 
     Examples
@@ -234,12 +251,14 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
     _parameter_constraints = {
         "regions": [StrOptions({"margins"}), "array-like"],
         "fill": [StrOptions(set(COLOURS))],
+        "labels": [StrOptions({"keep", "erase"})],
         "on_unknown": [StrOptions({"raise", "blank"})],
     }
 
-    def __init__(self, *, regions="margins", fill="white", on_unknown="raise"):
+    def __init__(self, *, regions="margins", fill="white", labels="keep", on_unknown="raise"):
         self.regions = regions
         self.fill = fill
+        self.labels = labels
         self.on_unknown = on_unknown
 
     def set_output(self, *, transform=None):
@@ -295,14 +314,12 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         unknown = {}
         for where, block in iter_blocks(X, _BLOCK, dtype="numeric"):
             out[where] = block
-            for i, page in enumerate(block, start=where.start):
+            for i in range(where.start, where.start + len(block)):
                 try:
-                    boxes = identity_boxes(page, self.regions)
+                    _erase(out[i], self.regions, self.fill, self.labels)
                 except ValueError as error:
                     unknown[i] = str(error)
-                    boxes = [(0, 0, page.shape[1], page.shape[0])]
-                for left, top, right, bottom in boxes:
-                    out[i, top:bottom, left:right] = COLOURS[self.fill]
+                    out[i] = COLOURS[self.fill]
         if unknown:
             self._report_unknown(unknown, len(X))
         return out
@@ -327,8 +344,13 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             As :meth:`transform`.
         """
         reason = None
+        page = np.asarray(image)
         try:
-            boxes = identity_boxes(np.asarray(image), self.regions)
+            boxes = identity_boxes(page, self.regions, self.labels)
+            if self.labels == "erase":
+                page = page.copy()
+                paint_over(page, find_lettering(page))
+                image.paste(Image.fromarray(page))
         except ValueError as error:
             if self.on_unknown == "raise":
                 raise ValueError(
@@ -358,15 +380,15 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         return tags
 
 
-def _grid_with_margins(page):
+def _grid_with_margins(page, labels):
     box = find_grid(page)
     if box is None:
         raise ValueError("no coloured grid was found; give the boxes to erase as regions")
     height = page.shape[0]
-    if box[1] < _MARGIN * height and box[3] > (1 - _MARGIN) * height:
+    if labels == "keep" and box[1] < _MARGIN * height and box[3] > (1 - _MARGIN) * height:
         raise ValueError(
-            "the grid fills the page from top to bottom, so text may stand on it; give the boxes "
-            "to erase as regions"
+            "the grid fills the page from top to bottom, so text may stand on it; set "
+            "labels='erase', or give the boxes to erase as regions"
         )
     return box
 

@@ -264,3 +264,35 @@ def test_blanked_files_are_listed_in_one_warning(tmp_path, recwarn):
     (warning,) = recwarn
     assert "2 of 3 pages" in str(warning.message)
     assert "row 1: no coloured grid" in str(warning.message)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_names_of_leads_go_when_asked(style):
+    page, truth = render_page(signal(0.3), 500, header=HEADER, **style)
+    nothing = np.full((12, 5000), np.nan)
+    blank, _ = render_page(nothing, 500, header=HEADER, **style)
+    erased = erase_identity(page, labels="erase")
+    trace = (page < 128).all(axis=2) & (blank >= 128).any(axis=2)
+    assert (erased[trace] > 128).all(axis=1).mean() <= 0.005
+    for _, (left, top, right, bottom) in truth.label_boxes:
+        box = (slice(top, bottom), slice(left, right))
+        if not trace[box].any():
+            assert (erased[box] > 128).any(axis=2).mean() > 0.99
+    image = Image.fromarray(page)
+    IdentityEraser(labels="erase").erase_image(image)
+    np.testing.assert_array_equal(np.asarray(image), erased)
+    np.testing.assert_array_equal(
+        IdentityEraser(labels="erase").fit_transform(page[None])[0], erased
+    )
+
+
+def test_a_grid_that_fills_the_page_needs_its_text_erased():
+    page, truth = render_page(signal(0.3), 500)
+    left, top, right, bottom = truth.grid_box
+    full = page[top:bottom, left:right]
+    with pytest.raises(ValueError, match="labels='erase'"):
+        erase_identity(full)
+    assert erase_identity(full, labels="erase").shape == full.shape
+    grey = np.full((300, 400, 3), 255, np.uint8)
+    with pytest.raises(ValueError, match="no coloured grid"):
+        erase_identity(grey, labels="erase")

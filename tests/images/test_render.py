@@ -333,3 +333,33 @@ def test_pulses_and_labels_stay_on_the_grid(layout, gain):
     boxes = [*truth.calibration_boxes, *(box for _, box in truth.label_boxes)]
     assert min(box[1] for box in boxes) >= truth.grid_box[1]
     assert max(box[3] for box in boxes) <= truth.grid_box[3]
+
+
+@pytest.mark.parametrize("colour", ["red", "orange", "green", "blue", "grey"])
+@pytest.mark.parametrize("paper", ["white", "cream", "pink", "grey"])
+def test_colours_of_grid_and_paper(colour, paper):
+    page, truth = render_page(np.zeros((12, 5000)), 500, px_per_mm=3, colour=colour, paper=paper)
+    plain, _ = render_page(np.zeros((12, 5000)), 500, px_per_mm=3)
+    corner = page[2, 2].astype(int)
+    assert (corner == 255).all() == (paper == "white")
+    left, top, right, bottom = truth.grid_box
+    tint = page[top:bottom, left:right].reshape(-1, 3).mean(axis=0) - corner
+    strongest = {"red": 0, "orange": 0, "green": 1, "blue": 2}.get(colour)
+    assert strongest is None or np.argmax(tint) == strongest
+    ink = (page < 60).all(axis=2)
+    assert (ink != (plain < 60).all(axis=2)).mean() < 1e-3
+
+
+def test_renderer_spoils_each_page_by_its_seed():
+    signals = np.random.default_rng(0).normal(scale=0.2, size=(2, 12, 5000))
+    dials = {"tilt": 3, "shadow": 0.5, "low_resolution": 0.2}
+    renderer = ECGRenderer(px_per_mm=2, artefacts=dials, random_state=0)
+    pages = renderer.fit_transform(signals)
+    assert pages.shape == ECGRenderer(px_per_mm=2).fit_transform(signals).shape
+    np.testing.assert_array_equal(pages, renderer.fit_transform(signals))
+    same = renderer.fit_transform(signals[[0, 0]])
+    assert (same[0] != same[1]).any()
+    with pytest.raises(ValueError, match="spoil knows the artefacts"):
+        ECGRenderer(artefacts={"mud": 1}).fit(signals)
+    with pytest.raises(ValueError, match="amount"):
+        ECGRenderer(artefacts={"crease": 3}).fit(signals)

@@ -292,7 +292,9 @@ def _edges(ink, column, top, bottom, level):
         half = 0.5 * np.where(near < 0.5 * level, near, np.minimum(middle, level))
         for _ in range(2):  # runs of pale ink begin before the edge
             inner = np.where(end == other, end, end + step)
-            end = np.where((ink[end, column] < half) & (ink[inner, column] >= near * 0.5), inner, end)
+            end = np.where(
+                (ink[end, column] < half) & (ink[inner, column] >= near * 0.5), inner, end
+            )
         inside, outside = ink[end, column], ink[np.clip(end - step, 0, height - 1), column]
         out.append(end - step * _part(inside, outside, half))
     return tuple(out)

@@ -16,7 +16,15 @@ from crtkit.images.digitize.ink import (
     find_runs,
     ink_level,
 )
-from crtkit.images.digitize.leads import LAYOUTS, candidates, choose, limb_agreement, name_rhythm, row_shifts, strip_shift
+from crtkit.images.digitize.leads import (
+    LAYOUTS,
+    candidates,
+    choose,
+    limb_agreement,
+    name_rhythm,
+    row_shifts,
+    strip_shift,
+)
 from crtkit.images.digitize.pen import fit_pen
 from crtkit.images.digitize.reading import LeadStrip, PageReading
 from crtkit.images.digitize.rectify import rectify
@@ -230,7 +238,9 @@ def _signals(traces, arrangement, fs, quick=False):
         # The first and last sample may lie a rounding beyond the ink.
         late = traces.shift[row] if traces.shift else 0.0
         left = axis.x(start) + late - (1.0 if column == 0 else 0.0)
-        right = axis.x(stop) + late + (1.0 if column == arrangement.columns - 1 or not lead else 0.0)
+        right = (
+            axis.x(stop) + late + (1.0 if column == arrangement.columns - 1 or not lead else 0.0)
+        )
         a, b = max(int(np.ceil(left)), 0), min(int(np.ceil(right)), traces.upper.shape[1])
         if b - a < 10:
             raise UnreadablePageError("the rows are shorter than their leads")

@@ -11,6 +11,7 @@ from numbers import Real
 import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
+from sklearn import config_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
@@ -319,10 +320,12 @@ def spoil(page, dials, random_state=None):
             f"spoil knows the artefacts {', '.join(ARTEFACTS)}, got {', '.join(sorted(unknown))}."
         )
     seeds = check_random_state(random_state).randint(2**31 - 1, size=len(ARTEFACTS))
-    for (name, artefact), seed in zip(ARTEFACTS.items(), seeds):
-        if dials.get(name):
-            drawn = {"random_state": int(seed)} if name not in _UNDRAWN else {}
-            page = artefact(page, dials[name], **drawn)
+    # Inside an estimator's fit scikit-learn would skip the checks of the dials.
+    with config_context(skip_parameter_validation=False):
+        for (name, artefact), seed in zip(ARTEFACTS.items(), seeds):
+            if dials.get(name):
+                drawn = {"random_state": int(seed)} if name not in _UNDRAWN else {}
+                page = artefact(page, dials[name], **drawn)
     return page
 
 

@@ -23,11 +23,13 @@ from crtkit.images.digitize.leads import (
     candidates,
     limb_agreement,
     name_rhythm,
+    row_shifts,
+    strip_shift,
 )
 from crtkit.images.digitize.pen import fit_pen
 from crtkit.images.digitize.rectify import rectify
 from crtkit.images.digitize.rows import find_rows, pen_width, row_edges, trace_rows
-from crtkit.images.digitize.timing import find_separators, time_axis
+from crtkit.images.digitize.timing import bars, find_separators, time_axis
 from crtkit.images.render.artefacts import curl, jpeg, perspective, shadow, tilt
 
 
@@ -249,3 +251,53 @@ def test_limb_leads_and_rhythm_strips_are_recognised(signal):
     assert fit > 30
     assert name_rhythm(np.random.default_rng(0).standard_normal((1, 5000)), shown)[0][0] == ""
     assert np.isnan(agreement(shown[0], shown[5]))
+
+
+def test_a_pulse_that_the_edge_cuts_is_still_a_pulse(page, signal):
+    image, truth = page
+    left = truth.calibration_boxes[0][0]
+    cut = image[:, left + 35 :]  # two millimetres of its top are left
+    flat = rectify(darkness(cut)[0], find_lines(*darkness(cut)))
+    runs = find_runs(flat.ink, flat.px, flat.py)
+    pulses = find_pulses(runs, flat.px, flat.py, pen_width(runs, flat.py))
+    assert len(pulses.foot) == 4
+    assert pulses.height == pytest.approx(truth.px_per_mv, rel=0.02)
+    assert gain_of(pulses, flat.py)[1] == 10.0
+
+
+def test_bars_between_leads_are_no_trace(page, flat):
+    image = page[0].copy()
+    truth = page[1]
+    x = int(truth.traces[1].x[0])
+    for trace in truth.traces[::4][:3]:
+        y = int(trace.baseline)
+        image[y - 25 : y + 25, x - 5 : x + 5] = 0
+    flat = rectify(darkness(image)[0], find_lines(*darkness(image)))
+    runs = find_runs(flat.ink, flat.px, flat.py)
+    rows, _ = find_rows(runs, flat.px, flat.py)
+    at = x - (image.shape[1] - flat.ink.shape[1]) / 2
+    dropped = bars(runs, find_separators(runs, rows, flat.px, flat.py), rows, flat.px, flat.py)
+    assert dropped.sum() >= 10
+    assert np.ptp(runs.column[dropped]) <= 14
+    assert abs(np.median(runs.column[dropped]) - at) < 40
+    none = bars(runs, np.array([]), rows, flat.px, flat.py)
+    assert not none.any()
+
+
+@pytest.mark.parametrize(("first", "third"), [(0, 0), (6, -5), (-9, 3)])
+def test_rows_that_lean_are_found_by_einthoven(signal, first, third):
+    leads = np.full((12, 5000), np.nan)
+    for i, late in ((0, first), (1, 0), (2, third)):
+        leads[i, :1250] = np.roll(signal[i], late)[:1250]
+    assert row_shifts(leads) == (first, third)
+    assert row_shifts(np.full((12, 5000), np.nan)) == (0, 0)
+    unlike = leads.copy()
+    unlike[1] = np.random.default_rng(0).standard_normal(5000)
+    assert row_shifts(unlike) == (0, 0)
+
+
+@pytest.mark.parametrize("late", [0, 12, -20])
+def test_a_strip_that_is_late_is_found(signal, late):
+    leads = np.full((12, 5000), np.nan)
+    leads[1, :1250] = signal[1, :1250]
+    assert strip_shift(np.roll(signal[1], late), leads) == late

@@ -1,0 +1,80 @@
+"""The digitizer's benchmark: a cut journal goes on, figures are what they say."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.digitizer import __main__ as run, journal, tables
+from benchmarks.digitizer.compare import compare, nominal_part
+from benchmarks.digitizer.erasing import legible
+
+
+def test_a_journal_goes_on_where_it_was_cut(tmp_path):
+    path = tmp_path / "set.jsonl"
+    first = journal.PageJournal(path, n=3)
+    first.add("a", [{"strict": np.float64(2.5), "lead": "I"}])
+    first.add("b", [{"strict": 3.0, "lead": "I"}])
+    with path.open("a") as file:
+        file.write('{"page": "c", "ro')
+    again = journal.PageJournal(path, n=3)
+    assert list(again.rows) == ["a", "b"]
+    assert again.rows["a"] == [{"strict": 2.5, "lead": "I"}]
+    again.add("c", [])
+    assert list(journal.PageJournal(path, n=3).rows) == ["a", "b", "c"]
+    # Other code, another seed or number of pages: nothing of it is worth keeping.
+    assert not journal.PageJournal(path, n=4).rows
+    assert json.loads(path.read_text().splitlines()[0])["n"] == 4
+
+
+def test_a_set_is_run_in_slices(tmp_path, monkeypatch, capsys):
+    calls = []
+
+    def pages(folder, name, n, seed):
+        for k in range(n):
+            yield f"page {k}", lambda k=k: calls.append(k) or [{"lead": "I", "strict": float(k)}]
+
+    monkeypatch.setattr(run, "SETS", {"made": pages})
+    clock = iter([0.0, *np.arange(1.0, 100)])
+    monkeypatch.setattr(run.time, "monotonic", lambda: next(clock))
+    options = ["--data", str(tmp_path), "--out", str(tmp_path), "--n", "5", "--sets", "made"]
+    run.main([*options, "--minutes", "0.05"])
+    assert 0 < len(calls) < 5
+    assert "not finished" in capsys.readouterr().err
+    run.main(options)
+    assert sorted(calls) == list(range(5))
+    table = pd.read_csv(tmp_path / "made.csv")
+    assert table["strict"].tolist() == [0, 1, 2, 3, 4]
+    assert "| made" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("late", [-4, 0, 3])
+def test_the_ratio_is_strict_and_the_other_is_aligned(late):
+    rng = np.random.default_rng(0)
+    wave = np.convolve(rng.standard_normal(3000), np.hanning(40), "same")
+    out = compare(wave[50:-50], np.roll(wave, late)[50:-50] + 0.5)
+    assert out["delay_ms"] == pytest.approx(2.0 * late, abs=0.11)
+    assert out["aligned"] > 40
+    assert out["strict"] < out["aligned"]
+    assert out["coverage"] == 1.0
+    nothing = compare(wave, np.full(3000, np.nan))
+    assert nothing["coverage"] == 0
+    assert np.isnan(nothing["strict"])
+    assert np.isfinite(nominal_part(np.ones((12, 5000)), ("II",))).sum() == 11 * 1250 + 5000
+
+
+def test_goals_say_what_is_missed():
+    rows = [{"set": "300 dpi", "page": "a", "lead": "I", "strict": 28.0}]
+    rows += [{"set": "degraded", "page": str(k), "lead": "all", "strict": s, "reason": r}
+             for k, (s, r) in enumerate([(5, "bad"), (6, None), (20, None), (25, "bad")])]  # fmt: skip
+    goals = tables.goals(pd.DataFrame(rows)).set_index(["set", "what"])["met"]
+    assert goals[("300 dpi", "strict, dB")] == "**no**"
+    part = pd.DataFrame(rows[1:])
+    assert tables.caught(part) == 0.5
+    assert tables.lost(part) == 0.5
+
+
+def test_names_of_leads_are_not_legible():
+    assert not any(map(legible, ["aVR", "V1 V2", "II", "mmm", "", "I"]))
+    assert all(map(legible, ["ID: 168594", "2020-08-06", "Department"]))
