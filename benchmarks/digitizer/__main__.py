@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import write_text
+from benchmarks._results import environment, markdown_table, write_json, write_text
 from benchmarks.digitizer import real, rendered, tables
 from benchmarks.digitizer.journal import PageJournal
 

@@ -30,8 +30,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmarks._results import environment, markdown_table, write_json
-from benchmarks._study import write_text
+from benchmarks._results import environment, markdown_table, write_json, write_text
 from benchmarks.digitizer.compare import FS
 from benchmarks.digitizer.journal import PageJournal
 from benchmarks.digitizer.rendered import HEADER, records

@@ -234,8 +234,9 @@ class IdentityEraser(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
     Notes
     -----
-    Text that touches a trace is part of the trace, whatever ``labels`` says: give its box. Pixels are erased here, metadata of a file never reaches them: :class:`JPEGLoader` reads
-    neither EXIF (but for the orientation) nor comments. 2-D input, rows of pixels, passes through.
+    Text that touches a trace is part of the trace, whatever ``labels`` says: give its box. Pixels
+    are erased here, metadata of a file never reaches them: :class:`JPEGLoader` reads neither EXIF
+    (but for the orientation) nor comments. 2-D input, rows of pixels, passes through.
 
     Examples
     --------
