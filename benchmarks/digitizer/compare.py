@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crtkit._leads import LEADS_12
+from crtkit.signals import LEADS_12
 
 FS = 500
 SHIFT_MS = 20.0

@@ -34,9 +34,9 @@ from benchmarks._results import environment, markdown_table, write_json, write_t
 from benchmarks.digitizer.compare import FS
 from benchmarks.digitizer.journal import PageJournal
 from benchmarks.digitizer.rendered import HEADER, records
-from crtkit._leads import LEADS_12
 from crtkit.images import erase_identity, find_grid, load_image, render_page
 from crtkit.images.pdf import render_pdf
+from crtkit.signals import LEADS_12
 
 _SURE, _LEAST_LETTERS = 0.8, 3
 STYLES = (

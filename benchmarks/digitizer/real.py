@@ -12,10 +12,9 @@ from PIL import Image
 from benchmarks._open_ecgs import read_shard
 from benchmarks.digitizer.compare import FS, lead_rows, nominal_part, ratio
 from benchmarks.digitizer.rendered import timed
-from crtkit._leads import LEADS_12
 from crtkit.images import load_image
 from crtkit.images.digitize.vector import read_pdf
-from crtkit.signals import locate_qrs
+from crtkit.signals import LEADS_12, locate_qrs
 
 _LEAD_SAMPLES = 1125  # nine tenths of a lead's 2.5 s: less is not the whole lead
 _REGULAR = 0.03

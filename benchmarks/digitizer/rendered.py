@@ -8,10 +8,10 @@ from scipy.signal import butter, sosfiltfilt
 
 from benchmarks._open_ecgs import read_shard
 from benchmarks.digitizer.compare import FS, lead_rows, printed_part
-from crtkit._leads import LEADS_12
 from crtkit.images import digitize_page, render_page
 from crtkit.images.render.artefacts import spoil
 from crtkit.readers import read_ecg
+from crtkit.signals import LEADS_12
 from crtkit.signals.qrs.measure import measure_qrs
 
 PX = {"127 dpi": 5.0, "200 dpi": 200 / 25.4, "300 dpi": 300 / 25.4}

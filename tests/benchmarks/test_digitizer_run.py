@@ -66,8 +66,9 @@ def test_the_ratio_is_strict_and_the_other_is_aligned(late):
 
 def test_goals_say_what_is_missed():
     rows = [{"set": "300 dpi", "page": "a", "lead": "I", "strict": 28.0}]
-    rows += [{"set": "degraded", "page": str(k), "lead": "all", "strict": s, "reason": r}
-             for k, (s, r) in enumerate([(5, "bad"), (6, None), (20, None), (25, "bad")])]  # fmt: skip
+    for k, (db, reason) in enumerate([(5, "bad"), (6, None), (20, None), (25, "bad")]):
+        row = {"set": "degraded", "page": str(k), "lead": "all", "strict": db, "reason": reason}
+        rows.append(row)
     goals = tables.goals(pd.DataFrame(rows)).set_index(["set", "what"])["met"]
     assert goals[("300 dpi", "strict, dB")] == "**no**"
     part = pd.DataFrame(rows[1:])

@@ -253,7 +253,7 @@ def row_shifts(signals):
     tuple of int
         Samples for the first and the third row; zeros unless the law then holds clearly better.
     """
-    one, two, three = signals[_I], signals[_II], signals[_III]
+    one, two, three = signals[:3]
     seen = np.flatnonzero(np.isfinite(one) & np.isfinite(two) & np.isfinite(three))
     if len(seen) < 500:
         return 0, 0
