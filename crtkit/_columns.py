@@ -49,26 +49,39 @@ def is_missing(values: Any) -> np.ndarray:
 def as_column(name: str, values: Any) -> Any:
     """One value per record: a frame or an array of one column as that column, else unchanged.
 
+    Polars columns become pandas ones, and numbers get the machine's byte order.
+
     Raises
     ------
     ValueError
         Several columns, or no axis at all.
     """
+    values = as_frame(values)
     if isinstance(values, pd.DataFrame):
         if values.shape[1] != 1:
             raise ValueError(
                 f"{name} must be one column, one value per record; got a table of "
                 f"{values.shape[1]} columns, {list(values.columns)[:5]}. Name one of them."
             )
-        return values.iloc[:, 0]
+        return native_column(values.iloc[:, 0])
     shape = np.shape(values) if hasattr(values, "shape") else as_array(values).shape
     if len(shape) == 2 and shape[1] == 1:
-        return np.asarray(values).ravel()
+        return native(np.asarray(values).ravel())
     if len(shape) != 1:
         raise ValueError(
             f"{name} must hold one value per record, shape (n_records,); got shape {shape}."
         )
-    return values
+    return native_column(values)
+
+
+def native_column(values: Any) -> Any:
+    """The same kind of column in the machine's byte order."""
+    dtype = getattr(values, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.isnative:
+        return values
+    if isinstance(values, pd.Series):
+        return pd.Series(native(values.to_numpy()), index=values.index, name=values.name)
+    return native(np.asarray(values))
 
 
 def check_same_index(name: str, **objects: Any) -> None:
@@ -114,6 +127,21 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def native(array: np.ndarray) -> np.ndarray:
+    """Array in the machine's byte order, which pandas, torch and compiled code require.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit._columns import native
+    >>> native(np.array([1.0, 2.0], dtype=">f8")).dtype.isnative
+    True
+    """
+    if array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="))
+
+
 def as_numpy(values: Any) -> np.ndarray:
     """Nullable, categorical and Arrow columns as numpy; integers stay integers."""
     dtype: Any = getattr(values, "dtype", None)
@@ -127,7 +155,7 @@ def as_numpy(values: Any) -> np.ndarray:
 def as_array(values: Any) -> np.ndarray:
     """Array of a sequence; numbers and text beside each other stay what they are."""
     if hasattr(values, "__array__"):
-        return np.asarray(values)
+        return native(np.asarray(values))
     values = list(values)
     if len({isinstance(v, str) for v in values}) > 1:
         # numpy would turn [1, "a"] into two texts.
@@ -162,6 +190,8 @@ def clean_column(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column
     dtype: Any = column.dtype
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        return pd.Series(native(column.to_numpy()), index=column.index, name=column.name)
     if isinstance(dtype, pd.SparseDtype):
         return pd.Series(np.asarray(column), index=column.index, name=column.name)
     if pd.api.types.is_numeric_dtype(column) and not isinstance(dtype, np.dtype):
@@ -246,7 +276,15 @@ def like_levels(values: Any) -> list[tuple[str, str]]:
 
 
 def as_frame(X: Any) -> Any:
-    """A polars table as a pandas one, column by column; everything else as it is."""
+    """A polars table as a pandas one, column by column; other input as it is.
+
+    Numbers of a pandas table get the machine's byte order: pandas sorts and groups no other.
+    """
+    if isinstance(X, pd.DataFrame):
+        swapped = [i for i, dtype in enumerate(X.dtypes) if not getattr(dtype, "isnative", True)]
+        if swapped and X.columns.is_unique:
+            X = X.assign(**{X.columns[i]: native_column(X.iloc[:, i]) for i in swapped})
+        return X
     if type(X).__module__.partition(".")[0] != "polars":
         return X
     X = X.collect() if hasattr(X, "collect") else X
@@ -260,6 +298,7 @@ def as_frame(X: Any) -> Any:
         else:
             cells = np.empty(len(column), dtype=object)
             for i, cell in enumerate(column):
-                cells[i] = cell if not hasattr(cell, "to_numpy") else cell.to_numpy()
+                # A list of lists would become an array of arrays, one axis short.
+                cells[i] = np.asarray(cell.to_list()) if hasattr(cell, "to_list") else cell
             columns[name] = clean_column(pd.Series(cells)).to_numpy()
     return pd.DataFrame(columns, index=range(len(X)))

@@ -6,6 +6,7 @@ order, and an ordered categorical states its own order.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
@@ -15,6 +16,12 @@ import numpy as np
 import pandas as pd
 
 from crtkit._columns import as_column, as_numpy, check_same_index, is_missing, like_levels
+
+# Words for "no" as tables write them (English, German, French); "normal" against "abnormal" counts.
+_NEGATIVE = re.compile(
+    r"(no|non|not|none|nein|nicht|kein\w*|neg|negative?|false|absent|without|control|controls|"
+    r"healthy|normal|unchanged|surviv\w*|alive)(?![^\W_])|-$"
+)
 
 
 def check_labels(name: str, values: Any) -> np.ndarray:
@@ -117,9 +124,11 @@ def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
         )
     if pos_label is not None:
         return pos_label
-    if len(known) == 2:
-        return known[1]
     order = _stated_order("The labels", labels)
+    if len(known) == 2:
+        if order is None:
+            warn_of_positive("The labels", known[0], known[1])
+        return known[1]
     if order is not None and len(order) == 2:
         return order[1]
     # A fold may hold one class only; 0 and 1 still say which it is, text does not.
@@ -169,7 +178,46 @@ def class_pair(
             f"{name}: pos_label must be one of the labels {classes}, got pos_label={pos_label!r}."
         )
     positive = classes[1] if pos_label is None else classes[classes.index(pos_label)]
-    return classes[1 - classes.index(positive)], positive
+    negative = classes[1 - classes.index(positive)]
+    if pos_label is None and order is None and _stated_order(name, [y]) is None:
+        warn_of_positive(name, negative, positive)
+    return negative, positive
+
+
+def warn_of_positive(name: str, negative: Any, positive: Any) -> None:
+    """Warn where the class that the alphabet puts last reads as the negative one.
+
+    Parameters
+    ----------
+    name : str
+        Of the caller, for the message.
+    negative, positive : label
+        As they were resolved, without anybody having stated an order.
+
+    Examples
+    --------
+    >>> from crtkit._labels import reads_as_negative
+    >>> [reads_as_negative(p, n) for n, p in (("ja", "nein"), ("CRT+", "CRT-"), ("no", "yes"))]
+    [True, True, False]
+    """
+    if reads_as_negative(positive, negative):
+        warnings.warn(
+            f"{name}: of {negative!r} and {positive!r} the later, {positive!r}, becomes the "
+            f"positive class, though it reads as the negative one. State it: "
+            f"pos_label={negative!r}, or classes=[{positive!r}, {negative!r}] in read_manifest.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def reads_as_negative(label: Any, other: Any) -> bool:
+    """Whether a text label is the plain "no" of two, and the other one is not."""
+    if not (isinstance(label, str) and isinstance(other, str)):
+        return False
+    a, b = label.strip().casefold(), other.strip().casefold()
+    if (a.endswith("-") and b == f"{a[:-1]}+") or a in (f"non{b}", f"un{b}", f"in{b}"):
+        return True
+    return bool(_NEGATIVE.match(a)) and not _NEGATIVE.match(b)
 
 
 def is_positive(name: str, y: Any, pos_label: Any = None) -> np.ndarray:
@@ -251,6 +299,11 @@ def patient_text(patient: Any) -> str:
     return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
 
 
+def visible(text: str) -> str:
+    """Text without what nobody sees: zero-width blanks, marks of direction, soft hyphens."""
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc"))
+
+
 def _is_whole(patient: Any) -> bool:
     number = isinstance(patient, (int, float, np.number)) and not isinstance(patient, bool)
     return bool(number and float(patient).is_integer() and abs(patient) < 2**53)
@@ -263,7 +316,7 @@ def _as_text(name: str, patients: list[Any], warn: bool) -> np.ndarray:
     seen: dict[str, str] = {}
     for text in dict.fromkeys(out.tolist()) if warn else ():
         # Looser than identity, for a warning only: guessing that two are one would be worse.
-        bare = unicodedata.normalize("NFKC", text).strip().casefold()
+        bare = visible(unicodedata.normalize("NFKC", text)).strip().casefold()
         bare = bare.removesuffix(".0").lstrip("0") if bare[:1].isdigit() else bare
         other = seen.setdefault(bare, text)
         if other != text:

@@ -135,3 +135,21 @@ def missing_leads(signals) -> np.ndarray:
     low = np.fmin.reduce(signals, axis=-1)
     high = np.fmax.reduce(signals, axis=-1)
     return ~(high > low)
+
+
+def refuse_exchanged_axes(name: str, shape: tuple[int, ...]) -> None:
+    """Raise where signals have their leads on the last axis, as many published arrays have.
+
+    Parameters
+    ----------
+    name : str
+        Who asks, for the message.
+    shape : tuple of int
+        Of the signals; only three axes can be told.
+    """
+    # No recorder has a hundred leads of two dozen samples.
+    if len(shape) == 3 and shape[1] >= 100 and shape[2] <= 24:
+        raise ValueError(
+            f"{name} expects signals as (n_records, n_leads, n_samples), got shape {tuple(shape)}: "
+            "the leads seem to lie on the last axis. Pass np.moveaxis(X, -1, 1)."
+        )

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from crtkit._columns import native
+from crtkit._leads import refuse_exchanged_axes
 from crtkit.cohort.rows import Rows
 
 FLOAT_DTYPES = (np.float64, np.float32)
@@ -58,6 +60,8 @@ def check_records(
     """
     name = type(estimator).__name__
     _refuse_text(name, X, kind)
+    if isinstance(X, np.ndarray):
+        X = native(X)  # >f4 would become float64, twice the memory and other last digits
     # One row is enough for dtype and shape; the blocks are checked as they are read.
     sample = X[:1].__array__() if isinstance(X, Rows) else X
     if not hasattr(sample, "ndim"):  # lists, and array-likes that have only __array__
@@ -85,12 +89,8 @@ def check_records(
         )
     if 0 in out.shape[1:]:
         raise ValueError(f"Found array with 0 feature(s) (shape={out.shape}), {name} needs {kind}.")
-    if kind == "signals" and out.ndim == 3 and out.shape[1] >= 100 and out.shape[2] <= 24:
-        # No recorder has a hundred leads of two dozen samples; published arrays have this layout.
-        raise ValueError(
-            f"{name} expects signals as (n_records, n_leads, n_samples), got shape {out.shape}: "
-            "the leads seem to lie on the last axis. Pass np.moveaxis(X, -1, 1)."
-        )
+    if kind == "signals":
+        refuse_exchanged_axes(name, out.shape)
     if reset:
         estimator.shape_in_ = out.shape[1:]
     elif not compare:

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,38 @@ def make_table():
         return pd.DataFrame({"patient": patient, "response": label, "age": age})
 
     return make
+
+
+# What damaged headers hold: numbers that are none, or that no recorder has.
+_NUMBERS = (b"0", b"-1", b"1e308", b"1e-30", b"nan", b"inf", b"99999999999", b"-0.5", b"")
+
+
+def _mutate(content, rng):
+    """Flip, cut, repeat, zero or exchange parts of a file, once to six times."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 7)):
+        n = len(content)
+        at, length = int(rng.integers(0, n)), int(rng.integers(1, 1 + min(64, n)))
+        choice = rng.integers(0, 7)
+        if choice <= 1:
+            content[at] = rng.integers(0, 256)
+        elif choice == 2 and n > 400:
+            del content[at : at + length]
+        elif choice == 3:
+            content[at:at] = content[at : at + length]
+        elif choice == 4:
+            content[at : at + length] = bytes(len(content[at : at + length]))
+        elif choice == 5 and rng.random() < 0.3 and n > 400:
+            del content[max(at, 200) :]
+        else:  # a number of the text
+            found = list(re.finditer(rb"\d+(\.\d+)?", bytes(content)))
+            if found:
+                place = found[int(rng.integers(0, min(len(found), 300)))]
+                content[place.start() : place.end()] = _NUMBERS[int(rng.integers(0, len(_NUMBERS)))]
+    return bytes(content)
+
+
+@pytest.fixture(scope="session")
+def mutate():
+    """Damage the bytes of a file as ``mutate(content, rng)``; the same for every kind of file."""
+    return _mutate

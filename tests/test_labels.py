@@ -1,6 +1,7 @@
 """One rule for patients and one for the positive class, for every function that takes them."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,13 @@ from sklearn.pipeline import make_pipeline
 
 import crtkit as ck
 from crtkit import evaluation, statistics
-from crtkit._labels import check_groups, patient_text
+from crtkit._labels import (
+    check_groups,
+    check_labels,
+    class_pair,
+    patient_text,
+    resolve_pos_label,
+)
 from crtkit.resampling import HeldOutThreshold, ResampledClassifier
 
 N = 40
@@ -177,3 +184,38 @@ def test_levels_that_differ_by_a_blank_are_named_in_table_1():
     table = pd.DataFrame({"sex": ["m", "m ", "f", "F"] * 10})
     with pytest.warns(UserWarning, match=r"'sex' differ only by blanks or case.*'m', 'm '"):
         statistics.baseline_table(table, Y, numbers=False)
+
+
+@pytest.mark.parametrize(
+    ("negative", "positive", "warns"),
+    [
+        ("no", "yes", False),
+        ("ja", "nein", True),
+        ("CRT+", "CRT-", True),
+        ("abnormal", "normal", True),
+        ("improved", "not improved", True),
+        ("mild", "nonsense", False),
+        ("non-responder", "responder", False),
+        ("LBBB", "None", True),
+        (0, 1, False),
+        ("good", "poor", False),
+    ],
+)
+def test_a_positive_class_that_reads_as_no_is_warned_of(negative, positive, warns):
+    y = [negative, positive]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert class_pair("evaluate", y) == (negative, positive)
+        assert resolve_pos_label(None, y) == positive
+    assert len(caught) == 2 * warns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert class_pair("evaluate", y, positive) == (negative, positive)
+        assert class_pair("evaluate", y, order=y) == (negative, positive)
+        stated = pd.Categorical(y, categories=y, ordered=True)
+        assert resolve_pos_label(None, stated) == positive
+
+
+def test_labels_and_patients_of_another_byte_order():
+    assert check_labels("y", np.array([0, 1], dtype=">i8")).dtype.isnative
+    assert check_groups("Cohort", np.array([3.0, 4.0], dtype=">f8")).dtype.isnative

@@ -15,6 +15,7 @@ from crtkit.cohort.signal_checks import (
     find_problems,
     leads_on_last_axis,
     limb_misfit,
+    peak_to_peak,
 )
 from crtkit.cohort.signal_options import SignalOptions
 from crtkit.readers.assemble import complete_limb_leads
@@ -143,9 +144,7 @@ def _check_all(rows: Rows, convert: _Conversion, options) -> dict[int, str]:
                     why = "it has missing samples (NaN); missing='keep' takes them"
                 if why:
                     bad[start + i] = why
-        # A median over leads: one loose electrode must not decide the unit of a record.
-        wide = np.fmax.reduce(block, axis=-1) - np.fmin.reduce(block, axis=-1)
-        spreads.append(np.median(wide, axis=1) if wide.ndim == 2 else wide)
+        spreads.append(peak_to_peak(block))
         misfit = None
         if convert.names is not None and block.ndim == 3:
             misfit = limb_misfit(block, convert.names)
@@ -153,7 +152,7 @@ def _check_all(rows: Rows, convert: _Conversion, options) -> dict[int, str]:
             if n_sample < _SAMPLE:
                 sample.append(block[:_SAMPLE].copy())
                 n_sample += len(sample[-1])
-        for i, why in find_problems(block, misfit).items():
+        for i, why in find_problems(block, misfit, spreads[-1]).items():
             bad.setdefault(start + i, why)
     # What is wrong with all records is said once, not for each of them.
     check_unit(np.concatenate(spreads), options.unit)

@@ -42,6 +42,15 @@ _COMMA_NUMBER = re.compile(r"[+-]?(\d+,\d+)([eE][+-]?\d+)?")
 # 1,234 may be a thousand or a little more than one.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _FLAGS = {"true": 1.0, "false": 0.0}
+_YES_NO = {
+    **_FLAGS,
+    **dict.fromkeys(("yes", "y", "ja", "j", "oui", "present", "positive", "+"), 1.0),
+    **dict.fromkeys(("no", "n", "nein", "non", "absent", "negative", "none", "-"), 0.0),
+}
+_SEX = {
+    **dict.fromkeys(("m", "male", "man", "männlich", "mann", "homme", "masculin"), 1.0),
+    **dict.fromkeys(("f", "w", "female", "woman", "weiblich", "frau", "femme", "féminin"), 0.0),
+}
 
 
 def refuse_repeated(columns: Iterable[Any], who: str) -> None:
@@ -91,6 +100,56 @@ def why_implausible(name: Any, values: np.ndarray, limits: tuple[float, float] |
         f"read_manifest(..., na_values={{{name!r}: [{shown}]}}). Values of another unit must be "
         "converted."
     )
+
+
+def as_flags(name: Any, column: pd.Series) -> pd.Series:
+    """A clinical flag or number that was written in words, as numbers; other columns as they are.
+
+    Parameters
+    ----------
+    name : str
+        Of the column, as crtkit calls it: those of :data:`PLAUSIBLE` are numbers.
+    column : Series
+
+    Raises
+    ------
+    ValueError
+        A cell is no number, nor a word for yes or no (M or F of ``male``).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit.cohort.columns import as_flags
+    >>> as_flags("male", pd.Series(["M", "F", None])).tolist()
+    [1.0, 0.0, nan]
+    >>> as_flags("lbbb", pd.Series(["yes", "No"])).tolist()
+    [1.0, 0.0]
+    """
+    if name not in PLAUSIBLE or column.dtype.kind != "O":
+        return column
+    texts = [str(cell).strip().casefold() for cell in column if isinstance(cell, str)]
+    if not texts:
+        return column
+    words: dict[str, float] = {}
+    if PLAUSIBLE[name] == (0, 1):
+        words = {**_YES_NO, **(_SEX if name == "male" else {})}
+    elif name == "nyha":
+        words = {"i": 1.0, "ii": 2.0, "iii": 3.0, "iv": 4.0}
+    numbers = []
+    for row, cell in enumerate(column.tolist()):
+        text = cell.strip().casefold() if isinstance(cell, str) else cell
+        if isinstance(text, str):
+            if text not in words and not _NUMBER.fullmatch(text):
+                low, high = PLAUSIBLE[name]
+                known = "yes and no" if high == 1.0 else f"{low:g} to {high:g}"
+                raise ValueError(
+                    f"Column {name!r} holds {cell!r} at row {row}; numbers are expected "
+                    f"({known}). Correct it, or declare it missing: "
+                    f"na_values={{{column.name!r}: [{cell!r}]}}."
+                )
+            text = words[text] if text in words else float(text)
+        numbers.append(np.nan if text is None or pd.isna(text) else float(text))
+    return pd.Series(numbers, index=column.index, name=column.name, dtype=np.float64)
 
 
 def settle(

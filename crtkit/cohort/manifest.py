@@ -22,7 +22,9 @@ from crtkit.cohort.manifest_checks import (
     check_label_column,
     check_patients,
     locate,
+    named_covariates,
     warn_of_codes,
+    warn_of_copies,
     warn_of_like_levels,
 )
 from crtkit.cohort.map_cells import read_maps
@@ -40,6 +42,7 @@ def read_manifest(
     signal: str | None = None,
     map: str | None = None,
     covariates: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     classes: Iterable[Any] | None = None,
     mixed_labels: str = "raise",
     na_values: Mapping[str, Iterable[Any]] | Iterable[Any] | None = None,
@@ -52,6 +55,7 @@ def read_manifest(
     unit: str | float | None = None,
     lead_names: Sequence[str] | None = None,
     missing: str = "raise",
+    missing_leads: str = "raise",
     on_error: str = "raise",
     root: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -78,6 +82,10 @@ def read_manifest(
     covariates : sequence of str, optional
         Columns to keep beside them; by default all that are not named above. Leave out what is
         only known after the prediction (post-implantation values are the label itself).
+    columns : mapping of str to str, optional
+        Covariates under crtkit's names: ``{"QRS": "qrs_duration_ms", "Sex": "male"}``. Of a column
+        that is then a flag (``male``, ``lbbb``, ...) yes and no, true and false, M and F are
+        understood, in English, German and French.
     classes : iterable, optional
         The classes that must occur. A list or tuple also states their order, the positive class
         last (``info["classes"]``).
@@ -93,9 +101,9 @@ def read_manifest(
         Sampling rate in Hz to bring signals to (polyphase). Without it all must agree.
     duration : float, optional
         Seconds to keep of each signal, from its start. Without it all lengths must agree.
-    short : {"raise", "drop"}
+    short : {"raise", "drop", "pad"}
         What to do with a signal shorter than ``duration``; dropped ones are counted in
-        ``info["flow"]``.
+        ``info["flow"]``, padded ones end in NaN.
     unit : str or float, optional
         Of signals in arrays and CSV files: "mV" (the default), "uV", "V", or what one count of the
         converter is worth in millivolt. They are converted.
@@ -105,6 +113,10 @@ def read_manifest(
     missing : {"raise", "keep"}
         What to do with signals that hold NaN after the crop: pages show each lead for a part of
         the time only. Models that take NaN say so.
+    missing_leads : {"raise", "nan", "drop"}
+        What to do with a file that lacks one of the twelve leads and two limb leads to compute it
+        from: an error, NaN in its place, or leaving the record out (counted in ``info["flow"]``).
+        With "nan" and "drop" a lead of one constant value is missing, too: an electrode was off.
     on_error : {"raise", "drop"}
         What to do with signals that cannot be read or are no ECG. All are listed, in the error or
         in ``info["dropped"]``; dropped ones are counted in ``info["flow"]``.
@@ -152,7 +164,8 @@ def read_manifest(
 columns ['qrs_duration_ms'])
     """
     _choice("mixed_labels", mixed_labels, ("raise", "keep"))
-    _choice("short", short, ("raise", "drop"))
+    _choice("short", short, ("raise", "drop", "pad"))
+    _choice("missing_leads", missing_leads, ("raise", "nan", "drop"))
     _choice("missing", missing, ("raise", "keep"))
     _choice("on_error", on_error, ("raise", "drop"))
     _positive("fs", fs, "hertz")
@@ -168,20 +181,22 @@ columns ['qrs_duration_ms'])
     used = {label, group, *files.values()}
     if covariates is None:
         covariates = [column for column in table.columns if column not in used]
-    columns: dict[str, Any] = {column: table[column].to_numpy() for column in covariates}
-    warn_of_like_levels(columns)
-    warn_of_codes(columns)
-    clash = set(columns) & set(files)
+    cells_of = named_covariates(table, covariates, columns or {}, used)
+    warn_of_like_levels(cells_of)
+    warn_of_codes(cells_of)
+    if label is not None:
+        warn_of_copies(cells_of, table[label], label)
+    clash = set(cells_of) & set(files)
     if clash:
         raise ValueError(f"The covariate(s) {sorted(clash)} carry a modality's name; rename them.")
     paths = {modality: locate(table[column], folder) for modality, column in files.items()}
-    check_files(paths)
+    check_files(paths, folder)
     for modality, cells in paths.items():
         if modality == "map":
             cells = read_maps(cells, cache_dir, default_name)
-        columns[modality] = as_objects(cells)
+        cells_of[modality] = as_objects(cells)
 
-    frame = pd.DataFrame(columns, index=range(len(table)))
+    frame = pd.DataFrame(cells_of, index=range(len(table)))
     # Without labels a cohort can be predicted for, and evaluate refuses it.
     y = np.full(len(table), np.nan) if label is None else check_labels("y", table[label])
     groups = check_groups("read_manifest", table[group], warn=False)
@@ -197,7 +212,9 @@ columns ['qrs_duration_ms'])
     if order is not None:
         info["classes"] = order
     if "signal" in paths:
-        options = SignalOptions(fs, duration, short, on_error, missing, unit, lead_names)
+        options = SignalOptions(
+            fs, duration, short, on_error, missing, missing_leads, unit, lead_names
+        )
         signals = read_signals(paths["signal"], options, cache_dir, default_name)
         info.update(signals.info)
         flow.update(signals.flow)

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from crtkit._columns import is_missing, like_levels
-from crtkit._labels import check_groups
+from crtkit._labels import check_groups, visible, warn_of_positive
 from crtkit.cohort.cells import exists, identity, listed
-from crtkit.cohort.columns import PLAUSIBLE, why_implausible
+from crtkit.cohort.columns import PLAUSIBLE, as_flags, why_implausible
 
 # A column of more texts than this is a remark, not a category.
 MAX_LEVELS = 20
+_ENOUGH = 6
 _ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+?\d+")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
@@ -56,10 +57,12 @@ def check_label_column(table, label, classes) -> list[Any] | None:
     if isinstance(column.dtype, pd.CategoricalDtype) and classes is None:
         classes = column.cat.categories
         stated = classes.tolist() if column.cat.ordered else None
-    if classes is None and labels == {1, 2}:
+    if classes is None and labels in ({1, 2}, {"1", "2"}):
+        one, two = sorted(labels)
         raise ValueError(
             f"Labels in column {label!r} are 1 and 2, and either may mean yes. State which comes "
-            f"last, as the positive class: classes=[1, 2] or classes=[2, 1]."
+            f"last, as the positive class: classes=[{one!r}, {two!r}] or "
+            f"classes=[{two!r}, {one!r}]."
         )
     absent = [c for c in (classes if classes is not None else ()) if c not in labels]
     if absent:
@@ -70,6 +73,8 @@ def check_label_column(table, label, classes) -> list[Any] | None:
         raise ValueError(
             f"At least two classes are needed; column {label!r} holds one class, {labels}."
         )
+    if stated is None and len(labels) == 2 and all(isinstance(name, str) for name in labels):
+        warn_of_positive("read_manifest", *sorted(labels))
     return list(stated) if isinstance(stated, (list, tuple)) else None
 
 
@@ -81,6 +86,13 @@ def check_patients(table, label, group, mixed_labels) -> None:
         raise ValueError(
             f"{len(spaced)} patient identifier(s) begin or end with a space, for example "
             f"{spaced[:5]}: one patient could have two names. Strip them."
+        )
+    hidden = [p for p in patients.unique() if isinstance(p, str) and p != visible(p)]
+    if hidden:
+        raise ValueError(
+            f"{len(hidden)} patient identifier(s) hold characters that nobody sees (zero-width "
+            f"blanks, marks of direction), for example {ascii(hidden[0])}: one patient could have "
+            "two names. Remove them."
         )
     rounded = [p for p in patients.unique() if isinstance(p, str) and _ROUNDED.fullmatch(p)]
     if rounded:
@@ -110,6 +122,59 @@ def _refuse_missing(role: str, column: pd.Series) -> None:
             f"{len(empty)} row(s) have no {role} in column {column.name!r}, first at row "
             f"{empty[0]}{shown} (counted from 0). Fill them in, or leave those records out."
         )
+
+
+def named_covariates(
+    table: pd.DataFrame, covariates, renamed: Mapping[str, str], used: set[Any]
+) -> dict[str, Any]:
+    """Covariates under crtkit's names, flags as 1 and 0.
+
+    Raises
+    ------
+    ValueError
+        ``columns=`` names a column that is absent or has another role, two columns would share a
+        name, or a flag holds another word than yes and no.
+    """
+    absent = [name for name in renamed if name not in table.columns]
+    taken = [name for name in renamed if name in used]
+    if absent or taken:
+        raise ValueError(
+            f"columns= names {absent or taken}, "
+            + (
+                f"absent from the manifest; it has {list(table.columns)}."
+                if absent
+                else "which is the label, the patient or a file; it renames covariates."
+            )
+        )
+    out: dict[str, Any] = {}
+    for column in [*covariates, *(name for name in renamed if name not in covariates)]:
+        name = renamed.get(column, column)
+        if name in out:
+            raise ValueError(f"Two columns of the manifest would be called {name!r}: rename one.")
+        out[name] = as_flags(name, table[column]).to_numpy()
+    return out
+
+
+def warn_of_copies(columns: Mapping[str, np.ndarray], labels: pd.Series, label: str) -> None:
+    """Name covariates that give the label away: one level of theirs for each of its."""
+    codes = pd.factorize(labels)[0]
+    for name, values in columns.items():
+        found = pd.Series(values)
+        try:
+            n_levels = found.nunique()
+        except TypeError:  # cells that are no values
+            continue
+        # Two records of either class could agree by chance; a dozen do not.
+        if n_levels != codes.max() + 1 or found.isna().any() or len(codes) < 2 * _ENOUGH:
+            continue
+        if len(set(zip(pd.factorize(found)[0], codes))) == n_levels:
+            warnings.warn(
+                f"read_manifest: covariate {name!r} tells the label {label!r} in all "
+                f"{len(codes)} records, as a copy of it would. Leave it out (covariates=[...]) "
+                "unless it is known before the prediction.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def warn_of_like_levels(columns: Mapping[str, np.ndarray]) -> None:
@@ -161,13 +226,17 @@ def locate(column: pd.Series, folder: Path | None) -> list[str]:
     return out
 
 
-def check_files(paths: Mapping[str, list[str]]) -> None:
+def check_files(paths: Mapping[str, list[str]], folder: Path | None) -> None:
+    """Refuse files that are missing or occur twice; say where they were looked for."""
     missing: list[str] = []
     for cells in paths.values():
         missing += [cell for cell in cells if not exists(cell)]
     if missing:
+        n_files = sum(map(len, paths.values()))
+        where = "" if folder is None else f" Relative names were looked for in {folder}"
         raise FileNotFoundError(
-            f"{len(missing)} file(s) of the manifest are missing:{listed(missing)}"
+            f"{len(missing)} of {n_files} file(s) of the manifest are missing.{where}"
+            f"{'; name another folder with root=.' if where else ''}{listed(missing)}"
         )
     for modality, cells in paths.items():
         seen = pd.Series([identity(cell) for cell in cells])

@@ -111,6 +111,7 @@ class _Reading:
         self.kept: list[int] = []
         self.bad: dict[int, str] = {}
         self.n_short = 0
+        self.n_incomplete = 0
         self.shapes: set[tuple[int, ...]] = set()
         self.missing_leads: Counter[str] = Counter()
 
@@ -123,10 +124,13 @@ class _Reading:
                 ecg = self._read(cell)
                 signal = self._to_shape(ecg)
             except _TooShortError as error:
-                if self.options.short == "raise":
-                    self.problem(i, str(error))
-                else:
+                if self.options.short == "drop":
                     self.n_short += 1
+                else:
+                    self.problem(i, str(error))
+                continue
+            except _LeadMissingError:
+                self.n_incomplete += 1
                 continue
             # A missing signal file is one bad record of many, like a damaged one.
             except (ValueError, OSError) as error:
@@ -186,6 +190,8 @@ class _Reading:
         flow = {}
         if self.n_short:
             flow[f"signal shorter than {self.options.duration:g} s"] = -self.n_short
+        if self.n_incomplete:
+            flow["a lead is missing"] = -self.n_incomplete
         if self.bad:
             flow["signal could not be read"] = -len(self.bad)
         return flow
@@ -199,7 +205,7 @@ class _Reading:
 
     def _to_shape(self, ecg) -> np.ndarray:
         """One ECG as (12, n_samples) float32 at the common rate, cropped to ``duration``."""
-        signal = ecg.standard_leads()
+        signal = self._twelve_leads(ecg)
         rate, duration = self.rate, self.options.duration
         if rational_rate(ecg.fs) != rational_rate(rate):
             if self.options.fs is None:
@@ -210,20 +216,43 @@ class _Reading:
             signal = resample_leads(signal, ecg.fs, rate)
         if duration is not None:
             n_samples = max(round(duration * rate), 1)
-            if signal.shape[1] < n_samples:
+            lacking = n_samples - signal.shape[1]
+            if lacking > 0 and self.options.short != "pad":
                 raise _TooShortError(
                     f"{signal.shape[1] / rate:g} s long, {duration:g} s are needed "
-                    "(short='drop' leaves such records out)"
+                    "(short='drop' leaves such records out, 'pad' fills them up with NaN)"
                 )
             signal = signal[:, :n_samples]
-        # After the crop: what is not used need not be whole.
-        n_missing = int(np.isnan(signal).any(axis=1).sum())
+        # After the crop, and before the fill: what is not used need not be whole, and a lead that
+        # may be missing as a whole is not a damaged one.
+        incomplete = np.isnan(signal).any(axis=1)
+        if self.options.missing_leads == "nan":
+            incomplete &= ~missing_leads(signal)
+        n_missing = int(incomplete.sum())
+        if duration is not None and lacking > 0:
+            signal = np.pad(signal, [(0, 0), (0, lacking)], constant_values=np.nan)
         if n_missing and self.options.missing == "raise":
             raise ValueError(
                 f"{n_missing} lead(s) have missing samples (NaN); pass missing='keep' for models "
                 "that take them, or repair or leave out the record"
             )
         return np.ascontiguousarray(signal, dtype=np.float32)
+
+    def _twelve_leads(self, ecg) -> np.ndarray:
+        """The standard leads; those without a recording are NaN, refused or dropped as asked."""
+        if self.options.missing_leads == "raise":
+            return ecg.standard_leads()
+        signal = ecg.standard_leads(missing="nan")
+        gone = missing_leads(signal)
+        if gone.all():
+            raise ValueError("none of the twelve standard leads is recorded")
+        if gone.any() and self.options.missing_leads == "drop":
+            raise _LeadMissingError
+        return np.where(gone[:, None], np.float32(np.nan), signal)
+
+
+class _LeadMissingError(Exception):
+    """A lead is absent or holds no recording, and such records are left out."""
 
 
 class _TooShortError(ValueError):

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, LIMB_FROM_I_II
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II, lead_name, refuse_exchanged_axes
 from crtkit.readers.calibration import LARGEST_MV, millivolt_per_unit
 
 # Peak to peak over the leads of a record, in millivolt. Of 1,100 records of PTB-XL, CODE-15 and the
 # Challenge of 2011 medians are 1.2 to 2.1; a thousandth or two hundred times as much is no ECG.
 PEAK_TO_PEAK_MV = (0.02, 20.0)
+
+# Within this a unit is suggested: 99 of 100 of those records have 0.5 to 6.
+USUAL_MV = (0.5, 8.0)
 
 # Root mean square of what limb leads miss of Einthoven's and Goldberger's sums, over that of the
 # leads. Medians on the same records: 0.003 to 0.011, at most 0.34 (a damaged record of CODE-15). In
@@ -73,12 +77,35 @@ def limb_misfit(records: np.ndarray, names: Sequence[str]) -> np.ndarray:
         return np.sqrt(missed / energy)
 
 
-def find_problems(records: np.ndarray, misfit: np.ndarray | None) -> dict[int, str]:
+def peak_to_peak(records: np.ndarray) -> np.ndarray:
+    """Usual amplitude of each record: one loose electrode must not decide its unit.
+
+    Parameters
+    ----------
+    records : ndarray of shape (n_records, n_leads, n_samples) or (n_records, n_samples)
+
+    Returns
+    -------
+    ndarray of shape (n_records,)
+        Median over the leads; NaN where nothing was recorded.
+    """
+    wide = np.fmax.reduce(records, axis=-1) - np.fmin.reduce(records, axis=-1)
+    return np.median(wide, axis=1) if wide.ndim == 2 else wide
+
+
+def find_problems(
+    records: np.ndarray, misfit: np.ndarray | None, spread: np.ndarray
+) -> dict[int, str]:
     """Records of a block that cannot be ECGs in millivolt, by their position, and why.
 
-    ``misfit`` is theirs from :func:`limb_misfit`, or None where their leads have no names.
+    ``misfit`` is theirs from :func:`limb_misfit`, or None where their leads have no names;
+    ``spread`` is from :func:`peak_to_peak`.
     """
     problems: dict[int, str] = {}
+    for i in np.flatnonzero((spread > 0) & (spread < PEAK_TO_PEAK_MV[0])):
+        problems[int(i)] = (
+            f"its leads are {spread[i]:.2g} mV from peak to peak, as in another unit (volts?)"
+        )
     flat = np.abs(records.reshape(len(records), -1))
     largest = np.fmax.reduce(flat, axis=1)
     for i in np.flatnonzero(~(largest <= LARGEST_MV)):
@@ -95,15 +122,64 @@ def find_problems(records: np.ndarray, misfit: np.ndarray | None) -> dict[int, s
     return problems
 
 
-def check_unit(peak_to_peak: np.ndarray, unit: str | float | None) -> None:
+def why_no_ecg(
+    signals: Any, names: Sequence[str] | None, n_records: int = 50, *, order: bool = True
+) -> str:
+    """Why arrays cannot be ECGs in millivolt with these leads; empty where they can.
+
+    Parameters
+    ----------
+    signals : ndarray or Rows of shape (n_records, n_leads, n_samples)
+    names : sequence of str or None
+        Of the leads; None for twelve in their standard order.
+    n_records : int, default=50
+        How many are looked at, spread over all.
+    order : bool, default=True
+        Whether limb leads must add up; leads that were scaled one by one do not.
+
+    Returns
+    -------
+    str
+        For a message: exchanged axes, another unit, or another order of the leads.
+
+    Examples
+    --------
+    >>> from crtkit.cohort.signal_checks import why_no_ecg
+    >>> from crtkit.datasets import simulate_ecg
+    >>> signal, _ = simulate_ecg("narrow", 95, random_state=0)
+    >>> why_no_ecg(signal[None], None)
+    ''
+    >>> why_no_ecg(1000 * signal[None], None)[-40:]
+    'what one is worth in mV (unit=\'uV\' would fit).'
+    """
+    if len(signals.shape) != 3 or 0 in signals.shape:
+        return ""
+    chosen = np.unique(np.linspace(0, len(signals) - 1, min(n_records, len(signals))).astype(int))
+    sample = np.asarray(signals[chosen], dtype=np.float64)
+    if names is None and sample.shape[1] == len(LEADS_12):
+        names = LEADS_12
+    try:
+        refuse_exchanged_axes("An ECG model", sample.shape)
+        check_unit(peak_to_peak(sample), None, can_be_said=False)
+        if order and names is not None and len(names) == sample.shape[1]:
+            names = [lead_name(str(name)) for name in names]
+            check_lead_order(limb_misfit(sample, names), sample, names)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def check_unit(spread: np.ndarray, unit: str | float | None, can_be_said: bool = True) -> None:
     """Refuse records whose usual amplitude belongs to another unit.
 
     Parameters
     ----------
-    peak_to_peak : ndarray of shape (n_records,)
+    spread : ndarray of shape (n_records,)
         Median over the leads of each record, in millivolt as they were understood.
     unit : str, float or None
         What the caller said.
+    can_be_said : bool, default=True
+        Whether the caller takes ``unit=``; arrays of a cohort made by hand must be multiplied.
 
     Raises
     ------
@@ -111,7 +187,7 @@ def check_unit(peak_to_peak: np.ndarray, unit: str | float | None) -> None:
         The median over records lies outside of ``PEAK_TO_PEAK_MV``; the message says which units
         would fit.
     """
-    spread = peak_to_peak[np.isfinite(peak_to_peak) & (peak_to_peak > 0)]
+    spread = spread[np.isfinite(spread) & (spread > 0)]
     if not len(spread):
         return
     usual = float(np.median(spread))
@@ -119,12 +195,19 @@ def check_unit(peak_to_peak: np.ndarray, unit: str | float | None) -> None:
     if low <= usual <= high:
         return
     raw = usual / millivolt_per_unit(unit)
+    low, high = USUAL_MV
     fitting = [name for name in ("mV", "uV", "V") if low <= raw * millivolt_per_unit(name) <= high]
-    hint = f"unit={fitting[0]!r} would fit" if fitting else "no unit of voltage would fit"
+    # Counts of 5 microvolt read as microvolt would be a small ECG: then no unit is suggested.
+    hint = f"unit={fitting[0]!r} would fit" if fitting else "neither mV, uV nor V would fit"
+    remedy = (
+        f"Say their unit: {hint}; for counts of a converter give what one is worth in mV."
+        if can_be_said
+        else f"Multiply them by what one is worth in mV ({hint})."
+    )
     raise ValueError(
         f"The signals are {usual:.3g} mV from peak to peak (median of {len(spread)} records) "
         f"{'as millivolt' if unit is None else f'with unit={unit!r}'}; an ECG has about 1 to 3. "
-        f"Say their unit: {hint}; for counts of a converter give what one is worth in mV."
+        f"{remedy}"
     )
 
 

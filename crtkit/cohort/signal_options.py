@@ -15,5 +15,6 @@ class SignalOptions:
     short: str = "raise"
     on_error: str = "raise"
     missing: str = "raise"
+    missing_leads: str = "raise"
     unit: str | float | None = None
     lead_names: Sequence[str] | None = None

@@ -200,12 +200,29 @@ def _records(path: Path, text: str, sep: str) -> list[tuple[int, list[str]]]:
         for row in reader:
             if any(cell.strip() for cell in row):
                 out.append((line, row))
-            line = reader.line_num + 1
+            last, line = line, reader.line_num + 1
+        # A quoted cell that is open at the end of the file has swallowed the rows behind it.
+        if out and line - last > 1 and _ends_quoted(text, last, sep):
+            raise ValueError(
+                f"The manifest {path}, line {last}: a quotation mark is opened and not closed, so "
+                f"that {line - last - 1} line(s) would become part of one cell. Close it."
+            )
     except csv.Error as error:
         raise ValueError(
             f"The manifest {path} cannot be read, line {reader.line_num}: {error}."
         ) from error
     return out
+
+
+def _ends_quoted(text: str, line: int, sep: str) -> bool:
+    """Whether the rows from a line on end inside of a quoted cell."""
+    lines = text.splitlines(keepends=True)[line - 1 :]
+    try:
+        for _ in csv.reader(io.StringIO("".join(lines), newline=""), delimiter=sep, strict=True):
+            pass
+    except csv.Error as error:
+        return "end of data" in str(error)
+    return False
 
 
 def _separator(path: Path, parsed: Mapping[str, list[tuple[int, list[str]]]]) -> str:

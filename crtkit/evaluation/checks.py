@@ -63,8 +63,16 @@ def class_labels(cohort: Cohort, pos_label: Any) -> tuple[Any, Any]:
     Raises
     ------
     ValueError
-        A label is missing, labels are not two, or ``pos_label`` is neither.
+        A label is missing, labels are not two, ``pos_label`` is neither, or it is needed, since
+        labels are 1 and 2: either may mean yes.
     """
+    stated = pos_label is not None or cohort.info.get("classes") is not None
+    if not stated and set(cohort.y.tolist()) in ({1, 2}, {"1", "2"}):
+        one, two = sorted(set(cohort.y.tolist()))
+        raise ValueError(
+            f"evaluate: labels are {one!r} and {two!r}, and either may mean yes. State which is "
+            f"positive: pos_label={one!r} or pos_label={two!r}."
+        )
     return class_pair("evaluate", cohort.y, pos_label, order=cohort.info.get("classes"))
 
 

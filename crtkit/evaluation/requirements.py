@@ -6,10 +6,15 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 
 from crtkit.cohort import Cohort, Select
+from crtkit.cohort.signal_checks import why_no_ecg
 from crtkit.evaluation.models import is_estimator
+
+# Enough to tell the unit of a cohort: nobody waits for it, whatever the cohort's size.
+_LOOKED_AT = 20
 
 
 def readable_models(
@@ -113,6 +118,29 @@ def check_signals(named: dict[str, Any], cohorts: dict[str, Cohort]) -> None:
             continue
         for on in others:
             _compare(name, cohorts[home], cohorts[on], on)
+    if any("signal" in columns_of(model) for model in named.values()):
+        for on, cohort in cohorts.items():
+            _check_arrays(cohort, "The cohort" if on == home else f"External cohort {on!r}")
+
+
+def _check_arrays(cohort: Cohort, who: str) -> None:
+    """Refuse signals of another unit or with exchanged axes; warn of leads in another order."""
+    rows = np.unique(np.linspace(0, len(cohort) - 1, min(_LOOKED_AT, len(cohort))).astype(int))
+    try:
+        signals = Select("signal").fit_transform(cohort.X.iloc[rows])
+    except (KeyError, ValueError):
+        return  # its steps say why, or it is not read as signals
+    names = cohort.info.get("lead_names")
+    if cohort.info.get("unit", "mV") == "mV":  # whoever scales signals on purpose can say so
+        why = why_no_ecg(signals, names, order=False)
+        if why:
+            raise ValueError(
+                f"{who}: {why} Signals that were scaled on purpose are told by "
+                "info['unit'] = 'scaled'."
+            )
+    why = why_no_ecg(signals, names) if "unit" not in cohort.info else ""
+    if why:
+        warnings.warn(f"{who}: {why}", UserWarning, stacklevel=5)
 
 
 def _place(on: str, home: str) -> str:

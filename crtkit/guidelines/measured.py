@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 
 from crtkit.cohort import Cohort, Select
+from crtkit.cohort.signal_checks import why_no_ecg
 from crtkit.signals.qrs.estimator import QRSMeasurements
 from crtkit.signals.qrs.measure import MEASUREMENTS
 
@@ -126,6 +127,8 @@ def why_not_measured(cohort, signal="signal") -> str:
         first = Select(signal).fit_transform(cohort.X)
     except ValueError as error:
         return str(error)
+    if first.ndim == 3 and first.shape[1] >= 100 and first.shape[2] <= 24:
+        return why_no_ecg(first, None).rstrip(".")
     if first.ndim != 3:
         return "signals of several leads are needed, as arrays or rows of a .npy file"
     names = cohort.info.get("lead_names")
@@ -137,4 +140,5 @@ def why_not_measured(cohort, signal="signal") -> str:
         return (
             f"signals of {first.shape[2] / rate:.2g} s are too short, {_SHORTEST_S:g} s are needed"
         )
-    return ""
+    # A hand-made cohort has passed no reader: an area in microvolts would meet the criterion.
+    return why_no_ecg(first, names).rstrip(".")

@@ -2,9 +2,11 @@
 
 import os
 import stat
+import threading
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from sklearn import config_context
 from sklearn.base import clone
 
@@ -16,6 +18,10 @@ from crtkit.images.pdf import is_pdf, render_pdf, split_page
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 MAX_PIXELS = 80_000_000
 """Pages with more pixels are refused: A4 at 600 dpi has 35 million."""
+
+# White paper is far above this even in a poor scan; 12-bit values (4095) are far below.
+_DARKEST_PAPER = 16_384
+_STRIP = 512  # rows that are converted at once
 
 _GAP = 2  # decode at least so many times larger than asked: less loses the trace
 _TURN = {
@@ -132,7 +138,7 @@ def read_page(path, size, *, erase=None, aspect="stretch", reduced=True, max_pix
         return _read_pdf(path, size, erase, aspect, max_pixels)
     _check_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with _whole_files_only(), Image.open(path, formats=FORMATS) as image:
             _check_image(image, max_pixels)
             page, box, turn, stored = _open_upright(image, size, reduced and erase is None)
     except _Refused as error:
@@ -175,6 +181,33 @@ def _erased(page, erase, path):
         raise
 
 
+_decoding = threading.Lock()
+_n_decoding, _flag_of_others = 0, False
+
+
+@contextmanager
+def _whole_files_only():
+    """Decode under Pillow's strict setting, whatever another library has set.
+
+    ``LOAD_TRUNCATED_IMAGES`` belongs to the process, and fills the missing half of a page with
+    grey without a word. Pages are decoded in threads: the first one in sets the flag, the last one
+    out gives it back.
+    """
+    global _n_decoding, _flag_of_others
+    with _decoding:
+        if not _n_decoding:
+            _flag_of_others = ImageFile.LOAD_TRUNCATED_IMAGES
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+        _n_decoding += 1
+    try:
+        yield
+    finally:
+        with _decoding:
+            _n_decoding -= 1
+            if not _n_decoding:
+                ImageFile.LOAD_TRUNCATED_IMAGES = _flag_of_others
+
+
 class _Refused(Exception):
     """A reason of ours, among those of the decoders."""
 
@@ -209,7 +242,9 @@ def _check_image(image, max_pixels):
 def _open_upright(image, size, reduced):
     """RGB image, the box in it that is the page, the turn it still needs, its size undecimated."""
     if not reduced or size is None or image.format not in ("JPEG", "MPO"):
-        upright = _rgb(ImageOps.exif_transpose(image))
+        # In place: of a large page every copy is a third of a gigabyte.
+        ImageOps.exif_transpose(image, in_place=True)
+        upright = _rgb(image)
         return upright, None, 1, upright.size
     stored = image.size
     turn = image.getexif().get(_ORIENTATION, 1)
@@ -228,15 +263,43 @@ def _rgb(image):
     if image.mode == "F":
         raise _Refused("32-bit float pixels have no known range; save it with 8 or 16 bits")
     if image.mode == "I" or image.mode.startswith("I;"):
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise _Refused("32-bit pixels have no known range; save it with 8 or 16 bits")
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+        return _from_16_bits(np.asarray(image)).convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(paper, image).convert("RGB")
+        return _on_paper(image)
+    if image.mode == "RGB":
+        image.load()  # its file is closed behind it
+        return image
     return image.convert("RGB")
+
+
+def _from_16_bits(grey):
+    """8-bit image of 16-bit grey; where white lies must be certain."""
+    low, high = int(grey.min()), int(grey.max())
+    if low < 0 or high > 65535:
+        raise _Refused("32-bit pixels have no known range; save it with 8 or 16 bits")
+    if 0 < high < _DARKEST_PAPER:
+        # 8 or 12 bits in a wider file: divided by 257 the page would become black.
+        raise _Refused(
+            f"its brightest pixel is {high} of 65535, and a page is white paper: it seems to hold "
+            "fewer bits than the file has; save it with 8 bits"
+        )
+    out = np.empty(grey.shape, dtype=np.uint8)
+    for top in range(0, len(grey), _STRIP):
+        strip = grey[top : top + _STRIP].astype(np.uint32)
+        out[top : top + _STRIP] = (strip + 128) // 257
+    return Image.fromarray(out)
+
+
+def _on_paper(image):
+    """RGB image with transparent pixels on white; by strips, or 80 megapixels would need 1.5 GB."""
+    page = Image.new("RGB", image.size, "white")
+    for top in range(0, image.height, _STRIP):
+        box = (0, top, image.width, min(top + _STRIP, image.height))
+        strip = image.crop(box)
+        strip.info = dict(image.info)  # a palette keeps its transparent colour there
+        strip = strip.convert("RGBA")
+        page.paste(strip, box, mask=strip.getchannel("A"))
+    return page
 
 
 def check_eraser(erase):

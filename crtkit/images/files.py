@@ -248,7 +248,8 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
     originals = dict(zip(keys, paths))
     if cache_dir is not None:
         os.makedirs(cache_dir, exist_ok=True)
-        made_by = (version("crtkit"), PIL.__version__)
+        # "whole": pages that were kept while files cut short could pass are decoded again.
+        made_by = (version("crtkit"), PIL.__version__, "whole")
         read = partial(_read_cached, folder=Path(cache_dir), made_by=made_by, **how)
     else:
         read = partial(read_page, **how)

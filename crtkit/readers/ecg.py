@@ -34,8 +34,13 @@ class ECG:
     header: Mapping[str, Any] = field(default_factory=dict)
     format: str = ""
 
-    def standard_leads(self) -> np.ndarray:
+    def standard_leads(self, *, missing: str = "raise") -> np.ndarray:
         """Signal of the twelve standard leads, in the order of ``LEADS_12``.
+
+        Parameters
+        ----------
+        missing : {"raise", "nan"}
+            What becomes of a lead that the file lacks: an error, or NaN.
 
         Returns
         -------
@@ -44,16 +49,24 @@ class ECG:
         Raises
         ------
         ValueError
-            A lead is missing or occurs twice.
+            A lead occurs twice, or is missing.
         """
+        if missing not in ("raise", "nan"):
+            raise ValueError(f"standard_leads expects missing='raise' or 'nan', got {missing!r}.")
         names = [lead_name(name) for name in self.lead_names]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"lead {twice[0]!r} occurs twice among {list(self.lead_names)}")
-        missing = [name for name in LEADS_12 if name not in names]
-        if missing:
-            raise ValueError(f"lead(s) {missing} are missing; the file has {list(self.lead_names)}")
-        return self.signal[[names.index(name) for name in LEADS_12]]
+        absent = [name for name in LEADS_12 if name not in names]
+        if absent and (missing == "raise" or len(absent) == len(LEADS_12)):
+            raise ValueError(f"lead(s) {absent} are missing; the file has {list(self.lead_names)}")
+        if not absent:
+            return self.signal[[names.index(name) for name in LEADS_12]]
+        out = np.full((len(LEADS_12), self.signal.shape[1]), np.nan, dtype=self.signal.dtype)
+        for i, name in enumerate(LEADS_12):
+            if name in names:
+                out[i] = self.signal[names.index(name)]
+        return out
 
     def __repr__(self) -> str:
         n_leads, n_samples = self.signal.shape

@@ -17,6 +17,8 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from crtkit._columns import native
+from crtkit._leads import refuse_exchanged_axes
 from crtkit._validation import check_records, iter_blocks
 from crtkit.cohort.rows import Rows
 
@@ -129,7 +131,8 @@ def filter_leads(signals, stages, *, pad_samples=None, missing="raise") -> np.nd
     >>> bool(np.abs(filter_leads(wander, design_filter(500), pad_samples=1500)).max() < 0.01)
     True
     """
-    signals = np.asarray(signals)
+    signals = native(np.asarray(signals))
+    refuse_exchanged_axes("filter_leads", signals.shape)
     if signals.shape[-1] == 0:
         raise ValueError(f"filter_leads needs samples, got shape {signals.shape}.")
     # The whole array at once where nothing is missing, which is the usual case and the fast one.

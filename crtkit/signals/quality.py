@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
-from crtkit._leads import LEADS_12
+from crtkit._leads import LEADS_12, missing_leads, refuse_exchanged_axes
 from crtkit._validation import as_leads
 from crtkit.cohort.rows import Rows
 
@@ -58,7 +58,7 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None) -> pd.DataFrame
     DataFrame
         A row for each record and lead, indexed by (record, lead). Measures:
 
-        - ``missing_fraction``: share of NaN.
+        - ``missing_fraction``: share of NaN; 1 for a lead of one constant value, too.
         - ``flat_fraction``: share of 2 s windows in which the signal stays within 0.02 mV.
         - ``clipped_fraction``: share of samples in runs of three or more that sit at the lead's
           own maximum or minimum, where that lies more than a tenth of the range from the median.
@@ -105,6 +105,7 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None) -> pd.DataFrame
             "signal_quality expects signals of shape (n_records, n_leads, n_samples) or "
             f"(n_records, n_samples), got {signals.shape}."
         )
+    refuse_exchanged_axes("signal_quality", signals.shape)
     n_leads = 1 if signals.ndim == 2 else signals.shape[1]
     names = _lead_names(lead_names, n_leads)
     blocks = [
@@ -252,6 +253,7 @@ def _lead_names(lead_names, n_leads) -> Sequence[str]:
 
 def _measure(x, fs) -> dict[str, np.ndarray]:
     missing = np.isnan(x)
+    unrecorded = missing_leads(x)  # an electrode that was off may be stored as zeros
     if np.isinf(x).any():
         raise ValueError("signal_quality got infinite values; mark what is missing with NaN.")
     # A lead without samples is judged by missing_fraction alone; zeros keep the filters defined.
@@ -264,7 +266,7 @@ def _measure(x, fs) -> dict[str, np.ndarray]:
     hidden = missing & ~empty[..., None]
     levels = _median_of_present(_windows(np.where(hidden, np.nan, x), fs, DRIFT_WINDOW_S))
     return {
-        "missing_fraction": missing.mean(-1),
+        "missing_fraction": np.where(unrecorded, 1.0, missing.mean(-1)),
         "flat_fraction": (np.ptp(flat, axis=-1) < FLAT_RANGE_MV).mean(-1),
         "clipped_fraction": _clipped_fraction(x),
         "noise_mv": np.median(np.sqrt(np.mean(noise**2, axis=-1)), axis=-1),

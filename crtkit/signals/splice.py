@@ -59,6 +59,11 @@ def splice_leads(signals, layout="3x4+II") -> np.ndarray:
            [ 1.,  1.,  1.,  1.]])
     """
     rows = SPLICE_LAYOUTS[layout]
+    if signals.ndim < 2 or signals.shape[-2] != len(LEADS_12):
+        raise ValueError(
+            "splice_leads expects signals of shape (..., 12, n_samples), leads in the order "
+            f"{', '.join(LEADS_12)}, got {signals.shape}."
+        )
     n_samples = signals.shape[-1]
     out = np.empty((*signals.shape[:-2], len(rows), n_samples), dtype=signals.dtype)
     for i, row in enumerate(rows):

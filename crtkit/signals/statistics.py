@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit._leads import LEADS_12
+from crtkit._leads import LEADS_12, refuse_exchanged_axes
 from crtkit._validation import FLOAT_DTYPES, as_leads, check_records, iter_blocks
 from crtkit.cohort.rows import Rows
 
@@ -76,6 +76,7 @@ def lead_statistics(signals, statistics=STATISTICS, *, missing="raise") -> np.nd
             "lead_statistics expects signals of shape (n_records, n_leads, n_samples) or "
             f"(n_records, n_samples), none of them 0, got {tuple(signals.shape)}."
         )
+    refuse_exchanged_axes("lead_statistics", signals.shape)
     return _statistics_of_records(signals, statistics, "lead_statistics", missing)
 
 

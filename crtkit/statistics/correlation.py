@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.api import types
 from scipy import stats
 
+from crtkit._columns import as_frame
 from crtkit.statistics.outcome import check_confidence, renamed
 from crtkit.statistics.p_values import not_zero
 
@@ -87,6 +88,7 @@ def _pearson(x, y, confidence) -> dict[str, Any]:
 
 
 def _numbers(table, name) -> pd.DataFrame:
+    table = as_frame(table)
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"pearson_table expects DataFrames, {name} is {type(table).__name__}.")
     if not table.columns.is_unique:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from crtkit._columns import as_frame
 from crtkit.statistics.delong import delong_interval
 from crtkit.statistics.firth import maximise
 from crtkit.statistics.logistic import check_model, complete_records, fit_model
@@ -76,6 +77,7 @@ def incremental_value(
     name = "incremental_value"
     if method not in ("ml", "firth"):
         raise ValueError(f"{name}: method must be 'ml' or 'firth', got {method!r}.")
+    X = as_frame(X)
     steps = _steps(name, X, base, added)
     frame, event = check_model(
         name, X[[v for step in steps for v in step]], y, method, pos_label, confidence

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 from scipy.optimize import linprog
 
-from crtkit._columns import clean_column
+from crtkit._columns import as_frame, clean_column
 from crtkit._labels import is_positive
 
 # Smallest eigenvalue of a correlation matrix that a logistic fit still gets its digits from.
@@ -59,6 +59,7 @@ def check_confidence(name, confidence) -> None:
 
 def covariates(name, X, y) -> pd.DataFrame:
     """X as a float DataFrame with text refused, and as long as y."""
+    X, y = as_frame(X), as_frame(y)
     if isinstance(X, pd.Series):
         X = X.to_frame()
     if not isinstance(X, pd.DataFrame):

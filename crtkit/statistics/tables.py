@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from crtkit._columns import like_levels
+from crtkit._columns import as_frame, like_levels
 from crtkit.statistics.group_tests import (
     TestResult,
     compare_counts,
@@ -129,7 +129,10 @@ def baseline_table(
     qrs       141.7 ± 7.6  161.2 ± 8.5  0.026        1
     lbbb         1 (25.0)     3 (75.0)  0.157        0
     """
+    table = as_frame(table)
     _check_options(table, continuous, test, categorical, levels, adjust)
+    if order is None:
+        order = _stated_order(table[by] if types.is_scalar(by) and by in table else by)
     groups, table = _groups(table, by)
     order = _group_order(groups, order)
     names = [str((labels or {}).get(label, label)) for label in order]
@@ -220,6 +223,15 @@ def _groups(table, by) -> tuple[np.ndarray, pd.DataFrame]:
             )
     # Numbers read beside None (from a database, a spreadsheet) are numbers.
     return labels.to_numpy(dtype=object), rest.infer_objects()
+
+
+def _stated_order(labels) -> list[Any] | None:
+    """Levels of an ordered categorical that occur; None of anything else."""
+    dtype = getattr(labels, "dtype", None)
+    if not (isinstance(dtype, pd.CategoricalDtype) and dtype.ordered):
+        return None
+    present = set(pd.Series(labels).dropna())
+    return [level for level in dtype.categories if level in present]
 
 
 def _group_order(groups, order) -> list[Any]:

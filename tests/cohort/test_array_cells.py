@@ -174,3 +174,18 @@ def test_names_of_leads_must_be_there_and_differ(read, signals):
         read(signals, lead_names=[])
     with pytest.raises(ValueError, match=r"lead_names names V1, V2 twice"):
         read(signals, lead_names=[*LEADS_12[:8], "V1", "V2", "V1", "V2"])
+
+
+def test_no_unit_is_suggested_for_counts(read, signals):
+    """Counts of 4.88 microvolt read as microvolt would be a fifth of an ECG."""
+    with pytest.raises(ValueError, match=r"2\d\d mV .* neither mV, uV nor V would fit; for counts"):
+        read(signals / 0.00488)
+    with pytest.raises(ValueError, match="unit='uV' would fit"):
+        read(signals * 1000)
+
+
+def test_one_record_in_another_unit_is_named(read, signals):
+    array = signals.copy()
+    array[2] /= 1000
+    with pytest.raises(ValueError, match=r"#2: its leads are 0\.00\d+ mV .* \(volts\?\)"):
+        read(array)

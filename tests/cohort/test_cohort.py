@@ -429,3 +429,16 @@ def test_fingerprint_reads_the_header_of_a_file_once(tmp_path, monkeypatch):
     calls = _count_calls(monkeypatch, "crtkit.cohort.rows.read_npy_header")
     long.fingerprint()
     assert len(calls) == 1
+
+
+def test_tables_of_another_byte_order_are_taken():
+    """pandas sorts and groups no other than the machine's."""
+    y, groups = np.array([0, 1] * 10, dtype=">i8"), np.arange(20).astype(">i4")
+    X = pd.DataFrame({"lvef": np.linspace(20, 40, 20).astype(">f8"), "male": y})
+    swapped = Cohort(X, y, groups)
+    native = Cohort(X.astype({"lvef": "f8", "male": "i8"}), y.astype("i8"), groups.astype("i4"))
+    assert swapped.fingerprint() == native.fingerprint()
+    for array in (swapped.X["lvef"].to_numpy(), swapped.y, swapped.groups):
+        assert array.dtype.isnative
+    assert swapped.X.groupby("male")["lvef"].mean().equals(native.X.groupby("male")["lvef"].mean())
+    np.testing.assert_array_equal(Select(["lvef"]).fit_transform(X).ravel(), native.X["lvef"])

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,10 +185,11 @@ def test_crops_resamples_and_counts_what_is_left_out(make_table, make_wfdb):
 def test_every_missing_file_is_counted(manifest):
     for i in range(11):
         (manifest.parent / f"r{i}.hea").unlink()
-    with pytest.raises(FileNotFoundError, match=r"^11 file\(s\)") as error:
+    with pytest.raises(FileNotFoundError, match=r"^11 of 12 file\(s\)") as error:
         read_manifest(manifest, signal="file", **ROLES)
     assert "… and 1 more" in str(error.value)
     assert str(error.value).count("\n") == 11
+    assert f"looked for in {manifest.parent}" in str(error.value)
 
 
 def _changed(column, row, value):
@@ -293,3 +296,115 @@ def test_relative_files_of_a_table_need_a_root(make_table):
 def test_rates_and_durations_are_above_zero(manifest, name, value):
     with pytest.raises(ValueError, match=rf"read_manifest expects {name} in \w+, above 0, got"):
         read_manifest(manifest, signal="file", **{name: value}, **ROLES)
+
+
+def test_columns_of_any_name_become_crtkits(make_table):
+    table = make_table()
+    n = len(table)
+    table["QRS"] = np.arange(n) + 120
+    table["Sex"] = ["M", "F"] * (n // 2)
+    table["Schenkelblock"] = ["ja", "nein", None] * (n // 3)
+    names = {"QRS": "qrs_duration_ms", "Sex": "male", "Schenkelblock": "lbbb"}
+    X = read_manifest(table, columns=names, **ROLES).X
+    assert list(X.columns) == ["age", "qrs_duration_ms", "male", "lbbb"]
+    assert X["male"].tolist()[:3] == [1.0, 0.0, 1.0]
+    np.testing.assert_array_equal(X["lbbb"][:3], [1.0, 0.0, np.nan])
+    with pytest.raises(ValueError, match=r"names \['Geschlecht'\], absent from the manifest"):
+        read_manifest(table, columns={"Geschlecht": "male"}, **ROLES)
+    with pytest.raises(ValueError, match=r"names \['response'\], which is the label"):
+        read_manifest(table, columns={"response": "lbbb"}, **ROLES)
+    with pytest.raises(ValueError, match="Two columns of the manifest would be called 'age'"):
+        read_manifest(table, columns={"QRS": "age"}, **ROLES)
+    table["Sex"] = "unbekannt"
+    with pytest.raises(ValueError, match="'male' holds 'unbekannt' at row 0"):
+        read_manifest(table, columns=names, **ROLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "wanted"),
+    [
+        ("nyha", ["II", "iii", "IV"], [2, 3, 4]),
+        ("paced", ["+", "-", "True"], [1, 0, 1]),
+        ("lvef", ["25", "31.5", None], [25, 31.5, np.nan]),
+    ],
+)
+def test_words_of_clinical_columns_become_numbers(make_table, name, cells, wanted):
+    table = make_table().assign(**{name: cells * 4})
+    np.testing.assert_array_equal(read_manifest(table, **ROLES).X[name][:3], wanted)
+
+
+@pytest.mark.parametrize("cell", ["160 ms", "<30", "1 200", "\u221230"])
+def test_a_clinical_column_that_holds_a_word_names_row_and_word(make_table, cell):
+    table = make_table().assign(qrs_duration_ms=["150"] * 11 + [cell])
+    with pytest.raises(ValueError, match=f"'qrs_duration_ms' holds .{cell}. at row 11"):
+        read_manifest(table, **ROLES)
+
+
+def test_a_copy_of_the_label_among_the_covariates_is_named(make_table):
+    table = make_table()
+    table["Response"] = np.where(table["response"] == "yes", 1, 0)
+    with pytest.warns(UserWarning, match="covariate 'Response' tells the label 'response'"):
+        read_manifest(table, **ROLES)
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive"),
+    [(("ja", "nein"), "nein"), (("CRT+", "CRT-"), "CRT-"), (("case", "control"), "control")],
+)
+def test_no_as_the_positive_class_is_warned_of(make_table, labels, positive):
+    table = make_table()
+    table["response"] = table["response"].map({"yes": labels[0], "no": labels[1]})
+    with pytest.warns(UserWarning, match=f"'{positive.replace('+', '.')}', becomes the positive"):
+        read_manifest(table, **ROLES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cohort = read_manifest(table, classes=[labels[1], labels[0]], **ROLES)
+    assert cohort.info["classes"] == [labels[1], labels[0]]
+
+
+@pytest.mark.parametrize("labels", [(1, 2), ("1", "2"), (1.0, 2.0)])
+def test_labels_of_1_and_2_are_asked_for(make_table, labels):
+    table = make_table()
+    table["response"] = table["response"].map({"yes": labels[0], "no": labels[1]})
+    with pytest.raises(ValueError, match="either may mean yes"):
+        read_manifest(table, **ROLES)
+
+
+@pytest.fixture
+def incomplete(make_table, make_wfdb):
+    """Records of eleven leads beside whole ones, and one with a lead of zeros."""
+    wfdb = pytest.importorskip("wfdb")
+    table = make_table()
+    folder = make_wfdb(len(table))
+    rng = np.random.default_rng(0)
+    for name, leads in (("r2", LEADS_12[:-1]), ("r5", LEADS_12)):
+        signal = rng.normal(scale=0.3, size=(1000, len(leads)))
+        signal[:, 7] = 0.0 if name == "r5" else signal[:, 7]
+        kind = {"fmt": ["16"] * len(leads), "adc_gain": [1000] * len(leads)}
+        kind |= {"units": ["mV"] * len(leads), "baseline": [0] * len(leads)}
+        names = list(leads)
+        wfdb.wrsamp(name, 500, sig_name=names, p_signal=signal, write_dir=str(folder), **kind)
+    table["file"] = [str(folder / f"r{i}") for i in range(len(table))]
+    return table
+
+
+def test_missing_leads_are_refused_left_out_or_nan(incomplete):
+    with pytest.raises(ValueError, match=r"r2.*lead\(s\) \['V6'\] are missing"):
+        read_manifest(incomplete, signal="file", **ROLES)
+    cohort = read_manifest(incomplete, signal="file", missing_leads="drop", **ROLES)
+    assert cohort.info["flow"] == {"in the manifest": 12, "a lead is missing": -2, "read": 10}
+    cohort = read_manifest(incomplete, signal="file", missing_leads="nan", **ROLES)
+    signals = Select("signal").fit_transform(cohort.X)
+    assert np.argwhere(np.isnan(signals).all(axis=-1)).tolist() == [[2, 11], [5, 7]]
+    assert np.isfinite(signals).sum() == (12 * 12 - 2) * 1000
+    assert cohort.info["missing_leads"] == {"V6": 1, "V2": 1}
+
+
+def test_short_signals_are_padded_with_nan(manifest):
+    with pytest.raises(ValueError, match="2 s long, 3 s are needed"):
+        read_manifest(manifest, signal="file", duration=3, **ROLES)
+    cohort = read_manifest(manifest, signal="file", duration=3, short="pad", **ROLES)
+    signals = Select("signal").fit_transform(cohort.X)
+    assert signals.shape == (12, 12, 1500)
+    assert np.isfinite(signals[..., :1000]).all()
+    assert np.isnan(signals[..., 1000:]).all()

@@ -374,3 +374,20 @@ def test_the_order_of_rows_and_columns_changes_nothing_else(order):
     np.testing.assert_array_equal(b.y, a.y[list(order)])
     np.testing.assert_array_equal(b.groups, a.groups[list(order)])
     pd.testing.assert_frame_equal(b.X[["age", "sex"]], a.X.iloc[list(order)].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("n_rows", [3, 30])
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(tmp_path, n_rows):
+    rows = [f"P{i},{i % 2},note" for i in range(n_rows)]
+    rows[1] = 'P1,1,"note'
+    (tmp_path / "m.csv").write_text("\n".join(["patient,responder,remark", *rows]) + "\n")
+    with pytest.raises(ValueError, match="line 3: a quotation mark is opened and not closed"):
+        read_manifest(tmp_path / "m.csv", **ROLES)
+
+
+@pytest.mark.parametrize("mark", ["\u200b", "\u200e", "\u00ad", "\ufeff"])
+def test_patients_that_differ_by_what_nobody_sees_are_refused(tmp_path, mark):
+    lines = ["patient,responder", "P1,1", f"P1{mark},1", "P2,0"]
+    (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ValueError, match="characters that nobody sees"):
+        read_manifest(tmp_path / "m.csv", **ROLES)

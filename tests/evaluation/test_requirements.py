@@ -158,3 +158,33 @@ def test_a_tuning_column_is_needed_at_home_only(make_signals):
 def test_patients_of_an_external_cohort_must_be_others(make_signals):
     with pytest.raises(ValueError, match=r"12 patient identifier\(s\) of external cohort 'B'"):
         evaluate(STATISTICS, make_signals(), external={"B": make_signals()})
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1000, "'uV' would fit"), (0.0005, "'V' would fit"), (30, "nor V would")]
+)
+@pytest.mark.parametrize("where", ["home", "external"])
+def test_signals_of_another_unit_are_refused(make_signals, factor, unit, where):
+    home, other = make_signals(), make_signals(prefix="B")
+    scaled = home if where == "home" else other
+    scaled.X["signal"] = [cell * factor for cell in scaled.X["signal"]]
+    who = "The cohort" if where == "home" else "External cohort 'B'"
+    with pytest.raises(ValueError, match=f"{who}: The signals are .* mV .*{unit}"):
+        evaluate(make_pipeline(Select("signal"), NeverFitted()), home, external={"B": other})
+
+
+def test_leads_that_do_not_add_up_are_warned_of(make_signals):
+    home = make_signals()
+    with pytest.warns(UserWarning, match="The cohort: The limb leads do not add up in 12 of 12"):
+        run({"m": STATISTICS}, home, seeds=1, reference_rows=False, progress=False)
+
+
+@pytest.mark.parametrize("labels", [(1, 2), ("1", "2")])
+def test_which_of_1_and_2_is_positive_is_asked_for(make_signals, labels):
+    cohort = make_signals(lvef=np.linspace(20, 40, 12))
+    cohort = Cohort(cohort.X, np.array(labels)[cohort.y], cohort.groups)
+    model = make_pipeline(Select(["lvef"]), CLASSIFIER)
+    kwargs = {"seeds": 1, "reference_rows": False, "progress": False}
+    with pytest.raises(ValueError, match="either may mean yes. State which is positive"):
+        run({"m": model}, cohort, **kwargs)
+    assert run({"m": model}, cohort, pos_label=labels[0], **kwargs).classes[1] == labels[0]

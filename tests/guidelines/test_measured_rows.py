@@ -308,3 +308,29 @@ def test_a_measuring_row_is_a_model_like_any_other(alone):
     result = evaluate({"mine": row}, alone, seeds=1, threads_per_fit=1, progress=False)
     scores = result.predictions.set_index("model")["score"]
     np.testing.assert_array_equal(scores["mine"], scores["QRS area >= 98 uVs"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x * 1000, "mV from peak to peak .*'uV' would fit"),
+        (lambda x: x / 1000, "mV from peak to peak .*'V' would fit"),
+        (lambda x: x / 0.00488, "from peak to peak .*neither mV, uV nor V would fit"),
+        (lambda x: np.moveaxis(x, 1, 2), "leads seem to lie on the last axis"),
+        (lambda x: x[:, [0, 1, *range(6, 12), 2, 3, 4, 5]], "I, II, V1-V6, III, aVR, aVL, aVF"),
+    ],
+    ids=["microvolts", "volts", "counts", "exchanged axes", "another order"],
+)
+@pytest.mark.parametrize("lead_names", [None, LEADS_12])
+def test_a_cohort_made_by_hand_is_measured_in_millivolt_only(mori, change, message, lead_names):
+    """An area of 146,000 uVs met the criterion of 98 without a word."""
+    cells = list(change(np.stack(list(mori.X["signal"][:4]))))
+    info = {"sampling_rate": 500, "lead_names": lead_names}
+    cohort = Cohort(pd.DataFrame({"signal": cells}), [0, 1, 0, 1], range(4), info)
+    with pytest.raises(ValueError, match=message):
+        measure_cohort(cohort)
+    if "lie on" not in message:
+        model = make_pipeline(Select(["age"]), DummyClassifier())
+        cohort = Cohort(cohort.X.assign(age=60.0), cohort.y, cohort.groups, info)
+        left_out = evaluate({"m": model}, cohort, seeds=1, cv=2, progress=False).info["left_out"]
+        assert "mV" in left_out["QRS area >= 98 uVs"] or "order" in left_out["QRS area >= 98 uVs"]

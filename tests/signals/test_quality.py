@@ -48,7 +48,7 @@ def test_each_fault_is_found_in_its_lead_only(ecg):
     bad[0, 8] = np.clip(bad[0, 8], np.quantile(bad[0, 8], 0.04), None)
     expected = dict.fromkeys(LEADS_12, set())
     expected |= {
-        "I": {"flat"},
+        "I": {"missing", "flat"},
         "III": {"missing"},
         "aVL": {"drift"},
         "V1": {"noise"},
@@ -84,7 +84,7 @@ def test_counts_add_up(ecg):
     assert usable_records(table, max_bad_leads=1).tolist() == [True, False, True]
     counts = quality_counts(table)
     assert counts[["records", "excluded", "usable"]].tolist() == [3, 2, 1]
-    assert counts[["missing", "flat", "noise"]].tolist() == [1, 2, 0]
+    assert counts[["missing", "flat", "noise"]].tolist() == [2, 2, 0]
     assert quality_counts(table, max_bad_leads=1)["flat"] == 1
 
 
@@ -161,3 +161,30 @@ def test_more_noise_never_raises_the_score(noise, more):
         for level in (noise, noise + more)
     )
     assert second <= first + 1e-9
+
+
+def test_functions_refuse_leads_on_the_last_axis(make_signals):
+    """Estimators did; functions measured 1,000 leads of twelve samples."""
+    from crtkit import signals as functions
+
+    exchanged = np.moveaxis(make_signals(n_leads=12, n_samples=1000), 1, 2)
+    for call in (
+        lambda x: functions.signal_quality(x, 500),
+        functions.lead_statistics,
+        lambda x: functions.filter_leads(x, functions.design_filter(500)),
+        lambda x: functions.measure_qrs(x[0], 500),
+    ):
+        with pytest.raises(ValueError, match="leads seem to lie on the last axis"):
+            call(exchanged)
+    with pytest.raises(ValueError, match=r"expects signals of shape \(..., 12, n_samples\)"):
+        functions.splice_leads(exchanged)
+
+
+def test_a_lead_without_recording_is_missing():
+    rng = np.random.default_rng(0)
+    signals = rng.normal(0, 0.3, (1, 3, 5000))
+    signals[0, 1], signals[0, 2] = 0.0, -3.2
+    table = signal_quality(signals, 500)
+    assert table["missing"].tolist() == [False, True, True]
+    assert table["flat"].tolist() == [False, True, True]
+    assert table["missing_fraction"].tolist() == [0.0, 1.0, 1.0]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, check_lead_names
+from crtkit._leads import LEADS_12, check_lead_names, refuse_exchanged_axes
 from crtkit.signals.qrs.delineate import AGREEMENT, QRSBounds, qrs_bounds
 from crtkit.signals.qrs.median_beats import MedianBeat
 from crtkit.signals.qrs.pacing import after_potential_end, locked_spikes, paced_beats
@@ -100,6 +100,7 @@ def record_parts(signal, fs, lead_names) -> tuple[np.ndarray, float, Sequence[st
         raise ValueError(
             f"measure_qrs expects one record of shape (n_leads, n_samples), got {signal.shape}."
         )
+    refuse_exchanged_axes("measure_qrs", (1, *signal.shape))
     if fs is None:
         raise ValueError("measure_qrs needs fs, the sampling rate in hertz, for an array.")
     if not 100 <= fs < np.inf:
