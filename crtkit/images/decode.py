@@ -21,6 +21,7 @@ MAX_PIXELS = 80_000_000
 
 # White paper is far above this even in a poor scan; 12-bit values (4095) are far below.
 _DARKEST_PAPER = 16_384
+_MAX_WEBP_PIXELS = 40_000_000
 _STRIP = 512  # rows that are converted at once
 
 _GAP = 2  # decode at least so many times larger than asked: less loses the trace
@@ -233,6 +234,12 @@ def _check_image(image, max_pixels):
     width, height = image.size
     if width * height > max_pixels:
         raise _Refused(f"{width} x {height} pixels, more than max_pixels={max_pixels}")
+    # Pillow's WebP decoder holds a page three times over: 80 megapixels would need 1.4 GB.
+    if image.format == "WEBP" and width * height > min(max_pixels, _MAX_WEBP_PIXELS):
+        raise _Refused(
+            f"{width} x {height} pixels, more than {_MAX_WEBP_PIXELS}, the most for WebP; "
+            "save it as PNG or JPEG"
+        )
     # A phone's MPO carries its preview as a second picture; other formats carry other pages.
     frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
     if frames > 1:

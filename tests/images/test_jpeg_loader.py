@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
@@ -510,3 +510,74 @@ def test_warnings_point_at_the_caller(tmp_path):
 )
 def test_nd(estimator, check):
     check(estimator)
+
+
+@pytest.fixture
+def lenient(monkeypatch):
+    """The setting that other libraries leave behind in a process."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "PNG", "TIFF"])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_half_a_page_is_refused_whatever_another_library_has_set(
+    tmp_path, page, lenient, kind, n_jobs
+):
+    path = tmp_path / "half.img"
+    out = io.BytesIO()
+    how = {"progressive": kind == "progressive"} if kind in ("baseline", "progressive") else {}
+    Image.fromarray(page).save(out, "JPEG" if how else kind, **how)
+    whole = out.getvalue()
+    paths = []
+    for i, share in enumerate((0.4, 0.7, 0.95)):
+        paths.append(path.with_name(f"half{i}.img"))
+        paths[-1].write_bytes(whole[: int(share * len(whole))])
+    bad = check_images(paths, n_jobs=n_jobs)
+    assert sorted(bad) == sorted(map(str, paths))
+    with pytest.raises(UnreadableImageError, match="cannot read 3 of 3 files"):
+        load_images(paths, n_jobs=n_jobs, cache_dir=tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*.npy"))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True  # it is the other library's
+
+
+@pytest.mark.parametrize("top", [255, 4095])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_few_bits_in_a_wide_file_do_not_make_a_black_page(tmp_path, page, top, suffix):
+    grey = (page.mean(axis=2) / 255 * top).astype(np.uint16)
+    path = tmp_path / f"page.{suffix}"
+    Image.fromarray(grey).save(path)
+    with pytest.raises(UnreadableImageError, match=f"brightest pixel is {top} of 65535"):
+        load_image(path)
+    Image.fromarray((page.mean(axis=2) / 255 * 60_000).astype(np.uint16)).save(path)
+    assert load_image(path).max() > 200
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiffs_of_either_byte_order_are_one_page(tmp_path, page, order):
+    grey = page[..., 0].astype(np.uint16) * 257
+    data = grey.astype(f"{order}u2").tobytes()
+    tags = [(256, grey.shape[1]), (257, grey.shape[0]), (258, 16), (259, 1), (262, 1), (273, 8)]
+    tags += [(277, 1), (278, grey.shape[0]), (279, len(data))]
+    directory = struct.pack(f"{order}H", len(tags))
+    directory += b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags)
+    start = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + len(data))
+    (tmp_path / "page.tif").write_bytes(start + data + directory + struct.pack(f"{order}I", 0))
+    np.testing.assert_array_equal(load_image(tmp_path / "page.tif", None)[..., 0], page[..., 0])
+
+
+def test_transparent_pages_are_whole_across_strips(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (1300, 40, 4), dtype=np.uint8)
+    pixels[..., 3] = np.where(pixels[..., 3] > 127, 255, 0)
+    Image.fromarray(pixels).save(tmp_path / "page.png")
+    wanted = np.where(pixels[..., 3:] == 255, pixels[..., :3], 255)
+    np.testing.assert_array_equal(load_image(tmp_path / "page.png", None), wanted)
+
+
+def test_a_webp_that_its_decoder_would_hold_three_times_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("crtkit.images.decode._MAX_WEBP_PIXELS", 1000)
+    Image.new("RGB", (40, 30), "white").save(tmp_path / "page.webp")
+    with pytest.raises(
+        UnreadableImageError, match="40 x 30 pixels, more than 1000, the most for WebP"
+    ):
+        load_image(tmp_path / "page.webp", (10, 10))
