@@ -12,30 +12,28 @@ from crtkit._columns import native
 def resample_leads(signals, fs_in: float, fs_out: float, *, method: str = "polyphase"):
     """Resample along the last axis to the times ``k / fs_out`` that lie inside the record.
 
-        Parameters
-        ----------
-        signals : ndarray of shape (..., n_samples)
-            NaN is a missing sample: output samples beside one are NaN, and no others.
-        fs_in, fs_out : float
-            Hz; rates are taken to 1/1000 Hz.
-        method : {"polyphase", "linear"}
-            ``"polyphase"``: a Kaiser low-pass (scipy's ``resample_poly``) about the straight line
-            from the first to the last sample, so that an offset makes no step at the edges.
-            ``"linear"``: interpolation between neighbours without a low-pass, as lvsd2026 did from
-            99-221 Hz to 500 Hz; after the last sample its value is held.
+    Parameters
+    ----------
+    signals : ndarray of shape (..., n_samples)
+        NaN is a missing sample: output samples beside one are NaN, and no others.
+    fs_in, fs_out : float
+        Hz; rates are taken to 1/1000 Hz.
+    method : {"polyphase", "linear"}
+        ``"polyphase"``: a Kaiser low-pass (scipy's ``resample_poly``) about the straight line
+        from the first to the last sample, so that an offset makes no step at the edges.
+        ``"linear"``: interpolation between neighbours without a low-pass, as lvsd2026 did from
+        99-221 Hz to 500 Hz; after the last sample its value is held.
 
-        Returns
-        -------
-        ndarray of shape (..., ceil(n_samples * fs_out / fs_in))
+    Returns
+    -------
+    ndarray of shape (..., ceil(n_samples * fs_out / fs_in))
 
-        Examples
-        --------
-        >>> import numpy as np
-
-    from crtkit._columns import native
-        >>> from crtkit.signals import resample_leads
-        >>> resample_leads(np.zeros((12, 5000)), 500, 360).shape
-        (12, 3600)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from crtkit.signals import resample_leads
+    >>> resample_leads(np.zeros((12, 5000)), 500, 360).shape
+    (12, 3600)
     """
     signals = native(np.asarray(signals))
     if signals.dtype != np.float32:
