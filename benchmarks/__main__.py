@@ -19,7 +19,7 @@ from crtkit.studies.run import STUDIES, add_arguments, add_shared_arguments, exe
 
 #: A ResNet-18 of width 8 that two cores pretrained; its card says on which records and how well.
 WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
-#: Benchmarks that are no study of a paper, by their command.
+#: Benchmarks that are not the study of a paper, by their command.
 QUESTIONS = {
     "one_patient": one_patient,
     "learning": learning,

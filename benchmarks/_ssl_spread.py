@@ -179,7 +179,7 @@ def sd_interval(scratch, pretrained, random_state=0, level=0.95):
 def swap_test(scratch, pretrained, random_state=0):
     """Exact test of equal spread: the arms of any set of splits may change places.
 
-    Each arm is first centred on its median, so that a difference of the means is no evidence.
+    Each arm is first centred on its median, so that a difference of the means is not evidence.
     Beyond twelve splits a sample of the exchanges stands for all of them.
 
     Parameters

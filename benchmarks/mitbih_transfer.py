@@ -133,7 +133,7 @@ def refuse_other_settings(card, options):
     if other:
         raise ValueError(
             f"the network in {options.out} was pretrained with {'; '.join(other)}: give --resume "
-            "the options that the run began with, or leave it out to pretrain anew."
+            "the options that the run began with, or leave it out to pretrain from the start."
         )
 
 

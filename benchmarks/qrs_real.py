@@ -12,7 +12,7 @@ patients): flags of block and pacing against the cardiologists' labels; the one 
 tuned there is also chosen in folds by patient, to show the optimism. LUDB: QRS, P and T bounds
 against hand marks, by definition; ``quality`` against the error; NeuroKit on the same marks, with
 records per second. Challenge 2011, set A: signal quality against readers. ``--pictures`` draws the
-records that agree worst; they are of patients and are no part of the project.
+records that agree worst; they are of patients and are not part of the project.
 
 Goals
 -----

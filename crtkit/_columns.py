@@ -1,6 +1,6 @@
 """Columns of a table as functions take them: one value per record, missing ones known as such.
 
-Which cells are no answer is decided here: None, NaN and NA, blank text, and the text "nan" that a
+Which cells count as missing is decided here: None, NaN, NA, blank text, and the text "nan" that a
 conversion leaves behind. "NA" and "None" are words, for people's initials and for levels.
 """
 

@@ -77,7 +77,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write indented JSON whole or not at all; NaN is refused, for JSON has none."""
+    """Write indented JSON whole or not at all; NaN is refused, because JSON has none."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

@@ -83,7 +83,7 @@ def classes_in_order(name: str, *labels: Any, order: Sequence[Any] | None = None
     if len({isinstance(label, str) for label in distinct}) > 1:
         raise ValueError(f"Labels are of mixed types: {sorted(map(repr, distinct))[:5]}.")
     order = _stated_order(name, labels) if order is None else list(order)
-    # An order that lacks a label present is no order of these labels.
+    # An order that lacks a label present is not an order of these labels.
     if order is None or not distinct <= set(order):
         return sorted(distinct)
     return [label for label in order if label in distinct]

@@ -196,7 +196,7 @@ def check_nd_pandas_output(estimator, data):
         tables["transform_output"] = fresh(estimator).fit(data.X, data.y).transform(data.X)
     for how, out in tables.items():
         if plain.ndim == 2:
-            assert hasattr(out, "columns"), f"{how}: {type(out).__name__} is no DataFrame"
+            assert hasattr(out, "columns"), f"{how}: {type(out).__name__} is not a DataFrame"
             assert list(out.columns) == list(local[-1].get_feature_names_out())
         else:
             assert type(out) is np.ndarray, f"{how}: n-d output became {type(out).__name__}"

@@ -2,7 +2,7 @@
 
 Every module beside this one that has ``run(quick) -> dict`` is a benchmark. The dict has ``goals``
 (name -> ``goal, ratio, met``, see ``_timing.against_goal``) and anything else worth keeping. A
-goal that is missed is reported, and is no error: ratios are measured, never asserted.
+goal that is missed is reported, and is not an error: ratios are measured, never asserted.
 """
 
 import argparse

@@ -36,7 +36,7 @@ def read_rows(
         ``file.npy#row``.
     options : SignalOptions
     problem : callable
-        Takes the position of a record that is no ECG, and why.
+        Takes the position of a record that is not an ECG, and why.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def _blocks(rows: Rows) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _check_all(rows: Rows, convert: _Conversion, options) -> dict[int, str]:
-    """Look at every row once; rows that are no ECG, and why."""
+    """Look at every row once; rows that are not ECGs, and why."""
     spreads: list[np.ndarray] = []
     misfits: list[np.ndarray] = []
     sample: list[np.ndarray] = []

@@ -118,7 +118,7 @@ def read_manifest(
         from: an error, NaN in its place, or leaving the record out (counted in ``info["flow"]``).
         With "nan" and "drop" a lead of one constant value is missing, too: an electrode was off.
     on_error : {"raise", "drop"}
-        What to do with signals that cannot be read or are no ECG. All are listed, in the error or
+        What to do with signals that cannot be read or are not ECGs. All are listed, in the error or
         in ``info["dropped"]``; dropped ones are counted in ``info["flow"]``.
     root : path, optional
         Folder that files are relative to; needed where ``manifest`` is a DataFrame and its files

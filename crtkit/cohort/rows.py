@@ -32,7 +32,7 @@ def split_cell(cell):
     Raises
     ------
     ValueError
-        The cell is anything else, or its row is no number.
+        The cell is anything else, or its row is not a number.
 
     Examples
     --------
@@ -242,7 +242,7 @@ def read_npy_header(path, *, by_rows=False):
         raise ValueError(f"{path} announces the shape {shape}, which no array has: it is damaged.")
     if by_rows and (fortran_order or not shape):
         raise ValueError(
-            f"{path} is not a C-ordered array with records on its first axis. Save it anew with "
+            f"{path} is not a C-ordered array with records on its first axis. Save it again with "
             "numpy.save(path, numpy.ascontiguousarray(array))."
         )
     # Python's integers: numpy's product wraps round on a damaged header.

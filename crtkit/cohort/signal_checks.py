@@ -16,7 +16,7 @@ from crtkit._leads import LEADS_12, LIMB_FROM_I_II, lead_name, refuse_exchanged_
 from crtkit.readers.calibration import LARGEST_MV, millivolt_per_unit
 
 # Peak to peak over the leads of a record, in millivolt. Of 1,100 records of PTB-XL, CODE-15 and the
-# Challenge of 2011 medians are 1.2 to 2.1; a thousandth or two hundred times as much is no ECG.
+# Challenge of 2011 medians are 1.2 to 2.1; a thousandth or two hundred times as much is not an ECG.
 PEAK_TO_PEAK_MV = (0.02, 20.0)
 
 # Within this a unit is suggested: 99 of 100 of those records have 0.5 to 6.

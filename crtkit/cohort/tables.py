@@ -159,7 +159,7 @@ def _read_text(
         if len(row) != len(names):
             raise ValueError(_why_uneven(path, line, row, names, sep))
     frame = _frame(path, names, rows)
-    # Written anew for pandas, whose parser of numbers other tables were read with.
+    # Written out again for pandas, whose parser of numbers other tables were read with.
     written = io.StringIO()
     frame.to_csv(written, index=False)
     written.seek(0)
@@ -186,7 +186,7 @@ def _decode(path: Path, encoding: str | None) -> str:
         ) from error
     if "\0" in text:
         raise ValueError(
-            f"The manifest {path} holds NUL characters: it is no text, or UTF-16 without its mark "
+            f"The manifest {path} holds NUL characters: it is not text, or UTF-16 without its mark "
             "(encoding='utf-16-le')."
         )
     return text

@@ -231,7 +231,7 @@ def _read_record(folder, name, lead):
     if (folder / f"{name}.atr").read_bytes()[-2:] != b"\0\0":
         raise ValueError(
             f"{folder / name}.atr is truncated: the mark that ends an annotation file is missing, "
-            "and beats with it. Download it anew with fetch_mitbih."
+            "and beats with it. Download it again with fetch_mitbih."
         )
     try:
         header = wfdb.rdheader(str(folder / name))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from crtkit.cohort.cohort import MODALITIES, Cohort
 
-# What only a simulation knows of its patients is no baseline characteristic.
+# What only a simulation knows of its patients is not a baseline characteristic.
 TRUTH = "true_"
 
 

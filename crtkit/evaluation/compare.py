@@ -103,7 +103,7 @@ def reference_table(
     of_model = per_seed.index.get_level_values("model")
     values = per_seed.to_numpy()
     means = {name: sign * float(nanmean(values[of_model == name])) for name in models}
-    # A share of one class is no rule: whatever says yes to everybody would "beat" it.
+    # A share of one class is not a rule: whatever says yes to everybody would "beat" it.
     rules = [name for name in references if name != MAJORITY]
     known = [name for name in rules if not np.isnan(means.get(name, np.nan))]
     rows = {}

@@ -49,7 +49,7 @@ class Journal:
     Raises
     ------
     JournalError
-        A ValueError: the file is no journal, is damaged, or belongs to another run.
+        A ValueError: the file is not a journal, is damaged, or belongs to another run.
     """
 
     def __init__(self, path: Any, identity: dict[str, Any], model_ids: dict[str, str]) -> None:
@@ -198,7 +198,7 @@ def _problem(record: dict[str, Any], rows: dict[str, list[int]]) -> str:
             if not isinstance(values, list) or len(values) != len(wanted):
                 return f"does not hold one {name} per row of {on!r}"
         if any(isinstance(v, bool) or not isinstance(v, (int, float)) or v != v for v in score):
-            return f"holds a score of {on!r} that is no number"
+            return f"holds a score of {on!r} that is not a number"
         if kind == "probability" and any(not -1e-9 <= v <= 1 + 1e-9 for v in score):
             return f"holds a probability of {on!r} outside [0, 1]"
         if any(v not in (0, 1) for v in y_pred):

@@ -75,7 +75,7 @@ class Predictions:
         if self.splits["split"].nunique() < len(self.splits):
             parts[-1] += f" on the same {self.splits['split'].nunique()} splits"
         if any(part.fold == POOLED for part in self.units(on)):
-            parts.append("folds pooled, for none has both classes")
+            parts.append("folds pooled, because none has both classes")
         if source == "simulated":
             best = self.info.get("best_auc")
             parts[0] += " patients, not a hospital's"

@@ -210,7 +210,7 @@ class Evaluation(Views, Predictions):
         -------
         DataFrame
             One row per model: ``reference``, the rule with the highest mean (the lowest for
-            Brier; the majority class is no rule); ``difference`` with ``low, high``, the interval
+            Brier; the majority class is none); ``difference`` with ``low, high``, the interval
             that counts patients and fits, and ``ci_low, ci_high``, fits fixed; ``beats``: all of
             ``low`` to ``high`` is on the better side, or None with the reason in ``note`` where
             there is no rule. Empty where there are no reference rows.

@@ -76,7 +76,7 @@ def evaluate(
         Share of patients tested where ``cv`` is None.
     cv : None, int, splitter or iterable of (train, test), default=None
         None: one stratified split by patient per seed. An int: that many stratified folds by
-        patient per seed. A splitter with a ``random_state`` is drawn anew for each seed; splits
+        patient per seed. A splitter with a ``random_state`` is drawn again for each seed; splits
         that are the same for every seed count once in intervals and tests over splits, averaged
         over seeds. Parts are positions or masks. Patients on both sides are refused always.
     by : {"patient", "record"}, default="patient"
@@ -107,7 +107,7 @@ def evaluate(
     random_state : int, default=0
         Seed of the split and model generators.
     progress : bool, default=True
-        A bar with the time left on stderr; where that is no terminal, a line every quarter of a
+        A bar with the time left on stderr; where that is not a terminal, a line every quarter of a
         minute.
     pos_label : label, default=None
         The positive class; None: the larger label, which for text is the later one in the order

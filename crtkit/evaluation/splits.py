@@ -146,8 +146,8 @@ def make_splits(cohort: Any, seeds: list[int], test_size: float, cv: Any, root: 
     Raises
     ------
     ValueError
-        A part is no list of positions, a patient is on both sides, a record is tested twice, or a
-        training part has one class.
+        A part is not a list of positions, a patient is on both sides, a record is tested twice, or
+        a training part has one class.
     """
     if cv is None:
         # Split k of the splitter is the split of seed k, however many seeds there are.

@@ -132,7 +132,7 @@ class Views:
             Every model, with a line at the best clinical rule; one model over the centres (the test
             part and every external cohort); or one model over the subgroups.
         model : str, optional
-            For sets and subgroups; the first that is no reference row by default.
+            For sets and subgroups; the first that is not a reference row by default.
         metric : str, default="roc_auc"
         on : str, default="test"
         n_bootstrap : int, default=1000

@@ -39,7 +39,7 @@ def grad_cam(model, X, *, stage="layer4", target=None):
     TypeError
         The model ends in another estimator.
     ValueError
-        Unknown stage or class; records that are no images.
+        Unknown stage or class; records that are not images.
 
     Notes
     -----

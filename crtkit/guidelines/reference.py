@@ -204,7 +204,7 @@ def _measured_first(row, needs, on_signal, cohort):
 
 
 def _mostly_missing(name, cohort) -> str:
-    """Why a measured column is no basis of a row; empty where it is, or is the table's."""
+    """Why a measured column is not a basis of a row; empty where it is, or is the table's."""
     notes = cohort.info.get("measured", {}).get(name)
     if not notes or 2 * notes["n_missing"] <= len(cohort.y):
         return ""

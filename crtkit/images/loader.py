@@ -52,7 +52,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Folder that keeps decoded pages as ``.npy`` files, 150 kB each at 224 x 224. An entry is
         found by path, size in bytes, time of change, all parameters above, and the versions of
         crtkit and Pillow. The code of an eraser of yours is not looked at: delete the folder when
-        you change it, and when the study is over, for nothing is ever removed. A function as
+        you change it, and when the study is over: nothing is ever removed. A function as
         ``erase`` is refused.
 
     Attributes
@@ -222,7 +222,7 @@ def paths_in(X, name):
     Raises
     ------
     ValueError
-        No cell, text that is no path, or several columns of paths.
+        No cell, text that is not a path, or several columns of paths.
     """
     if isinstance(X, Rows) or hasattr(X, "toarray") or getattr(X, "ndim", 1) > 2:
         return None

@@ -76,7 +76,7 @@ class Fingerprints:
     exact : ndarray of str, shape (n_records,)
         sha256 of shape, dtype and pixels.
     perceptual : ndarray of uint8, shape (n_records, 4096), or None
-        A grey thumbnail of each image; None for records that are no images.
+        A grey thumbnail of each image; None for records that are not images.
     names : ndarray of str, shape (n_records,), or None
         Files, where they came from files.
     kind : str

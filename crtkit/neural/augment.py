@@ -16,7 +16,7 @@ _PAGE_RANGES = {
 
 
 class ImageAugment(BaseEstimator):
-    """Small shifts, zooms and changes of light, drawn anew for each image of a batch.
+    """Small shifts, zooms and changes of light, drawn afresh for each image of a batch.
 
     Meant for pages of ECGs: nothing is mirrored or turned upside down, and no colour is changed,
     since polarity, order in time and the colour of the grid mean something.
@@ -65,7 +65,7 @@ class ImageAugment(BaseEstimator):
 
 
 class PageAugment(BaseEstimator):
-    """Views of ECG pages for self-supervised pretraining, drawn anew for each image of a batch.
+    """Views of ECG pages for self-supervised pretraining, drawn afresh for each image of a batch.
 
     What photographing or scanning changes is varied: framing, angle, perspective, light, the tint
     of the grid, focus, noise, a covered part. All images of a batch are handled at once on their
@@ -250,7 +250,7 @@ def two_views(augment, batch):
 
 
 def check_ranges(augment, ranges):
-    """Refuse parameters that are no number from 0 to their largest sensible value."""
+    """Refuse parameters that are not numbers from 0 to their largest sensible value."""
     for name, largest in ranges.items():
         value = getattr(augment, name)
         if not isinstance(value, Real) or not 0 <= value <= largest:

@@ -90,7 +90,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
 
     Notes
     -----
-    A code has no order and no sign: feature 30 of one seed is no feature of another. Fitted on
+    A code has no order and no sign: feature 30 of one seed is not a feature of another. Fitted on
     every patient, as in the paper, it has seen those it is judged on; in a Pipeline it is refitted
     inside each training fold.
 
@@ -161,7 +161,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         ------
         ValueError
             NaN, maps of several sizes, phases outside [0, 360) for ``encoding="circular"``, an
-            absent device, layer sizes that are no positive integers.
+            absent device, layer sizes that are not positive integers.
         FloatingPointError
             The loss became infinite or NaN.
         """

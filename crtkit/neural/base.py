@@ -1,7 +1,7 @@
 """The bases beneath every network of crtkit; :class:`TorchClassifier` is public, its hooks with it.
 
-What is no classifier (an encoder, an autoencoder) inherits :class:`TorchEstimator` and writes its
-own ``fit``::
+Estimators that are not classifiers (an encoder, an autoencoder) inherit :class:`TorchEstimator` and
+write their own ``fit``::
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):

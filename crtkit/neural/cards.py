@@ -28,7 +28,7 @@ def read_card(path):
     ImportError
         safetensors is not installed.
     ValueError
-        Not a safetensors file, or its card is no JSON object.
+        Not a safetensors file, or its card is not a JSON object.
 
     See Also
     --------
@@ -52,5 +52,5 @@ def read_card(path):
     except ValueError as error:
         raise ValueError(f"{path.name} has no card that can be read: {error}") from error
     if not isinstance(card, dict):
-        raise ValueError(f"The card of {path.name} is no JSON object but a {type(card).__name__}.")
+        raise ValueError(f"The card of {path.name} is a {type(card).__name__}, not a JSON object.")
     return card

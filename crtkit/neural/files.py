@@ -116,10 +116,12 @@ def refuse_packed(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{Path(path).name} is no readable PyTorch checkpoint: {error}") from error
+        raise ValueError(
+            f"{Path(path).name} is not a readable PyTorch checkpoint: {error}"
+        ) from error
     if unpacked > os.path.getsize(path):
         raise ValueError(
-            f"{Path(path).name} is no readable PyTorch checkpoint: its records unpack to "
+            f"{Path(path).name} is not a readable PyTorch checkpoint: its records unpack to "
             f"{unpacked} bytes, more than the file has."
         )
 

@@ -47,7 +47,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
     weights : {"imagenet"}, path-like or None, default=None
         ``"imagenet"`` is torchvision's IMAGENET1K_V1, read from torchvision's cache folder and
         never downloaded; a path is a file of weights with the names above (``torch.save`` of a
-        state dict, or safetensors). The head always starts anew.
+        state dict, or safetensors). The head always starts at random.
     finetune : bool or int, default=True
         True trains everything. False trains the linear head only: the embeddings are computed
         once. An integer from 0 to 5 trains the head and that many of the last stages (``layer4``

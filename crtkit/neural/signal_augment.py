@@ -12,7 +12,7 @@ _RANGES = {"shift": 1, "gain": 1, "wander": math.inf, "noise": math.inf, "drop":
 
 
 class SignalAugment(BaseEstimator):
-    """Small changes that leave an ECG's diagnosis, drawn anew for each record of a batch.
+    """Small changes that leave an ECG's diagnosis, drawn afresh for each record of a batch.
 
     All leads of a record are shifted together, so that they stay aligned in time, and no lead is
     turned over or exchanged for another: polarity and place mean something.

@@ -209,7 +209,7 @@ def fit_weights(module, state, *, head, what):
     ------
     ValueError
         A tensor is missing, of another shape, or left over inside a part that the module has: the
-        networks differ. Or tensors that are no weights: whole numbers, sparse, NaN.
+        networks differ. Or tensors that are not weights: whole numbers, sparse, NaN.
     """
     own = {k: v for k, v in module.state_dict().items() if not k.startswith(head)}
     prefix = _prefix(own, state, what)

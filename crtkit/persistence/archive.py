@@ -28,7 +28,7 @@ MAX_PARTS = 10_000
 
 
 class BundleError(ValueError):
-    """A file is no bundle, is damaged, or holds what is not trusted."""
+    """A file is not a bundle, is damaged, or holds what is not trusted."""
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
@@ -91,7 +91,7 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     if not path.exists():
         raise FileNotFoundError(f"There is no bundle at {path}.")
     if not path.is_file():
-        raise BundleError(f"{path} is no regular file, so it cannot be a bundle.")
+        raise BundleError(f"{path} is not a regular file, so it cannot be a bundle.")
     if path.stat().st_size > MAX_BYTES:
         raise BundleError(f"{path} has {path.stat().st_size} bytes; bundles end at {MAX_BYTES}.")
     try:
@@ -101,7 +101,7 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             parts = {name: data for name, data in members.items() if name != MANIFEST}
     except zipfile.BadZipFile as error:
         raise BundleError(
-            f"{path} is no crtkit bundle, or is damaged ({error}). Write it with crtkit.save."
+            f"{path} is not a crtkit bundle, or is damaged ({error}). Write it with crtkit.save."
         ) from error
     _compare(path, manifest["parts"], parts)
     return manifest, parts
@@ -130,7 +130,7 @@ def _manifest(path: Path, members: Mapping[str, bytes]) -> dict[str, Any]:
             raise TypeError("format_version or parts are of another type")
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BundleError(
-            f"{path} is no crtkit bundle: its {MANIFEST} cannot be read ({error})."
+            f"{path} is not a crtkit bundle: its {MANIFEST} cannot be read ({error})."
         ) from error
     if version > FORMAT_VERSION:
         raise BundleError(

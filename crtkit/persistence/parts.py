@@ -180,7 +180,7 @@ def walk(model: Any) -> Iterator[Any]:
 
 
 def _replace(root: Any, function: Callable[[Any, Any], Any]) -> Any:
-    """Put ``function(value, owner)`` wherever a value stands, in place; tuples are made anew."""
+    """Put ``function(value, owner)`` wherever a value stands, in place; tuples are rebuilt."""
     done: dict[int, Any] = {}
 
     def visit(value: Any, owner: Any) -> Any:

@@ -195,7 +195,7 @@ def _is_kind(cls: Any) -> bool:
     return f"{cls.__module__}.{cls.__qualname__}" in HELPERS
 
 
-# What fitted estimators hold and that is no estimator of scikit-learn itself.
+# What fitted estimators hold and that is not an estimator of scikit-learn itself.
 HELPERS = {
     "sktime.transformations.rocket._minirocket_multivariate.MiniRocketMultivariate",
     "sklearn.calibration._CalibratedClassifier",

@@ -46,7 +46,7 @@ def ecg_of_channels(
     ----------
     channels : sequence of Channel
     left_out : sequence of str
-        Channels that are no ECG.
+        Channels that are not an ECG.
     header : dict
     kind : str
         Name of the format.

@@ -43,7 +43,7 @@ def read_csv_table(path: Path, stated: Stated) -> ECG:
     Raises
     ------
     ValueError
-        Rate, unit or leads are not known; rows of several lengths; cells that are no numbers; a
+        Rate, unit or leads are not known; rows of several lengths; cells that are not numbers; a
         time column whose steps differ.
     """
     if path.stat().st_size > _LARGEST:

@@ -42,7 +42,7 @@ def read_ecg(
     -------
     ECG
         Signal in millivolt, float32. Limb leads are computed from two others where the file leaves
-        them out, and named in ``header["derived_leads"]``; channels that are no ECG are named in
+        them out, and named in ``header["derived_leads"]``; channels of other kinds are named in
         ``header["left_out"]``; a calibration pulse behind the signal is cut off.
         ``header["printed"]`` has what the device measured, under the names of
         :data:`crtkit.signals.MEASUREMENTS`.

@@ -27,7 +27,7 @@ def parse(path: Path) -> Element:
     ImportError
         defusedxml is not installed.
     ValueError
-        The file is no XML, declares entities (a bomb, or a way to other files), or is huge.
+        The file is not XML, declares entities (a bomb, or a way to other files), or is huge.
     """
     defused = import_optional("defusedxml.ElementTree", extra="readers", purpose="Reading XML")
     from defusedxml import DefusedXmlException

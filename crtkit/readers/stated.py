@@ -18,7 +18,7 @@ from crtkit.readers.ecg import ECG
 class Stated:
     """Rate in Hz, unit and lead names, each None where it was not given.
 
-    ``fs_if_unknown`` is no statement but a last resort: a manifest brings records to one rate,
+    ``fs_if_unknown`` is not a statement but a last resort: a manifest brings records to one rate,
     which is then that of files that do not say theirs.
     """
 
@@ -90,7 +90,7 @@ def ecg_of_array(array: np.ndarray, stated: Stated, kind: str, path: Path) -> EC
             f"{path.name} has shape {array.shape}; {len(names)} lead names fit none of its axes."
         )
     step = millivolt_per_unit(stated.unit)
-    if array.dtype.kind in "iu":  # of numbers that are volts already, one is no step
+    if array.dtype.kind in "iu":  # of numbers that are volts already, one is not a step
         check_step(step, path.name)
     leads: dict[str, np.ndarray] = {}
     for name, samples in zip(names, np.asarray(array, dtype=np.float64)):

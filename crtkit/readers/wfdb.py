@@ -170,7 +170,7 @@ def _segment(name: str, n_samples: int, parsed: Header, path: Path):
 
 
 def parse_comments(comments: Iterable[str]) -> dict[str, Any]:
-    """Age (years, NaN where it is no number), sex and SNOMED CT codes of a header's comments."""
+    """Age (years, NaN where it is not a number), sex and SNOMED CT codes of a header's comments."""
     fields: dict[str, Any] = {}
     for comment in comments:
         key, _, value = str(comment).partition(":")

@@ -84,7 +84,7 @@ def read_header(path: Path) -> Header:
     rows = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
     record = _RECORD.match(rows[0]) if rows else None
     if record is None:
-        raise ValueError(f"{path} cannot be read as a WFDB record: its first line is no record.")
+        raise ValueError(f"{path} cannot be read as a WFDB record: its first line is not a record.")
     n_signals, n_segments = int(record["signals"]), int(record["segments"] or 0)
     if n_signals > _MOST_SIGNALS:
         raise ValueError(f"{path} announces {n_signals} signals; an ECG has under {_MOST_SIGNALS}.")
@@ -110,7 +110,7 @@ def read_header(path: Path) -> Header:
 
 
 def decode_text(raw: bytes) -> str:
-    """UTF-8, with or without a byte order mark; Latin-1 where it is no UTF-8."""
+    """UTF-8, with or without a byte order mark; Latin-1 where it is not UTF-8."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -48,7 +48,7 @@ def circle_degrees(angle):
 
 
 def _angles(phase):
-    """Angles as float64 with at least one axis; infinity is no angle."""
+    """Angles as float64 with at least one axis; infinity is not an angle."""
     phase = np.atleast_1d(np.asarray(phase, dtype=np.float64))
     if np.isinf(phase).any():
         raise ValueError("Phases are degrees, or NaN where there is none; got infinity.")

@@ -113,7 +113,7 @@ def _read(dataset, name):
     # GATED TOMO without RECON are projections, whose frames are angles of view and no slices.
     if modality != "NM" or "RECON GATED TOMO" not in kind:
         raise ValueError(
-            f"{name} is no reconstructed gated nuclear study: Modality {modality}, ImageType "
+            f"{name} is not a reconstructed gated nuclear study: Modality {modality}, ImageType "
             f"{'/'.join(kind) or 'none'}; NM and RECON GATED TOMO are expected."
         )
     for tag in ("NumberOfRRIntervals", "NumberOfDetectors", "NumberOfEnergyWindows"):
@@ -215,7 +215,7 @@ def _number(dataset, tag, name, default=None):
         value = default if value is None or value == "" else float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{name}: {tag} is no number ({error}). Export the study again."
+            f"{name}: {tag} is not a number ({error}). Export the study again."
         ) from error
     if value is None:
         raise ValueError(f"{name} has no {tag}.")

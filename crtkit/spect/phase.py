@@ -167,7 +167,7 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         return maps
 
     def _warn_of_flat(self, maps):
-        """A map without any phase is no error (a test phantom), but never silent."""
+        """A map without any phase is not an error (a test phantom), but never silent."""
         empty = np.flatnonzero(np.isnan(maps).reshape(len(maps), -1).all(axis=1))
         if len(empty):
             warnings.warn(

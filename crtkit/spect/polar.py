@@ -88,7 +88,7 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     rows, columns = np.indices(body.shape)
     center = np.array([(weight * rows).sum(), (weight * columns).sum()]) / weight.sum()
     theta = 2 * np.pi * np.arange(N_RAYS) / N_RAYS
-    # Rays step in columns: on pixels that are not square the wall is no circle of pixels.
+    # Rays step in columns: on pixels that are not square the wall is not a circle of pixels.
     to_rows = column_step / row_step
     largest = min(body.shape[0] / to_rows, body.shape[1]) / 2
     reach = np.arange(1.0, largest, STEP)

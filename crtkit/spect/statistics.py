@@ -330,7 +330,7 @@ def _check_names(who, statistics):
 
 
 def _check_phases(flat, first):
-    """Refuse what is no phase in degrees on [0, 360)."""
+    """Refuse what is not a phase in degrees on [0, 360)."""
     # NaN is a cell without counts and compares false with both limits.
     with np.errstate(invalid="ignore"):
         wrong = np.flatnonzero(((flat < 0) | (flat >= 360)).any(axis=1))

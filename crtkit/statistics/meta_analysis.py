@@ -274,7 +274,7 @@ def _table_of(answers: list[Any]) -> pd.DataFrame:
     for number, answer in enumerate(read):
         if not isinstance(answer, Mapping) or answer.get("format") != "crtkit-answer":
             raise ValueError(
-                f"meta_analyse: item {number} is no answer of 'crtkit evaluate': it has no "
+                f"meta_analyse: item {number} is not an answer of 'crtkit evaluate': it has no "
                 f"format 'crtkit-answer'. Got {type(answer).__name__} {str(answer)[:60]!r}."
             )
     digests = {answer["bundle"]["digest"] for answer in read}

@@ -73,7 +73,7 @@ def corrected_resampled_ttest(scores, *, test_size=0.2, confidence=0.95) -> pd.D
         elif np.ptp(d) <= 1e-12 * max(1.0, np.abs(d).max()):
             row["note"] = "the difference is the same in every repeat: no variance to test with"
         else:
-            # Training parts overlap, so the repeats are no independent sample: plain t would be far
+            # Training parts overlap, so the repeats are not independent: a plain t would be far
             # too sure.
             se = np.sqrt(d.var(ddof=1) * (1 / n + test_size / (1 - test_size)))
             reach = stats.t.isf((1 - confidence) / 2, n - 1) * se

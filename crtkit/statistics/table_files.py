@@ -112,7 +112,7 @@ def table_note(table: pd.DataFrame) -> str:
     left_out = table.attrs.get("left_out") or []
     if left_out:
         parts.append(
-            f"Columns left out, for they hold no category: {', '.join(map(str, left_out))}."
+            f"Columns left out because they hold no categories: {', '.join(map(str, left_out))}."
         )
     return " ".join(part for part in parts if part)
 

@@ -107,7 +107,7 @@ def baseline_table(
     Raises
     ------
     TypeError
-        If `table` is no DataFrame.
+        If `table` is not a DataFrame.
     ValueError
         A variable that is not in the table, a kind for an unknown variable, one group, missing
         labels, infinite values.
@@ -145,7 +145,7 @@ def baseline_table(
     chosen, left_out = _choose(table, variables)
     strangers = [name for name in kinds or {} if name not in chosen]
     if strangers:
-        raise ValueError(f"baseline_table: kinds names {strangers}, which are no rows: {chosen}.")
+        raise ValueError(f"baseline_table: kinds names {strangers}, which are not rows: {chosen}.")
 
     rows = []
     for variable in chosen:
@@ -193,7 +193,7 @@ def _groups(table, by) -> tuple[np.ndarray, pd.DataFrame]:
     """Labels as an object array, and the table without the label column."""
     if types.is_scalar(by):
         if by not in table:
-            raise ValueError(f"baseline_table: by={by!r} is no column of the table.")
+            raise ValueError(f"baseline_table: by={by!r} is not a column of the table.")
         labels, rest = table[by], table.drop(columns=by)
     else:
         if isinstance(by, pd.Series) and not by.index.equals(table.index):
@@ -212,7 +212,7 @@ def _groups(table, by) -> tuple[np.ndarray, pd.DataFrame]:
         )
     for name, column in rest.items():
         texts = {cell for cell in column.tolist() if isinstance(cell, str)}
-        # A free text is no category: it has about as many levels as rows.
+        # A free text is not a category: it has about as many levels as rows.
         alike = like_levels(sorted(texts)) if len(texts) <= 2 * MAX_LEVELS else []
         if alike:
             warnings.warn(

@@ -202,7 +202,7 @@ def pipelines(
     if weights is not None and not isinstance(weights, dict):
         weights = {depths[0]: weights}
     weights = {depth: path for depth, path in (weights or {}).items() if path is not None}
-    # Built anew for every model: pipelines must not share fitted steps.
+    # Built separately for every model: pipelines must not share fitted steps.
     front = partial(_front, fs, unit, stft)
     combine = partial(_combine, leads, n_leads, chosen["tile"])
     settings = {**NETWORK, **chosen["network"], "width": width or chosen["width"]}

@@ -103,7 +103,7 @@ def test_the_exact_test_keeps_its_level_and_says_what_it_can_reach():
     p = []
     for _ in range(200):
         a, b = rng.normal(size=(2, 5, 2))
-        value, smallest = swap_test(a, b + 3)  # another mean is no evidence of another spread
+        value, smallest = swap_test(a, b + 3)  # another mean is not evidence of another spread
         p.append(value)
     assert smallest == 1 / 16
     assert min(p) == smallest

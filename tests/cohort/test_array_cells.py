@@ -1,4 +1,4 @@
-"""Arrays that cannot say their unit or leads: what is no ECG in millivolt is refused."""
+"""Arrays that cannot say their unit or leads: what is not an ECG in millivolt is refused."""
 
 import numpy as np
 import pandas as pd

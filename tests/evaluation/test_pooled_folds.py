@@ -45,7 +45,7 @@ def test_it_says_so_everywhere(left_out):
         left_out.at_sensitivity(0.8),
     ]
     for table in tables:
-        assert "folds pooled, for none has both classes" in table.attrs["note"]
+        assert "folds pooled, because none has both classes" in table.attrs["note"]
     assert {part.fold for part in left_out.units()} == {POOLED}
     assert left_out.compare("logistic", "lvef", n_bootstrap=50).loc["roc_auc", "n_valid"] == 2
     assert not left_out.at_sensitivity(0.8)["specificity"].isna().any()

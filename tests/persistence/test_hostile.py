@@ -167,7 +167,7 @@ def test_a_planted_pickle_does_not_run(bundle, tmp_path):
         with pytest.raises(BundleError, match=r"evil\.crtkit|booster-0\.txt"):
             ck.load(path)
     (tmp_path / "whole.crtkit").write_bytes(evil)
-    with pytest.raises(BundleError, match="no crtkit bundle"):
+    with pytest.raises(BundleError, match="not a crtkit bundle"):
         ck.load(tmp_path / "whole.crtkit")
     assert not marker.exists()
     pickle.loads(evil)  # the trap itself works
@@ -232,12 +232,12 @@ def test_what_is_no_bundle_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no bundle at"):
         ck.load(tmp_path / "absent.crtkit")
     (tmp_path / "text.crtkit").write_text("not a zip")
-    with pytest.raises(BundleError, match="no crtkit bundle"):
+    with pytest.raises(BundleError, match="not a crtkit bundle"):
         ck.load(tmp_path / "text.crtkit")
-    with pytest.raises(BundleError, match="no regular file"):
+    with pytest.raises(BundleError, match="not a regular file"):
         ck.load(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(BundleError, match="no regular file"):
+    with pytest.raises(BundleError, match="not a regular file"):
         ck.load(tmp_path / "pipe")
 
 

@@ -85,7 +85,7 @@ def test_variants_of_formats(read, counts):
         np.testing.assert_allclose(read("scp", **changes).signal, want, atol=1e-6)
     np.testing.assert_allclose(read("sierra", compression="").signal, want, atol=0.0051)
     np.testing.assert_allclose(read("sierra", encoding="utf-16").signal, want, atol=0.0051)
-    # The calibration pulse behind the record is no heart beat.
+    # The calibration pulse behind the record is not a heart beat.
     assert read("sierra", pulse=True).signal.shape == want.shape
     assert read("aecg", increment="0.001667").fs == 600
     nanovolt = read("aecg", unit="nV").signal

@@ -77,7 +77,7 @@ def test_zeros_and_constants_are_missing_leads():
     signals[0, 4] = -3.2
     signals[1, 5] = np.nan
     signals[1, 6, 10:] = np.nan
-    signals[1, 7, 1:] = np.nan  # one sample is no recording
+    signals[1, 7, 1:] = np.nan  # one sample is not a recording
     got = missing_leads(signals)
     assert np.argwhere(got).tolist() == [[0, 3], [0, 4], [1, 5], [1, 7]]
     assert missing_leads(signals[1].astype(np.float32)).tolist() == got[1].tolist()

@@ -104,7 +104,7 @@ def test_identifiers_stay_in_the_file(write, stack):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"Modality": "CT"}, "no reconstructed gated nuclear study: Modality CT"),
+        ({"Modality": "CT"}, "not a reconstructed gated nuclear study: Modality CT"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "STATIC"]}, "STATIC"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "GATED TOMO", "EMISSION"]}, "RECON GATED TOMO are"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "GATED", "EMISSION"]}, "RECON GATED TOMO are"),

@@ -89,7 +89,7 @@ def test_bad_options_are_named():
     for option, value in (("method", "ML"), ("test", "t"), ("confidence", 95)):
         with pytest.raises(ValueError, match=option):
             pool_effects([1, 2], [1, 1], **{option: value})
-    with pytest.raises(ValueError, match="no answer of 'crtkit evaluate'"):
+    with pytest.raises(ValueError, match="not an answer of 'crtkit evaluate'"):
         meta_analyse([{"a": 1}, {"b": 2}])
 
 

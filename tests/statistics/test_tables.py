@@ -258,7 +258,7 @@ def test_bad_input_is_named(cohort):
         baseline_table(cohort.to_numpy(), "response")
     with pytest.raises(ValueError, match="one class"):
         baseline_table(cohort[cohort["response"] == 1], "response")
-    with pytest.raises(ValueError, match="no column of the table"):
+    with pytest.raises(ValueError, match="not a column of the table"):
         baseline_table(cohort, "responder")
     with pytest.raises(ValueError, match=r"no such columns: \['qrs'\]"):
         baseline_table(cohort, "response", variables=["qrs"])
@@ -280,7 +280,7 @@ def test_bad_input_is_named(cohort):
         baseline_table(cohort, "response", labels={0: "p"})
     with pytest.raises(ValueError, match="order"):
         baseline_table(cohort, "response", order=[1])
-    with pytest.raises(ValueError, match=r"kinds names \['nhya'\], which are no rows"):
+    with pytest.raises(ValueError, match=r"kinds names \['nhya'\], which are not rows"):
         baseline_table(cohort, "response", kinds={"nhya": "categorical"})
     with pytest.raises(ValueError, match=r"labels of shape \(n_patients,\), got shape \(102, 2\)"):
         baseline_table(cohort, np.zeros((len(cohort), 2)))

@@ -210,7 +210,7 @@ def name_rhythm(rhythm, signals):
 
 _USUAL = {"II": 4.0, "V1": 2.0, "V5": 1.0, "III": 1.0}
 """dB in favour of the leads that devices print as rhythm strips, where leads look alike."""
-_LEAST_REPEAT = 3.0  # dB: less is no repeat but chance
+_LEAST_REPEAT = 3.0  # dB: less is chance
 
 
 def limb_residuals(signals):

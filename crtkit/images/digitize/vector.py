@@ -17,7 +17,7 @@ from crtkit.images.digitize.reading import LeadStrip, PageReading
 from crtkit.images.pdf import pdf_curves, render_pdf
 
 DPI = 200
-_LEAST_MM = 20.0  # a shorter curve is no lead
+_LEAST_MM = 20.0  # a shorter curve is not a lead
 _SHARE = 0.05  # by which the duration of a strip may miss its part of ten (or five) seconds
 
 
@@ -169,7 +169,7 @@ def _arrangement(rows, layout):
         leads = [arrangement.columns] * arrangement.rows + [1] * arrangement.n_rhythm
         if counts == leads:
             return arrangement
-    raise UnreadablePageError(f"rows of {counts} curves are no layout of twelve leads")
+    raise UnreadablePageError(f"rows of {counts} curves are not a layout of twelve leads")
 
 
 def _fill(target, trace, start, stop, speed, fs, zero, mm_per_mv):

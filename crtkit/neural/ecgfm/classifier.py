@@ -43,7 +43,7 @@ class ECGFMClassifier(
         (give ``fs``) and normalise them. Or a file:
         A public checkpoint (``.pt``, pretraining or fine-tuned), or a ``.safetensors`` file of
         `ECGFMPretraining.save` or :func:`crtkit.neural.ecgfm.save_safetensors`. None trains from
-        scratch. The head always starts anew. In lvsd2026 [2]_ "single-step" starts from the
+        scratch. The head always starts at random. In lvsd2026 [2]_ "single-step" starts from the
         pretraining file, "sequential" from one already fine-tuned on PhysioNet 2021 labels.
     backbone : ECGFMPretraining, FrozenEstimator of one, or None, default=None
         Another start: an unfitted one pretrains on the training records inside ``fit``, without

@@ -48,7 +48,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(model, dict) or not isinstance(cfg, dict) or "model" not in cfg:
         holds = sorted(map(str, content))[:8] if isinstance(content, dict) else type(content)
         raise ValueError(
-            f"{path} is no ECG-FM checkpoint: 'model' and 'cfg' expected, got {holds}."
+            f"{path} is not an ECG-FM checkpoint: 'model' and 'cfg' expected, got {holds}."
         )
     if not isinstance(cfg["model"], dict):
         raise ValueError(f"{path}: the configuration of the model is {type(cfg['model'])}.")

@@ -294,7 +294,7 @@ def flags_of(criteria, waves, *, paced=False) -> dict[str, float]:
     for block, enough in known.items():
         wide, *rest = sets[block]
         shapes[block] = _all_met(rest) if enough else _NAN
-        # Too short a QRS is no block, whatever the leads that are missing would have shown.
+        # Too short a QRS is not a block, whatever the leads that are missing would have shown.
         flags[block] = shapes[block] if wide.met else 0.0
     flags["ivcd"] = _NAN
     either = [shapes["lbbb_conventional"], shapes["rbbb"]]

@@ -73,7 +73,7 @@ def leave_out_unusable(cohort):
         Steps of Figure 1; negative counts are exclusions.
     """
     flow = list((cohort.info.get("flow") or {"records": len(cohort)}).items())
-    flow = [(step, n) for step, n in flow if "ID" not in step]  # counts of patients are no step
+    flow = [(step, n) for step, n in flow if "ID" not in step]  # a count of patients is not a step
     # The last count comes again below, once unusable signals are left out.
     flow = flow[:-1] if len(flow) > 1 and flow[-1][1] == len(cohort) else flow
     if "signal" not in cohort.X:  # pages: their quality is not judged

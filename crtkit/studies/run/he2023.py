@@ -150,7 +150,7 @@ def pretrained(options):
     cards = {path: read_card(path) for path in paths}
     bare = [p.name for p, card in cards.items() if not {"depth", "width", "size"} <= set(card)]
     if bare:
-        raise ValueError(f"{bare} have no card that tells their network: pretrain them anew.")
+        raise ValueError(f"{bare} have no card that describes their network: pretrain them again.")
     keys = ("width", "size", "stft")
     # One front for all depths: a network only reads pictures of the kind it was trained on.
     if len({tuple(str(card[key]) for key in keys) for card in cards.values()}) > 1:

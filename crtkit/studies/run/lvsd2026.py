@@ -143,7 +143,7 @@ def divide(cohort):
 
 
 def outcome_apart(cohort):
-    """Cohort whose LVEF, which decides the label, is no column that a model or rule can read.
+    """Cohort whose LVEF, which decides the label, is not a column that a model or rule can read.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def journal_path(options, name="journal.jsonl"):
             number += 1
         # Never overwritten: hours of fits must survive a command typed without --resume.
         path.replace(kept)
-        sys.stderr.write(f"starting anew; the earlier run's fits are kept in {kept.name}\n")
+        sys.stderr.write(f"starting over; the earlier run's fits are kept in {kept.name}\n")
     return path
 
 

@@ -258,7 +258,7 @@ def _put(key, value):
         (_configure(_name="wav2vec2_cmsc"), "called pretrained in its configuration"),
         (_configure(layer_norm_first=True), "pre-norm"),
         (_configure(conv_feature_layers="[(32, 2, 2)] * 3"), "the tensors"),
-        (lambda c: c.pop("cfg"), "no ECG-FM checkpoint"),
+        (lambda c: c.pop("cfg"), "not an ECG-FM checkpoint"),
         (lambda c: c["model"].clear(), "lacks the tensors|its keys are pretrained"),
         (lambda c: c["cfg"].update(model=None), "configuration of the model"),
         (_configure(_name=["a"]), "is of the model"),
@@ -335,7 +335,7 @@ def test_compressed_records_are_not_unpacked(tmp_path):
         load_checkpoint(path)
 
 
-# A stack that is empty, an object that was never stored, an identifier that is no storage.
+# A stack that is empty, an object that was never stored, an identifier that is not a storage.
 @pytest.mark.parametrize("opcodes", [b"\x80\x020.", b"\x80\x02h\x07.", b"\x80\x02}}Q."])
 def test_damaged_opcodes_are_named(tmp_path, opcodes):
     path = tmp_path / "opcodes.pt"
