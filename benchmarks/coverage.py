@@ -300,14 +300,14 @@ def cells(patients):
 def run(jobs, cohorts, seed, work, minutes):
     """Fill ``work`` with slices of cohorts, one file each; True where all are there.
 
-    ``cohorts`` has their number by kind of cell.
+    ``cohorts`` has their number by cell.
     """
     work.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * minutes
     for start in range(0, max(cohorts.values()), SLICE):
         for number, (key, job) in enumerate(jobs.items()):
             path = _slice(work, key, start)
-            if path.exists() or start >= cohorts[key[0]]:
+            if path.exists() or start >= cohorts[key]:
                 continue
             if time.monotonic() > end:
                 return False
@@ -326,7 +326,7 @@ def tables(jobs, cohorts, work):
     for key in jobs:
         kind, n, label = key
         found = []
-        for start in range(0, cohorts[kind], SLICE):
+        for start in range(0, cohorts[key], SLICE):
             found += json.loads(_slice(work, key, start).read_text())
         if "limits" in found[0]:
             truth = {
@@ -356,6 +356,7 @@ def main(arguments=None):
     """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cohorts", type=int, default=2000, help=f"a multiple of {SLICE}")
+    parser.add_argument("--trained", type=int, default=1000, help="cohorts of trained models")
     parser.add_argument("--tests", type=int, default=1000, help="cohorts of two models")
     parser.add_argument("--patients", type=int, nargs="+", default=[71, 102, 285])
     parser.add_argument("--seed", type=int, default=0)
@@ -364,7 +365,14 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=Path("results") / "coverage")
     options = parser.parse_args(arguments)
     jobs, work = cells(options.patients), options.work or options.out / "slices"
-    cohorts = {"fixed": options.cohorts, "headline": options.cohorts, "tests": options.tests}
+    cohorts = {
+        key: options.tests
+        if key[0] == "tests"
+        else options.trained
+        if "trained" in key[2]
+        else options.cohorts
+        for key in jobs
+    }
     if not run(jobs, cohorts, options.seed, work, options.minutes):
         print("time is up: the same command goes on")
         return
@@ -380,7 +388,7 @@ def main(arguments=None):
             options.out / f"{name}.md", markdown_table(shown.set_index(shown.columns[0])) + "\n"
         )
         print(shown.to_string(index=False))
-    settings = {"cohorts": cohorts, "seed": options.seed, "replicates": REPLICATES}
+    settings = {"cohorts": options.cohorts, "seed": options.seed, "replicates": REPLICATES}
     write_json(
         options.out / "results.json",
         {"settings": settings, "environment": environment(), "tables": written},

@@ -47,7 +47,18 @@ def test_the_fast_models_are_scikit_learns():
 
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(coverage, "SLICE", 2)
-    arguments = ["--cohorts", "2", "--tests", "2", "--patients", "30", "--out", str(tmp_path)]
+    arguments = [
+        "--cohorts",
+        "2",
+        "--tests",
+        "2",
+        "--trained",
+        "2",
+        "--patients",
+        "30",
+        "--out",
+        str(tmp_path),
+    ]
     coverage.main([*arguments, "--minutes", "0"])
     assert "goes on" in capsys.readouterr().out
     coverage.main(arguments)
