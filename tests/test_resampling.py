@@ -13,7 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import crtkit as ck
-from crtkit.resampling import HeldOutThreshold, ResampledClassifier, best_threshold
+from crtkit.evaluation import ConformalClassifier, calibration_figures
+from crtkit.resampling import (
+    HeldOutThreshold,
+    RecalibratedClassifier,
+    ResampledClassifier,
+    best_threshold,
+)
+from crtkit.resampling.recalibrated import fit_map
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
@@ -51,6 +58,9 @@ def expected_failures(estimator):
     [
         ResampledClassifier(LogisticRegression(), random_state=0),
         HeldOutThreshold(LogisticRegression(), random_state=0),
+        RecalibratedClassifier(LogisticRegression(), random_state=0),
+        RecalibratedClassifier(LogisticRegression(), method="temperature", random_state=0),
+        ConformalClassifier(LogisticRegression(), random_state=0),
     ],
     expected_failed_checks=expected_failures,
 )
@@ -223,3 +233,98 @@ def test_a_held_out_threshold_reaches_a_sensitivity_on_its_tuning_part():
         model.threshold_
         < HeldOutThreshold(LogisticRegression(), size=0.5, random_state=0).fit(X, y).threshold_
     )
+
+
+def test_maps_are_the_models_of_statsmodels_and_scikit_learn():
+    import statsmodels.api as sm
+    from scipy.special import logit
+
+    rng = np.random.default_rng(0)
+    score = rng.normal(0, 2, 300)
+    y = rng.random(300) < 1 / (1 + np.exp(-(0.4 + 0.5 * score)))
+    # Platt's targets as weighted records: each counts as both classes, in part.
+    up, down = (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2)
+    target = np.where(y, up, down)
+    twice = np.r_[np.ones(300), np.zeros(300)]
+    weight = np.r_[target, 1 - target]
+    X = np.tile(score, 2)
+    glm = sm.GLM(twice, sm.add_constant(X), sm.families.Binomial(), freq_weights=weight).fit()
+    np.testing.assert_allclose(fit_map(score, y, "platt"), glm.params, atol=1e-5)
+    offset = sm.GLM(
+        twice, np.ones(600), sm.families.Binomial(), freq_weights=weight, offset=X
+    ).fit()
+    np.testing.assert_allclose(fit_map(score, y, "intercept"), [offset.params[0], 1], atol=1e-6)
+    slope = sm.GLM(twice, X[:, None], sm.families.Binomial(), freq_weights=weight).fit()
+    np.testing.assert_allclose(fit_map(score, y, "temperature"), [0, slope.params[0]], atol=1e-4)
+    separated = fit_map(logit([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1], bool), "platt")
+    assert np.isfinite(separated).all()
+
+
+def overconfident(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(n), 2)
+    y = (rng.random(n) < 0.4)[patient].astype(int)
+    return 2.5 * y[:, None] + rng.normal(0, 3, (2 * n, 1)), y, patient
+
+
+class TooSure(Recorder):
+    """Risks far more extreme than they should be."""
+
+    def predict_proba(self, X):
+        p = 1 / (1 + np.exp(-2 * (np.asarray(X, dtype=float)[:, 0])))
+        return np.column_stack([1 - p, p])
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_recalibration_mends_risks_of_new_patients(method):
+    X, y, patient = overconfident()
+    new, truth, _ = overconfident(seed=1)
+    raw = TooSure().fit(X, y)
+    mended = RecalibratedClassifier(TooSure(), method=method, random_state=0).fit(X, y, patient)
+    before = calibration_figures(truth, raw.predict_proba(new)[:, 1])
+    after = calibration_figures(truth, mended.predict_proba(new)[:, 1])
+    assert before.slope < 0.3
+    assert 0.6 < after.slope < 1.4
+    assert after.ici < 0.1 < before.ici
+    for seen_X, _, seen_patient in Recorder.seen[1:6]:  # five folds, then all of them
+        assert len(seen_X) < len(X)
+        inside = np.isin(patient, seen_patient)
+        assert inside.sum() == len(seen_X)  # whole patients
+    assert len(Recorder.seen[-1][0]) == len(X)
+
+
+def test_temperature_leaves_calls_and_intercept_leaves_ranks():
+    X, y, patient = overconfident()
+    raw = TooSure().fit(X, y)
+    cooled = RecalibratedClassifier(TooSure(), method="temperature", random_state=0)
+    np.testing.assert_array_equal(cooled.fit(X, y, patient).predict(X), raw.predict(X))
+    moved = RecalibratedClassifier(TooSure(), method="intercept", random_state=0)
+    moved.fit(X, y, patient)
+    assert moved.slope_ == 1
+    order = np.argsort(raw.predict_proba(X)[:, 1], kind="stable")
+    assert (np.diff(moved.predict_proba(X)[order, 1]) >= 0).all()
+
+
+def test_conformal_sets_hold_each_class_as_often_as_promised():
+    X, y, patient = overconfident(1500)
+    new, truth, _ = overconfident(4000, seed=1)
+    model = ConformalClassifier(LogisticRegression(), alpha=0.2, size=0.5, random_state=0)
+    model.fit(X, y, patient)
+    sets = model.predict_set(new)
+    for label in (0, 1):  # of records here: a patient's mean is calmer than either record
+        assert sets[truth == label, label].mean() > 0.7
+    np.testing.assert_array_equal(model.abstains(new), sets.sum(axis=1) != 1)
+    assert model.n_calibration_.sum() == 750
+
+
+def test_recalibrated_and_conformal_models_in_an_evaluation():
+    X, y, patient = overconfident(60)
+    cohort = ck.Cohort(pd.DataFrame({"x": X[:, 0]}), y, patient)
+    inner = make_pipeline(ck.Select(["x"]), LogisticRegression())
+    models = {
+        "Platt": RecalibratedClassifier(inner),
+        "sets": ConformalClassifier(inner, alpha=0.2),
+        "chain": make_pipeline(ck.Select(["x"]), RecalibratedClassifier(TooSure(), n_folds=3)),
+    }
+    result = ck.evaluate(models, cohort, seeds=2, reference_rows=False, threads_per_fit=1)
+    assert result.per_seed()["roc_auc"].between(0.5, 1).all()

@@ -1,3 +1,4 @@
+from .abstain import ConformalClassifier as ConformalClassifier
 from .audit import audit_leaks as audit_leaks
 from .calibration import (
     Calibration as Calibration,

@@ -1,6 +1,6 @@
-"""Which records a classifier is fitted on: oversampling, and a tuning part for the threshold.
+"""What a classifier is fitted on and put right with: oversampling, recalibration, a threshold.
 
-Both work on positions of records, so that X may have any shape and patients follow their rows. An
+All work on positions of records, so that X may have any shape and patients follow their rows. An
 imbalanced-learn Pipeline passes the next step the groups of the rows *before* resampling.
 """
 

@@ -1,3 +1,4 @@
+from .recalibrated import RecalibratedClassifier as RecalibratedClassifier
 from .resampled import ResampledClassifier as ResampledClassifier
 from .threshold import (
     HeldOutThreshold as HeldOutThreshold,

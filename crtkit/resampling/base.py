@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from crtkit._labels import check_groups, check_same_index
@@ -47,6 +47,18 @@ class OneClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if groups is not None:
             groups = check_groups(type(self).__name__, groups, len(y))
         return X, y, groups
+
+    def _two_classes(self, y):
+        """Both classes, sorted; more or fewer are refused."""
+        name, classes = type(self).__name__, np.unique(y)
+        if type_of_target(y) == "multiclass" or len(classes) > 2:
+            raise ValueError(
+                f"Only binary classification is supported. {name} got {len(classes)} classes: "
+                f"{classes[:5].tolist()}."
+            )
+        if len(classes) < 2:
+            raise ValueError(f"{name} needs 2 classes, got one class: {classes}.")
+        return classes
 
     def _fit_inner(self, X, y, groups, rows):
         """Fit a clone on ``rows``, with the groups of those rows where it asks for them."""

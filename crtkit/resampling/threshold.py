@@ -7,7 +7,6 @@ from sklearn.base import _fit_context
 from sklearn.metrics import roc_curve
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._splits import group_holdout
@@ -116,14 +115,7 @@ class HeldOutThreshold(OneClassifier):
             Not two classes in both parts, no tuning rows, or a patient in both parts.
         """
         X, y, groups = self._check(X, y, groups)
-        classes = np.unique(y)
-        if type_of_target(y) == "multiclass" or len(classes) > 2:
-            raise ValueError(
-                "Only binary classification is supported. HeldOutThreshold got "
-                f"{len(classes)} classes: {classes[:5].tolist()}."
-            )
-        if len(classes) < 2:
-            raise ValueError(f"HeldOutThreshold needs 2 classes, got one: {classes}.")
+        self._two_classes(y)
         train, tuning = self._parts(X, y, groups)
         for name, rows in (("training", train), ("tuning", tuning)):
             if len(np.unique(y[rows])) < 2:

@@ -96,7 +96,7 @@ def _tiny_ecgfm():
 def cases(folder):
     """``{name: (estimator, X, y)}``; ``folder`` is where files may be written."""
     import crtkit as ck
-    from crtkit import images, neural, resampling, signals
+    from crtkit import evaluation, images, neural, resampling, signals
 
     S, P, T = _signals(), _pages(), _table()
     maps = _rng().uniform(0, 360, size=(12, 6, 8)).astype(np.float32)
@@ -155,6 +155,16 @@ def cases(folder):
         "SignalAugment": (neural.SignalAugment(), None, None),
         "HeldOutThreshold": (
             resampling.HeldOutThreshold(LogisticRegression(), random_state=0),
+            T,
+            _labels(24),
+        ),
+        "RecalibratedClassifier": (
+            resampling.RecalibratedClassifier(LogisticRegression(), random_state=0),
+            T,
+            _labels(24),
+        ),
+        "ConformalClassifier": (
+            evaluation.ConformalClassifier(LogisticRegression(), random_state=0),
             T,
             _labels(24),
         ),
