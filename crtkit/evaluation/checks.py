@@ -17,6 +17,7 @@ from crtkit._columns import check_same_index, like_levels
 from crtkit._labels import class_pair, patient_text
 from crtkit.cohort import Cohort, refuse_shared_records, shared_records
 from crtkit.evaluation.models import is_estimator
+from crtkit.evaluation.splits import is_column_cv
 
 # A column of more values than this is a measurement, which needs a cut to make subgroups.
 _MOST_VALUES = 10
@@ -34,7 +35,7 @@ def seed_list(seeds: int | Iterable[int]) -> list[int]:
 
 def check_cv(cv: Any) -> Any:
     """None, a number or a splitter as it is; splits that were given as a list of pairs."""
-    if cv is None or isinstance(cv, Integral) or hasattr(cv, "split"):
+    if cv is None or isinstance(cv, Integral) or hasattr(cv, "split") or is_column_cv(cv):
         return cv
     try:
         pairs = [tuple(pair) for pair in cv]  # a generator would be spent after the first seed
@@ -42,8 +43,8 @@ def check_cv(cv: Any) -> Any:
         pairs = []
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise ValueError(
-            "cv must be None, a number of folds, a splitter or pairs of (train, test), got "
-            f"{type(cv).__name__}."
+            "cv must be None, a number of folds, 'centre', 'time', a splitter or pairs of (train, "
+            f"test), got {type(cv).__name__}."
         )
     return pairs
 
@@ -54,6 +55,11 @@ def cv_in_words(cv: Any) -> str:
         return "stratified by patient"
     if isinstance(cv, Integral):
         return f"{cv} stratified folds by patient"
+    if is_column_cv(cv):
+        kind, *column = [cv] if isinstance(cv, str) else cv
+        by = f" (column {column[0]})" if column else ""
+        whole = {"centre": "one centre left out", "time": "later patients by earlier ones"}
+        return f"{whole[kind]}{by}"
     return repr(cv) if hasattr(cv, "split") else f"{len(cv)} given splits"
 
 

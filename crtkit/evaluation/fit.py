@@ -173,13 +173,44 @@ def fit_cell(
             f"Model {name!r} failed at seed {split.seed}, fold {split.fold}: "
             f"{type(error).__name__}: {error}{_elsewhere(error, notes, parent)}"
         ) from error
-    return {
+    record = {
         "model": name,
         "seed": split.seed,
         "fold": split.fold,
         "sets": sets,
         "seconds": round(time.perf_counter() - start, 3),
     }
+    chosen = chosen_by(fitted)
+    return {**record, "search": chosen} if chosen else record
+
+
+def chosen_by(fitted: Any) -> dict[str, Any] | None:
+    """Parameters and inner score of the search in a fitted model; None where there is none."""
+    while not hasattr(fitted, "best_params_"):
+        inner = getattr(fitted, "estimator_", None)  # of a threshold, of recalibration
+        if inner is None and type(fitted) is Pipeline:
+            inner = fitted.steps[-1][1]
+        if inner is None:
+            return None
+        fitted = inner
+    metric = fitted.refit if isinstance(fitted.refit, str) else fitted.scoring
+    score = getattr(fitted, "best_score_", None)  # absent where refit is a function
+    return {
+        "params": {str(k): _plain(v) for k, v in sorted(fitted.best_params_.items())},
+        "inner": None if score is None or not np.isfinite(score) else float(score),
+        "metric": "accuracy" if metric is None else metric if isinstance(metric, str) else "own",
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, (bool, int, str, type(None))) else _number_or_text(value)
+
+
+def _number_or_text(value: Any) -> Any:
+    # JSON has no infinity, and an estimator in a grid is told by its name.
+    return value if isinstance(value, float) and np.isfinite(value) else repr(value)
 
 
 def _elsewhere(error: Exception, notes: Path | None, parent: int) -> str:

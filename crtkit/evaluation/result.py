@@ -11,6 +11,7 @@ import pandas as pd
 from crtkit.evaluation.calibration import calibration_curve_table, calibration_table
 from crtkit.evaluation.compare import compare_table, reference_table
 from crtkit.evaluation.decision import DEFAULT_THRESHOLDS, decision_table
+from crtkit.evaluation.inference import Inference
 from crtkit.evaluation.intervals import SCORES
 from crtkit.evaluation.predictions import Predictions
 from crtkit.evaluation.roc import roc_table
@@ -18,7 +19,7 @@ from crtkit.evaluation.summary import sensitivity_table, summary_table
 from crtkit.evaluation.views import Views
 
 
-class Evaluation(Views, Predictions):
+class Evaluation(Views, Inference, Predictions):
     """Answers of models to records they were not fitted on, and tables made from them.
 
     Made by :func:`crtkit.evaluate`.

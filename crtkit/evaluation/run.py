@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from crtkit._progress import Progress
@@ -29,6 +30,7 @@ from crtkit.evaluation.fingerprint import device, fingerprint, versions
 from crtkit.evaluation.fit import Refitter, fit_cell, spill_arrays
 from crtkit.evaluation.journal import Journal
 from crtkit.evaluation.models import EvaluatedModels, all_models, name_models
+from crtkit.evaluation.planning import chance_sentence
 from crtkit.evaluation.predictions import prediction_table, split_table
 from crtkit.evaluation.requirements import check_signals, readable_models
 from crtkit.evaluation.result import Evaluation
@@ -74,11 +76,15 @@ def evaluate(
         How many, or which.
     test_size : float, default=0.2
         Share of patients tested where ``cv`` is None.
-    cv : None, int, splitter or iterable of (train, test), default=None
+    cv : None, int, str, splitter or iterable of (train, test), default=None
         None: one stratified split by patient per seed. An int: that many stratified folds by
         patient per seed. A splitter with a ``random_state`` is drawn again for each seed; splits
         that are the same for every seed count once in intervals and tests over splits, averaged
         over seeds. Parts are positions or masks. Patients on both sides are refused always.
+        ``"centre"``: each centre is tested by models of the others (column ``centre``,
+        ``hospital`` or ``site``); ``"time"``: later patients by models of earlier ones (column
+        ``time``, ``date`` or ``year``: five blocks of the later half); ``("centre", "COLUMN")``
+        and ``("time", "COLUMN")`` name another column.
     by : {"patient", "record"}, default="patient"
         What is scored: patients, their records voted to one answer by mean score, or records.
         Intervals are by patient either way.
@@ -247,6 +253,14 @@ def _info(
     }
     for record in records:
         info["seconds"][record["model"]] += record["seconds"]
+    info["searches"] = [
+        {"model": r["model"], "seed": r["seed"], "fold": r["fold"], **r["search"]}
+        for r in records
+        if "search" in r
+    ]
+    _, first = np.unique(cohort.groups.astype(str), return_index=True)
+    n_positive = int((cohort.y[first] == settings["positive"]).sum())
+    info["chance"] = chance_sentence(cohort.n_patients, n_positive)
     return info
 
 

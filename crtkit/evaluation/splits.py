@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import BaseShuffleSplit, StratifiedGroupKFold
 from sklearn.utils import check_random_state, indexable
 
@@ -149,6 +150,7 @@ def make_splits(cohort: Any, seeds: list[int], test_size: float, cv: Any, root: 
         A part is not a list of positions, a patient is on both sides, a record is tested twice, or
         a training part has one class.
     """
+    cv = column_splits(cohort, cv)
     if cv is None:
         # Split k of the splitter is the split of seed k, however many seeds there are.
         splitter = RepeatedStratifiedPatientSplit(test_size=test_size, random_state=root)
@@ -163,6 +165,87 @@ def make_splits(cohort: Any, seeds: list[int], test_size: float, cv: Any, root: 
     for split in splits:
         _check_split(split, cohort)
     return splits
+
+
+#: Columns that ``cv="centre"`` and ``cv="time"`` stand for, the first that the cohort has.
+NAMED_COLUMNS = {
+    "centre": ("centre", "center", "hospital", "site"),
+    "time": ("time", "date", "year", "visit_date", "implant_date"),
+}
+# Test blocks of time-ordered splits: the later half of the patients, block after block.
+_BLOCKS = 5
+
+
+def column_splits(cohort: Any, cv: Any) -> Any:
+    """Splits by a column as pairs of (train, test); anything else as it is.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    cv : object
+        ``"centre"`` or ``"time"``, or ``("centre", column)`` or ``("time", column)``.
+
+    Raises
+    ------
+    ValueError
+        The cohort has no such column, a value is missing, or there is nothing to split.
+    """
+    kind, column = cv if is_column_cv(cv) and not isinstance(cv, str) else (cv, None)
+    if not is_column_cv(cv):
+        return cv
+    known = [name for name in NAMED_COLUMNS[kind] if name in cohort.X]
+    column = column or (known[0] if known else None)
+    if column not in cohort.X:
+        raise ValueError(
+            f"cv={cv!r} needs a column of the cohort: one of {NAMED_COLUMNS[kind]}, or "
+            f"cv=({kind!r}, 'COLUMN'). The cohort has {list(cohort.X.columns)}."
+        )
+    values = cohort.X[column]
+    if values.isna().any():
+        raise ValueError(
+            f"cv={cv!r}: column {column!r} is missing in {int(values.isna().sum())} record(s)."
+        )
+    return _by_centre(values, column) if kind == "centre" else _by_time(values, column, cohort)
+
+
+def is_column_cv(cv: Any) -> bool:
+    """Whether splits are asked for by a column."""
+    if isinstance(cv, tuple) and len(cv) == 2 and all(isinstance(item, str) for item in cv):
+        cv = cv[0]
+    return isinstance(cv, str) and cv in NAMED_COLUMNS
+
+
+def _by_centre(values: Any, column: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    centre = values.astype(str).to_numpy()
+    names = np.unique(centre)
+    if len(names) < 2:
+        raise ValueError(f"cv='centre': column {column!r} has one value, {names.tolist()}.")
+    return [(np.flatnonzero(centre != name), np.flatnonzero(centre == name)) for name in names]
+
+
+def _by_time(values: Any, column: str, cohort: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Later patients tested by models of earlier ones; nobody is trained on after the test began.
+
+    A patient stands where their first record does; patients of one date stay together.
+    """
+    when = values if values.dtype.kind in "iufM" else pd.to_datetime(values)
+    _, rank = np.unique(when.to_numpy(), return_inverse=True)
+    patients, patient_of = np.unique(cohort.groups.astype(str), return_inverse=True)
+    first = np.full(len(patients), np.iinfo(np.intp).max)
+    last = np.full(len(patients), -1)
+    np.minimum.at(first, patient_of, rank)
+    np.maximum.at(last, patient_of, rank)
+    edges = np.quantile(first, np.linspace(0.5, 1, _BLOCKS + 1), method="higher")
+    edges[-1] = first.max() + 1
+    pairs = []
+    for begin, end in zip(edges[:-1], edges[1:]):
+        tested = (first >= begin) & (first < end)
+        trained = last < begin
+        if tested.any() and trained.any():
+            pairs.append((np.flatnonzero(trained[patient_of]), np.flatnonzero(tested[patient_of])))
+    if not pairs:
+        raise ValueError(f"cv='time': column {column!r} does not tell patients apart.")
+    return pairs
 
 
 def _pairs(cv: Any, cohort: Any, seed: int, root: int) -> Iterable[tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from .meta_analysis import (
 )
 from .model_tests import (
     corrected_resampled_ttest as corrected_resampled_ttest,
+    critical_difference as critical_difference,
     friedman_test as friedman_test,
     rm_anova as rm_anova,
     wilcoxon_holm as wilcoxon_holm,
