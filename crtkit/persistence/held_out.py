@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from crtkit._labels import class_pair
 from crtkit.persistence.ranges import SMALL
@@ -29,7 +30,7 @@ def calibrate(model: Any, label: dict[str, Any], held_out: Any, alpha: float) ->
     -------
     dict
         ``alpha, thresholds`` (for the negative and the positive class; None where a class has too
-        few patients to be ruled out), ``patients``.
+        few patients to be ruled out), ``patients``, and ``shares`` of :func:`observed_shares`.
 
     Raises
     ------
@@ -59,7 +60,77 @@ def calibrate(model: Any, label: dict[str, Any], held_out: Any, alpha: float) ->
     limits = conformal_thresholds(y_true, risk, alpha, groups=held_out.groups, pos_label=True)
     # A threshold is one patient's score. Rounded up it is nobody's, and the sets only grow.
     told = [min(math.ceil(x * 100) / 100, 1.0) if np.isfinite(x) else None for x in limits]
-    return {"alpha": alpha, "thresholds": told, "patients": sum(per_class)}
+    shares = observed_shares(y_true, risk, held_out.groups)
+    return {
+        "alpha": alpha,
+        "thresholds": told,
+        "patients": sum(per_class),
+        "shares": shares,
+    }
+
+
+def observed_shares(y_true: np.ndarray, risk: np.ndarray, groups: Any) -> list[dict[str, Any]]:
+    """How many of the patients of similar risk were positive, in up to five groups by risk.
+
+    Neighbouring groups are joined until each has five patients of either class.
+
+    Parameters
+    ----------
+    y_true : ndarray of bool, shape (n_records,)
+    risk : ndarray of shape (n_records,)
+    groups : array-like of shape (n_records,)
+
+    Returns
+    -------
+    list of dict
+        ``above`` (lower edge of risk, to two digits), ``patients``, ``positive``.
+    """
+    table = pd.DataFrame({"y": y_true, "risk": risk}).groupby(np.asarray(groups)).mean()
+    table = table.sort_values("risk", kind="stable")
+    joined: list[pd.DataFrame] = []
+    waiting = table.iloc[:0]
+    for part in np.array_split(np.arange(len(table)), 5):
+        waiting = pd.concat([waiting, table.iloc[part]])
+        n_positive = int(waiting["y"].sum())
+        if min(n_positive, len(waiting) - n_positive) >= SMALL:
+            joined.append(waiting)
+            waiting = table.iloc[:0]
+    if len(waiting):  # the highest risks lacked one class
+        joined = [*joined[:-1], pd.concat([*joined[-1:], waiting])]
+    return [
+        {
+            "above": 0.0 if i == 0 else round(float(part["risk"].iloc[0]), 2),
+            "patients": len(part),
+            "positive": int(part["y"].sum()),
+        }
+        for i, part in enumerate(joined)
+    ]
+
+
+def risk_intervals(conformal: dict[str, Any] | None, risk: np.ndarray) -> np.ndarray:
+    """95 % interval of the share of positives among held-out patients of similar risk.
+
+    Parameters
+    ----------
+    conformal : dict or None
+        Of :func:`calibrate`.
+    risk : ndarray of shape (n_records,)
+
+    Returns
+    -------
+    ndarray of shape (n_records, 2)
+        Wilson's interval; NaN without held-out patients or risk.
+    """
+    found = np.full((len(risk), 2), np.nan)
+    if conformal is None:
+        return found
+    from crtkit.evaluation import wilson_interval
+
+    edges = np.array([part["above"] for part in conformal["shares"]])
+    for i in np.flatnonzero(np.isfinite(risk)):
+        part = conformal["shares"][max(0, int(np.searchsorted(edges, risk[i], "right")) - 1)]
+        found[i] = wilson_interval(part["positive"], part["patients"])
+    return found
 
 
 def possible_classes(

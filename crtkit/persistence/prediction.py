@@ -12,12 +12,15 @@ import pandas as pd
 
 from crtkit._io import is_path
 from crtkit.persistence.contract import describe_model
-from crtkit.persistence.held_out import possible_classes, withheld
+from crtkit.persistence.held_out import possible_classes, risk_intervals, withheld
 from crtkit.persistence.ranges import outside, outside_signals
 from crtkit.persistence.records import Records, expected_signal, gather
 from crtkit.persistence.saving import Bundle, read_bundle
 
-COLUMNS = ("risk", "threshold", "answer", "possible", "abstained", "quality", "reasons")
+COLUMNS = (
+    *("risk", "low", "high", "threshold", "answer", "possible"),
+    *("abstained", "quality", "reasons"),
+)
 
 
 def predict(
@@ -66,9 +69,11 @@ def predict(
 
     Returns
     -------
-    DataFrame of shape (n_records, 7)
+    DataFrame of shape (n_records, 9)
         Indexed by record. ``risk`` of the bundle's positive class (0 to 1; NaN where the model has
-        no probabilities, or the record is refused), ``threshold``, ``answer`` (a class, or None),
+        no probabilities, or the record is refused), ``low`` and ``high`` (95 % interval of the
+        share of positives among held-out patients of similar risk; NaN where there were none),
+        ``threshold``, ``answer`` (a class, or None),
         ``possible`` (tuple of the classes that cannot be ruled out; None where no sets were
         calibrated), ``abstained`` (an answer was withheld, or the record was refused), ``quality``
         (share of usable leads; of a digitised page, the confidence of its reading; NaN without
@@ -92,8 +97,8 @@ def predict(
     >>> path = os.path.join(tempfile.mkdtemp(), "model.crtkit")
     >>> _ = ck.save(model.fit(cohort.X, cohort.y), path, cohort=cohort)
     >>> table = ck.predict(path, cohort.X.iloc[:3])
-    >>> list(table.columns)
-    ['risk', 'threshold', 'answer', 'possible', 'abstained', 'quality', 'reasons']
+    >>> list(table.columns)[:5]
+    ['risk', 'low', 'high', 'threshold', 'answer']
     """
     bundle = open_bundle(bundle)
     contract, training = bundle.manifest["contract"], bundle.manifest.get("training")
@@ -161,10 +166,13 @@ def _answer(bundle, records: Records, rows, quality, conformal: bool, pictures) 
             if classes is not None and (reason := withheld(classes, sets["alpha"])):
                 answer[row] = None
                 records.reasons[row].append(reason)
+    share = risk_intervals(sets, risk)
     threshold = np.nan if label["threshold"] is None else label["threshold"]
     table = pd.DataFrame(
         {
             "risk": risk,
+            "low": share[:, 0],
+            "high": share[:, 1],
             "threshold": np.full(n, threshold),
             "answer": pd.Series(answer, dtype=object),
             "possible": pd.Series(possible, dtype=object),

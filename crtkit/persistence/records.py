@@ -86,7 +86,7 @@ def gather(
     reader = SignalReader(contract, training, digitizer)
     if hasattr(data, "X") and hasattr(data, "groups"):  # a Cohort: its patients are not needed
         data = data.X
-    if is_path(data) and Path(data).suffix.lower() in TABLES:
+    if is_path(data) and _is_table(Path(data)):
         data = _table(Path(data), ["signal"] if bare else needed)
     if isinstance(data, pd.DataFrame):
         return _from_table(data, ["signal"] if bare else needed, columns, reader, bare)
@@ -158,6 +158,17 @@ def _is_one(data: Any, shape: Sequence[int] | None) -> bool:
     if isinstance(data, np.ndarray):
         return shape is not None and data.ndim == len(shape)
     return is_path(data) or hasattr(data, "lead_names")
+
+
+def _is_table(path: Path) -> bool:
+    """By its ending; but an ECG as CSV says its rate in a comment before anything else."""
+    if path.suffix.lower() not in TABLES:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(1) != b"#"
+    except OSError:
+        return True  # what is wrong with it is told where it is read
 
 
 def _table(path: Path, needed: list[str]) -> pd.DataFrame:

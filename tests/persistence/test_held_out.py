@@ -138,3 +138,24 @@ def test_roc_steps_hold_that_many_patients(model, centres):
     many = centres[2].take(np.repeat(np.arange(len(centres[2])), 3))
     steps = evaluate_bundle(model, many, n_bootstrap=50, smallest=10)["roc"]["sensitivity"]
     assert len(steps) <= centres[2].n_patients / 10 + 2
+
+
+def test_the_interval_is_that_of_held_out_patients_of_similar_risk(bundle, model, centres):
+    """Counted again from the held-out cohort; groups are rounded, so ends may move by one."""
+    table = ck.predict(bundle, centres[2], allow_outside=True)
+    shares = ck.persistence.read_bundle(bundle).manifest["conformal"]["shares"]
+    assert sum(part["patients"] for part in shares) == centres[1].n_patients
+    assert all(5 <= part["positive"] <= part["patients"] - 5 for part in shares)
+    edges = [part["above"] for part in shares]
+    assert edges == sorted(edges)
+    assert edges[0] == 0
+    held = model.predict_proba(centres[1].X)[:, 1]
+    for part, upper in zip(shares, [*edges[1:], 1.01]):
+        inside = (held >= part["above"]) & (held < upper)
+        assert abs(inside.sum() - part["patients"]) <= 3
+        assert abs(np.asarray(centres[1].y)[inside].sum() - part["positive"]) <= 3
+    assert (table["low"] < table["high"]).all()
+    # Those at higher risk responded more often among the held-out patients, for this model does.
+    assert table.sort_values("risk")["low"].iloc[-1] > table.sort_values("risk")["low"].iloc[0]
+    plain = ck.predict(model, centres[2])
+    assert plain[["low", "high"]].isna().all(axis=None)

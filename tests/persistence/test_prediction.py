@@ -238,6 +238,15 @@ def test_pages_are_read_for_a_model_of_signals_that_takes_blanks(cohort, tmp_pat
     assert "no such file" in table["reasons"].iloc[2]
 
 
+def test_an_ecg_as_csv_is_no_table(bundle, cohort, tmp_path):
+    lines = [",".join(f"{v:.6f}" for v in sample) for sample in signal_of(cohort, 2).T]
+    head = ["# fs: 500", "# unit: mV", ",".join(ck.signals.LEADS_12)]
+    (tmp_path / "ecg.csv").write_text("\n".join([*head, *lines]))
+    table = ck.predict(bundle, tmp_path / "ecg.csv")
+    assert len(table) == 1
+    assert np.isfinite(table["risk"].iloc[0])
+
+
 def test_what_is_no_bundle_is_refused():
     with pytest.raises(TypeError, match="path of a bundle"):
         ck.predict(object(), "x.xml")
