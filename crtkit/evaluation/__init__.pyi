@@ -21,6 +21,10 @@ from .intervals import (
 )
 from .journal import JournalError as JournalError
 from .leaks import PoolLeakError as PoolLeakError, check_pool as check_pool
+from .learning import (
+    learning_curve as learning_curve,
+    optimism_bootstrap as optimism_bootstrap,
+)
 from .planning import (
     max_parameters as max_parameters,
     r2_from_auc as r2_from_auc,

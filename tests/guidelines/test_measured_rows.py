@@ -334,3 +334,26 @@ def test_a_cohort_made_by_hand_is_measured_in_millivolt_only(mori, change, messa
         cohort = Cohort(cohort.X.assign(age=60.0), cohort.y, cohort.groups, info)
         left_out = evaluate({"m": model}, cohort, seeds=1, cv=2, progress=False).info["left_out"]
         assert "mV" in left_out["QRS area >= 98 uVs"] or "order" in left_out["QRS area >= 98 uVs"]
+
+
+def test_a_cohort_is_measured_once(monkeypatch):
+    from crtkit.datasets import simulate_ecg
+    from crtkit.guidelines import measure_cohort
+
+    cells = [simulate_ecg("lbbb", ms, random_state=3)[0] for ms in (140, 160, 180)]
+    cohort = Cohort(pd.DataFrame({"signal": cells}), [0, 1, 0], [1, 2, 3], {"sampling_rate": 500})
+    calls = []
+    measure = QRSMeasurements.measure
+    monkeypatch.setattr(
+        QRSMeasurements, "measure", lambda self, X: calls.append(len(X)) or measure(self, X)
+    )
+    first = measure_cohort(cohort)
+    again = measure_cohort(Cohort(cohort.X.copy(), cohort.y, cohort.groups, cohort.info))
+    pd.testing.assert_frame_equal(first.X.drop(columns="signal"), again.X.drop(columns="signal"))
+    assert calls == [3]
+    louder = Cohort(
+        pd.DataFrame({"signal": [2 * c for c in cells]}), [0, 1, 0], [1, 2, 3], cohort.info
+    )
+    measure_cohort(louder)
+    measure_cohort(cohort, ("qt_ms",))
+    assert calls == [3, 3, 3]
