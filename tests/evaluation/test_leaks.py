@@ -59,7 +59,35 @@ def test_equal_pages_are_named(pages):
     assert leaks(pages[:16], test) == [(1, "image 3", "equal"), (3, "image 7", "equal")]
 
 
-@pytest.mark.parametrize("change", [saved_again, resized, darker, grey])
+def brighter(page):
+    return np.uint8(np.clip(page * 1.15, 0, 255))
+
+
+def turned(page):
+    turn = Image.fromarray(page).rotate(1, Image.Resampling.BILINEAR, fillcolor=(255, 255, 255))
+    return np.asarray(turn)
+
+
+def moved(page):
+    by = 0.004 * 224
+    return np.asarray(
+        Image.fromarray(page).transform(
+            (224, 224),
+            Image.Transform.AFFINE,
+            (1, 0, by, 0, 1, by),
+            Image.Resampling.BILINEAR,
+            fillcolor=(255, 255, 255),
+        )
+    )
+
+
+def cropped(page):
+    return np.asarray(Image.fromarray(page[2:-2, 2:-2]).resize((224, 224)))
+
+
+@pytest.mark.parametrize(
+    "change", [saved_again, resized, darker, grey, brighter, turned, moved, cropped]
+)
 def test_changed_copies_are_found_and_nothing_else(pages, change):
     test = np.stack([*pages[16:], change(pages[5]), change(pages[11])])
     found = leaks(pages[:16], test)
