@@ -82,7 +82,7 @@ def classes_in_order(name: str, *labels: Any, order: Sequence[Any] | None = None
         distinct.update(values.tolist() if values.dtype.kind == "O" else np.unique(values).tolist())
     if len({isinstance(label, str) for label in distinct}) > 1:
         raise ValueError(f"Labels are of mixed types: {sorted(map(repr, distinct))[:5]}.")
-    order = _stated_order(name, labels) if order is None else list(order)
+    order = stated_order(name, labels) if order is None else list(order)
     # An order that lacks a label present is not an order of these labels.
     if order is None or not distinct <= set(order):
         return sorted(distinct)
@@ -124,7 +124,7 @@ def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
         )
     if pos_label is not None:
         return pos_label
-    order = _stated_order("The labels", labels)
+    order = stated_order("The labels", labels)
     if len(known) == 2:
         if order is None:
             warn_of_positive("The labels", known[0], known[1])
@@ -179,7 +179,7 @@ def class_pair(
         )
     positive = classes[1] if pos_label is None else classes[classes.index(pos_label)]
     negative = classes[1 - classes.index(positive)]
-    if pos_label is None and order is None and _stated_order(name, [y]) is None:
+    if pos_label is None and order is None and stated_order(name, [y]) is None:
         warn_of_positive(name, negative, positive)
     return negative, positive
 
@@ -379,7 +379,7 @@ def weight_at_cuts(truth, score, weight):
     return positive, negative
 
 
-def _stated_order(name: str, labels: Sequence[Any]) -> list[Any] | None:
+def stated_order(name: str, labels: Sequence[Any]) -> list[Any] | None:
     """Levels of the ordered categoricals among labels; None where none is ordered."""
     orders = []
     for values in labels:

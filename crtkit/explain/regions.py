@@ -46,6 +46,7 @@ def lead_masks(layout, shape, rhythm=True):
     masks = {}
     for lead, (left, top, right, bottom) in geometry.lead_boxes(rhythm=rhythm):
         box = np.outer(_covered(top, bottom, height), _covered(left, right, width))
+        # A lead printed twice, in its column and as a strip, owns both places.
         masks[lead] = np.minimum(1, masks.get(lead, 0) + box)
     if set(masks) != set(LEADS_12):
         raise ValueError(
@@ -56,6 +57,7 @@ def lead_masks(layout, shape, rhythm=True):
 
 def _covered(start, stop, n):
     """Share of each of ``n`` cells of [0, 1] that [start, stop] covers."""
+    # By share of each pixel: at 14 x 14 a lead's border runs through the middle of one.
     edges = np.linspace(0, 1, n + 1)
     return np.clip((np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1])) * n, 0, 1)
 
@@ -162,6 +164,7 @@ def lead_share(maps, layout="3x4+II", *, threshold=2 / 3, rhythm=True, confidenc
     inside = np.divide(
         total[:, 0], everything, out=np.full(len(maps), np.nan), where=everything > 0
     )
+    # Per area, since a rhythm strip gives one group of leads several times the paper.
     limb = shares[list(LIMB)].sum(axis=1) / area[list(LIMB)].sum()
     precordial = shares[list(PRECORDIAL)].sum(axis=1) / area[list(PRECORDIAL)].sum()
     part = (limb / (limb + precordial)).to_numpy()
@@ -182,6 +185,7 @@ def lead_share(maps, layout="3x4+II", *, threshold=2 / 3, rhythm=True, confidenc
 
 def _table(region, confidence):
     """Counts and proportions of the regions, the paper's beside ours."""
+    # Maps of zeros point nowhere and must not count as a region.
     n = int((region != "none").sum())
     published_n = sum(PUBLISHED_REGIONS.values())
     rows = []

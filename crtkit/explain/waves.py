@@ -9,6 +9,7 @@ from crtkit.signals.qrs.delineate import qrs_bounds
 from crtkit.signals.qrs.median_beats import median_beat
 
 #: Seconds that count as P wave before the QRS onset, and as T wave behind its end.
+# Wide enough for a long PR interval and for the T wave of a wide complex.
 P_SECONDS, T_SECONDS = 0.24, 0.36
 WAVES = ("P", "QRS", "T", "rest")
 RHYTHM = "rhythm strip"
@@ -152,6 +153,7 @@ def wave_share(
     >>> table["share"].tolist()
     [0.0, 1.0, 0.0, 0.0]
     """
+    # Size, because attributions for and against the class would cancel in a sum.
     maps = np.abs(_maps("wave_share", maps)).sum(axis=1)
     X = np.asarray(X)
     if len(X) != len(maps) or X.shape[-1] != maps.shape[-1]:
@@ -160,6 +162,7 @@ def wave_share(
     time = np.full_like(mass, np.nan)
     for i, size in enumerate(maps):
         onsets, offsets = _complexes(X[i], fs, lead) if qrs is None else qrs[i]
+        # NaN, not zero: a record without complexes says nothing of its waves.
         if not len(onsets):
             continue
         wave = wave_labels(onsets, offsets, fs, maps.shape[1])
@@ -225,6 +228,7 @@ def _complexes(record, fs, lead):
     beat = median_beat(rows, fs)
     if not beat.beat.size:
         return [], []
+    # Bounds of the median beat, laid over every beat: a single beat is too noisy to delineate.
     bounds = qrs_bounds(beat.beat, fs, beat.fiducial, beat.residual)
     if not np.isfinite([bounds.onset, bounds.offset]).all():
         return [], []
@@ -246,6 +250,7 @@ def _shares(mass, names, index, groups, confidence, n_bootstrap, random_state):
         )
     share = mass[kept] / total[kept, None]
     _, patient = np.unique(groups[kept], return_inverse=True)
+    # Sums per patient, drawn whole: records of one patient are not independent.
     sums = np.stack([np.bincount(patient, weights=column) for column in share.T])
     counts = np.bincount(patient)
     rng = np.random.default_rng(random_state)

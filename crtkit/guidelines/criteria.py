@@ -110,6 +110,7 @@ def resolve(rule, columns) -> tuple[Condition, ...]:
         )
     met = {c for c, name in (columns or {}).items() if name is None}
     left = tuple(c for c in conditions if c.column not in met)
+    # An alternative without conditions is met by all, and with it the rule.
     if {c.alternative for c in left} != {c.alternative for c in conditions}:
         raise ValueError(f"columns={columns!r} makes the rule {rule!r} true of every patient.")
     return left
@@ -137,6 +138,7 @@ def check_unit(values, name, unit, whole_cohort, column=None) -> None:
         Name of the column here, whose plausible values are known.
     """
     known = values[~np.isnan(values)]
+    # Never guessed: SPSS codes 1 and 2 have both meanings, by country and by clinic.
     if unit == "flag" and not np.isin(known, (0, 1)).all():
         row = int(np.flatnonzero(~np.isnan(values) & ~np.isin(values, (0, 1)))[0])
         asked = (

@@ -91,9 +91,11 @@ def measure_cohort(
     signals = Select(signal).fit_transform(cohort.X)
     model = measuring(cohort, wanted, n_jobs=n_jobs).fit(signals)
     records = _measured_once(model, signals, wanted)
+    # Dropped first, so that replaced columns stand with the measured ones at the end.
     X = cohort.X.drop(columns=[name for name in wanted if name in cohort.X])
     X = X.assign(**{name: np.array([record[name] for record in records]) for name in wanted})
     missing = {
+        # The commonest reason is told; a list of all would be as long as the cohort.
         name: Counter(r["reasons"][name] for r in records if name in r["reasons"])
         for name in wanted
     }

@@ -88,7 +88,9 @@ def reference_rows(
     columns = columns or {}
     if pos_label is None and "classes" in cohort.info:
         _, pos_label = class_pair("reference_rows", cohort.y, order=cohort.info["classes"])
+    # LVEF would predict "LVEF < 40 %" to perfection.
     exclude = {*exclude, *cohort.info.get("label_columns", ())}
+    # Prior rather than most_frequent, so that it has a probability and a Brier score to beat.
     rows = {"Majority class": DummyClassifier(strategy="prior")}
     left_out = {}
     full, problem = measure_missing(cohort, columns)
@@ -112,6 +114,7 @@ def reference_rows(
     for name in [name for name in usable if (why := _mostly_missing(name, full))]:
         usable.remove(name)
         reasons[name] = why
+    # On one column it would be that column's own rule over again.
     if len(usable) < 2:
         left_out[CLINICAL_MODEL] = "; ".join(f"{name}: {why}" for name, why in reasons.items())
         return rows, left_out
@@ -130,6 +133,7 @@ def reference_rows(
 def measure_missing(cohort, columns=None, n_jobs=None) -> tuple[Cohort, str]:
     """Cohort with what rules read and the table lacks, measured; why not, where it cannot be."""
     columns = columns or {}
+    # A column that the user named otherwise is theirs to give, not ours to measure.
     names = [n for n in MEASURABLE if columns.get(n, n) == n and n not in cohort.X]
     problem = why_not_measured(cohort) if names else ""
     if problem or not names:
@@ -181,6 +185,7 @@ def _ecg_part(guideline, columns, X) -> tuple | None:
     }
     if not absent:
         return None
+    # An alternative for women cannot stand where sex is unknown; it would be applied to men.
     without = {c.alternative for c in conditions if c.column == "male" and "male" in absent}
     part = [c for c in conditions if c.column not in absent and c.alternative not in without]
     return tuple(part) or None
@@ -206,6 +211,7 @@ def _measured_first(row, needs, on_signal, cohort):
 def _mostly_missing(name, cohort) -> str:
     """Why a measured column is not a basis of a row; empty where it is, or is the table's."""
     notes = cohort.info.get("measured", {}).get(name)
+    # Half: below that a row mostly says where the signal was readable.
     if not notes or 2 * notes["n_missing"] <= len(cohort.y):
         return ""
     return (
@@ -242,5 +248,6 @@ def _why_not(rule, exclude, problem, *, cohort, columns, pos_label) -> str | Non
     except ValueError as error:
         return str(error)
     if len(np.unique(answers)) == 1:
+        # Its AUC would be 0.5 and its PPV the prevalence: a row that only takes up space.
         return f"the rule gives the same answer for all {len(cohort.y)} records"
     return None

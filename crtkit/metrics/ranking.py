@@ -96,6 +96,7 @@ def brier(y_true, y_prob, *, pos_label=None, sample_weight=None) -> float:
     0.025
     """
     truth, prob, weight = check_ranked("brier", y_true, y_prob, pos_label, sample_weight)
+    # A decision value would give a number that looks like a Brier score and is not one.
     if len(prob) and (prob.min() < 0 or prob.max() > 1):
         raise ValueError(
             f"brier expects probabilities in [0, 1], got {prob.min():g} to {prob.max():g}. "
@@ -148,6 +149,7 @@ def at_sensitivity(
     hits, alarms = float(tp[cut]), float(fp[cut])
     if interpolate and tp[cut] > target:
         before = (float(tp[cut - 1]), float(fp[cut - 1])) if cut else (0.0, 0.0)
+        # Between two cuts, as if a part of the tied records were called positive at random.
         share = (target - before[0]) / (hits - before[0])
         hits, alarms = target, before[1] + share * (alarms - before[1])
         threshold = float("nan")

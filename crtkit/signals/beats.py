@@ -141,6 +141,7 @@ def cut_beats(
 
 def _detect(signal, fs, lead, method) -> np.ndarray:
     if lead is None:
+        # Lead II, along the axis of most hearts; of fewer leads the first, as MIT-BIH stores MLII.
         lead = 1 if len(signal) == 12 else 0
     if not 0 <= lead < len(signal):
         raise ValueError(f"lead={lead} is asked for, the record has {len(signal)} lead(s).")

@@ -169,6 +169,7 @@ def _file_name(cohort, choices, cache_dir) -> str:
     """A name for each cohort and choice: a file that cells point to is never replaced."""
     if cache_dir is None:
         return "beats"
+    # Content and choices name the file: an older cut of other beats is never read for this one.
     text = f"{cohort.fingerprint()}{choices}"
     return f"beats-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 

@@ -48,6 +48,7 @@ def standardised_difference(a: ArrayLike, b: ArrayLike, *, categorical: bool = F
     if not categorical:
         apart = abs(a.mean() - b.mean())
         spread = [values.var(ddof=1) if len(values) > 1 else np.nan for values in (a, b)]
+        # The mean of the variances, not pooled by n: the same in a trial of 1:1 and of 1:3.
         return _over(apart, np.sqrt(np.mean(spread)))
     names = [str(value) for value in np.concatenate([a, b])]
     levels, where = np.unique(names, return_inverse=True)

@@ -14,7 +14,7 @@ from crtkit._io import atomic_path, import_optional, write_text
 __all__ = ["write_table"]
 
 #: What baseline_table prints; its other columns are numbers for programs.
-_NUMBERS = (
+MEANING = (
     *("p_value", "p_adjusted", "statistic", "test", "kind", "note", "smd"),
     *("shapiro_p", "levene_p"),
 )
@@ -83,7 +83,7 @@ def write_table(table: pd.DataFrame, path: Any, *, title: str = "", note: str = 
 def printed(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Headings and cells as they are printed, the index first."""
     counts = table.attrs.get("counts", {})
-    shown = [name for name in table.columns if name not in _NUMBERS and not _of_group(name)]
+    shown = [name for name in table.columns if name not in MEANING and not _of_group(name)]
     first = str(table.index.name or "")
     columns = [first]
     columns += [f"{name} (n = {counts[name]})" if name in counts else str(name) for name in shown]

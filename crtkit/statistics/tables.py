@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.api import types
 
 from crtkit._columns import as_frame, like_levels
+from crtkit._labels import stated_order
 from crtkit.statistics.group_tests import (
     TestResult,
     compare_counts,
@@ -17,7 +18,7 @@ from crtkit.statistics.group_tests import (
 )
 from crtkit.statistics.p_values import benjamini_hochberg, format_p, holm
 from crtkit.statistics.standardised import largest_difference
-from crtkit.statistics.table_files import table_note
+from crtkit.statistics.table_files import MEANING, table_note
 
 KINDS = ("mean_sd", "median_iqr", "auto", "binary", "categorical")
 MEAN_TESTS = ("student", "welch", "levene", "mannwhitney")
@@ -25,10 +26,6 @@ COUNT_TESTS = ("chi2", "chi2_yates", "fisher", "t")
 MAX_LEVELS = 10
 # A number with as few whole values as these, close together and often repeated, is a code.
 CODE_LEVELS, CODE_RANGE = 5, 9
-MEANING = (
-    *("p_value", "p_adjusted", "statistic", "test", "kind", "note", "smd"),
-    *("shapiro_p", "levene_p"),
-)
 RESERVED = {"overall", "p", "SMD", "missing", "variable", *MEANING}
 
 
@@ -131,9 +128,11 @@ def baseline_table(
     """
     table = as_frame(table)
     _check_options(table, continuous, test, categorical, levels, adjust)
-    if order is None:
-        order = _stated_order(table[by] if types.is_scalar(by) and by in table else by)
+    given = table[by] if types.is_scalar(by) and by in table else by
+    stated = stated_order("baseline_table", [given]) if order is None else None
     groups, table = _groups(table, by)
+    if stated is not None:
+        order = [level for level in stated if level in set(groups)]
     order = _group_order(groups, order)
     names = [str((labels or {}).get(label, label)) for label in order]
     if len(set(names)) < len(names) or RESERVED & set(names):
@@ -223,15 +222,6 @@ def _groups(table, by) -> tuple[np.ndarray, pd.DataFrame]:
             )
     # Numbers read beside None (from a database, a spreadsheet) are numbers.
     return labels.to_numpy(dtype=object), rest.infer_objects()
-
-
-def _stated_order(labels) -> list[Any] | None:
-    """Levels of an ordered categorical that occur; None of anything else."""
-    dtype = getattr(labels, "dtype", None)
-    if not (isinstance(dtype, pd.CategoricalDtype) and dtype.ordered):
-        return None
-    present = set(pd.Series(labels).dropna())
-    return [level for level in dtype.categories if level in present]
 
 
 def _group_order(groups, order) -> list[Any]:

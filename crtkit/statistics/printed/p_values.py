@@ -159,10 +159,12 @@ def read_figure(text) -> Figure:
         raise ValueError(f"cannot read {text!r} as a printed number.")
     sign, number = match.groups()
     value = float(number)
+    # A bound fits every test that is below it, and so tells little.
     if sign == "<":
         return Figure(value, 0.0, value, text)
     if sign == ">":
         return Figure(value, value, 1.0, text)
+    # A printed number stands for everything that rounds to it.
     half = 0.5 * 10.0 ** -(len(number.partition(".")[2]))
     return Figure(value, value - half, value + half, text)
 
@@ -194,6 +196,7 @@ def _text(cell) -> str:
     """Printed text in plain characters; cells that are missing, or a dash, are empty."""
     if cell is None or (isinstance(cell, float) and np.isnan(cell)):
         return ""
+    # Footnote marks that were copied with the figure.
     text = str(cell).strip().rstrip("*†‡§¶#").strip()
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)  # thousands
     for printed, plain in (("−", "-"), ("‐", "-"), ("%", ""), ("+/-", "±"), (",", ";")):

@@ -23,6 +23,7 @@ SCORES = (*SHARES, "balanced_accuracy")
 LINEAR = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")
 CELLS = ["tp", "fn", "fp", "tn"]
 REPAIR_COLUMNS = ["kind", "change", "steps", "n_matrices", *CELLS]
+# Half a unit of the last digit, a little wider: papers round halves up and down.
 SLACK = 1e-6
 GRID_LIMIT = 50_000_000
 LAST_DIGIT = 9  # steps a printed score may have been mistyped by
@@ -149,6 +150,7 @@ def _repairs(p, n, printed, folds) -> pd.DataFrame:
             exchanged = {**printed, a: printed[b], b: printed[a]}
             attempt("exchanged scores", f"{a} and {b} exchanged", p, n, exchanged)
     if p != n and not _given(folds):
+        # A common slip: the software took the other label as positive.
         attempt("exchanged classes", f"{n} positive and {p} negative", n, p, printed)
     rows += _changed_score(p, n, printed, folds)
     for move in (1, -1) if not _given(folds) else ():
@@ -200,6 +202,7 @@ def _fitting(p, n, printed, layout, keep=None) -> pd.DataFrame:
             "sensitivity or the specificity too."
         )
     fitting = []
+    # Blocks of some 16 MB an array, whatever the numbers of patients are.
     block = max(1, 2_000_000 // max(1, len(tn)))
     for start in range(0, len(tp), block):
         a, d = (v.ravel() for v in np.meshgrid(tp[start : start + block], tn, indexing="ij"))
@@ -210,8 +213,8 @@ def _fitting(p, n, printed, layout, keep=None) -> pd.DataFrame:
                 ok &= _close(value, target)  # an undefined score (0 / 0) prints as nothing
             kept = score_of_counts(keep, a, p - a, n - d, d)[ok] if keep else None
         a, d = a[ok], d[ok]
-        block_found = pd.DataFrame({"tp": a, "fn": p - a, "fp": n - d, "tn": d})
-        fitting.append(block_found.assign(**{keep: kept}) if keep else block_found)
+        part = pd.DataFrame({"tp": a, "fn": p - a, "fp": n - d, "tn": d})
+        fitting.append(part.assign(**{keep: kept}) if keep else part)
     if not fitting:
         return pd.DataFrame(columns=CELLS, dtype=int)
     return pd.concat(fitting, ignore_index=True)
@@ -236,6 +239,7 @@ def _layout(folds, p, n) -> list[Any] | None:
         return [[tuple(map(int, f)) for f in folds]]
     layouts = []
     for first in (p, n):  # the class that comes first in the data gets the first records dealt
+        # Dealt as StratifiedKFold deals sorted labels.
         labels = np.arange(p + n) < first
         sizes = [
             (int(labels[i::folds].sum()), int((~labels[i::folds]).sum())) for i in range(folds)
@@ -248,6 +252,8 @@ def _fitting_folds(layouts, printed, keep=None) -> pd.DataFrame:
     """Totals over folds of equal size whose mean scores print as given."""
     fitting = []
     for sizes in layouts:
+        # Folds of equal size are exchangeable: only the sum of their hits matters, not which has
+        # them.
         kinds, repeats = np.unique(sizes, axis=0, return_counts=True)
         p, n = kinds.T
         k = repeats.sum()
