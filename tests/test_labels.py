@@ -18,7 +18,7 @@ from crtkit._labels import (
     patient_text,
     resolve_pos_label,
 )
-from crtkit.resampling import HeldOutThreshold, ResampledClassifier
+from crtkit.resampling import HeldOutThreshold, RecalibratedClassifier, ResampledClassifier
 
 N = 40
 Y = np.tile([0, 1], N // 2)
@@ -50,6 +50,12 @@ TAKES_GROUPS = {
     "ResampledClassifier": lambda g: ResampledClassifier(LogisticRegression()).fit(
         SCORE[:, None], Y, groups=g
     ),
+    "RecalibratedClassifier": lambda g: RecalibratedClassifier(LogisticRegression()).fit(
+        SCORE[:, None], Y, groups=g
+    ),
+    "ConformalClassifier": lambda g: evaluation.ConformalClassifier(
+        LogisticRegression(), random_state=0
+    ).fit(SCORE[:, None], Y, groups=g),
     "FCNClassifier": _network,
     "SimCLR": lambda g: ck.SimCLR(max_epochs=1, batch_size=20).fit(PAGES, groups=g),
     "TorchClassifier": _network,

@@ -258,9 +258,9 @@ class Inference:
         frames = []
         for model, own in by_model(self.units(on)).items():
             if own[0].kind == "probability":
-                table = score_matrix(own, np.arange(len(own)))
+                scores = score_matrix(own, np.arange(len(own)))
                 curve = risk_coverage(
-                    table.y_true, nanmean(table.scores), groups=table.patient_of, pos_label=True
+                    scores.y_true, nanmean(scores.scores), groups=scores.patient_of, pos_label=True
                 )
                 curve.insert(0, "model", model)
                 frames.append(curve)

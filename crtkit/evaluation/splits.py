@@ -195,7 +195,7 @@ def column_splits(cohort: Any, cv: Any) -> Any:
         return cv
     known = [name for name in NAMED_COLUMNS[kind] if name in cohort.X]
     column = column or (known[0] if known else None)
-    if column not in cohort.X:
+    if column is None or column not in cohort.X:
         raise ValueError(
             f"cv={cv!r} needs a column of the cohort: one of {NAMED_COLUMNS[kind]}, or "
             f"cv=({kind!r}, 'COLUMN'). The cohort has {list(cohort.X.columns)}."
