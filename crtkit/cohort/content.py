@@ -128,10 +128,21 @@ def _update_array(digest: Any, array: np.ndarray) -> None:
     digest.update(np.ascontiguousarray(array).tobytes())
 
 
+def _signal_files(header: str) -> list[str]:
+    """Files that the lines of a WFDB header name, which need not be called as the header is."""
+    stem, folder = header.removesuffix(".hea"), os.path.dirname(header)
+    named = [stem + suffix for suffix in _WFDB_DATA]
+    with open(header, encoding="utf-8", errors="replace") as file:
+        lines = [line.split() for line in file if not line.startswith("#")]
+    # File names stand first; some converters leave their suffix out.
+    for name in dict.fromkeys(words[0] for words in lines[1:] if words):
+        named += [os.path.join(folder, name + suffix) for suffix in ("", *_WFDB_DATA)]
+    return [name for name in dict.fromkeys(named) if os.path.isfile(name)]
+
+
 def _files(cell: str) -> list[str]:
     """Files behind a path: itself, or header and signals of a WFDB record."""
     record = identity(cell)
     if record.endswith(".hea") and os.path.isfile(record):
-        stem = record.removesuffix(".hea")
-        return [record, *(stem + s for s in _WFDB_DATA if os.path.isfile(stem + s))]
+        return [record, *_signal_files(record)]
     return [cell] if os.path.isfile(cell) else []

@@ -92,9 +92,13 @@ def fingerprint(value: Any) -> str:
 
 # Overwritten by evaluate, or without effect on what is fitted.
 _NEUTRAL = ("random_state", "n_jobs", "verbose", "memory")
+# What a fit remembers of the clock: an encoder trained again by the same script is the same.
+_WALL_TIMES = frozenset(
+    {"dur", "refit_time_", "mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}
+)
 # Attributes of a class that say nothing of what it does.
 _IDLE = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__annotations__")
-_CONSTANTS = (int, float, str, bytes, tuple, list, dict, np.ndarray)
+_CONSTANTS = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset, np.ndarray)
 # Import names of _LIBRARIES and of what they stand on: told apart by version, not by code.
 _VERSIONED = {
     *("crtkit", "numpy", "scipy", "pandas", "sklearn", "lightgbm", "imblearn", "torch"),
@@ -113,7 +117,9 @@ class _Describer:
         self._kept: list[Any] = []  # alive while described, so that no id is given out twice
 
     def describe(self, value: Any) -> Any:
-        if value is None or isinstance(value, (bool, int, str)):
+        if isinstance(value, str):  # in a list or dict of parameters, too
+            return _file(value) or value
+        if value is None or isinstance(value, (bool, int)):
             return value
         if isinstance(value, (float, complex, bytes)):
             return repr(value)
@@ -137,7 +143,8 @@ class _Describer:
             digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
             return ["array", value.shape, value.dtype.str, digest]
         if isinstance(value, dict):
-            items = [[self.describe(k), self.describe(v)] for k, v in value.items()]
+            counted = [(k, v) for k, v in value.items() if k not in _WALL_TIMES]
+            items = [[self.describe(k), self.describe(v)] for k, v in counted]
             return ["dict", sorted(items, key=lambda item: json.dumps(item[0], default=str))]
         if isinstance(value, (list, tuple)):
             return [type(value).__name__, [self.describe(v) for v in value]]
@@ -171,7 +178,8 @@ class _Describer:
             bases = [self.describe(base) for base in value.__bases__]
             body = {k: v for k, v in vars(value).items() if k not in _IDLE}
             return [*name, bases, self.describe({k: _plain(v) for k, v in body.items()})]
-        function = inspect.unwrap(value)
+        # A wrapper's own code counts, and holds what it wraps; only caches of C have none.
+        function = value if hasattr(value, "__code__") else inspect.unwrap(value)
         if not hasattr(function, "__code__"):
             return [*name, re.sub(r" at 0x[0-9a-f]+", "", repr(value))]
         around = [self._code_object(function.__code__), function.__defaults__]
@@ -217,7 +225,11 @@ def _is_versioned(value: Any) -> bool:
     module = getattr(value, "__module__", None)
     if module is None:  # a built-in, or a method of one
         return not hasattr(value, "__code__")
-    return module.partition(".")[0] in _VERSIONED
+    return _top_level(module) in _VERSIONED
+
+
+def _top_level(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _plain(attribute: Any) -> Any:
@@ -249,10 +261,33 @@ def _globals(function: Any) -> dict[str, Any]:
     for name in sorted(names & set(function.__globals__)):
         value = function.__globals__[name]
         if inspect.ismodule(value):
-            used[name] = value.__name__
-        elif callable(value) or isinstance(value, _CONSTANTS):
+            used[name] = _used_of_module(value, names)
+        elif _counts(value):
             used[name] = value
     return used
+
+
+def _used_of_module(module: types.ModuleType, names: set[str]) -> Any:
+    """A library's name; of our user's own module what the function takes from it."""
+    if _top_level(module.__name__) in _VERSIONED or not _is_own(module):
+        return module.__name__
+    taken = {name: vars(module)[name] for name in sorted(names & set(vars(module)))}
+    return [module.__name__, {name: value for name, value in taken.items() if _counts(value)}]
+
+
+def _is_own(module: types.ModuleType) -> bool:
+    """Whether a module is a file beside our user's, and not an installed package."""
+    path = getattr(module, "__file__", None)
+    return path is not None and "site-packages" not in path and "dist-packages" not in path
+
+
+def _counts(value: Any) -> bool:
+    """Whether a global says what a function does: code, constants, tables, models, settings."""
+    if callable(value) or isinstance(value, _CONSTANTS) or is_estimator(value):
+        return True
+    if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)) or hasattr(value, "detach"):
+        return True
+    return hasattr(value, "__dict__") and not _is_versioned(type(value))
 
 
 def _file(value: Any) -> Any:
@@ -265,8 +300,9 @@ def _file(value: Any) -> Any:
     path = os.fspath(value)
     if isinstance(path, bytes) or len(path) > 4096 or "\n" in path or "\0" in path:
         return None
-    named = isinstance(value, os.PathLike) or os.sep in path or "." in path
-    if not named or not os.path.isfile(path):
+    # A file in the working folder may have no suffix: "weights". A parameter's plain word that
+    # happens to be one as well only makes the identity stricter.
+    if not path or not os.path.isfile(path):
         return None
     state = os.stat(path)
     return ["file", _file_hash(os.path.abspath(path), state.st_mtime_ns, state.st_size)]

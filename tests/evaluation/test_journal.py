@@ -5,18 +5,22 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from crtkit import Cohort, ResNetClassifier, Select, evaluate
+from crtkit import Cohort, ECGFMClassifier, ResNetClassifier, Select, SimCLR, evaluate
 from crtkit.evaluation.fingerprint import fingerprint
 from crtkit.evaluation.journal import Journal, JournalError
+from crtkit.neural import save_weights
 
 STUDY = """
 import time
@@ -209,6 +213,7 @@ def test_fingerprints_are_equal_in_every_process(tmp_path):
     code = """
 import numpy as np
 from lightgbm import LGBMClassifier
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -395,6 +400,12 @@ def changed(source, name="f", **globals_):
         "class f:\n @staticmethod\n def a(): return {}",
         "def f(x):\n def g(): return {}\n return g",
         "import numpy as np\nf = lambda x: np.pad(x, {}) if {} == 1 else np.log(x)",
+        "import functools\ndef d(f):\n @functools.wraps(f)\n def g(x): return {} * f(x)\n"
+        " return g\n@d\ndef f(x): return x",
+        "import functools\n@functools.lru_cache\ndef f(x): return {} * x",
+        "A = frozenset([{}])\ndef f(x): return x in A",
+        "import pandas as pd\nA = pd.Series([{}])\ndef f(x): return x + A[0]",
+        "class C: pass\nA = C()\nA.scale = {}\ndef f(x): return x * A.scale",
     ],
 )
 def test_a_fingerprint_sees_changed_code(source):
@@ -434,3 +445,71 @@ def test_files_count_by_content_not_by_path(tmp_path):
     assert ids[0] == ids[1] != ids[2]
     paths[0].write_bytes(b"three")
     assert identity(paths[0]) != ids[0]
+
+
+def test_a_fingerprint_sees_the_code_of_a_module_of_ones_own(tmp_path, monkeypatch):
+    import importlib
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    ids = []
+    for n in (1, 1, 2):
+        (tmp_path / "own_helpers.py").write_text(f"def scale(x): return {n} * x\nUNUSED = {n}\n")
+        monkeypatch.delitem(sys.modules, "own_helpers", raising=False)
+        importlib.invalidate_caches()
+        ids.append(fingerprint(changed("import own_helpers\nf = lambda x: own_helpers.scale(x)")))
+    assert ids[0] == ids[1] != ids[2]
+
+
+def _models_of_files(path):
+    """Every estimator that takes a file, however it is nested."""
+    return {
+        "resnet": ResNetClassifier(weights=path),
+        "simclr": SimCLR(weights=path),
+        "backbone": ResNetClassifier(backbone=SimCLR(weights=path)),
+        "ecgfm": ECGFMClassifier(checkpoint=path),
+        "calibrated": CalibratedClassifierCV(ECGFMClassifier(checkpoint=path)),
+        "search": GridSearchCV(ECGFMClassifier(), {"checkpoint": [path, None]}),
+        "list of steps": make_pipeline(Select("image"), ResNetClassifier(weights=path)),
+        "dict": FunctionTransformer(np.abs, kw_args={"where": path}),
+    }
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.path.basename])
+@pytest.mark.parametrize("name", sorted(_models_of_files("")))
+def test_files_count_by_content_wherever_they_are_named(tmp_path, monkeypatch, name, kind):
+    monkeypatch.chdir(tmp_path)
+    for suffix in ("", ".pt"):  # a file without a suffix is one, too
+        one, other = (tmp_path / f"{stem}{suffix}" for stem in ("one", "other"))
+        ids = []
+        for path, content in ((one, b"first"), (other, b"first"), (one, b"again")):
+            path.write_bytes(content)
+            ids.append(fingerprint(_models_of_files(kind(path))[name]))
+        assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_frozen_encoder_counts_by_its_weights():
+    X = np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), dtype=np.uint8)
+    encoders = [SimCLR(width=8, max_epochs=1, random_state=k).fit(X) for k in (0, 0, 1)]
+    ids = [fingerprint(ResNetClassifier(backbone=FrozenEstimator(e))) for e in encoders]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_weights_trained_again_under_the_same_name_are_another_model(tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"image": list(rng.integers(0, 255, (12, 16, 16, 3), dtype=np.uint8))})
+    cohort = Cohort(X, np.arange(12) % 2, np.arange(12))
+    path, kwargs = tmp_path / "encoder.safetensors", {"seeds": 1, "reference_rows": False}
+    kwargs |= {"progress": False, "journal": tmp_path / "run.jsonl"}
+    model = ResNetClassifier(width=8, weights=str(path), max_epochs=1)
+    model = make_pipeline(Select("image"), model)
+    for seed in (0, 1):
+        encoder = SimCLR(width=8, max_epochs=1, random_state=seed).fit(np.stack(list(X["image"])))
+        save_weights(encoder, path)
+        if seed == 0:
+            first = evaluate({"m": model}, cohort, **kwargs).predictions
+            again = evaluate({"m": model}, cohort, **kwargs).predictions
+            pd.testing.assert_frame_equal(first, again, check_exact=True)
+        else:
+            with pytest.raises(JournalError, match="holds 'm' with other parameters or other code"):
+                evaluate({"m": model}, cohort, **kwargs)
