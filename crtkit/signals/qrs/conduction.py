@@ -280,6 +280,23 @@ def _ivcd(widest, guideline) -> Criterion:
     return _criterion("ivcd", words, "", widest, relation, limit, "ms", 20.0)
 
 
+# The chest leads see 10 to 20 ms of a bundle branch block that the limb leads do not.
+_UNSEEN_MS = 20.0
+
+# Leads that each criterion asks of; what is missing of them leaves it open. Lead I is not asked for
+# its q in every guideline.
+_ASKED = {
+    "(S - R) / (S + R), S last": ("V1", "V2"),
+    "depth of q": ("V5", "V6"),
+    "R - S": (),  # three quarters of the leads that are there
+    "R-peak time": (),
+    "R falls to half, R > S": LATERAL,
+    "mid-QRS notches or slurs": STRAUSS_LEADS,
+    "peak of terminal R": ("V1", "V2"),
+    "width of S": ("I", "V6"),
+}
+
+
 def flags_of(criteria, waves, *, paced=False) -> dict[str, float]:
     """Flags and scores from criteria; see :func:`bundle_branch_block`."""
     sets = {block: [c for c in criteria if c.block == block] for block in BLOCKS}
@@ -293,9 +310,11 @@ def flags_of(criteria, waves, *, paced=False) -> dict[str, float]:
     flags, shapes = {}, {}
     for block, enough in known.items():
         wide, *rest = sets[block]
-        shapes[block] = _all_met(rest) if enough else _NAN
-        # Too short a QRS is not a block, whatever the leads that are missing would have shown.
-        flags[block] = shapes[block] if wide.met else 0.0
+        shapes[block] = _all_met(rest, waves) if enough else _NAN
+        # Too short a QRS is not a block, whatever the missing leads would have shown; only they
+        # could have lengthened it by some 20 ms.
+        unsure = not enough and wide.value > wide.threshold - _UNSEEN_MS
+        flags[block] = shapes[block] if wide.met or unsure else 0.0
     flags["ivcd"] = _NAN
     either = [shapes["lbbb_conventional"], shapes["rbbb"]]
     if not sets["ivcd"][0].met or 1.0 in (*either, flags["lbbb_conventional"], flags["rbbb"]):
@@ -317,8 +336,21 @@ def _groups(criteria) -> list[list[Criterion]]:
     return [[c for c in criteria if c.criterion == word] for word in words]
 
 
-def _all_met(criteria) -> float:
-    return float(all(sum(c.met for c in g) >= (g[0].needs or len(g)) for g in _groups(criteria)))
+def _all_met(criteria, waves) -> float:
+    """1 or 0; NaN where only the leads that are missing could tell.
+
+    A notch in one lead of five is no LBBB by itself, and no proof against it either: the sixth
+    lead, whose electrode was off, may have the second one.
+    """
+    undecided = False
+    for group in _groups(criteria):
+        asked = _ASKED[group[0].criterion]
+        absent = sum(name not in waves for name in asked)
+        met, needs = sum(c.met for c in group), group[0].needs or len(group) + absent
+        if met + absent < needs:
+            return 0.0
+        undecided |= met < needs
+    return _NAN if undecided else 1.0
 
 
 def _weakest(criteria) -> float:

@@ -252,3 +252,41 @@ def test_an_explanation_names_lead_and_criterion():
     assert explain_block(np.zeros((12, 5000)), FS).reason.startswith("no QRS complex")
     with pytest.raises(ValueError, match="lbbb_strict"):
         why.failed("lbbb")
+
+
+@pytest.mark.parametrize(
+    ("present", "notched", "flag"),
+    [
+        (("I", "aVL", "V1", "V2", "V5", "V6"), ("V5", "V6"), 1.0),
+        (("I", "aVL", "V1", "V2", "V5", "V6"), ("V5",), 0.0),
+        (("I", "aVL", "V1", "V2", "V5"), ("V5", "I"), 1.0),
+        (("I", "aVL", "V1", "V2", "V5"), ("V5",), np.nan),  # V6 may have the second
+        (("I", "aVL", "V1", "V2", "V5"), (), 0.0),  # and could not have two
+        (("V1", "V2", "aVL", "I"), (), np.nan),
+    ],
+)
+def test_leads_that_are_missing_leave_open_what_they_could_have_shown(present, notched, flag):
+    """Four leads stored as zeros turned a strict LBBB into none."""
+    waves = {}
+    for name in present:
+        negative = {"s": 1.2, "last": -1.2, "r": 0.1}
+        positive = {"r": 1.2, "last": 1.2, "r_fall": 80.0}
+        waves[name] = LeadWaves(
+            **(negative if name in ("V1", "V2") else positive),
+            notches=(70.0,) if name in notched else (),
+        )
+    flags = bundle_branch_block(waves, 160.0)
+    np.testing.assert_equal(flags["lbbb_strict"], flag)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("gone", [["V6"], ["I", "aVL", "V5", "V6"], ["V1"], ["I", "aVL"]])
+def test_an_electrode_off_makes_no_block_appear_or_vanish(seed, gone):
+    signal, _ = simulate_ecg("lbbb", 165, random_state=seed)
+    whole = measure_qrs(signal, 500)
+    for missing in (0.0, -3.2, np.nan):
+        off = signal.copy()
+        off[[LEADS.index(name) for name in gone]] = missing
+        flags = measure_qrs(off, 500)
+        for name in ("lbbb_conventional", "lbbb_strict", "rbbb"):
+            assert np.isnan(flags[name]) or flags[name] == whole[name], name
