@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from crtkit._validation import check_records, iter_blocks
 from crtkit.spect.circular import circle_degrees, circular_mean
+from crtkit.spect.dicom import lost_gates
 from crtkit.spect.harmonics import MEASURES, phase_and_amplitude
 
 BLOCK = 256
@@ -154,15 +155,27 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         Warns
         -----
         UserWarning
-            Records whose counts do not change over the cycle, so that their map is NaN.
+            Records whose counts do not change over the cycle, so that their map is NaN, and
+            records of which a frame lost counts.
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="counts", reset=False, ndim=(2, 3, 4))
-        out = []
+        out, lost = [], []
         for where, block in iter_blocks(X, BLOCK):
             _check_counts(block, where.start)
             out.append(self._maps(block, where.start))
+            if block.ndim == 4:  # whole studies: a single curve may well fall to half
+                lost += [i for i, counts in enumerate(block, where.start) if lost_gates(counts)]
         maps = np.concatenate(out)
+        if lost:
+            warnings.warn(
+                f"PhaseAnalysis: in {len(lost)} record(s), first record {lost[0]}, a frame has "
+                "lost counts against the two beside it, as after an irregular rhythm: their "
+                "phases are not reliable. crtkit.spect.dicom.lost_gates says which frame; scale "
+                "it to its neighbours, or leave the study out.",
+                UserWarning,
+                stacklevel=2,
+            )
         self._warn_of_flat(maps)
         return maps
 

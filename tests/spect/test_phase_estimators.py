@@ -181,3 +181,11 @@ def test_parameters_that_cannot_be():
         PhaseStatistics(first_angle=np.nan).fit(maps)
     with pytest.raises(ValueError, match="measure"):
         PhaseAnalysis(measure="middle").fit(np.ones((3, 8)))
+
+
+def test_studies_that_lost_a_frame_are_named():
+    rng = np.random.default_rng(0)
+    counts = rng.normal(50, 3, (3, 8, 6, 12))
+    counts[1, -1] *= 0.3
+    with pytest.warns(UserWarning, match=r"in 1 record\(s\), first record 1, a frame has lost"):
+        PhaseAnalysis().fit_transform(counts)
