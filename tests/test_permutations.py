@@ -1,4 +1,4 @@
-"""The order of rows says nothing: a table that is shuffled with its index gives the same figures."""
+"""The order of rows says nothing: a table shuffled with its index gives the same figures."""
 
 import numpy as np
 import pandas as pd
@@ -29,11 +29,11 @@ NUMBERS = ["qrs_duration_ms", "lvef", "lbbb"]
 
 FUNCTIONS = {
     **{
-        name: lambda t, f=getattr(metrics, name): f(t["y"], t["risk"])
+        name: lambda t, name=name: getattr(metrics, name)(t["y"], t["risk"])
         for name in ("roc_auc", "average_precision", "brier")
     },
     **{
-        name: lambda t, f=getattr(metrics, name): f(t["y"], t["lbbb"])
+        name: lambda t, name=name: getattr(metrics, name)(t["y"], t["lbbb"])
         for name in ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "f1")
     },
     "delong_test": lambda t: statistics.delong_test(t["y"], t["risk"], t["other"]),
