@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from crtkit._columns import native
-from crtkit._leads import refuse_exchanged_axes
+from crtkit._leads import lead_name, refuse_exchanged_axes
 from crtkit.cohort.rows import Rows
 
 FLOAT_DTYPES = (np.float64, np.float32)
@@ -59,6 +59,7 @@ def check_records(
         Wrong number of axes, wrong shape against ``fit``, text, NaN, sparse.
     """
     name = type(estimator).__name__
+    X = _signals_of(estimator, X, reset) if kind == "signals" else X
     _refuse_text(name, X, kind)
     if isinstance(X, np.ndarray):
         X = native(X)  # >f4 would become float64, twice the memory and other last digits
@@ -96,6 +97,55 @@ def check_records(
     elif not compare:
         _compare_shapes(name, out.shape, estimator.shape_in_, kind, free_axes)
     return X if isinstance(X, Rows) else out
+
+
+def _signals_of(estimator, X, reset):
+    """Signals of a list of ECG objects, which say their rate and leads; other input as it is.
+
+    Raises
+    ------
+    ValueError
+        Records of another rate than the estimator's, or than those it was fitted on, of several
+        rates, orders of leads or lengths.
+    """
+    single_axis = isinstance(X, (list, tuple)) or (
+        isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
+    )
+    if reset:
+        estimator.__dict__.pop("ecgs_in_", None)  # of an earlier fit
+    if not (single_axis and len(X) and all(_is_ecg(record) for record in X)):
+        return X
+    name = type(estimator).__name__
+    rates = sorted({float(ecg.fs) for ecg in X})
+    leads = {tuple(lead_name(str(lead)) for lead in ecg.lead_names) for ecg in X}
+    lengths = sorted({np.shape(ecg.signal)[-1] for ecg in X})
+    if len(rates) > 1 or len(leads) > 1 or len(lengths) > 1:
+        raise ValueError(
+            f"{name} expects ECGs of one rate, order of leads and length, got {rates} Hz, "
+            f"{len(leads)} order(s) of leads and {lengths[:5]} samples. read_manifest brings files "
+            "to one of each."
+        )
+    expected = getattr(estimator, "fs_in", getattr(estimator, "fs", None))
+    known = {} if reset else getattr(estimator, "ecgs_in_", {})
+    expected = known.get("fs", expected)
+    if isinstance(expected, (int, float)) and expected != rates[0]:
+        raise ValueError(
+            f"{name} expects ECGs of {expected:g} Hz, got {rates[0]:g} Hz. Resample them "
+            f"(crtkit.Resampler(fs_in={rates[0]:g}, fs_out={expected:g})), or refit it."
+        )
+    order = next(iter(leads))
+    if known and known["lead_names"] != order:
+        raise ValueError(
+            f"{name} was fitted on ECGs with the leads {', '.join(known['lead_names'])}, but now "
+            f"got {', '.join(order)}. Bring them into one order (ECG.standard_leads)."
+        )
+    if reset:
+        estimator.ecgs_in_ = {"fs": rates[0], "lead_names": order}
+    return np.stack([np.asarray(ecg.signal) for ecg in X])
+
+
+def _is_ecg(record):
+    return all(hasattr(record, name) for name in ("signal", "fs", "lead_names"))
 
 
 def iter_blocks(X, size, dtype=FLOAT_DTYPES, finite=True):

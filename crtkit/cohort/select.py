@@ -182,6 +182,12 @@ def _stack(cells, name):
             f"Column {name!r} mixes cells: row 0 is {kinds[0]}, row {other} is {kinds[other]}. "
             "A column holds arrays, 'file.npy#row' or paths, one of them."
         )
+    if hasattr(cells[0], "signal") and hasattr(cells[0], "lead_names"):
+        raise ValueError(
+            f"Column {name!r} holds ECG objects; a cohort keeps their arrays, and their rate once: "
+            "cells of ecg.standard_leads(), and info={'sampling_rate': ..., 'lead_names': ...}. "
+            "read_manifest does that for files."
+        )
     if kinds[0].startswith("a value"):
         raise ValueError(
             f"Column {name!r} holds {kinds[0]} in row 0; a modality is arrays, 'file.npy#row' or "

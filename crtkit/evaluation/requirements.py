@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from crtkit._leads import LEADS_12, lead_name
 from crtkit.cohort import Cohort, Select
 from crtkit.cohort.signal_checks import why_no_ecg
 from crtkit.evaluation.models import is_estimator
 
+# Steps without a parameter for names: they take leads by their place.
+_STANDARD_ONLY = ("LeadSplicer", "ECGRenderer")
 # Enough to tell the unit of a cohort: nobody waits for it, whatever the cohort's size.
 _LOOKED_AT = 20
 
@@ -114,6 +117,7 @@ def check_signals(named: dict[str, Any], cohorts: dict[str, Cohort]) -> None:
         for on, cohort in cohorts.items():
             # An array cohort or a frozen model may hide what it reads: its rate is checked too.
             _follow(model, cohort.info.get("sampling_rate"), f"Model {name!r}", _place(on, home))
+            _check_leads(model, cohort, f"Model {name!r}", _place(on, home))
         if "signal" not in columns_of(model):
             continue
         for on in others:
@@ -121,6 +125,31 @@ def check_signals(named: dict[str, Any], cohorts: dict[str, Cohort]) -> None:
     if any("signal" in columns_of(model) for model in named.values()):
         for on, cohort in cohorts.items():
             _check_arrays(cohort, "The cohort" if on == home else f"External cohort {on!r}")
+
+
+def _check_leads(model: Any, cohort: Cohort, who: str, where: str) -> None:
+    """Refuse steps that take twelve leads for the standard ones where the cohort has others."""
+    leads = cohort.info.get("lead_names")
+    if leads is None or "signal" not in columns_of(model):
+        return
+    given = [lead_name(str(name)) for name in leads]
+    for step in _walk(model):
+        step_name = type(step).__name__
+        if step_name in _STANDARD_ONLY and given != list(LEADS_12):
+            raise ValueError(
+                f"{who}: {step_name} expects the leads {', '.join(LEADS_12)}, in this order; "
+                f"those{where or ' of the cohort'} are {', '.join(given)}."
+            )
+        if step_name != "QRSMeasurements" or len(given) != len(LEADS_12):
+            continue
+        names = step.get_params(deep=False).get("lead_names")
+        expected = [lead_name(str(name)) for name in (LEADS_12 if names is None else names)]
+        if expected != given:
+            raise ValueError(
+                f"{who}: {step_name}(lead_names={names}) takes the leads for "
+                f"{', '.join(expected)}; those{where or ' of the cohort'} are "
+                f"{', '.join(given)}. Set lead_names={given}."
+            )
 
 
 def _check_arrays(cohort: Cohort, who: str) -> None:
@@ -149,6 +178,14 @@ def _place(on: str, home: str) -> str:
 
 def _compare(name: str, home: Cohort, other: Cohort, on: str) -> None:
     rates: list[Any] = [cohort.info.get("sampling_rate") for cohort in (home, other)]
+    if None in rates and rates[0] != rates[1]:
+        silent = "the cohort" if rates[0] is None else f"external cohort {on!r}"
+        warnings.warn(
+            f"Model {name!r} reads signals, and {silent} does not say its sampling rate: it cannot "
+            "be compared with that of the other. Give it as info['sampling_rate'].",
+            UserWarning,
+            stacklevel=6,
+        )
     if None not in rates and rates[0] != rates[1]:
         raise ValueError(
             f"Model {name!r} reads signals: those of the cohort have {rates[0]:g} Hz, those of "

@@ -10,7 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 from crtkit import (
     Cohort,
+    ECGRenderer,
     GuidelineClassifier,
+    LeadSplicer,
     LeadStatistics,
     QRSMeasurements,
     Resampler,
@@ -188,3 +190,26 @@ def test_which_of_1_and_2_is_positive_is_asked_for(make_signals, labels):
     with pytest.raises(ValueError, match="either may mean yes. State which is positive"):
         run({"m": model}, cohort, **kwargs)
     assert run({"m": model}, cohort, pos_label=labels[0], **kwargs).classes[1] == labels[0]
+
+
+OTHERS = [*LEADS[:6], "V3R", "V2", "V3", "V4", "V5", "V7"]
+
+
+@pytest.mark.parametrize("step", [LeadSplicer(), ECGRenderer(fs=500), QRSMeasurements(fs=500)])
+@pytest.mark.parametrize("where", ["home", "external"])
+def test_leads_that_are_not_the_standard_ones_are_refused_by_steps_that_assume_them(
+    make_signals, step, where
+):
+    home, other = make_signals(leads=OTHERS), make_signals(prefix="B", leads=OTHERS)
+    if where == "external":
+        home = make_signals()
+    model = make_pipeline(Select("signal"), step, NeverFitted())
+    with pytest.raises(ValueError, match="V3R, V2, V3, V4, V5, V7"):
+        evaluate(model, home, external={"B": other})
+
+
+def test_a_cohort_that_does_not_say_its_rate_cannot_be_compared(make_signals):
+    home, other = make_signals(rate=None), make_signals(prefix="B", rate=250)
+    kwargs = {"seeds": 1, "reference_rows": False, "progress": False}
+    with pytest.warns(UserWarning, match="the cohort does not say its sampling rate"):
+        run({"m": STATISTICS}, home, external={"B": other}, **kwargs)

@@ -297,3 +297,28 @@ def test_real_records_against_numpy():
     X = np.stack([x[:, :n] for x in signals])
     assert X.dtype == np.float32
     np.testing.assert_array_equal(lead_statistics(X), five_numpy_calls(X))
+
+
+def test_ecg_objects_are_compared_with_what_was_fitted():
+    """A 1000 Hz ECG scored 0.969 instead of 0.027 in a pipeline of 500 Hz."""
+    from crtkit import QRSMeasurements
+    from crtkit.readers.ecg import ECG
+
+    rng = np.random.default_rng(0)
+
+    def ecgs(fs=500.0, names=LEADS_12, n=1000):
+        signals = rng.normal(0, 0.3, (3, 12, n)).astype(np.float32)
+        return [ECG(signal, fs, tuple(names)) for signal in signals], signals
+
+    records, signals = ecgs()
+    model = LeadStatistics().fit(records)
+    np.testing.assert_array_equal(model.transform(records), lead_statistics(signals))
+    np.testing.assert_array_equal(model.transform(signals), lead_statistics(signals))
+    with pytest.raises(ValueError, match="LeadStatistics expects ECGs of 500 Hz, got 1000 Hz"):
+        model.transform(ecgs(1000.0)[0])
+    with pytest.raises(ValueError, match="fitted on ECGs with the leads I, II, III.*got V6, V5"):
+        model.transform(ecgs(names=LEADS_12[::-1])[0])
+    with pytest.raises(ValueError, match=r"one rate, .* got \[500.0, 1000.0\] Hz"):
+        model.transform([*records, *ecgs(1000.0)[0]])
+    with pytest.raises(ValueError, match="QRSMeasurements expects ECGs of 250 Hz, got 500 Hz"):
+        QRSMeasurements(fs=250).fit(records)
