@@ -71,6 +71,7 @@ def conformal_thresholds(
     """
     level = _check_alpha(alpha)
     positive, prob = _by_patient("conformal_thresholds", y_true, y_prob, groups, pos_label)
+    # One minus the probability of the true class: large where the model was wrong.
     scores = np.where(positive, 1 - prob, prob)
     parts = [scores[~positive], scores[positive]] if class_conditional else [scores, scores]
     return np.array([_quantile(part, level) for part in parts])
@@ -212,6 +213,7 @@ def _by_patient(
         )
     if groups is None:
         return positive, prob
+    # By patient, as records of one are not exchangeable with others'.
     patients, patient_of = np.unique(check_groups(name, groups, len(prob)), return_inverse=True)
     n_records = np.bincount(patient_of)
     share = np.bincount(patient_of, positive) / n_records

@@ -148,6 +148,7 @@ def bootstrap_interval(
     estimate = float(metric(y_true, answer, sample_weight=None))
     groups = check_groups("bootstrap_interval", groups, len(np.asarray(y_true)))
     _, patient_of = np.unique(groups, return_inverse=True)
+    # Our own metrics have a form for all replicates at once.
     name = next((n for n in metrics.SCORERS if getattr(metrics, n) is metric), None)
     replicates = _replicates_of(metric, name, y_true, answer)
     n_patients = int(patient_of.max()) + 1
@@ -210,6 +211,8 @@ def mean_interval(
     if not bounded:
         half = z * np.sqrt(variance)
         return (float(mean - half), float(mean + half)) if half > 0 else (nan, nan)
+    # All right or all wrong: the logit is infinite, and every replicate the same; Wilson's interval
+    # holds.
     if min(mean, 1 - mean) < 1e-12:
         low, high = wilson_interval(round(mean) * n_patients, n_patients, confidence=confidence)
         return low, high
@@ -362,6 +365,7 @@ def patient_weights(n_patients: int, n_bootstrap: int, random_state: Any) -> Ite
     for start in range(0, n_bootstrap, size):
         n = min(size, n_bootstrap - start)
         drawn = rng.randint(n_patients, size=(n, n_patients))
+        # Rows offset, so that one bincount counts all replicates.
         drawn += np.arange(n)[:, None] * n_patients
         counts = np.bincount(drawn.ravel(), minlength=n * n_patients)
         yield counts.reshape(n, n_patients).astype(np.float64)
@@ -398,6 +402,7 @@ def replicate_scores(y_true: np.ndarray, score: np.ndarray, weights: np.ndarray)
     """``roc_auc``, ``average_precision`` and ``brier`` under many weightings at once."""
     order = np.argsort(-score, kind="stable")
     y_true, score, weights = y_true[order], score[order], weights[:, order]
+    # Equal scores are one step of the curve; ties count half in the AUC.
     first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
     positive = np.add.reduceat(weights * y_true, first, axis=1)
     negative = np.add.reduceat(weights * ~y_true, first, axis=1)

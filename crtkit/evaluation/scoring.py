@@ -79,8 +79,10 @@ def vote(part: Part) -> Part:
     score = np.bincount(patient_of, part.y_score) / n_records
     share = np.bincount(patient_of, part.y_pred) / n_records
     off_cut = part.y_score != cut
+    # A model with a threshold of its own is followed by votes, others by their mean score.
     usual = np.array_equal(part.y_pred[off_cut], part.y_score[off_cut] > cut)
     y_pred = np.where(score == cut, share >= 0.5, score > cut) if usual else share >= 0.5
+    # One record needs no vote: the model's own answer stands, ties included.
     y_pred[n_records == 1] = part.y_pred[first[n_records == 1]]
     return Part(*part[:4], part.group[first], part.y_true[first], y_pred, score)
 
@@ -167,6 +169,7 @@ def figures(part: Part, scoring: dict[str, Any]) -> dict[str, float]:
         if metric is not None:
             both = len(np.unique(part.y_true)) == 2
             row[name] = float(metric(part.y_true.astype(int), part.y_score)) if both else np.nan
+        # Decision values and labels have no Brier score.
         elif name == "brier" and part.kind != "probability":
             row[name] = np.nan
         else:
@@ -216,6 +219,7 @@ def _replicate_part(part: Part, scoring: dict[str, Any], weights: np.ndarray) ->
         values["brier"] = undefined
     for name, metric in scoring.items():
         if metric is not None:
+            # A user's metric takes no weights, so drawn patients are repeated instead.
             rows = (np.repeat(np.arange(len(w)), w) for w in weights.astype(int))
             own = {name: metric}
             values[name] = np.array([figures(part.take(r), own)[name] for r in rows])
@@ -230,6 +234,7 @@ def mean_over_seeds(values: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 
 def nanmean(values: np.ndarray) -> np.ndarray:
     """``numpy.nanmean`` over axis 0, without its warning where all are nan."""
+    # np.nanmean warns where nothing is defined, which is no news here.
     defined = ~np.isnan(values)
     n = defined.sum(axis=0)
     total = np.where(defined, values, 0).sum(axis=0)
@@ -239,6 +244,7 @@ def nanmean(values: np.ndarray) -> np.ndarray:
 def spread(column: np.ndarray, seeds: np.ndarray) -> dict[str, Any]:
     """Mean over seeds of the mean over folds, and its SD; over folds where there is one seed."""
     per_seed = np.array([nanmean(column[seeds == seed]) for seed in np.unique(seeds)])
+    # The SD over seeds; with one seed that of its folds is the only spread there is.
     values = per_seed if len(per_seed) > 1 else column
     values = values[~np.isnan(values)]
     sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan

@@ -43,6 +43,7 @@ def summary_table(
     patients = patients_of(parts)
     rows = {}
     for model, own in by_model(parts).items():
+        # One seed for all models and calls: a table printed twice has the same digits.
         drawn = replicate(own, scoring, patients, n_bootstrap, 0)
         values = [figures(part, scoring) for part in own]
         seeds = np.array([part.seed for part in own])
@@ -70,6 +71,7 @@ def summary_table(
             if ratio is not None:
                 distinct = over_distinct(column, own, split_of)
                 limits = nadeau_bengio_interval(distinct, ratio, confidence=confidence)
+            # Only our own metrics are known to lie in [0, 1]; a user's may be anything.
             if metric is None:
                 limits = (np.maximum(limits[0], 0.0), np.minimum(limits[1], 1.0))
             figure["nb_low"], figure["nb_high"] = map(float, limits)
@@ -88,6 +90,7 @@ def sensitivity_table(parts: list[Part], sensitivity: float) -> pd.DataFrame:
     rows: dict[str, dict[str, float]] = {}
     for model, own in by_model(parts).items():
         points = [
+            # Interpolated, because twenty patients have no cut at exactly 80 %.
             at_sensitivity(p.y_true, p.y_score, sensitivity, pos_label=True, interpolate=True)
             for p in own
         ]

@@ -19,6 +19,7 @@ from crtkit.images.decode import (
 )
 from crtkit.images.files import PARAMETERS, check_cache, load_many, warn_blanked
 
+# Pages of 2213 x 1572 are 10 MB each; sixteen of them are read and shrunk at a time.
 _BLOCK = 16
 
 
@@ -135,6 +136,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         check_size(self.size, type(self).__name__)
         check_cache(self.cache_dir, self.erase, type(self).__name__)
         check_eraser(self.erase)
+        # Left from an earlier fit on arrays, they would contradict a fit on paths.
         for name in ("shape_in_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         if paths_in(X, type(self).__name__) is not None:
@@ -182,6 +184,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             return X
         own = X.shape[1:3]
         height, width = own if self.size is None else tuple(self.size)
+        # Nothing to do, and no copy made: pages of a cohort may be gigabytes.
         if self.erase is None and X.ndim == 4 and (height, width) == own:
             return X
         check_eraser(self.erase)

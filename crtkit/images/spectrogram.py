@@ -44,6 +44,7 @@ def colour_table(name="viridis"):
     matplotlib = import_optional("matplotlib", extra="plots", purpose=purpose)
     if name not in matplotlib.colormaps:
         raise ValueError(f"matplotlib has no colour map {name!r}; for example 'viridis', 'jet'.")
+    # A table of 256 colours, looked up per pixel: matplotlib itself is not needed in workers.
     return matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3].copy()
 
 
@@ -74,6 +75,7 @@ def tile_edges(n_leads, height, width):
             f"{n_leads} leads need a picture of at least {n_rows} x {n_columns} pixels, "
             f"got {height} x {width}."
         )
+    # Edges are rounded, not sizes, so that tiles fill the picture without a gap.
     rows = np.round(np.linspace(0, height, n_rows + 1)).astype(int).tolist()
     columns = np.round(np.linspace(0, width, n_columns + 1)).astype(int).tolist()
     return [
@@ -172,6 +174,7 @@ class SpectrogramImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
                 f"leads={list(leads)} are asked for, the spectrograms have {n_leads} lead(s), "
                 f"0 to {n_leads - 1}."
             )
+        # Refuses a picture smaller than its tiles before any record is painted.
         tile_edges(len(leads), *self.size)
         self.colours_ = colour_table(self.colour_map)
         return self
@@ -208,7 +211,9 @@ class SpectrogramImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
 
     def _paint(self, values, height, width):
         low, high = self.db_range
+        # Frequencies upward, as spectrograms are printed.
         level = ((values[::-1] - low) * (255 / (high - low))).clip(0, 255).astype(np.float32)
+        # Resized as numbers, then coloured: colours of a map do not mix to colours of the map.
         tile = Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR)
         return self.colours_[np.rint(np.asarray(tile)).astype(np.uint8)]
 

@@ -239,6 +239,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         if module.circular:
             cosine, sine = np.split(out, 2, axis=1)
             out = np.mod(np.rad2deg(np.arctan2(sine, cosine)), 360.0)
+            # np.mod of -1e-17 is 360 in floating point.
             out[out >= 360] = 0
         return out.reshape(len(out), *self.shape_in_)
 
@@ -298,6 +299,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
             TrainingOptions.of(self),
             optimizer="adam",
             max_epochs=self.max_iter,
+            # The whole cohort at a time, as published: a hundred maps fit into memory many times.
             batch_size=self.batch_size or max(2, len(train)),
         )
         return train_network(

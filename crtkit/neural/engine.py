@@ -58,6 +58,7 @@ def make_optimizer(groups, options, device):
     """Optimizer over parameter groups, fused where torch has it (1.6 to 1.8 times faster)."""
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
     kind = kinds[options.optimizer]
+    # One kernel for all parameters instead of several for each.
     fused = torch.device(device).type in ("cpu", "cuda")
     return kind(groups, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
@@ -70,6 +71,7 @@ def make_schedule(optimizer, options, n_steps):
         peaks = [group["lr"] for group in optimizer.param_groups]
         return torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=n_steps)
     if options.schedule == "warmup":
+        # A partial of a module's function, because a lambda would not pickle.
         course = functools.partial(warmup_factor, n_steps=n_steps)
         return torch.optim.lr_scheduler.LambdaLR(optimizer, course)
     return None
@@ -103,6 +105,7 @@ class KeepBest(Callback):
             )
         if loss < self.loss_:
             state = net.module_.state_dict()
+            # A copy: state_dict gives views that the next step changes.
             self.state_ = {name: value.detach().clone() for name, value in state.items()}
             self.loss_, self.epoch_ = loss, epoch
         elif epoch - self.epoch_ >= self.patience:
@@ -213,6 +216,7 @@ class Net(NeuralNet):
         if target.is_floating_point():
             target = target.to(y_pred.dtype)
         weight = weight.to(y_pred.dtype)
+        # By the weights in the batch, so that their scale is no learning rate.
         return (weight * self.criterion_(y_pred, target)).sum() / weight.sum()
 
     def on_epoch_begin(self, net, **kwargs):

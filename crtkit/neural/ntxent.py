@@ -50,13 +50,17 @@ def nt_xent_loss(z0, z1, temperature=0.1, reduction="mean"):
             f"{tuple(z1.shape)}."
         )
     n = len(z0)
+    # A temperature of 0.1 stretches similarities tenfold, beyond the three digits of bf16.
     with torch.autocast(z0.device.type, enabled=False):
         z = torch.cat([z0, z1])
         z = normalize(z if z.dtype == torch.float64 else z.float(), dim=1)
         itself = torch.eye(2 * n, dtype=torch.bool, device=z.device)
         logits = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
+        # The other view of record i stands n places further, around the end.
         positive = torch.arange(2 * n, device=z.device).roll(n)
+        # NT-Xent is a cross entropy over the other 2n - 1 views, and torch has a stable one.
         losses = cross_entropy(logits, positive, reduction="none")
+    # One loss per record, so that weights of records apply as in every other criterion.
     return losses.mean() if reduction == "mean" else (losses[:n] + losses[n:]) / 2
 
 

@@ -325,6 +325,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
             device=self.device_,
             name=type(self).__name__,
         )
+        # The whole network again, so that predict and pickling know one kind of net.
         net = trained_net(module, options, self.device_)
         net.history_rows_ = trained.history_rows_
         return net

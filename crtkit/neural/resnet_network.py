@@ -47,6 +47,7 @@ class ResNet(TorchvisionResNet):
         self.fc = torch.nn.Linear(self.n_features, n_outputs) if n_outputs else torch.nn.Identity()
 
     def _make_layer(self, block, planes, *args, **kwargs):
+        # The first stage: torchvision has set 64 input planes, the stem here gives ``width``.
         if planes == 64:
             self.inplanes = self.width
         return super()._make_layer(block, planes * self.width // 64, *args, **kwargs)
@@ -73,6 +74,8 @@ class ResNet(TorchvisionResNet):
         """Frozen stages stay in eval mode: training mode would move their BatchNorm statistics."""
         super().train(mode)
         for name in self.frozen:
+            # Frozen stages keep their running statistics, or a small cohort would move them after
+            # all.
             getattr(self, name).eval()
         return self
 

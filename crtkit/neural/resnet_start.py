@@ -36,6 +36,7 @@ def check_start(backbone, weights, width):
         )
     if isinstance(backbone, FrozenEstimator):
         check_is_fitted(backbone.estimator)
+    # A backbone is fitted without labels, which a classifier cannot do.
     elif backbone is not None and is_classifier(backbone):
         raise ValueError(
             f"A {type(backbone).__name__} cannot be pretrained as a backbone, without labels. Fit "
@@ -99,6 +100,7 @@ def load_start(module, *, encoder=None, weights=None, depth=None):
     imagenet = weights == "imagenet"
     path = weights_path(weights, depth)
     state, digest = torchvision_names(read_weights(path)), file_hash(path)
+    # A warning, no error: a file that was saved again has other bytes and the same weights.
     if imagenet and not digest.startswith(hash_in_name(path)):
         warnings.warn(
             f"{path.name} is not the file that torchvision publishes: its sha256 starts with "

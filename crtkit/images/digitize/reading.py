@@ -111,6 +111,7 @@ class PageReading:
             if strip.lead:
                 row = LEADS_12.index(strip.lead)
                 printed[row] |= (time >= strip.start) & (time < strip.stop)
+        # A refused page has no strips; 0 of nothing counts as nothing read.
         if not printed.any():
             return 0.0
         return float(np.isfinite(self.signal[printed]).mean())
@@ -155,5 +156,6 @@ class PageReading:
             )
         signal = self.signal.copy()
         signal[LEADS_12.index(lead)] = trace
+        # A person has drawn it: the reading no longer doubts it.
         confidence = {**self.confidence, lead: 1.0}
         return replace(self, signal=signal, confidence=confidence, reason=None)

@@ -248,6 +248,7 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         n_leads = self.shape_in_[0] if len(self.shape_in_) == 2 else 1
         sheet = self._sheet(n_leads)
         sheet.header(sheet.paper.copy(), self.header)
+        # A trial without a signal: parameters that do not go together fail in fit, not on page 200.
         sheet.traces(np.zeros((n_leads, self.shape_in_[-1])), self.fs)
         spoil(np.full((8, 8, 3), 255, np.uint8), self.artefacts or {}, random_state=0)
         return self
@@ -274,6 +275,7 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         sheet = self._sheet(X.shape[1] if X.ndim == 3 else 1)
         height, width = self.size or (sheet.height, sheet.width)
         pages = np.empty((len(X), height, width, 3), dtype=np.uint8)
+        # One per page, drawn first: a page is spoilt alike whatever the size of the blocks.
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(X))
         for where, block in iter_blocks(X, _BLOCK):
             for i, signal in enumerate(as_leads(block), start=where.start):

@@ -62,13 +62,16 @@ def span_mask(n_records, n_tokens, *, probability=0.65, span=10, min_spans=2, de
     >>> tuple(mask.shape), mask.sum(1).unique().numel()
     ((4, 156), 1)
     """
+    # At least one token stays visible: with all masked there is nothing to predict from.
     span = min(span, n_tokens - 1)
+    # Rounded at random, as fairseq does, so that the mean share is the one asked for.
     n_spans = int(probability * n_tokens / span + torch.rand(()).item())
     n_spans = min(max(n_spans, min_spans), n_tokens - span + 1)
     starts = torch.rand(n_records, n_tokens - span + 1, device=device).argsort(1)[:, :n_spans]
     covered = (starts[:, :, None] + torch.arange(span, device=device)).flatten(1)
     mask = torch.zeros(n_records, n_tokens, dtype=torch.bool, device=device)
     mask.scatter_(1, covered, True)
+    # Spans overlap differently in every row; equal counts make one dense tensor of targets.
     fewest = min(int(mask.sum(1).min()), n_tokens - 1)
     # Masked tokens in random order come first; the surplus of a row is unmasked.
     order = (torch.rand(mask.shape, device=device) + mask).argsort(1, descending=True)
@@ -97,6 +100,7 @@ def draw_negatives(n_records, n_masked, n_negatives, device=None):
     shape = (n_records, n_masked, n_negatives)
     drawn = torch.randint(max(n_masked - 1, 1), shape, device=device)
     own = torch.arange(n_masked, device=device)[None, :, None]
+    # Skips the token itself without drawing again.
     return drawn + (drawn >= own)
 
 
@@ -171,6 +175,7 @@ def cmsc_loss(first, second, patients=None, temperature=0.1):
     if patients is None:
         patients = torch.arange(len(first), device=first.device)
     same = (patients[:, None] == patients).to(logits.dtype)
+    # Several segments of a patient in the batch share the target; none of them is a negative.
     same = same / same.sum(1, keepdim=True)
     there = -(same * logits.log_softmax(1)).sum(1)
     back = -(same * logits.T.log_softmax(1)).sum(1)
