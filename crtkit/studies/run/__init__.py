@@ -75,7 +75,8 @@ def add_shared_arguments(parser, out):
         "--data",
         type=Path,
         help="manifest (.csv, .parquet) of a cohort, a folder of PhysioNet Challenge records, "
-        "or one of ECG report pages (labels.csv); without it the simulated cohort",
+        "or one of ECG pages (manifest.csv, or labels.csv of the Mendeley set), which are "
+        "digitised for models of signals; without it the simulated cohort",
     )
     parser.add_argument(
         "--label",

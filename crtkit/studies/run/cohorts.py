@@ -6,6 +6,9 @@ import crtkit as ck
 from crtkit.signals import quality_counts, signal_quality, usable_records
 from crtkit.studies.ceiling import signal_ceilings
 
+#: Table of a folder of pages, with the columns of a manifest.
+PAGE_TABLE = "manifest.csv"
+
 
 def load_cohort(options, study):
     """Cohort that the command line asks for.
@@ -34,16 +37,20 @@ def load_cohort(options, study):
     if (options.data / "labels.csv").is_file() and not any(options.data.rglob("*.hea")):
         cache = getattr(options, "cache", None)
         return ck.datasets.load_ecg_images(options.data, label="binary", cache_dir=cache)
-    if options.data.is_dir():
+    table, image = options.data, getattr(options, "image", None)
+    if (options.data / PAGE_TABLE).is_file():
+        # A folder of pages: its table is a manifest, and the column is named as ours are.
+        table, image = options.data / PAGE_TABLE, image or "image"
+    elif options.data.is_dir():
         return ck.datasets.load_physionet(
             options.data,
             label=options.label or "sinus rhythm",
             duration=options.duration or 10.0,
             fs=options.fs or 500.0,
         )
-    image, maps = getattr(options, "image", None), getattr(options, "map", None)
+    maps = getattr(options, "map", None)
     return ck.read_manifest(
-        options.data,
+        table,
         label=options.label or "responder",
         group=options.group,
         signal=options.signal or (None if image or maps else "signal"),
@@ -52,6 +59,27 @@ def load_cohort(options, study):
         fs=options.fs,
         duration=options.duration,
     )
+
+
+def with_signals(cohort, options):
+    """Cohort whose pages are digitised, where it has pages and no signals.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    options : Namespace
+        ``n_jobs``, ``out``: the signals are kept there for the next run.
+
+    Returns
+    -------
+    Cohort
+    """
+    if "signal" in cohort.X or "image" not in cohort.X:
+        return cohort
+    # Not at import: runs of signals never need the digitizer.
+    from crtkit.studies.digitised import digitised_cohort
+
+    return digitised_cohort(cohort, n_jobs=options.n_jobs, cache=options.out)
 
 
 def asks_response(cohort, options):

@@ -18,7 +18,13 @@ from crtkit.signals import LEADS_12, Resampler, segment_beats
 from crtkit.signals.stft import spectrogram
 from crtkit.statistics import baseline_table
 from crtkit.studies import he2023 as study, simple
-from crtkit.studies.run.cohorts import asks_response, leave_out_unusable, load_cohort, stated
+from crtkit.studies.run.cohorts import (
+    asks_response,
+    leave_out_unusable,
+    load_cohort,
+    stated,
+    with_signals,
+)
 from crtkit.studies.run.output import (
     MISSING,
     NOT_RUN,
@@ -52,6 +58,7 @@ def add_arguments(sub):
         help="networks pretrained by crtkit.studies.he2023.pretrain (depth, width, picture and "
         "window come from their cards); without one no pretrained models",
     )
+    sub.add_argument("--image", help="page file column of the manifest: pages are digitised")
     sub.add_argument("--depths", type=int, nargs="+", choices=study.DEPTHS, help="default: 18")
     sub.add_argument("--unit", choices=("record", "beat"), default="record")
     sub.add_argument("--leads", choices=study.LEADS, default="page", help="combination of leads")
@@ -73,7 +80,7 @@ def run(options):
         Table 2 and where the files are.
     """
     start = time.perf_counter()
-    cohort, flow = leave_out_unusable(load_cohort(options, "he2023"))
+    cohort, flow = leave_out_unusable(with_signals(load_cohort(options, "he2023"), options))
     cohort, _ = measure_missing(cohort)  # on whole records: of a beat no median is left
     weights, settings = pretrained(options)
     if options.epochs or options.quick:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
+from crtkit.evaluation import group_holdout
 from crtkit.resampling import HeldOutThreshold
 from crtkit.studies import lvsd2026 as study, simple
 from crtkit.studies.run import (
@@ -18,7 +19,7 @@ from crtkit.studies.run import (
     lvsd2026_printed,
     lvsd2026_tables as parts,
 )
-from crtkit.studies.run.cohorts import load_cohort, stated
+from crtkit.studies.run.cohorts import load_cohort, stated, with_signals
 from crtkit.studies.run.output import Output, finish, journal_path
 
 PAIRS, QUICK_PAIRS = 300, 80
@@ -27,6 +28,7 @@ SIZE = "small"
 
 def add_arguments(parser):
     """Give a parser the options that only this study has."""
+    parser.add_argument("--image", help="page file column of the manifest: pages are digitised")
     parser.add_argument("--pairs", type=int, help=f"simulated pairs (default: {PAIRS})")
     own = f"default: {study.OWN_WEIGHTS[0]}, our own; none leaves its rows out"
     parser.add_argument("--checkpoint", help=f"ECG-FM, pretrained (.pt, .safetensors; {own})")
@@ -142,6 +144,34 @@ def divide(cohort):
     return inside, split, {n: cohort.take(np.flatnonzero(name == n)) for n in sorted(others)}
 
 
+def draw_sets(cohort, random_state=0):
+    """Cohort with a column ``set`` drawn by patient, for a folder of data that has none.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    random_state : int
+
+    Returns
+    -------
+    Cohort
+        A fifth of the patients is the internal validation, a fifth of the rest the tuning set.
+
+    Raises
+    ------
+    ValueError
+        Too few patients of a class.
+    """
+    rest, internal = group_holdout(cohort.y, cohort.groups, size=0.2, random_state=random_state)
+    inner = cohort.take(rest)
+    _, tuning = group_holdout(inner.y, inner.groups, size=0.2, random_state=random_state)
+    name = np.full(len(cohort), "train", dtype=object)
+    name[internal], name[rest[tuning]] = "internal", "tuning"
+    assumed = [*cohort.info.get("assumed", ()), "sets were drawn by patient: the data have none"]
+    info = {**cohort.info, "assumed": assumed}
+    return ck.Cohort(cohort.X.assign(set=name), cohort.y, cohort.groups, info)
+
+
 def outcome_apart(cohort):
     """Cohort whose LVEF, which decides the label, is not a column that a model or rule can read.
 
@@ -164,7 +194,8 @@ def outcome_apart(cohort):
 
 def _load(options):
     if options.data is not None:
-        return outcome_apart(load_cohort(options, "lvsd2026"))
+        cohort = with_signals(outcome_apart(load_cohort(options, "lvsd2026")), options)
+        return cohort if "set" in cohort.X else draw_sets(cohort, options.random_state)
     pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
     return ck.datasets.make_cohort(
         # The cohort counts patients; the paper has 2,031 pairs of 892.

@@ -15,7 +15,13 @@ import crtkit as ck
 from crtkit.evaluation.baseline import clinical_table, tabulated
 from crtkit.explain.gradcam import STAGES
 from crtkit.studies import mori2025 as study, simple
-from crtkit.studies.run.cohorts import asks_response, leave_out_unusable, load_cohort, stated
+from crtkit.studies.run.cohorts import (
+    asks_response,
+    leave_out_unusable,
+    load_cohort,
+    stated,
+    with_signals,
+)
 from crtkit.studies.run.figures import flow_diagram
 from crtkit.studies.run.mori2025_maps import explain_positives
 from crtkit.studies.run.mori2025_parameters import (
@@ -63,6 +69,8 @@ def run(options):
     """
     start = time.perf_counter()
     cohort = load_cohort(options, "mori2025")
+    if options.digitise:
+        cohort = with_signals(cohort, options)
     cohort, flow = leave_out_unusable(cohort)
     models, not_run = runnable(options, cohort)
     featured = simple.with_features(cohort)
@@ -121,6 +129,12 @@ def add_arguments(sub):
         help="of the simulated cohort; pages take the image models and minutes",
     )
     sub.add_argument("--image", help="page file column of the manifest")
+    sub.add_argument(
+        "--no-digitise",
+        dest="digitise",
+        action="store_false",
+        help="leave out LightGBM and measurements on digitised pages: image models alone",
+    )
     sub.add_argument("--weights", help="ImageNet weights file (torchvision's IMAGENET1K_V1)")
     sub.add_argument("--pixels", type=int, help="that pages are resized to (default: of --size)")
     sub.add_argument("--width", type=int, help="width of ResNet-18 (default: of --size)")

@@ -1,7 +1,10 @@
 """Pages and paths through the estimator, and through pipelines."""
 
+import warnings
+
 import numpy as np
 import pytest
+from lightgbm import LGBMClassifier
 from PIL import Image
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -10,7 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from crtkit import ECGDigitizer
+from crtkit import (
+    ECGDigitizer,
+    GuidelineClassifier,
+    IdentityEraser,
+    LeadStatistics,
+    QRSMeasurements,
+    ResNetClassifier,
+)
 from crtkit._leads import LEADS_12
 from crtkit.images import render_page
 from crtkit.images.digitize.estimator import summarise
@@ -115,3 +125,50 @@ def test_rows_of_numbers_pass_through():
 @parametrize_with_checks([ECGDigitizer()])
 def test_sklearn_checks(estimator, check):
     check(estimator)
+
+
+def make_pages(n):
+    """Pages of wide and narrow complexes in turn, and which are wide."""
+    wide = np.arange(n) % 2 == 1
+    signals = [make_signal(i, 0.045 if is_wide else 0.012) for i, is_wide in enumerate(wide)]
+    return np.stack([render_page(x, 500, px_per_mm=4.0)[0] for x in signals]), wide
+
+
+def test_pages_to_statistics_to_boosting_in_a_search():
+    pages, wide = make_pages(12)
+    model = make_pipeline(
+        ECGDigitizer(least_confidence=0.0),
+        LeadStatistics(missing="omit"),
+        LGBMClassifier(n_estimators=10, min_child_samples=1, verbosity=-1),
+    )
+    grid = {"leadstatistics__statistics": [("mean", "std"), ("mean", "std", "max")]}
+    search = GridSearchCV(model, grid, cv=2, scoring="roc_auc").fit(pages, wide)
+    assert search.best_score_ > 0.9
+    assert search.predict(pages).shape == (12,)
+
+
+def test_pages_to_measurements_to_rules_in_a_search():
+    pages, wide = make_pages(8)
+    model = make_pipeline(
+        ECGDigitizer(least_confidence=0.0),
+        QRSMeasurements().set_output(transform="pandas"),
+        GuidelineClassifier(rule="QRS150"),
+    )
+    grid = {"ecgdigitizer__least_confidence": [0.0, 0.1]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # complexes without P or T waves
+        search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(pages, wide)
+    assert search.predict(pages).shape == (8,)
+
+
+@pytest.mark.slow
+def test_pages_erased_and_looked_at_in_a_search():
+    pages, wide = make_pages(8)
+    model = make_pipeline(
+        IdentityEraser(),
+        FunctionTransformer(lambda X: X[:, ::16, ::16]),
+        ResNetClassifier(depth=18, width=8, max_epochs=1, device="cpu", random_state=0),
+    )
+    grid = {"identityeraser__fill": ["white", "black"]}
+    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(pages, wide)
+    assert search.predict_proba(pages).shape == (8, 2)
