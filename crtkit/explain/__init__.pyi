@@ -1,4 +1,5 @@
 from .attribution import Attribution as Attribution, attribute as attribute
+from .boxes import PageBoxes as PageBoxes, read_boxes as read_boxes
 from .gradcam import grad_cam as grad_cam, overlay as overlay
 from .layers import layers_without_rule as layers_without_rule
 from .plots import plot_attribution as plot_attribution, plot_grad_cam as plot_grad_cam

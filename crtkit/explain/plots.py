@@ -3,8 +3,8 @@
 import numpy as np
 
 from crtkit._plots import mark_simulated, pyplot
+from crtkit.explain.boxes import boxes_of
 from crtkit.explain.waves import lead_windows
-from crtkit.images import PageGeometry, page_geometry
 
 # Against the class, neither, for it. The middle is a grey that is seen on white paper.
 _SIGNED = ("#08306b", "#2f7ebc", "#9a9a9a", "#d6412b", "#7f0000")
@@ -122,9 +122,9 @@ def plot_grad_cam(
     heat : array-like of shape (map_height, map_width), optional
         Of :func:`grad_cam`, of any size; it is stretched to the page. None draws the boxes alone,
         to see whether the layout fits.
-    layout : str, PageGeometry or None, default="3x4+II"
-        As in :func:`lead_masks`; ``images.EDAN_SE3`` or your own where a page has other margins.
-        None draws no boxes.
+    layout : str, PageGeometry, PageBoxes or None, default="3x4+II"
+        As in :func:`lead_masks`: ``"edan-se3"``, or :func:`read_boxes` where a page has other
+        margins. None draws no boxes.
     record : object, optional
         Its number or name, for the title.
     target : object, optional
@@ -182,7 +182,7 @@ def plot_grad_cam(
             heat,
             cmap=colours,
             norm=norm,
-            alpha=0.7 * np.asarray(norm(heat)),
+            alpha=np.clip(0.7 * np.asarray(norm(heat)), 0, 0.7),
             extent=(0, width, height, 0),
             interpolation="bilinear",
         )
@@ -193,8 +193,7 @@ def plot_grad_cam(
         bar.set_label(f"Grad-CAM{of} (logit: activation x gradient)", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     if layout is not None:
-        geometry = layout if isinstance(layout, PageGeometry) else page_geometry(layout)
-        for lead, (left, top, right, bottom) in geometry.lead_boxes():
+        for lead, (left, top, right, bottom) in boxes_of(layout).lead_boxes():
             box = (left * width, top * height)
             size = ((right - left) * width, (bottom - top) * height)
             ax.add_patch(plt.Rectangle(box, *size, fill=False, ec="#1f4e79", lw=0.7))

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from crtkit._leads import LEADS_12
-from crtkit.images import PageGeometry, page_geometry
+from crtkit.explain.boxes import boxes_of
 
 LIMB = LEADS_12[:6]
 PRECORDIAL = LEADS_12[6:]
@@ -21,9 +21,10 @@ def lead_masks(layout, shape, rhythm=True):
 
     Parameters
     ----------
-    layout : str or PageGeometry
-        Name of a layout that `ECGRenderer` prints, such as ``"3x4+II"``, or a geometry such as
-        ``images.EDAN_SE3``. Pages may be stretched to any size, not cropped.
+    layout : str, PageGeometry or PageBoxes
+        Name of a layout that `ECGRenderer` prints, such as ``"3x4+II"``, or ``"edan-se3"``; a
+        geometry such as ``images.EDAN_SE3``; or what :func:`read_boxes` found. Pages may be
+        stretched to any size; only boxes that were read fit a page that was cropped.
     shape : tuple of (height, width)
         Of the map.
     rhythm : bool, default=True
@@ -41,7 +42,7 @@ def lead_masks(layout, shape, rhythm=True):
     >>> list(masks)[:3], masks["V2"].shape
     (['I', 'II', 'III'], (30, 40))
     """
-    geometry = layout if isinstance(layout, PageGeometry) else page_geometry(layout)
+    geometry = boxes_of(layout)
     height, width = shape
     masks = {}
     for lead, (left, top, right, bottom) in geometry.lead_boxes(rhythm=rhythm):
@@ -109,7 +110,7 @@ def lead_share(maps, layout="3x4+II", *, threshold=2 / 3, rhythm=True, confidenc
     ----------
     maps : array-like of shape (n_records, height, width)
         Not negative, as :func:`grad_cam` gives them.
-    layout : str or PageGeometry, default="3x4+II"
+    layout : str, PageGeometry or PageBoxes, default="3x4+II"
         As in :func:`lead_masks`.
     threshold : float, default=2/3
         In (0.5, 1]. A page is limb when at least this share of what limb leads and precordial leads

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from crtkit._leads import LEADS_12
-from crtkit.explain import Attribution, plot_attribution, plot_grad_cam
-from crtkit.images import EDAN_SE3
+from crtkit.datasets import make_cohort
+from crtkit.explain import Attribution, lead_masks, plot_attribution, plot_grad_cam, read_boxes
+from crtkit.images import EDAN_SE3, page_geometry, render_page
 
 pytest.importorskip("matplotlib").use("Agg")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -95,3 +96,31 @@ def test_boxes_alone_show_whether_the_layout_fits():
 def test_bad_input_is_named(page, heat, message):
     with pytest.raises(ValueError, match=message):
         plot_grad_cam(page, heat)
+
+
+def test_boxes_are_read_from_a_page_that_no_layout_fits():
+    cohort = make_cohort("mori2025", n_patients=4, random_state=0)
+    page, _ = render_page(np.asarray(cohort.X["signal"].iloc[0]), fs=500)
+    # Margins cut off: the geometry of the whole page misplaces every lead.
+    left, top = 40, 150
+    cut = page[top:, left:]
+    found = dict(read_boxes(cut).lead_boxes(rhythm=False))
+    known = dict(page_geometry("3x4+II").lead_boxes(rhythm=False))
+    height, width = page.shape[:2]
+    for lead in LEADS_12:
+        box, whole = np.array(found[lead]), np.array(known[lead])
+        x = box[[0, 2]] * cut.shape[1] + left
+        np.testing.assert_allclose(x, whole[[0, 2]] * width, atol=0.02 * width)
+        middle = box[[1, 3]].mean() * cut.shape[0] + top
+        assert whole[1] * height < middle < whole[3] * height
+    ax = plot_grad_cam(cut, layout=read_boxes(cut))
+    assert len(ax.patches) == 13
+    masks = lead_masks(read_boxes(cut), (60, 80))
+    assert masks["V2"].sum() > 0
+    with pytest.raises(ValueError, match="could not read the page"):
+        read_boxes(np.full((300, 400, 3), 255, dtype=np.uint8))
+
+
+def test_the_report_pages_we_know_have_a_name():
+    by_name = lead_masks("edan-se3", (50, 70))
+    np.testing.assert_array_equal(by_name["V3"], lead_masks(EDAN_SE3, (50, 70))["V3"])

@@ -140,7 +140,9 @@ def add_arguments(sub):
     sub.add_argument("--width", type=int, help="width of ResNet-18 (default: of --size)")
     sub.add_argument("--epochs", type=int, help="epochs of ResNet-18 (default: of --size)")
     sub.add_argument("--pretrain-epochs", type=int, help="epochs of SimCLR (default: of --size)")
-    sub.add_argument("--layout", help="of the pages, such as 3x4+II, for Grad-CAM by lead")
+    sub.add_argument(
+        "--layout", help="of the pages for Grad-CAM by lead: 3x4+II and the like, edan-se3, or read"
+    )
     sub.add_argument(
         "--stage",
         choices=STAGES,

@@ -3,23 +3,35 @@
 import numpy as np
 import pandas as pd
 
-from crtkit.explain import grad_cam, lead_share, overlay
-from crtkit.images import EDAN_SE3
+from crtkit.explain import grad_cam, lead_share, plot_grad_cam, read_boxes
+from crtkit.images import EDAN_SE3, JPEGLoader, load_image
 from crtkit.studies import mori2025 as study
 
 MODELS = ("SSL + ResNet-18", "ResNet-18", "ResNet-18 from scratch")
-SHOWN = 6
+SHOWN = 4
+# Pages that the digitizer is asked before a run gives up.
+TRIED = 10
 PUBLISHED = ("published_count", "published_n", "published_proportion")
 
 
-def page_layout_of(cohort, options):
+def page_layout_of(cohort, options, rows=()):
     """Layout of the pages: as asked, as the cohort says, or of the report pages that we know.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    options : Namespace
+        ``layout``: "read" has the digitizer find the boxes on the first of `rows` that it can read.
+    rows : sequence of int
+        Records whose pages may be read.
 
     Returns
     -------
-    layout : str or PageGeometry
+    layout : str, PageGeometry or PageBoxes
     name : str
     """
+    if options.layout == "read":
+        return _read_layout(cohort, rows)
     if options.layout:
         return options.layout, options.layout
     if "pages" in cohort.info:
@@ -27,6 +39,22 @@ def page_layout_of(cohort, options):
     if "Mendeley" in cohort.info["name"]:
         return EDAN_SE3, "EDAN SE-3, 3x4 and a rhythm strip"
     return "3x4+II", "3x4+II (assumed; --layout sets it)"
+
+
+def _read_layout(cohort, rows):
+    """Boxes of the first page that can be read: pages of one cohort come from one printer."""
+    reasons = []
+    for row in list(rows)[:TRIED]:
+        try:
+            boxes = read_boxes(load_image(cohort.X["image"].iloc[row], size=None))
+        except ValueError as error:
+            reasons.append(str(error))
+            continue
+        return boxes, f"{boxes.layout}, read from record {cohort.X.index[row]}"
+    raise ValueError(
+        f"--layout read: none of {len(reasons)} pages could be read. {reasons[:1]} "
+        "Name the layout instead: 3x4+II, edan-se3."
+    )
 
 
 def explain_positives(output, cohort, result, options, published):
@@ -63,7 +91,7 @@ def explain_positives(output, cohort, result, options, published):
     rows = test[cohort.y[test] == positive]
     pages = model[:-1].transform(cohort.X.iloc[rows])
     maps = grad_cam(model[-1], pages, stage=options.stage, target=positive)
-    layout, layout_name = page_layout_of(cohort, options)
+    layout, layout_name = page_layout_of(cohort, options, rows)
     share = lead_share(maps, layout)
     proba = model[-1].predict_proba(pages)[:, list(model[-1].classes_).index(positive)]
     what = (
@@ -96,7 +124,11 @@ def explain_positives(output, cohort, result, options, published):
         }
     )
     output.table("gradcam_leads", "Grad-CAM by lead", leads.rename_axis("lead"), what)
-    output.figure("figure3", "Figure 3. Grad-CAM", figure3(pages, maps, share.region, proba))
+    chosen = shown_pages(share.region)
+    full = [full_page(cohort, model, rows[i], pages[i]) for i in chosen]
+    titles = [f"{cohort.X.index[rows[i]]}: {share.region[i]}, p = {proba[i]:.2f}" for i in chosen]
+    figure = figure3(full, maps[chosen], titles, layout, positive)
+    output.figure("figure3", "Figure 3. Grad-CAM", figure)
     table = share.table.drop(columns=list(PUBLISHED))
     return {
         "model": name,
@@ -136,22 +168,39 @@ def published_regions(table):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("region")
 
 
-def figure3(pages, maps, region, proba):
-    """Overlays of a few pages, regions in turn, each with the probability of its class."""
+def shown_pages(region):
+    """Positions of a few pages, regions in turn."""
+    rank = pd.Series(region).groupby(region).cumcount()
+    return np.lexsort((region, rank))[:SHOWN]
+
+
+def full_page(cohort, model, row, page):
+    """The page of a record in full resolution, erased as the network saw it.
+
+    A header names its patient: what the loader erases before the network, it erases here.
+    """
+    loader = next((step for _, step in model.steps if isinstance(step, JPEGLoader)), None)
+    cell = cohort.X["image"].iloc[row]
+    if loader is None or isinstance(cell, np.ndarray):
+        return page
+    return load_image(cell, size=None, erase=loader.erase, max_pixels=loader.max_pixels)
+
+
+def figure3(pages, maps, titles, layout, target):
+    """Maps over whole pages with the boxes of the leads, on one scale."""
     import matplotlib.pyplot as plt
 
-    # First of each region, then second of each: six pages show all regions, not the commonest one.
-    rank = pd.Series(region).groupby(region).cumcount()
-    chosen = np.lexsort((region, rank))[:SHOWN]
-    height, width = maps.shape[1:]
-    n_rows = -(-len(chosen) // 3)
+    height, width = pages[0].shape[:2]
+    n_rows = -(-len(pages) // 2)
     figure, axes = plt.subplots(
-        n_rows, 3, figsize=(11, n_rows * (3.4 * height / width + 0.4)), squeeze=False
-    )
-    for ax in axes.flat:
+        n_rows, 2, figsize=(11, n_rows * (5.2 * height / width + 0.35)), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for ax in axes.flat[len(pages) :]:
         ax.set_axis_off()
-    for ax, i, page in zip(axes.flat, chosen, overlay(pages[chosen], maps[chosen])):
-        ax.imshow(page)
-        ax.set_title(f"{region[i]}, p = {proba[i]:.2f}", fontsize=9)
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    # One scale for all pages: a weak map must look weak beside a strong one.
+    limit = float(maps.max()) or 1.0
+    for ax, page, heat, title in zip(axes.flat, pages, maps, titles):
+        plot_grad_cam(page, heat, layout=layout, record=title, target=target, limit=limit, ax=ax)
+    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))
     return figure
