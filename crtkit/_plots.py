@@ -90,7 +90,8 @@ def line_style(number: int) -> dict[str, Any]:
 def mark_simulated(ax: Any) -> None:
     """Write SIMULATED across an axes, faintly, where nobody can crop it unseen."""
     figure = ax.figure
-    width = ax.get_position().width * figure.get_figwidth()
+    box = ax.get_position()
+    width, height = box.width * figure.get_figwidth(), box.height * figure.get_figheight()
     if width < 0.5 or not (ax.axison or ax.get_children()):
         return  # a colour bar
     if any(text.get_text() == SIMULATED for text in ax.texts):
@@ -98,6 +99,7 @@ def mark_simulated(ax: Any) -> None:
     # Out of the layout: a mark across a low axes would push everything else out of the figure.
     mark = ax.text(
         0.5, 0.5, SIMULATED, transform=ax.transAxes, ha="center", va="center", rotation=25,
-        fontsize=min(30.0, 8.0 * width), color="0.5", alpha=0.25, zorder=10, fontweight="bold",
+        fontsize=min(30.0, 8.0 * width, 22.0 * height), fontweight="bold", color="0.5", alpha=0.25,
+        zorder=10,
     )  # fmt: skip
     mark.set_in_layout(False)

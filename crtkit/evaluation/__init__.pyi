@@ -32,7 +32,7 @@ from .planning import (
     validation_sample_size as validation_sample_size,
 )
 from .result import Evaluation as Evaluation
-from .robustness import robustness_card as robustness_card
+from .robustness import plot_robustness as plot_robustness, robustness_card as robustness_card
 from .roc import mean_roc as mean_roc
 from .run import evaluate as evaluate
 from .splits import (

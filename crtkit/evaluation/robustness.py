@@ -13,6 +13,7 @@ from PIL import Image
 
 from crtkit import metrics
 from crtkit._labels import class_pair
+from crtkit._plots import PAGE_WIDTH, axes, mark_simulated, styled
 from crtkit.cohort import Cohort, Select
 from crtkit.cohort.cells import as_objects
 from crtkit.evaluation.calibration import _logistic_many, _logit, slope_and_intercept
@@ -24,10 +25,11 @@ from crtkit.evaluation.intervals import (
     replicate_scores,
     wilson_interval,
 )
+from crtkit.evaluation.plots.forest import draw_rows
 from crtkit.evaluation.requirements import columns_of
 from crtkit.evaluation.scoring import Part, nanvar, patients_of, vote
 
-__all__ = ["robustness_card"]
+__all__ = ["plot_robustness", "robustness_card"]
 
 #: Row of the untouched input, that every other row is compared with.
 AS_IT_IS = "as it is"
@@ -124,8 +126,34 @@ def robustness_card(
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("change")
     source = cohort.info.get("source", "unstated")
     whose = "SIMULATED patients" if source == "simulated" else f"{source} data"
+    table.attrs["source"] = source
     table.attrs["note"] = f"{cohort.info.get('name', 'cohort')}: {whose}; positive: {classes[1]}"
     return table
+
+
+@styled
+def plot_robustness(card: pd.DataFrame, ax: Any = None) -> Any:
+    """Draw the change of AUC of a robustness card, row by row.
+
+    Parameters
+    ----------
+    card : DataFrame
+        Of :func:`robustness_card`.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    rows = card.drop(index=AS_IT_IS)[["auc_change", "auc_low", "auc_high"]].astype(float)
+    ax = axes(ax, "plot_robustness", (0.75 * PAGE_WIDTH, 0.8 + 0.2 * len(rows)))
+    rows.columns = ["mean", "low", "high"]
+    name = f"{AS_IT_IS}, AUC {float(card['auc'].loc[AS_IT_IS]):.2f}"
+    draw_rows(ax, rows, reference=0.0, reference_name=name)
+    ax.set_xlabel("Change of AUC (95 % interval by patient)")
+    if card.attrs.get("source") == "simulated":
+        mark_simulated(ax)
+    return ax
 
 
 def _modality(model: Any, cohort: Cohort) -> str:

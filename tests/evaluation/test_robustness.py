@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from crtkit import Cohort, JPEGLoader, Select
 from crtkit._leads import LEADS_12
-from crtkit.evaluation import disturbances as d, robustness_card
+from crtkit.evaluation import disturbances as d, plot_robustness, robustness_card
 from crtkit.images import render_page
 
 RNG = np.random.default_rng(0)
@@ -65,6 +65,19 @@ def test_a_planted_weakness_is_the_only_one_named(cohort):
     assert half["auc_change"] == pytest.approx(0, abs=1e-12)
     assert half["intercept_low"] > 1
     assert "SIMULATED" in card.attrs["note"]
+
+
+def test_the_card_is_drawn_and_marked(cohort):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("Agg")
+    model = make_pipeline(Select("signal"), LeadAmplitude("V1")).fit(cohort.X, cohort.y)
+    card = robustness_card(model, cohort, n_bootstrap=50)
+    ax = plot_robustness(card)
+    assert [t.get_text() for t in ax.get_yticklabels()] == list(card.index[1:])
+    assert "SIMULATED" in [t.get_text() for t in ax.texts]
+    squares = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "s"]
+    np.testing.assert_allclose(squares, card["auc_change"].iloc[1:].astype(float))
+    plt.close("all")
 
 
 def test_rows_do_not_depend_on_each_other(cohort):

@@ -98,6 +98,35 @@ def explain_positives(output, cohort, result, options, published):
         f"{name}, seed {seed}: Grad-CAM of {options.stage} for the {len(rows)} test records of "
         f"the positive class. Layout {layout_name}."
     )
+    outside, leads = tables_of(output, share, what, published)
+    chosen = shown_pages(share.region)
+    full = [full_page(cohort, model, rows[i], pages[i]) for i in chosen]
+    titles = [f"{cohort.X.index[rows[i]]}: {share.region[i]}, p = {proba[i]:.2f}" for i in chosen]
+    figure = figure3(full, maps[chosen], titles, layout, positive)
+    output.figure("figure3", "Figure 3. Grad-CAM", figure)
+    table = share.table.drop(columns=list(PUBLISHED))
+    return {
+        "model": name,
+        "seed": seed,
+        "stage": options.stage,
+        "layout": layout_name,
+        "rule": share.rule,
+        "n_records": len(rows),
+        "mean_share_on_no_lead": float(outside),
+        "regions": table,
+        "leads": leads.rename_axis("lead"),
+    }
+
+
+def tables_of(output, share, what, published):
+    """Write the tables by region and by lead.
+
+    Returns
+    -------
+    outside : float
+        Mean share of the maps that lies on no lead.
+    leads : DataFrame
+    """
     none = int((share.region == "none").sum())
     empty = f" {none} maps were 0 on all leads and are left out." if none else ""
     outside = np.nanmean(share.outside) if np.isfinite(share.outside).any() else np.nan
@@ -124,23 +153,7 @@ def explain_positives(output, cohort, result, options, published):
         }
     )
     output.table("gradcam_leads", "Grad-CAM by lead", leads.rename_axis("lead"), what)
-    chosen = shown_pages(share.region)
-    full = [full_page(cohort, model, rows[i], pages[i]) for i in chosen]
-    titles = [f"{cohort.X.index[rows[i]]}: {share.region[i]}, p = {proba[i]:.2f}" for i in chosen]
-    figure = figure3(full, maps[chosen], titles, layout, positive)
-    output.figure("figure3", "Figure 3. Grad-CAM", figure)
-    table = share.table.drop(columns=list(PUBLISHED))
-    return {
-        "model": name,
-        "seed": seed,
-        "stage": options.stage,
-        "layout": layout_name,
-        "rule": share.rule,
-        "n_records": len(rows),
-        "mean_share_on_no_lead": float(outside),
-        "regions": table,
-        "leads": leads.rename_axis("lead"),
-    }
+    return outside, leads
 
 
 def shown_regions(table):

@@ -55,18 +55,22 @@ class Output:
         self.parts = [f"# {title}\n\n{stated}\n"]
         self.tables = {}
 
-    def table(self, name, title, table, note="", patients=None):
+    def table(self, name, title, table, note="", patients=None, folded=False):
         """Write one table, and add it to the report.
 
         `patients` says whose figures they are where they are not this run's: published patients and
-        others never share a table.
+        others never share a table. A `folded` table opens on a click: what nobody reads at first.
         """
         write_text(self.folder / f"{name}.csv", table.to_csv())
         text = markdown_table(table)
         body = f"{patients or self.stated}\n\n{text}\n" + (f"\n{note}\n" if note else "")
         write_text(self.folder / f"{name}.md", f"**{title}.** {body}")
         whose = f"{patients}\n\n" if patients else ""
-        self.parts.append(f"## {title}\n\n{whose}{text}\n" + (f"\n{note}\n" if note else ""))
+        below = f"{whose}{text}\n" + (f"\n{note}\n" if note else "")
+        if folded:
+            # A blank line after the summary: Markdown inside is only read as such after one.
+            below = f"<details><summary>{title}</summary>\n\n{below}\n</details>\n"
+        self.parts.append(f"## {title}\n\n{below}")
         self.tables[name] = table
         return text
 

@@ -20,7 +20,17 @@ from crtkit.studies.run import lvsd2026, lvsd2026_figures, lvsd2026_tables as pa
 from crtkit.studies.run.output import Output
 
 TABLES = (
-    *("table1", "table2", "table2_sets", "table3", "tableS1", "tableS2", "ablations", "bands"),
+    *(
+        "table1",
+        "table2",
+        "table2_averages",
+        "table2_sets",
+        "table3",
+        "tableS1",
+        "tableS2",
+        "ablations",
+        "bands",
+    ),
     *("tests", "figure3", "attribution", "lead_share", "wave_share"),
 )
 PUBLISHED = tuple(

@@ -23,6 +23,7 @@ FILES = {
     *(f"{name}.md" for name in (*TABLES, *PUBLISHED, "report")),
     *(f"{name}.csv" for name in (*TABLES, *PUBLISHED)),
     *("figure1.png", "figure1_published.png", "figure4a.png", "figure4b.png"),
+    *("forest.png", "calibration.png"),
     *("results.json", "journal.jsonl"),
 }
 
