@@ -144,6 +144,11 @@ def plot_robustness(card: pd.DataFrame, ax: Any = None) -> Any:
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> from crtkit.evaluation import plot_robustness
+    >>> ax = plot_robustness(card)                                       # doctest: +SKIP
     """
     rows = card.drop(index=AS_IT_IS)[["auc_change", "auc_low", "auc_high"]].astype(float)
     ax = axes(ax, "plot_robustness", (0.75 * PAGE_WIDTH, 0.8 + 0.2 * len(rows)))
