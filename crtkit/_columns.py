@@ -115,7 +115,7 @@ def check_same_index(name: str, **objects: Any) -> None:
         if len(one) != len(other) or one.index.equals(other.index):
             continue
         row = int(np.flatnonzero(one.index != other.index)[0])
-        labels = [repr(_plain(which.index[row])) for which in (one, other)]
+        labels = [repr(as_scalar(which.index[row])) for which in (one, other)]
         raise ValueError(
             f"{name} pairs {first} and {key} row by row, but their pandas indices differ, first at "
             f"row {row}: {labels[0]} and {labels[1]}. Bring them into one order "
@@ -123,7 +123,8 @@ def check_same_index(name: str, **objects: Any) -> None:
         )
 
 
-def _plain(value: Any) -> Any:
+def as_scalar(value: Any) -> Any:
+    """A numpy scalar as Python's own value; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
 
 

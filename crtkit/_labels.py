@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit._columns import as_column, as_numpy, check_same_index, is_missing, like_levels
+from crtkit._columns import (
+    as_column,
+    as_numpy,
+    as_scalar,
+    check_same_index,
+    is_missing,
+    like_levels,
+)
 
 # Words for "no" as tables write them (English, German, French); "normal" against "abnormal" counts.
 _NEGATIVE = re.compile(
@@ -114,7 +121,7 @@ def resolve_pos_label(pos_label: Any, *labels: Any) -> Any:
     ('yes', 'no')
     """
     known = classes_in_order("The labels", *labels)
-    expected = known if pos_label is None or pos_label in known else [*known, _item(pos_label)]
+    expected = known if pos_label is None or pos_label in known else [*known, as_scalar(pos_label)]
     if len(expected) > 2:
         raise ValueError(
             f"Only two classes have a PPV, a sensitivity and so on; got the labels "
@@ -390,7 +397,3 @@ def stated_order(name: str, labels: Sequence[Any]) -> list[Any] | None:
     if any(order != orders[0] for order in orders[1:]):
         raise ValueError(f"{name}: ordered categoricals disagree, {orders[0]} and {orders[1]}.")
     return orders[0] if orders else None
-
-
-def _item(value):
-    return value.item() if isinstance(value, np.generic) else value

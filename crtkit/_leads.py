@@ -81,6 +81,11 @@ def check_lead_names(lead_names: Sequence[str], n_leads: int | None = None) -> l
     return names
 
 
+def default_names(n_leads: int) -> list[str]:
+    """Names of leads that nobody named: the standard ones of twelve, numbers otherwise."""
+    return list(LEADS_12) if n_leads == 12 else [f"lead{i}" for i in range(n_leads)]
+
+
 def limb_weights(wanted: Sequence[str], known: Sequence[str]) -> np.ndarray:
     """Limb leads as sums of others (Einthoven, Goldberger): ``wanted = weights @ known``.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
-from crtkit._leads import LEADS_12, missing_leads, refuse_exchanged_axes
+from crtkit._leads import default_names, missing_leads, refuse_exchanged_axes
 from crtkit._validation import as_leads
 from crtkit.cohort.rows import Rows
 
@@ -245,7 +245,7 @@ def _merge_limits(limits) -> dict[str, float]:
 
 def _lead_names(lead_names, n_leads) -> Sequence[str]:
     if lead_names is None:
-        return LEADS_12 if n_leads == 12 else [f"lead{i}" for i in range(n_leads)]
+        return default_names(n_leads)
     if len(lead_names) != n_leads:
         raise ValueError(f"{n_leads} leads need {n_leads} names, got {list(lead_names)}.")
     return list(lead_names)

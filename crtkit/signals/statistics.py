@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted
 
-from crtkit._leads import LEADS_12, refuse_exchanged_axes
+from crtkit._leads import default_names, refuse_exchanged_axes
 from crtkit._validation import FLOAT_DTYPES, as_leads, check_records, iter_blocks
 from crtkit.cohort.rows import Rows
 
@@ -217,7 +217,7 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
         n_leads = self.shape_in_[0]
         leads = self.lead_names
         if leads is None:
-            leads = LEADS_12 if n_leads == 12 else [f"lead{i}" for i in range(n_leads)]
+            leads = default_names(n_leads)
         return np.asarray([f"{lead}_{name}" for lead in leads for name in self.statistics], object)
 
     def __sklearn_tags__(self) -> Tags:

@@ -21,9 +21,10 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
+from crtkit._leads import default_names
 from crtkit.cohort import Select
 from crtkit.guidelines import GuidelineClassifier
-from crtkit.signals import LEADS_12, Resampler
+from crtkit.signals import Resampler
 from crtkit.studies.pretraining import pretrain
 from crtkit.studies.spectrograms import (
     FS,
@@ -294,7 +295,7 @@ def _general(leads, n_leads, classifier):
     if leads != "mean":
         return [FunctionTransformer(_flat), *_components(), classifier]
     each = [
-        (_lead_name(k, n_leads), make_pipeline(_one_lead(k), *_components(), classifier))
+        (default_names(n_leads)[k], make_pipeline(_one_lead(k), *_components(), classifier))
         for k in range(n_leads)
     ]
     return [VotingClassifier(each, voting="soft")]
@@ -313,16 +314,12 @@ def _combine(leads, n_leads, size, network, classifier=None):
     final = [] if classifier is None else [StandardScaler(), classifier]
     if leads == "page":
         return [*picture_steps(size, n_leads), network(), *final]
-    each = [(_lead_name(k, n_leads), picture_steps(size, n_leads, k)) for k in range(n_leads)]
+    each = [(default_names(n_leads)[k], picture_steps(size, n_leads, k)) for k in range(n_leads)]
     if leads == "mean":
         voters = [(name, make_pipeline(*steps, network(), *final)) for name, steps in each]
         return [VotingClassifier(voters, voting="soft")]
     encoders = FeatureUnion([(name, make_pipeline(*steps, network())) for name, steps in each])
     return [encoders, *(final or [StandardScaler(), _classifiers(leads)["Logistic regression"]])]
-
-
-def _lead_name(k, n_leads):
-    return LEADS_12[k] if n_leads == 12 else f"lead{k}"
 
 
 def _one_lead(k):
