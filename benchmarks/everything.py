@@ -137,6 +137,7 @@ class State:
 
     def finished(self, job):
         """Whether this very command has run to its end."""
+        # Another size or number of seeds is another job under the same name.
         return self.jobs.get(job.name, {}).get("arguments") == list(job.arguments)
 
     def keep(self, job, seconds):
@@ -162,6 +163,7 @@ def perform(job, options, state, left):
     try:
         code = process.wait(None if left == float("inf") else max(1.0, left - GRACE))
     except subprocess.TimeoutExpired:
+        # As Ctrl-C does: the journal's last line is then whole.
         process.send_signal(signal.SIGINT)
         try:
             process.wait(GRACE)

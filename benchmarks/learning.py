@@ -174,6 +174,7 @@ def patients_drawn(pool, n, repeat, random_state):
     rng = np.random.default_rng([random_state, n, repeat])
     # Sorted, so that the draw does not depend on the order of the records.
     patients = np.unique(pool.groups)
+    # Whole patients: pairs of one are alike, and n counts people.
     chosen = rng.permutation(patients)[: min(n, len(patients))]
     return np.flatnonzero(np.isin(pool.groups, chosen))
 

@@ -59,6 +59,7 @@ class ImageAugment(BaseEstimator):
         # A grid runs from -1 to 1, so a shift of the whole image is 2.
         theta[:, :, 2] = 2 * self.shift * _uniform(batch, (n, 2))
         grid = affine_grid(theta, list(batch.shape), align_corners=False)
+        # Paper goes on at the edge; black there would be a feature of every moved page.
         batch = grid_sample(batch, grid, padding_mode="border", align_corners=False)
         contrast = 1 + self.contrast * _uniform(batch, (n, 1, 1, 1))
         return batch * contrast + self.brightness * _uniform(batch, (n, 1, 1, 1))
@@ -213,6 +214,7 @@ class PageAugment(BaseEstimator):
         """Light, tint and hue: one 3 x 3 matrix and an offset an image."""
         n = len(batch)
         eye = torch.eye(3, dtype=batch.dtype, device=batch.device)
+        # Only what differs from grey is scaled: ink and paper are grey, the grid is not.
         grey = torch.full_like(eye, 1 / 3)
         tint = 1 + self.grid_colour * _uniform(batch, (n, 3, 1))
         matrix = grey + tint * (eye - grey)
@@ -220,6 +222,7 @@ class PageAugment(BaseEstimator):
             matrix = _hue_rotation(math.radians(self.hue) * _uniform(batch, (n,))) @ matrix
         contrast = 1 + self.contrast * _uniform(batch, (n, 1, 1))
         flat = batch.reshape(n, 3, -1)
+        # About the image's own mean, so that contrast does not change its light.
         mean = (matrix @ flat.mean(dim=2, keepdim=True)) * (1 - contrast)
         offset = mean + self.brightness * _uniform(batch, (n, 1, 1))
         return torch.baddbmm(offset, contrast * matrix, flat).reshape(batch.shape)

@@ -13,6 +13,7 @@ MIN_EPOCHS = 5
 
 def prior_entropy(target, weight):
     """Loss of a network that answers every record with the weighted class frequencies."""
+    # A class of no weight adds nothing, and 0 log 0 is not defined.
     share = np.bincount(target, weights=weight) / weight.sum()
     share = share[share > 0]
     return float(-(share * np.log(share)).sum())

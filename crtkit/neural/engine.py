@@ -108,6 +108,7 @@ class KeepBest(Callback):
             # A copy: state_dict gives views that the next step changes.
             self.state_ = {name: value.detach().clone() for name, value in state.items()}
             self.loss_, self.epoch_ = loss, epoch
+        # Equal losses count as no progress, or a saturated network would train for ever.
         elif epoch - self.epoch_ >= self.patience:
             raise StopTraining
 
@@ -196,6 +197,7 @@ class Net(NeuralNet):
         batches = self.make_batches(dataset, shuffle=training, prefetch=prefetch, pin=gpu)
         if training:
             self.n_batches_ = len(batches)
+            # A schedule counts optimizer steps; the last group of an epoch may be a short one.
             n_steps = -(-len(batches) // self.options.accumulate) * self.max_epochs
             self.schedule_ = make_schedule(self.optimizer_, self.options, n_steps)
         return batches
@@ -215,6 +217,7 @@ class Net(NeuralNet):
         target, weight = (t.to(y_pred.device, non_blocking=True) for t in y_true)
         if target.is_floating_point():
             target = target.to(y_pred.dtype)
+        # By the weights of the batch, so that a batch of light records takes as large a step.
         weight = weight.to(y_pred.dtype)
         # By the weights in the batch, so that their scale is no learning rate.
         return (weight * self.criterion_(y_pred, target)).sum() / weight.sum()

@@ -140,6 +140,7 @@ class ModuleClassifier(TorchClassifier):
             module = copy.deepcopy(self.module)
         else:
             module = self._call_factory(n_outputs, shape_in)
+        # One loss for both: cross-entropy of log p is that of p.
         module = module if self.outputs == "logits" else Log(module)
         self._check_outputs(module, n_outputs, shape_in)
         return module

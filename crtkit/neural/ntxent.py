@@ -97,6 +97,7 @@ class ProjectionHead(torch.nn.Sequential):
 
     def __init__(self, n_features, n_outputs):
         super().__init__(
+            # BatchNorm subtracts what a bias would add.
             torch.nn.Linear(n_features, n_features, bias=False),
             torch.nn.BatchNorm1d(n_features),
             torch.nn.ReLU(),

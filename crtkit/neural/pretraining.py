@@ -93,6 +93,7 @@ class PretrainNet(Net):
             for key, value in row.items():
                 self.history.record(key, value)
         self.notify("on_train_begin", X=dataset, y=None)
+        # fit_loop counts from here, the schedule from the first epoch ever.
         self.fit_loop(dataset, None, epochs=self.max_epochs - len(self.history))
         self.notify("on_train_end", X=dataset, y=None)
         self.restored_ = None
@@ -223,7 +224,8 @@ def pretrain(module, criterion, train, options, *, folder, key, **kwargs):
     rank, n_processes = place_in_world()
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
-        # Shards draw other numbers: a run goes on with as many processes as it began with.
+        # Named by its key, so that other parameters or another pool find no checkpoint rather than a
+        # wrong one. Shards draw other numbers: a run goes on with as many processes as it began with.
         parts = f"-of{n_processes}" if n_processes > 1 else ""
         checkpoint = Path(folder) / f"{kwargs['name'].lower()}-{key[:16]}{parts}.pt"
         callbacks.append(("checkpoint", Checkpoint()))

@@ -221,6 +221,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         self._check_start()
         X = super()._start_fit(X)
         shape = self.shape_in_
+        # Channel first would pass for an image 3 pixels high.
         if len(shape) == 3 and shape[2] != 3:
             raise ValueError(
                 f"ResNetClassifier expects images of 3 channels, channel last: (n_records, height, "
@@ -240,6 +241,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
         """Refuse starting points that contradict each other, before anything is computed."""
         check_start(self.backbone, self.weights, self.width)
         check_input_shape(self.input_shape)
+        # Not an error: frozen random layers are a baseline that people compare with.
         if self._n_trainable() < N_STAGES and self.backbone is None and self.weights is None:
             warnings.warn(
                 f"ResNetClassifier(finetune={self.finetune}) without weights or backbone keeps "
@@ -312,6 +314,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
             )
             for part in (train, valid)
         )
+        # The same modules as in the network, so that what is trained here is trained there.
         options = TrainingOptions.of(self)
         head = torch.nn.Sequential(module.dropout, module.fc)
         trained = train_network(

@@ -99,6 +99,7 @@ def load_start(module, *, encoder=None, weights=None, depth=None):
         return None
     imagenet = weights == "imagenet"
     path = weights_path(weights, depth)
+    # lightly saves a ResNet as a Sequential, whose numbers stand for torchvision's names.
     state, digest = torchvision_names(read_weights(path)), file_hash(path)
     # A warning, no error: a file that was saved again has other bytes and the same weights.
     if imagenet and not digest.startswith(hash_in_name(path)):

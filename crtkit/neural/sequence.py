@@ -118,6 +118,7 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
     def _make_module(self, n_outputs, shape_in):
         from sktime.networks.fcn import FCNNetworkTorch
 
+        # sktime would take the shorter of the two and leave the rest out.
         self._check_pairs("n_filters", "kernel_sizes")
         return FCNNetworkTorch(
             self._n_leads(shape_in),

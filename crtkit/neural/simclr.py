@@ -217,6 +217,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
             The loss became infinite or NaN; the message says at which step and learning rate.
         """
         X = self._start_fit(X)
+        # Before the hashes, which take the longest: a wrong argument is refused at once.
         if groups is not None:
             groups = check_groups(type(self).__name__, groups, len(X))
         self.pool_hashes_, self.skipped_, kept = fingerprints(X, self.on_error)
@@ -235,6 +236,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
                 "SimCLR needs a pool of at least 2 images, since every image is compared with "
                 f"others; got {len(X)} sample (n_samples=1)."
             )
+        # A fit without a seed can be neither resumed nor found again: nothing is kept of it.
         seed = draw_seed(check_random_state(self.random_state))
         kept = self.random_state is not None and (self.memory or self.checkpoint_dir)
         key = self._key(seed) if kept else ""
@@ -284,6 +286,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
                     f"3), got {X.shape}. Repeat a grey channel three times."
                 )
             return X
+        # Paths have no shape of their own; later calls decode at the size that was fitted.
         size = tuple(self.size) if reset else self.shape_in_[:2]
         if not reset and (len(self.shape_in_) != 3 or self.dtype_in_ != "uint8"):
             raise ValueError(
@@ -319,6 +322,7 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
         from crtkit.neural.resnet_network import ResNet
 
         module = ResNet(self.depth, self.width)
+        # In the place of the head, which a classifier that starts from this network leaves out.
         module.fc = ProjectionHead(module.n_features, n_outputs)
         module.to(DTYPES[self.precision])
         check_imagenet_width(self.weights, self.width)

@@ -79,6 +79,7 @@ def read_weights(path):
 
 def _unwrapped(state):
     """The state dict within what a trainer saved, three dicts deep at most."""
+    # Trainers wrap once or twice; what lies deeper is no file of weights.
     for _ in range(3):
         if not isinstance(state, dict):
             break
@@ -173,6 +174,7 @@ def state_hash(state):
     """sha256 over names, shapes and bytes of tensors; the same after a pickle round trip."""
     digest = hashlib.sha256()
     for name in sorted(state):
+        # The layout in memory is no part of the weights: channels_last would hash otherwise.
         value = state[name].detach().cpu().contiguous()
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -220,6 +222,7 @@ def fit_weights(module, state, *, head, what):
         for name, value in taken.items()
         if value.shape != own[name].shape
     ]
+    # torch before 0.4.1 did not count batches, and nothing here reads the count.
     lacking = [name for name in missing if not name.endswith("num_batches_tracked")]
     unexpected = sorted(set(state) - {prefix + name for name in taken})
     # The layers of a shallower network are all in a deeper one: left over, they give it away.
@@ -276,6 +279,7 @@ def _prefix(own, state, what):
     ends = [name.removesuffix(anchor) for name in state if name.endswith(anchor)]
     hits = {p: sum(p + n in state for n in own) for p in ends if p == "" or p.endswith(".")}
     best = [prefix for prefix, n in hits.items() if n == max(hits.values())]
+    # MoCo and BYOL files hold a student and a teacher: the names we know say which is wanted.
     named = [prefix for prefix in PREFIXES if prefix in best]
     if len(best) > 1 and not named:
         raise ValueError(

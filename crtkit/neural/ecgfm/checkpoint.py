@@ -167,6 +167,7 @@ def save_safetensors(
         "sizes": json.dumps(asdict(module.config)),
         CARD_KEY: json.dumps(card, allow_nan=False),
     }
+    # A safetensors file is sizes, names and numbers: reading one runs nothing.
     state = {key: value.to(dtype) for key, value in module.state_dict().items()}
     write_safetensors(state, path, metadata)
 
@@ -204,6 +205,7 @@ def load_safetensors(path: str | os.PathLike[str]):
         sizes, card = json.loads(metadata["sizes"]), json.loads(metadata[CARD_KEY])
         sizes["conv_layers"] = tuple(tuple(layer) for layer in sizes["conv_layers"])
         sizes["quantizer"] = tuple(sizes["quantizer"]) if sizes["quantizer"] else None
+        # A header may ask for a million layers; each would cost time before shapes are compared.
         if sizes["n_layers"] > len(state):
             raise ValueError(f"n_layers is {sizes['n_layers']}, of {len(state)} tensors")
         return _filled(path, ECGFMConfig(**sizes), state), card

@@ -250,8 +250,10 @@ class ECGFMClassifier(
                 f"ECGFMClassifier(projection=False) expects {n_in} leads, got {n_leads}. Use "
                 "projection='auto'."
             )
+        # Ours bring records to their own rate; the public files cannot say theirs.
         if self.weights_loaded_ is not None and self.weights_loaded_["kind"] in PUBLISHED:
             self._warn_of_rate(shape_in[-1])
+        # Also that of a fine-tuned file: its outputs are labels of another question.
         backbone.replace_head(n_outputs)
         network = ECGFMNetwork(
             backbone,
@@ -328,6 +330,7 @@ class ECGFMClassifier(
     def _load_backbone(self, start):
         self.weights_loaded_ = None
         if start is not None:
+            # A copy, or training would change the encoder that other folds start from.
             module = copy.deepcopy(start.module_.backbone).cpu()
             digest = state_hash(module.state_dict())
             self.weights_loaded_ = {"kind": "backbone", "file": None, "sha256": digest}
@@ -351,6 +354,7 @@ class ECGFMClassifier(
 
     def _param_groups(self, module):
         backbone = module.backbone
+        # The encoder's norm lies in front of the first layer, so it goes with the extractor.
         before = [getattr(backbone, name) for name in EXTRACTOR] + [backbone.encoder.layer_norm]
         parts = [
             (backbone.encoder.layers, self.lr),

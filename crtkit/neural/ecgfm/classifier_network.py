@@ -42,6 +42,7 @@ class ECGFMNetwork(nn.Module):
 
     def freeze(self, n_layers, extractor):
         """Leave the last ``n_layers`` transformer layers trainable, and the extractor if asked."""
+        # From the end: what is nearest to the input is the most general, and stays.
         layers = self.backbone.encoder.layers
         frozen = list(layers[: len(layers) - n_layers])
         if not extractor:
@@ -64,6 +65,7 @@ class ECGFMNetwork(nn.Module):
         x = self.resample(x)
         n_samples = x.shape[-1]
         if self.normalize:
+            # In front of the projection: over the record, as its leads were measured.
             x = normalize_leads(x, self.backbone.config.normalize)
         x = self.projection(x)
         if self.window is None or n_samples < 2 * self.window:

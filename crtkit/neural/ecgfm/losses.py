@@ -171,6 +171,7 @@ def cmsc_loss(first, second, patients=None, temperature=0.1):
     True
     """
     first, second = F.normalize(first, dim=-1), F.normalize(second, dim=-1)
+    # Firsts are compared with seconds alone, so that no record is its own negative.
     logits = first @ second.T / temperature
     if patients is None:
         patients = torch.arange(len(first), device=first.device)
@@ -208,6 +209,7 @@ def quantize(logits, codebook, temperature=None):
     tensor([[0., 4., 8.]])
     """
     n_groups, n_entries = logits.shape[-2:]
+    # In half precision the softmax over 320 entries loses the small ones that keep them in use.
     wide = logits.float()
     probabilities = wide.softmax(-1).flatten(0, -3).mean(0)
     if temperature is None:
@@ -238,6 +240,7 @@ def diversity_loss(probabilities):
     >>> round(diversity_loss(torch.full((2, 320), 1 / 320)).item(), 4)
     0.0
     """
+    # 1e-7 is wav2vec 2.0's: an unused entry has no logarithm.
     entropy = -(probabilities * (probabilities + 1e-7).log()).sum(-1)
     n = probabilities.numel()
     return (n - entropy.exp().sum()) / n

@@ -178,6 +178,7 @@ class ECGFM(nn.Module):
 
     def _features(self, x: Tensor, kept: dict[str, Tensor]) -> Tensor:
         factor = self.config.feature_grad_mult
+        # As fairseq does: not a gradient of zeros, none at all.
         if factor == 0:
             with torch.no_grad():
                 return self.feature_extractor(x, kept)
@@ -210,6 +211,7 @@ class _FeatureExtractor(nn.Module):
         super().__init__()
         layers, n_in = [], config.n_leads
         for i, (width, kernel, stride) in enumerate(config.conv_layers):
+            # Without a bias: the first is normalised, and the published files have none anywhere.
             conv = nn.Conv1d(n_in, width, kernel, stride, bias=False)
             nn.init.kaiming_normal_(conv.weight)
             # One group a channel: each channel is normalised over time, whatever its gain.
@@ -245,7 +247,9 @@ class _WeightNormConv1d(nn.Module):
     def __init__(self, dim: int, kernel: int, groups: int):
         super().__init__()
         weight = torch.empty(dim, dim // groups, kernel)
+        # wav2vec 2.0's: the sum over taps and channels then has about the size of a token.
         nn.init.normal_(weight, std=math.sqrt(4 / (kernel * dim)))
+        # Half a kernel on both sides: one frame too many for an even one, cut off below.
         self.groups, self.padding = groups, kernel // 2
         self.bias = nn.Parameter(torch.zeros(dim))
         self.parametrizations = nn.ModuleDict({"weight": _Norm(weight)})
@@ -279,6 +283,7 @@ class _Encoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         for module in self.modules():
             if isinstance(module, nn.Linear):
+                # BERT's, as fairseq's transformers start.
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 

@@ -268,6 +268,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         self.pool_hashes_ = self.fingerprints(X)
         self.pool_groups_ = groups
         seed = draw_seed(check_random_state(self.random_state))
+        # Numbers, because the loss compares them on the device.
         patients = np.arange(len(X))
         if groups is not None:
             patients = np.unique(groups, return_inverse=True)[1]
@@ -334,6 +335,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         if os.path.splitext(path)[1] != ".safetensors":
             raise ValueError(f"ECGFMPretraining.save writes .safetensors files, got {path!r}.")
         backbone = self.module_.backbone
+        # A factor of the pretraining alone: fine-tuning would inherit it without a word.
         backbone.config = replace(backbone.config, feature_grad_mult=1.0)
         made = {
             "kind": "self-supervised",
@@ -362,6 +364,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
     def _config(self, n_leads):
         config = SIZES[self.size] if isinstance(self.size, str) else self.size
         quantizer = QUANTIZER if self.quantizer is True else self.quantizer or None
+        # Nothing would train a codebook that no token is compared with.
         if not self.contrastive:
             quantizer = None
         if quantizer and len(quantizer) != 3:
@@ -392,6 +395,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         module.backbone.encoder.recompute = self.recompute
         n_samples = shape_in[-1] * module.resample.up // module.resample.down
         n_segment = min(module.n_segment, n_samples // (2 if self.cmsc else 1))
+        # One token is masked and another must be left to tell it from.
         needed = 2 if self.contrastive else 1
         if config.n_tokens(n_segment) < needed:
             raise ValueError(
