@@ -26,15 +26,15 @@ def report(rows):
     probe = _untrained([row for row in rows if row["part"] == "probe"])
     way = [row for row in rows if row["part"] == "way"]
     return {
-        "probe": _table(probe, ["label", "n", "network"]),
-        "gain": _gains(probe, ["label", "n"], "network", "untrained"),
+        "probe": _table(probe, ["label", "n", "embedding", "network"]),
+        "gain": _gains(probe, ["label", "n", "embedding"], "network", "untrained"),
         "ways": _table(way, ["leads", "n", "way"]),
         "ways_gain": _gains(way, ["leads", "n"], "way", "scratch, full"),
     }
 
 
 TITLES = {
-    "probe": "Frozen embeddings and logistic regression",
+    "probe": "Frozen embeddings (of the last layer, or of all three) and logistic regression",
     "gain": "Against the same network untrained (mean of its seeds), paired over patients",
     "ways": "Ways to train on NORM, from crtkit-small",
     "ways_gain": "Against the network from scratch, paired over patients",
@@ -66,12 +66,12 @@ def markdown(tables, payload):
 def _untrained(rows):
     """The untrained networks as one: the mean over their seeds, in every resample."""
     out = [row for row in rows if not row["network"].startswith("untrained")]
-    keys = dict.fromkeys((row["label"], row["n"]) for row in rows)
-    for label, n in keys:
+    asked = [tuple(row[name] for name in ("label", "n", "embedding")) for row in rows]
+    for key in dict.fromkeys(asked):
         seeds = [
             row
-            for row in rows
-            if (row["label"], row["n"]) == (label, n) and row["network"].startswith("untrained")
+            for own, row in zip(asked, rows, strict=True)
+            if own == key and row["network"].startswith("untrained")
         ]
         # Three random starts are one row: their spread is luck, not a property of "untrained".
         if seeds:

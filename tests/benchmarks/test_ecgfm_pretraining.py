@@ -65,7 +65,7 @@ def _row(part, auc, resampled, **asked):
 
 
 def test_gains_are_paired_and_the_untrained_are_averaged():
-    asked = {"label": "NORM", "n": 100}
+    asked = {"label": "NORM", "n": 100, "embedding": "last"}
     rows = [
         _row("probe", [0.8, 0.82], [0.79, 0.80, 0.84], **asked, network="untrained 0"),
         _row("probe", [0.84, 0.86], [0.83, 0.84, 0.88], **asked, network="untrained 1"),

@@ -38,7 +38,7 @@ class ECGFMClassifier(
     Parameters
     ----------
     checkpoint : {"crtkit-small", "crtkit-small-labels"}, path-like or None, default=None
-        Weights that come with the package, trained on 1,521 open ECGs: without labels, and then
+        Weights that come with the package, trained on 2,245 open ECGs: without labels, and then
         fine-tuned on three diagnostic classes of 286 of them. They bring records to their own rate
         (give ``fs``) and normalise them. Or a file:
         A public checkpoint (``.pt``, pretraining or fine-tuned), or a ``.safetensors`` file of
