@@ -51,8 +51,8 @@ def markdown(tables, payload):
         f"Own pretraining, {n:,} records, {card['parameters']['max_epochs']} epochs, on "
         f"{card['environment']['device']}: not the published ECG-FM. Real patients: PTB-XL, fold "
         f"10; {settings['patients']['labelled']} give the labels and were in the pool without "
-        f"them, {settings['patients']['tested']} others are tested and were not in it. AUC, mean over "
-        f"{settings['draws']} draws of the labelled records ({settings['tuning_draws']} where "
+        f"them, {settings['patients']['tested']} others are tested and were not in it. AUC, mean "
+        f"over {settings['draws']} draws of the labelled records ({settings['tuning_draws']} where "
         "the network is trained), at least 5 of them positive; 95 % intervals from "
         f"{settings['bootstrap']} resamples of the tested patients.",
     ]
