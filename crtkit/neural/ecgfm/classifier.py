@@ -69,9 +69,9 @@ class ECGFMClassifier(
         window. None takes the whole record, as lvsd2026 did with its 10 s.
     pooling : {"mean", "max"}, default="mean"
         How the windows' logits become one answer.
-    embedding : {"last", "layers"}, default="last"
-        What `transform` gives: the tokens' mean in the last transformer layer, which the head
-        reads, or in each of them, side by side.
+    embedding : {"layers", "last"}, default="layers"
+        What `transform` gives: the tokens' mean in every transformer layer, side by side, which did
+        better from few labels, or in the last one only, which the head reads.
     head_start : {"auto", "probe", "random"}, default="auto"
         "probe" starts the head as the logistic regression on the embeddings (of the last layer)
         that the training records have before training, so that what is below it need not follow a
@@ -157,7 +157,7 @@ class ECGFMClassifier(
     >>> float(model.fit(X, y).score(X, y))
     1.0
     >>> model.transform(X).shape
-    (16, 48)
+    (16, 96)
     """
 
     _parameter_constraints = {
@@ -192,7 +192,7 @@ class ECGFMClassifier(
         normalize=True,
         window=5.0,
         pooling="mean",
-        embedding="last",
+        embedding="layers",
         head_start="auto",
         fs=500,
         lr=1e-4,
@@ -226,7 +226,7 @@ class ECGFMClassifier(
 
         Returns
         -------
-        ndarray of shape (n_records, dim), or (n_records, n_layers * dim) of all layers
+        ndarray of shape (n_records, n_layers * dim), or (n_records, dim) of the last layer
         """
         check_is_fitted(self)
         return self._apply(self._check_X(X, reset=False), partial(embed, embedding=self.embedding))

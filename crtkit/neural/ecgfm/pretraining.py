@@ -85,10 +85,10 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         recipe.
     normalize : bool, default=True
         z-scores, of each lead or as the size's ``normalize`` says.
-    embedding : {"last", "layers"}, default="last"
-        What `transform` gives: the tokens' mean in the last transformer layer, or in each of them,
-        side by side. Without a ``projector`` the last layer serves the contrast of patients; try
-        all of them.
+    embedding : {"layers", "last"}, default="layers"
+        What `transform` gives: the tokens' mean in every transformer layer, side by side, which did
+        better from few labels, or in the last one only, which is nearest to the task of the
+        pretraining.
     fs : float, default=500
         Sampling rate of the records in Hz. Where the size has a rate of its own, records are
         brought to it.
@@ -161,7 +161,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
     >>> model = ECGFMPretraining(
     ...     size="tiny", fs=100, max_epochs=2, batch_size=4, random_state=0).fit(pool)
     >>> model.transform(pool).shape, len(model.loss_curve_)
-    ((8, 48), 2)
+    ((8, 96), 2)
     """
 
     __metadata_request__fit = {"groups": True}
@@ -212,7 +212,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         segment=5.0,
         augment=None,
         normalize=True,
-        embedding="last",
+        embedding="layers",
         fs=500,
         lr=5e-4,
         weight_decay=0.01,
@@ -304,7 +304,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
 
         Returns
         -------
-        ndarray of shape (n_records, dim), or (n_records, n_layers * dim) of all layers
+        ndarray of shape (n_records, n_layers * dim), or (n_records, dim) of the last layer
         """
         check_is_fitted(self)
         function = partial(embed, embedding=self.embedding)

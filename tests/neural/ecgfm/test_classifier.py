@@ -241,7 +241,7 @@ def test_learns_a_rhythm():
     X = rng.normal(size=(32, 4, 500)) + 2 * np.sin(2 * np.pi * (1 + 4 * y)[:, None, None] * t)
     model = ECGFMClassifier(**TINY, fs=100, max_epochs=15).fit(X[::2], y[::2])
     assert model.score(X[1::2], y[1::2]) >= 0.9
-    assert model.transform(X).shape == (32, SIZES["tiny"].dim)
+    assert model.transform(X).shape == (32, 2 * SIZES["tiny"].dim)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,14 @@ def test_weights_give_a_linear_probe_before_any_training(tmp_path):
     X, y = _two_rhythms(40)
     path = tmp_path / "start.safetensors"
     save_safetensors(ECGFM(SIZES["tiny"]), path, {"data": "none"})
-    still = {**TINY, "lr": 1e-12, "max_epochs": 1, "trainable_layers": 0, "fs": 100}
+    still = {
+        **TINY,
+        "embedding": "last",
+        "lr": 1e-12,
+        "max_epochs": 1,
+        "trainable_layers": 0,
+        "fs": 100,
+    }
     model = ECGFMClassifier(**still, checkpoint=path).fit(X[:20], y[:20])
     expected = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     E = model.transform(X)
@@ -309,10 +316,10 @@ def test_weights_give_a_linear_probe_before_any_training(tmp_path):
 def test_embeddings_of_all_layers_end_with_the_last(data):
     X, y = data
     model = ECGFMClassifier(**TINY, max_epochs=1).fit(X, y)
-    last = model.transform(X)
-    every = model.set_params(embedding="layers").transform(X)
+    every = model.transform(X)
+    last = model.set_params(embedding="last").transform(X)
     assert every.shape == (12, 2 * last.shape[1])
-    assert model.get_feature_names_out().shape == (2 * last.shape[1],)
+    assert model.get_feature_names_out().shape == (last.shape[1],)
     np.testing.assert_allclose(every[:, last.shape[1] :], last, atol=1e-6)
     # The stages of the network itself, pooled by hand.
     with torch.inference_mode():

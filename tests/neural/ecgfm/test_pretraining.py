@@ -125,7 +125,7 @@ def test_segments_are_contrasted_behind_the_projector(pool, tmp_path):
         assert network(torch.from_numpy(pool)).shape == (16, 3 + 2 * 48)
     # It serves the training alone: the embedding and the file are those of the backbone.
     model = small(projector=20).fit(pool)
-    assert model.transform(pool).shape == (16, 48)
+    assert model.transform(pool).shape == (16, 96)
     model.save(tmp_path / "own.safetensors")
     read = load_checkpoint(tmp_path / "own.safetensors")[0]
     assert not [name for name in read.state_dict() if name.startswith("projector")]

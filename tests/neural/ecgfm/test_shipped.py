@@ -67,7 +67,7 @@ def test_the_labelled_file_starts_from_the_other():
 def test_other_rates_give_the_same_embeddings(ecgs, name):
     X, y = ecgs
     at_500 = ECGFMClassifier(checkpoint=name, **PROBE).fit(X, y).transform(X)
-    assert at_500.shape == (8, 160)
+    assert at_500.shape == (8, 480)
     assert np.isfinite(at_500).all()
     for fs in (400, 100):
         other = resample_leads(X, 500, fs)
