@@ -224,8 +224,8 @@ def pretrain(module, criterion, train, options, *, folder, key, **kwargs):
     rank, n_processes = place_in_world()
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
-        # Named by its key, so that other parameters or another pool find no checkpoint rather than a
-        # wrong one. Shards draw other numbers: a run goes on with as many processes as it began with.
+        # Named by its key, so that other parameters find no checkpoint rather than a wrong one.
+        # Shards draw other numbers: a run goes on with as many processes as it began with.
         parts = f"-of{n_processes}" if n_processes > 1 else ""
         checkpoint = Path(folder) / f"{kwargs['name'].lower()}-{key[:16]}{parts}.pt"
         callbacks.append(("checkpoint", Checkpoint()))
