@@ -126,6 +126,7 @@ def run_fit(options: argparse.Namespace) -> int:
     apart = None
     if options.held_out is not None:
         apart = _zero_one(read_cohort(options.held_out, options), options)
+        # As text: the two tables may have read the same identifiers as numbers and as words.
         both = set(map(str, cohort.groups)) & set(map(str, apart.groups))
         if both:
             raise CommandError(
@@ -161,6 +162,7 @@ def _zero_one(cohort: Any, options: argparse.Namespace) -> Any:
     if positive is None:
         return cohort
     y = np.asarray(cohort.y == positive).astype(int)
+    # The studies' pipelines and cards speak of 0 and 1, whatever the table calls its outcome.
     return replace(cohort, y=y, info={**cohort.info, "classes": [0, 1]})
 
 

@@ -62,6 +62,7 @@ def shared_records(cohort: Cohort, other: Cohort | None = None) -> pd.DataFrame:
                 seen.setdefault(mark, row)
         whose = (cohort if other is None else other).groups
         for row, mark in _marks(cohort.X[column]):
+            # The first row with this content stands for it; later ones are reported against it.
             first = seen.setdefault(mark, row) if other is None else seen.get(mark)
             if first is None or (other is None and _same(whose[first], cohort.groups[row])):
                 continue
@@ -112,6 +113,7 @@ def _marks(cells: pd.Series) -> Iterator[tuple[int, bytes]]:
             continue
         if array is None:
             update_digest(digest, cell)
+        # Constant arrays, a blank page or a lead that was off, equal one another for no reason.
         elif array.dtype.kind in "biuf" and array.size > 1 and not _constant(array):
             # The same recording may be kept in two precisions.
             single = np.ascontiguousarray(array, dtype=np.float32)

@@ -171,8 +171,7 @@ columns ['qrs_duration_ms'])
     _positive("fs", fs, "hertz")
     _positive("duration", duration, "seconds")
     files = {k: v for k, v in {"image": image, "signal": signal, "map": map}.items() if v}
-    cells_as: dict[str, Any] = {"as_text": [group, *files.values()], "decimal": decimal}
-    cells_as["na_values"] = na_values
+    cells_as = {"as_text": [group, *files.values()], "decimal": decimal, "na_values": na_values}
     table, folder, default_name = _open(manifest, root, sep, encoding, cells_as)
     roles = {"label": label} if label is not None else {}
     check_columns(table, {**roles, "group": group, **files}, covariates)
@@ -190,15 +189,16 @@ columns ['qrs_duration_ms'])
     if clash:
         raise ValueError(f"The covariate(s) {sorted(clash)} carry a modality's name; rename them.")
     paths = {modality: locate(table[column], folder) for modality, column in files.items()}
+    # All of them before the first is read: an hour of reading should not end at a missing file.
     check_files(paths, folder)
     for modality, cells in paths.items():
         if modality == "map":
             cells = read_maps(cells, cache_dir, default_name)
         cells_of[modality] = as_objects(cells)
-
     frame = pd.DataFrame(cells_of, index=range(len(table)))
     # Without labels a cohort can be predicted for, and evaluate refuses it.
     y = np.full(len(table), np.nan) if label is None else check_labels("y", table[label])
+    # check_patients has looked at them already, and would warn a second time.
     groups = check_groups("read_manifest", table[group], warn=False)
     flow = {"in the manifest": len(table)}
     info: dict[str, Any] = {

@@ -19,6 +19,7 @@ from crtkit.cohort.columns import PLAUSIBLE, as_flags, why_implausible
 
 # A column of more texts than this is a remark, not a category.
 MAX_LEVELS = 20
+# Records of each class from which on a perfect agreement is no longer chance.
 _ENOUGH = 6
 _ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+?\d+")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -103,6 +104,7 @@ def check_patients(table, label, group, mixed_labels) -> None:
         )
     if label is None:
         return
+    # As evaluate will see them: 1 and 1.0 are one patient here too.
     by = check_groups("read_manifest", patients, warn=False)
     per_patient = table.groupby(by)[label].nunique()
     mixed = per_patient.index[per_patient > 1].tolist()
@@ -167,6 +169,7 @@ def warn_of_copies(columns: Mapping[str, np.ndarray], labels: pd.Series, label: 
         # Two records of either class could agree by chance; a dozen do not.
         if n_levels != codes.max() + 1 or found.isna().any() or len(codes) < 2 * _ENOUGH:
             continue
+        # One-to-one with the label, whatever its words are.
         if len(set(zip(pd.factorize(found)[0], codes))) == n_levels:
             warnings.warn(
                 f"read_manifest: covariate {name!r} tells the label {label!r} in all "

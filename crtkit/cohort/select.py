@@ -144,12 +144,14 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
         if repeated:
             raise ValueError(f"Select({self.column!r}): the table has {repeated} more than once.")
         if reset:
+            # Names and number of columns only: cells may be arrays, which no check could take.
             validate_data(self, X, reset=True, skip_check_array=True)
         if not len(X):
             raise ValueError("Found array with 0 sample(s): the table has no rows.")
         if isinstance(self.column, str):
             column = clean_column(X[self.column])
             cells = column.astype(object).where(column.notna(), None).to_numpy()
+            # A single name may be a covariate or a modality; its cells decide.
             numeric = getattr(column.dtype, "kind", "O") in "biufmMc"
             if not numeric and not all(c is None or isinstance(c, Number) for c in cells):
                 return _stack(cells, self.column)
@@ -176,6 +178,7 @@ def _stack(cells, name):
             f"Column {name!r} has {len(rows)} empty cell(s), first at row {rows[0]}. "
             "Leave those records out, or fill the cells in."
         )
+    # Stacking arrays beside paths would make an array of objects that no estimator takes.
     if len(set(kinds)) != 1:
         other = next(i for i, kind in enumerate(kinds) if kind != kinds[0])
         raise ValueError(

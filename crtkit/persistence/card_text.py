@@ -31,6 +31,7 @@ def write_card(manifest: dict[str, Any]) -> str:
         or "Not stated by who saved it: take it as for reproducing a study, and for nothing else.",
         "## Input",
         _input(manifest),
+        # Every heading stands in every card: what was not said is shown as not said.
         "## Training cohort",
         _training(manifest.get("training")),
         "## Evaluation",

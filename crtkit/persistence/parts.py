@@ -62,12 +62,15 @@ def take_apart(model: Any) -> tuple[Any, dict[str, bytes]]:
     for item in walk(model):
         if torch is not None and isinstance(item, torch.Tensor) and id(item) not in memo:
             name = f"t{len(tensors)}"
+            # Cloned, because safetensors refuses tensors that share memory.
             tensors[name] = item.detach().cpu().contiguous().clone()
             memo[id(item)] = Part(_kind(torch, item), name)
         elif _is_net(item):
             nets.append(item)
         elif _is_booster(item):
             name = f"booster-{len(files)}.txt"
+            # All trees: the default would drop those after the best iteration, and other bits come
+            # back.
             files[name] = item.model_to_string(num_iteration=-1).encode()
             memo[id(item)] = Part("booster", name, {"best_iteration": int(item.best_iteration)})
         else:
@@ -176,6 +179,7 @@ def walk(model: Any) -> Iterator[Any]:
             continue
         seen.add(id(item))
         yield item
+        # A stack instead of recursion: parts may be nested deeper than Python's limit.
         stack.extend(reversed(list(_children(item))))
 
 
@@ -186,6 +190,7 @@ def _replace(root: Any, function: Callable[[Any, Any], Any]) -> Any:
     def visit(value: Any, owner: Any) -> Any:
         if isinstance(value, _LEAVES):
             return value
+        # Parts that are shared (a tied weight) stay shared.
         if id(value) in done:
             return done[id(value)]
         new = function(value, owner)

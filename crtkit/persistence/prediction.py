@@ -110,6 +110,7 @@ def predict(
     quality, remarks = _look_at_signals(records, contract, training, max_bad_leads)
     for own, more in zip(remarks, outside(records.X, training)):
         own.extend(more)
+    # What is outside of the training range is a reason to abstain unless the caller says otherwise.
     if not allow_outside:
         for own, more in zip(records.reasons, remarks):
             own.extend(more)

@@ -129,6 +129,7 @@ def save(
 
     check_is_fitted(model)
     skops = import_optional("skops.io", extra="persistence", purpose="Saving a model")
+    # The caller's model is left as it is: paths and reports are removed from the copy.
     model = copy.copy(model)
     bare, files = take_apart(model)
     _forget_places(bare)
@@ -227,10 +228,12 @@ def read_bundle(
     """
     skops = import_optional("skops.io", extra="persistence", purpose="Loading a model")
     manifest, parts = read_archive(path)
+    # A model without its card would be used without its limits.
     if MODEL not in parts or CARD not in parts:
         raise BundleError(f"{path} lacks its model or its card.")
     check_inner_archive(path, parts[MODEL])
     names = check_types(path, parts[MODEL], trusted)
+    # Before anything is built: LightGBM's parser is C++ that trusts its text.
     for name, data in parts.items():
         if name.startswith("booster-"):
             check_booster_text(name, data)
@@ -316,4 +319,5 @@ def _warn_of_versions(path: Any, written: dict[str, str]) -> None:
 
 
 def _release(text: str) -> tuple[str, ...]:
+    # Major and minor: patch releases and local builds give the same bits.
     return tuple(text.split("+")[0].split(".")[:2])
