@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from crtkit._leads import LEADS_12
+from crtkit.images.digitize.boxes import check_boxes, read_boxes
 from crtkit.images.digitize.calibrate import find_pulses, gain_of, trace_span
 from crtkit.images.digitize.confidence import LEAST_CONFIDENCE, judge
 from crtkit.images.digitize.grid import find_lines
@@ -84,6 +85,7 @@ def digitize_page(
     speed=None,
     gain=None,
     px_per_mm=None,
+    boxes=None,
     least_confidence=LEAST_CONFIDENCE,
 ):
     """Read the leads of one page.
@@ -102,6 +104,10 @@ def digitize_page(
         mm/mV; by default what the calibration pulse says, or 10.
     px_per_mm : float, optional
         Scale, where the grid does not tell.
+    boxes : dict of str to tuple of float, optional
+        Where a person says that leads are, for an upright page whose layout is not found: lead ->
+        left, top, right, bottom in pixels, each lead beginning at the left edge of its box, time
+        running from the leftmost box. ``layout`` is then not used.
     least_confidence : float
         Pages whose median confidence over the leads is lower are refused.
 
@@ -125,7 +131,12 @@ def digitize_page(
     True
     """
     page = check_page(page)
+    if boxes is not None:
+        check_boxes(boxes, page.shape)
     try:
+        if boxes is not None:
+            scale = {"speed": speed, "gain": gain, "px_per_mm": px_per_mm}
+            return judge(read_boxes(page, boxes, fs, SECONDS, **scale), least_confidence)
         traces, arrangement = follow_traces(
             page, layout=layout, speed=speed, gain=gain, px_per_mm=px_per_mm
         )
