@@ -1,17 +1,17 @@
 """Pages that others drew: LUDB (ECG-Miner), PTB-XL (ECGtizer), EDAN devices, photographs."""
 
-import io
 import lzma
-import tarfile
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from benchmarks._open_ecgs import read_shard
 from benchmarks.digitizer.compare import FS, lead_rows, nominal_part, ratio
 from benchmarks.digitizer.rendered import timed
+from crtkit.datasets import load_ecg_images
 from crtkit.images import load_image
 from crtkit.images.digitize.vector import read_pdf
 from crtkit.signals import LEADS_12, locate_qrs
@@ -73,26 +73,19 @@ def pdf_pages(folder, name, n, seed):
 
 def edan_pages(folder, name, n, seed):
     """Report pages: rows, one a page, of agreement between the leads and of the heart rate."""
-    folder = folder / "ecg_images_mendeley"
-    table = pd.read_csv(folder / "labels.csv").set_index("file")
-    with tarfile.open(folder / "images.tar.xz") as archive:
-        members = {m.name: m for m in archive if m.isfile() and m.name in table.index}
-        names = sorted(members)
-        chosen = np.random.default_rng(seed).permutation(len(names))[:n]
-        # In the archive's own order: going back would unpack it from the start again.
-        wanted = sorted((names[i] for i in chosen), key=lambda file: members[file].offset)
-        for file in wanted:
+    # Unpacked once: to go on in the archive would unpack it from its start again.
+    unpacked = Path(tempfile.gettempdir()) / "crtkit_report_pages"
+    pages = load_ecg_images(folder / "ecg_images_mendeley", cache_dir=unpacked).X
+    for file, row in pages.iloc[np.random.default_rng(seed).permutation(len(pages))[:n]].iterrows():
 
-            def rows(file=file):
-                data = archive.extractfile(members[file]).read()
-                page = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-                reading, spent = timed(page)
-                row = _page_row(reading, spent)
-                row["printed_bpm"] = table.loc[file, "printed_heart_rate_ocr"]
-                row.update(heart_rate(reading))
-                return [row]
+        def rows(row=row):
+            reading, spent = timed(load_image(row["image"], size=None))
+            out = _page_row(reading, spent)
+            out["printed_bpm"] = row["printed_heart_rate"]
+            out.update(heart_rate(reading))
+            return [out]
 
-            yield file, rows
+        yield str(file), rows
 
 
 def photograph_pages(folder, name, n, seed):
