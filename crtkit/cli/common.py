@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,6 +46,9 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
         choices=("raise", "drop"),
         help="what a signal that cannot be read does: stop, or be left out and counted [raise]",
     )
+    group.add_argument("--sep", help="what separates the cells of a text table [told by itself]")
+    group.add_argument("--decimal", help="decimal sign of its numbers, . or , [told by itself]")
+    group.add_argument("--encoding", help="its encoding, such as cp1252 [UTF-8]")
     group.add_argument(
         "--columns",
         metavar="THEIRS=OURS,...",
@@ -79,7 +83,7 @@ def read_cohort(path: Path, options: argparse.Namespace) -> Any:
         name: getattr(options, name)
         for name in (
             *("label", "group", "signal", "image", "map", "fs", "duration"),
-            *("unit", "lead_names", "na_values", "on_error"),
+            *("unit", "lead_names", "na_values", "on_error", "sep", "decimal", "encoding"),
         )
         if getattr(options, name, None) is not None
     }
@@ -130,7 +134,8 @@ def emit(table: Any, options: argparse.Namespace) -> None:
     if getattr(options, "json", False):
         text = json.dumps(plain(table), indent=2, ensure_ascii=False) + "\n"
     elif out is not None:
-        text = table.to_csv()
+        # Eight digits: more than any measurement has, and what a spreadsheet shows.
+        text = table.to_csv(float_format="%.8g")
     else:
         text = table.to_string() + "\n"
     if out is None:
@@ -153,6 +158,34 @@ def emit_json(value: Any, options: argparse.Namespace) -> None:
 def emit_lines(lines: Iterable[str]) -> None:
     """One line for each on standard output."""
     sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+# Parameters of the library that are options here, so that its messages can be followed.
+_PARAMETERS = (
+    *("label", "pos_label", "group", "signal", "image", "map", "fs", "duration", "unit"),
+    *("lead_names", "na_values", "on_error", "columns", "sep", "decimal", "encoding"),
+    *("allow_outside", "held_out", "alpha"),
+)
+_AS_PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(_PARAMETERS)})=(?!=)")
+
+
+def as_options(message: str) -> str:
+    """A message of the library in the words of the command line: ``fs=`` becomes ``--fs``.
+
+    Examples
+    --------
+    >>> from crtkit.cli.common import as_options
+    >>> as_options("pass fs= to resample (on_error='drop' leaves them out)")
+    "pass --fs to resample (--on-error 'drop' leaves them out)"
+    """
+
+    def option(match: re.Match[str]) -> str:
+        value = match.string[match.end() : match.end() + 1].strip(" ):;,.")
+        return f"--{match[1].replace('_', '-')}{' ' if value else ''}"
+
+    return _AS_PARAMETER.sub(
+        option, message.replace("digitizer=crtkit.ECGDigitizer()", "--digitize")
+    )
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 
 from crtkit.cli import bundles, check, measure, read, studies
-from crtkit.cli.common import CommandError, say
+from crtkit.cli.common import CommandError, as_options, say
 
 EPILOG = """\
 examples:
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (CommandError, ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        say(f"error: {error}")
+        say(f"error: {as_options(str(error))}")
         return 1
     except Exception as error:
         if os.environ.get("CRTKIT_TRACEBACK"):
@@ -95,8 +95,10 @@ def _end_cleanly() -> None:
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     """Warnings of crtkit as one line without the place in the code; others say nothing here."""
+    if issubclass(category, RuntimeWarning):
+        return  # arithmetic of numpy on values that are missing: the tables show them as such
     if category.__module__.startswith("crtkit") or "crtkit" in filename:
-        say(f"warning: {message}")
+        say(f"warning: {as_options(str(message))}")
 
 
 if __name__ == "__main__":

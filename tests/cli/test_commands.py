@@ -417,6 +417,20 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(command, tmp_p
     assert "is a folder" in capsys.readouterr().err
 
 
+def test_messages_name_options_and_not_parameters(records, tmp_path, capsys):
+    """What read_manifest calls fs= is --fs here."""
+    from crtkit.cli.main import main
+
+    table = pd.read_csv(records / "cohort.csv")
+    table["ecg"] = [str(records / name) for name in table["ecg"]]
+    table.loc[0, "ecg"] = str(tmp_path / "absent.hea")
+    table.to_csv(tmp_path / "c.csv", index=False)
+    assert main(["check", str(tmp_path / "c.csv"), "--label", "block", "--signal", "ecg"]) == 1
+    told = capsys.readouterr().err
+    assert "--on-error 'drop'" in told
+    assert "on_error=" not in told
+
+
 def test_sets_and_pictures_from_the_command_line(records, tmp_path):
     """Fitted on half of the table, sets from the other half; a shared patient is refused."""
     table = pd.read_csv(records / "cohort.csv")
