@@ -32,6 +32,7 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
     group.add_argument("--signal", help="column of ECG files")
     group.add_argument("--image", help="column of pages (JPEG, PNG, TIFF)")
     group.add_argument("--map", help="column of polar maps")
+    group.add_argument("--root", type=Path, help="folder that file names count from [the table's]")
     group.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
     group.add_argument("--duration", type=float, help="seconds to keep of each signal")
     group.add_argument("--unit", help="unit of signals in arrays, such as uV; files say their own")
@@ -45,6 +46,22 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
         "--on-error",
         choices=("raise", "drop"),
         help="what a signal that cannot be read does: stop, or be left out and counted [raise]",
+    )
+    group.add_argument(
+        "--missing-leads",
+        choices=("raise", "nan", "drop"),
+        help="what a record without one of the twelve leads does: stop, go on with a blank, or be "
+        "left out and counted [raise]",
+    )
+    group.add_argument(
+        "--missing",
+        choices=("raise", "keep"),
+        help="whether signals may have blanks, as pages that show each lead for a part [raise]",
+    )
+    group.add_argument(
+        "--short",
+        choices=("raise", "drop", "pad"),
+        help="what a record shorter than --duration does: stop, be left out, or end blank [raise]",
     )
     group.add_argument("--sep", help="what separates the cells of a text table [told by itself]")
     group.add_argument("--decimal", help="decimal sign of its numbers, . or , [told by itself]")
@@ -73,8 +90,6 @@ def _names(text: str) -> list[str]:
 
 def read_cohort(path: Path, options: argparse.Namespace) -> Any:
     """The cohort of a manifest, as the options name its columns."""
-    from dataclasses import replace
-
     from crtkit.cohort import read_manifest
 
     if not options.label:
@@ -84,18 +99,11 @@ def read_cohort(path: Path, options: argparse.Namespace) -> Any:
         for name in (
             *("label", "group", "signal", "image", "map", "fs", "duration"),
             *("unit", "lead_names", "na_values", "on_error", "sep", "decimal", "encoding"),
+            *("columns", "missing_leads", "missing", "short", "root"),
         )
         if getattr(options, name, None) is not None
     }
-    cohort = read_manifest(path, **given)
-    if options.columns:
-        absent = sorted(set(options.columns) - set(cohort.X.columns))
-        if absent:
-            raise CommandError(
-                f"--columns names {absent}, absent from the table; it has {list(cohort.X.columns)}"
-            )
-        cohort = replace(cohort, X=cohort.X.rename(columns=options.columns))
-    return cohort
+    return read_manifest(path, **given)
 
 
 def positive_label(cohort: Any, text: str | None) -> Any:
@@ -164,7 +172,7 @@ def emit_lines(lines: Iterable[str]) -> None:
 _PARAMETERS = (
     *("label", "pos_label", "group", "signal", "image", "map", "fs", "duration", "unit"),
     *("lead_names", "na_values", "on_error", "columns", "sep", "decimal", "encoding"),
-    *("allow_outside", "held_out", "alpha"),
+    *("allow_outside", "held_out", "alpha", "missing_leads", "missing", "short", "root"),
 )
 _AS_PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(_PARAMETERS)})=(?!=)")
 

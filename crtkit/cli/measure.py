@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from crtkit._progress import Progress
 from crtkit.cli.common import CommandError, check_out, cpu_jobs, emit, say
 from crtkit.cli.forking import forked_workers
+from crtkit.persistence.records import PAGES
 
 
 def add_commands(commands: Any) -> None:
@@ -16,9 +22,10 @@ def add_commands(commands: Any) -> None:
         "measure",
         help="measure ECG files: QRS duration, LBBB, axis, intervals",
         description="Measure every ECG file of a folder (WFDB, XML of the makers, DICOM, SCP, EDF "
-        "...). Files that cannot be read are listed and stand in the table with their error.",
+        "...), or, where it holds none, every page (JPEG, PNG, TIFF, PDF), which is digitised "
+        "first. What cannot be read is listed and stands in the table with its error.",
     )
-    parser.add_argument("files", nargs="+", type=Path, help="a folder, or ECG files")
+    parser.add_argument("files", nargs="+", type=Path, help="a folder, ECG files or pages")
     parser.add_argument("-o", "--out", type=Path, help="table to write (CSV) [standard output]")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     parser.add_argument("-j", "--jobs", type=cpu_jobs, default=-1, help="processes [all cores]")
@@ -27,17 +34,25 @@ def add_commands(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, write, and say how many files failed; 1 where none could be read."""
-    from crtkit.signals import ecg_files, measure_files
+    from crtkit.signals import measure_files
 
     check_out(options.out)
     files: list[Path] = []
     for path in options.files:
-        files += ecg_files(path) if path.is_dir() else [path]
-    # A handful of files is sooner done in this process.
-    jobs = 1 if len(files) < 64 else options.jobs
-    say(f"measuring {len(files)} file(s)")
+        files += _files_of(path) if path.is_dir() else [path]
+    pages = [path for path in files if path.suffix.lower() in PAGES]
+    files = [path for path in files if path.suffix.lower() not in PAGES]
+    # A handful of files is sooner done in this process; a page takes seconds.
+    jobs = 1 if len(files) < 64 and len(pages) < 3 else options.jobs
+    said = [f"{len(files)} file(s)"] * bool(files) + [f"{len(pages)} page(s)"] * bool(pages)
+    say(f"measuring {' and '.join(said)}")
+    tables = []
     with forked_workers():
-        table = measure_files(files, on_error="nan", n_jobs=jobs, verbose=True)
+        if files:
+            tables.append(measure_files(files, on_error="nan", n_jobs=jobs, verbose=True))
+        if pages:
+            tables.append(measure_pages(pages, jobs))
+    table = pd.concat(tables)
     bad = table["error"][table["error"] != ""]
     for error in bad.iloc[:20]:
         say(f"not measured: {error}")
@@ -48,3 +63,62 @@ def run(options: argparse.Namespace) -> int:
     emit(table, options)
     say(f"measured {len(table) - len(bad)} of {len(table)} file(s)")
     return 0
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """ECG files of a folder, or its pages where it holds no ECG file."""
+    from crtkit.signals import ecg_files
+
+    pages = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PAGES and p.is_file())
+    try:
+        return ecg_files(folder)
+    except FileNotFoundError as error:
+        if not pages:
+            raise CommandError(f"{error} No page was found either.") from error
+        return pages
+
+
+def measure_pages(paths: list[Path], jobs: int) -> pd.DataFrame:
+    """Digitise pages and measure them.
+
+    Parameters
+    ----------
+    paths : list of Path
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    DataFrame of shape (n_pages, n_measurements + 4)
+        As :func:`crtkit.signals.measure_files`, with the ``confidence`` of the reading.
+    """
+    from joblib import Parallel, delayed
+
+    rows: list[dict[str, Any]] = []
+    work = Parallel(n_jobs=jobs, return_as="generator")(delayed(measure_page)(p) for p in paths)
+    with Progress(len(paths), "measuring", "page") as progress:
+        for row in work:
+            rows.append(row)
+            progress.update()
+    return pd.DataFrame(rows, index=pd.Index([str(path) for path in paths], name="file"))
+
+
+def measure_page(path: Path) -> dict[str, Any]:
+    """Measurements of one page; NaN with an ``error`` where it cannot be read."""
+    from crtkit.images import ECGDigitizer
+    from crtkit.signals import LEADS_12, MEASUREMENTS, measure_qrs
+
+    row: dict[str, Any] = {**dict.fromkeys(MEASUREMENTS, np.nan), "fs": np.nan, "format": "page"}
+    digitizer = ECGDigitizer()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # why a page was refused stands in its row
+            signal = digitizer.fit_transform([str(path)])[0]
+        report = digitizer.report_.iloc[0]
+        row["confidence"] = float(report["confidence"])
+        if isinstance(report["reason"], str) and report["reason"]:
+            return {**row, "error": f"{path}: {report['reason']}"}
+        values = measure_qrs(signal, digitizer.fs, lead_names=LEADS_12)
+    except (ValueError, OSError) as error:
+        return {**row, "error": f"{path}: {str(error).splitlines()[0]}"}
+    return {**row, **{name: values[name] for name in MEASUREMENTS}, "fs": digitizer.fs, "error": ""}

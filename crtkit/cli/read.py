@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from crtkit.cli.common import check_out, emit_json, say
+from crtkit.cli.common import CommandError, check_out, emit_json, say
+from crtkit.persistence.records import PAGES
+
+SHOWN = ("heart_rate_bpm", "pr_ms", "qrs_duration_ms", "qtc_ms", "qrs_axis_deg", "lbbb")
 
 
 def add_commands(commands: Any) -> None:
     """Add ``read``."""
     parser = commands.add_parser(
         "read",
-        help="say what an ECG file holds, and draw it",
+        help="say what an ECG file or a page holds, and draw it",
         description="Format, leads, rate, length, what the device printed, and what crtkit "
         "measures. Nothing that identifies the patient is shown.",
     )
@@ -31,9 +34,10 @@ def run(options: argparse.Namespace) -> int:
     from crtkit.signals import measure_qrs
 
     check_out(options.png)
+    if options.file.suffix.lower() in PAGES:
+        return _read_page(options)
     ecg = read_ecg(options.file)
     values = measure_qrs(ecg.signal, ecg.fs, lead_names=ecg.lead_names)
-    shown = ("heart_rate_bpm", "pr_ms", "qrs_duration_ms", "qtc_ms", "qrs_axis_deg", "lbbb")
     facts = {
         "file": str(options.file),
         "format": ecg.format,
@@ -42,23 +46,72 @@ def run(options: argparse.Namespace) -> int:
         "seconds": ecg.signal.shape[1] / ecg.fs,
         "missing_samples": int(np.isnan(ecg.signal).sum()),
         "header": dict(ecg.header),
-        "measured": {name: values[name] for name in shown if name in values},
+        "measured": {name: values[name] for name in SHOWN if name in values},
     }
-    if options.json:
-        options.out = None
-        emit_json(facts, options)
-    else:
-        for key, value in facts.items():
-            text = (
-                ", ".join(f"{k} {_short(v)}" for k, v in value.items())
-                if isinstance(value, dict)
-                else (", ".join(value) if isinstance(value, list) else _short(value))
-            )
-            print(f"{key:16} {text}")  # noqa: T201 - this is the command line
+    _tell(facts, options)
     if options.png is not None:
         _draw(ecg, options.png)
         say(f"wrote {options.png}")
     return 0
+
+
+def _tell(facts: dict[str, Any], options: argparse.Namespace) -> None:
+    if options.json:
+        options.out = None
+        emit_json(facts, options)
+        return
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            text = ", ".join(f"{k} {_short(v)}" for k, v in value.items())
+        else:
+            text = ", ".join(value) if isinstance(value, list) else _short(value)
+        print(f"{key:16} {text}")  # noqa: T201 - this is the command line
+
+
+def _read_page(options: argparse.Namespace) -> int:
+    """What was read from a page; with --png the traces over it."""
+    from PIL import Image, ImageOps
+
+    from crtkit.images import digitize_page
+    from crtkit.signals import LEADS_12, measure_qrs
+
+    try:
+        with Image.open(options.file) as image:
+            page = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except Image.UnidentifiedImageError as error:
+        raise CommandError(
+            f"{options.file} is no picture that can be read here; a PDF can be measured "
+            "(crtkit measure)"
+        ) from error
+    reading = digitize_page(page)
+    facts: dict[str, Any] = {"file": str(options.file), "format": "page"}
+    if reading.reason is not None:
+        facts["reason"] = reading.reason
+    else:
+        values = measure_qrs(reading.signal, reading.fs, lead_names=LEADS_12)
+        facts |= {"layout": reading.layout, "speed": reading.speed, "gain": reading.gain}
+        facts["confidence"] = {k: round(float(v), 2) for k, v in reading.confidence.items()}
+        facts["measured"] = {name: values[name] for name in SHOWN if name in values}
+    _tell(facts, options)
+    if options.png is not None:
+        _draw_reading(page, reading, options.png)
+        say(f"wrote {options.png}")
+    return 0 if reading.reason is None else 1
+
+
+def _draw_reading(page: np.ndarray, reading: Any, path: Path) -> None:
+    from crtkit._io import import_optional
+
+    import_optional("matplotlib", extra="plots", purpose="Drawing what was read")
+    from matplotlib.figure import Figure
+
+    from crtkit._io import atomic_path
+    from crtkit.images import plot_digitised
+
+    figure = Figure(figsize=(11, 11 * page.shape[0] / page.shape[1]), layout="constrained")
+    plot_digitised(page, reading, ax=figure.add_subplot())
+    with atomic_path(path) as part:
+        figure.savefig(part, dpi=120)
 
 
 def _short(value: Any) -> str:

@@ -198,7 +198,12 @@ def _from_table(table, needed, columns, reader: SignalReader, bare: bool) -> Rec
             f"The model reads the column(s) {needed}; {absent} are absent from the table, which "
             f"has {list(map(str, table.columns))[:20]}. Name them: columns={{'theirs': 'ours'}}."
         )
+    from crtkit.cohort.columns import as_flags
+
     X = table[needed].reset_index(drop=True)
+    for theirs, ours in (columns or {}).items():
+        if ours in X and theirs != ours:  # M and F, yes and no, as a manifest has them read
+            X[ours] = as_flags(ours, X[ours])
     names = [str(index) for index in table.index]
     records = Records(X, names, [[] for _ in range(len(X))], bare=bare)
     if "signal" in needed:

@@ -162,6 +162,45 @@ def test_measure_to_standard_output_is_only_the_table(records):
     assert 80 < rows[0]["qrs_duration_ms"] < 115
 
 
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Two printed pages and one without an ECG."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pages")
+    for name, kind, qrs in (("narrow", "narrow", 95), ("wide", "lbbb", 165)):
+        x, _ = ck.datasets.simulate_ecg(kind, qrs, random_state=5)
+        page = ck.ECGRenderer(fs=500, px_per_mm=7.874).fit_transform(np.asarray(x)[None])[0]
+        Image.fromarray(page).save(folder / f"{name}.png")
+    Image.fromarray(np.full((300, 400, 3), 255, np.uint8)).save(folder / "blank.png")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_folder_of_pages_is_measured(pages, tmp_path):
+    done = crtkit("measure", pages, "-o", tmp_path / "pages.csv")
+    assert "measured 2 of 3" in done.stderr
+    table = pd.read_csv(tmp_path / "pages.csv", index_col="file")
+    wide, narrow = (table.loc[str(pages / f"{name}.png")] for name in ("wide", "narrow"))
+    assert wide["qrs_duration_ms"] > 145 > 115 > narrow["qrs_duration_ms"]
+    assert wide["lbbb"] == 1
+    assert narrow["lbbb"] == 0
+    assert table["confidence"].loc[str(pages / "wide.png")] > 0.5
+    assert isinstance(table["error"].loc[str(pages / "blank.png")], str)
+
+
+@pytest.mark.slow
+def test_a_page_is_read_and_its_traces_drawn(pages, tmp_path):
+    done = crtkit("read", pages / "wide.png", "--json", "--png", tmp_path / "traced.png")
+    facts = json.loads(done.stdout)
+    assert facts["layout"] == "3x4+II"
+    assert facts["measured"]["lbbb"] == 1
+    assert (tmp_path / "traced.png").stat().st_size > 20_000
+    assert "reason" in json.loads(crtkit("read", pages / "blank.png", "--json", code=1).stdout)
+    (tmp_path / "no.jpg").write_bytes(b"no picture")
+    assert "no picture" in crtkit("read", tmp_path / "no.jpg", code=1).stderr
+
+
 def test_nothing_measurable_is_an_error(tmp_path):
     (tmp_path / "a.xml").write_text("x")
     done = crtkit("measure", tmp_path, code=1)
@@ -417,13 +456,47 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(command, tmp_p
     assert "is a folder" in capsys.readouterr().err
 
 
+def test_leads_that_are_absent_and_words_for_flags_have_options(records, tmp_path, capsys):
+    """A record of eight leads among those of twelve, and a sex in letters."""
+    wfdb = pytest.importorskip("wfdb")
+    from crtkit.cli.main import main
+
+    table = pd.read_csv(records / "cohort.csv")
+    table["ecg"] = [str(records / name) for name in table["ecg"]]
+    table["Sex"] = ["M", "F"] * 12
+    full = wfdb.rdrecord(str(records / "r00"))
+    kept = [0, 1, 6, 7, 8, 9, 10]
+    wfdb.wrsamp(
+        "few",
+        fs=500,
+        units=["mV"] * len(kept),
+        sig_name=[full.sig_name[i] for i in kept],
+        p_signal=full.p_signal[:, kept],
+        fmt=["16"] * len(kept),
+        adc_gain=[1000] * len(kept),
+        baseline=[0] * len(kept),
+        write_dir=str(tmp_path),
+    )
+    table.loc[0, "ecg"] = str(tmp_path / "few.hea")
+    table.to_csv(tmp_path / "c.csv", index=False)
+    check = ["check", str(tmp_path / "c.csv"), "--label", "block", "--signal", "ecg"]
+    check += ["--columns", "Sex=male", "--json"]
+    assert main(check) == 1
+    assert "'V6'] are missing" in capsys.readouterr().err
+    assert main([*check, "--missing-leads", "drop"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["records"] == 23
+    assert "male" in facts["columns"]
+
+
 def test_messages_name_options_and_not_parameters(records, tmp_path, capsys):
     """What read_manifest calls fs= is --fs here."""
     from crtkit.cli.main import main
 
     table = pd.read_csv(records / "cohort.csv")
     table["ecg"] = [str(records / name) for name in table["ecg"]]
-    table.loc[0, "ecg"] = str(tmp_path / "absent.hea")
+    (tmp_path / "bad.hea").write_text("bad 12 500 x")
+    table.loc[0, "ecg"] = str(tmp_path / "bad.hea")
     table.to_csv(tmp_path / "c.csv", index=False)
     assert main(["check", str(tmp_path / "c.csv"), "--label", "block", "--signal", "ecg"]) == 1
     told = capsys.readouterr().err

@@ -130,6 +130,17 @@ def test_clinical_columns_by_any_name_and_out_of_range(clinical, cohort, tmp_pat
         ck.predict(clinical, path)
 
 
+def test_flags_in_words_are_understood_where_a_column_is_named(cohort, tmp_path):
+    names = ["qrs_duration_ms", "male"]
+    model = make_pipeline(ck.Select(names), LogisticRegression(max_iter=1000))
+    ck.save(model.fit(cohort.X, cohort.y), tmp_path / "m.crtkit", cohort=cohort)
+    theirs = pd.DataFrame({"QRS": [150.0, 150.0], "Sex": ["M", "F"]})
+    named = {"QRS": "qrs_duration_ms", "Sex": "male"}
+    table = ck.predict(tmp_path / "m.crtkit", theirs, columns=named)
+    ours = pd.DataFrame({"qrs_duration_ms": [150.0, 150.0], "male": [1, 0]})
+    np.testing.assert_allclose(table["risk"], model.predict_proba(ours)[:, 1])
+
+
 def test_one_file_for_a_model_of_several_columns_says_what_to_pass(clinical):
     with pytest.raises(ValueError, match="Pass a table"):
         ck.predict(clinical, "ecg.xml")
