@@ -26,6 +26,7 @@ def clinical_table(cohort: Cohort) -> tuple[pd.DataFrame, np.ndarray]:
     """
     hidden = {*MODALITIES, *cohort.info.get("label_columns", ())}
     names = [c for c in cohort.X if c not in hidden and not str(c).startswith(TRUTH)]
+    # The first record: the earliest, where a cohort is in the order of time.
     first = ~pd.Series(cohort.groups).duplicated().to_numpy()
     return cohort.X.loc[first, names].reset_index(drop=True), np.asarray(cohort.y)[first]
 

@@ -33,6 +33,7 @@ def mains(frequency: float, amplitude: float) -> Change:
 
     def change(signals: np.ndarray, fs: float, rng: Any) -> np.ndarray:
         time = np.arange(signals.shape[-1]) / fs
+        # Leads share the mains but not the way to the amplifier, so that phases differ.
         phase = rng.uniform(0, 2 * np.pi, (*signals.shape[:-1], 1))
         hum = amplitude * np.sin(2 * np.pi * frequency * time + phase)
         return (signals + hum).astype(signals.dtype)
@@ -74,6 +75,7 @@ def four_channels(kept: tuple[str, ...] = ("I", "II", "V1", "V5")) -> Change:
         out = np.zeros_like(signals)
         for name in kept:
             out[:, LEADS_12.index(name)] = signals[:, LEADS_12.index(name)]
+        # A recorder of four channels computes the limb leads that it prints.
         weights = limb_weights(LIMB, known)
         rows = [LEADS_12.index(name) for name in known]
         out[:, :6] = np.einsum("wk,nkt->nwt", weights, signals[:, rows])
@@ -100,6 +102,7 @@ def stretched(factor: float) -> Change:
     """Read at the wrong paper speed: time times ``factor``; what is then too short is held."""
 
     def change(signals: np.ndarray, fs: float, rng: Any) -> np.ndarray:
+        # A reader that is wrong about the paper draws straight lines between what it measured.
         longer = resample_leads(signals, fs, fs * factor, method="linear")
         return _fitted(longer, signals.shape[-1])
 
@@ -149,6 +152,7 @@ def tilted(degrees: float) -> Change:
     """Laid askew on the scanner, to either side by chance; the corners are white."""
 
     def change(page: np.ndarray, rng: Any) -> np.ndarray:
+        # To one side only, a model trained on pages that lean that way would look robust.
         angle = degrees * rng.choice([-1.0, 1.0])
         turned = Image.fromarray(page).rotate(
             angle, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255)

@@ -87,6 +87,7 @@ def case_mix_table(cohort: Cohort, others: dict[str, Cohort], label: str) -> pd.
     shared = [c for c in parts["development"][0] if all(c in table for table, _ in parts.values())]
     frames = []
     for table, y in parts.values():
+        # A column that one hospital lacks cannot be compared, and is left out of both.
         frame = table[shared].copy()
         # Prevalence is part of the case mix, and the first thing that differs.
         frame.insert(0, f"outcome: {label}", (np.asarray(y) == label).astype(int))
@@ -170,6 +171,7 @@ def _recalibrated(parts: list[Part]) -> dict[str, float]:
         )
         if np.isnan(shift):
             continue
+        # The threshold stays where it was frozen, so that answers move with the risks.
         risk = expit(logit(np.clip(part.y_score, _CLIP, 1 - _CLIP)) + shift)
         shifted = figures(part._replace(y_score=risk, y_pred=risk > 0.5), dict.fromkeys(names))
         for name in names:

@@ -113,6 +113,7 @@ def robustness_card(
         raise ValueError(f"A change cannot be called {AS_IT_IS!r}: that is the first row.")
     sign = score_sign(classes[1], cohort.y)
     base = _part(predict(model, cohort.X, classes[1], sign), cohort, classes)
+    # One set of draws for every row, so that rows differ by their change and not by chance.
     drawn = list(patient_weights(len(patients_of([base])), n_bootstrap, random_state))
     rows = {AS_IT_IS: _row(base, base, drawn, confidence)}
     for name, change in changes.items():
@@ -179,6 +180,7 @@ def _part(answers: dict[str, Any], cohort: Cohort, classes: tuple[Any, Any]) -> 
         "model", 0, 0, answers["kind"], cohort.groups.astype(object), cohort.y == classes[1],
         np.asarray(answers["y_pred"]) == 1, np.asarray(answers["score"], dtype=np.float64),
     )  # fmt: skip
+    # Patients with two labels have no one answer; their records stay records.
     labels = pd.Series(part.y_true).groupby(part.group.astype(str)).nunique()
     return vote(part) if (labels == 1).all() else part
 
@@ -187,6 +189,7 @@ def _answers(
     model: Any, cohort: Cohort, column: str, change: Change, positive: Any, sign: float, seed: int
 ) -> dict[str, Any]:
     """Predictions of the changed records, block after block."""
+    # Seeded anew for each change: what a row shows does not depend on the rows above it.
     rng = np.random.default_rng(seed)
     out: dict[str, Any] = {"y_pred": [], "score": [], "kind": ""}
     with tempfile.TemporaryDirectory() as folder:
@@ -247,6 +250,7 @@ def _row(base: Part, part: Part, drawn: list[np.ndarray], confidence: float) -> 
         confidence,
     )
     row: dict[str, Any] = {"auc": auc[1], "auc_change": auc[1] - auc[0]}
+    # The first row differs from itself by nothing: an interval there would be noise of its own.
     row["auc_low"], row["auc_high"] = limits if part is not base else (np.nan, np.nan)
     shift = low = high = np.nan
     if part.kind == "probability":

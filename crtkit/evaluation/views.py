@@ -259,9 +259,10 @@ class Views:
         Returns
         -------
         dict
-            ``title, note, simulated, info, flow, tables, methods, left_out, checklists``: a table
-            has ``title, text, section, folded``, its numbers as ``columns, rows`` and its printed
-            cells as ``head, shown``; undefined figures are None. No patient is named.
+            ``title, note, simulated, warnings, info, flow, tables, methods, left_out,
+            checklists``: a table has ``title, text, section, folded``, its numbers as ``columns,
+            rows`` and its printed cells as ``head, shown``; undefined figures are None. No patient
+            is named.
         """
         from crtkit.evaluation.report import report_dict
 

@@ -187,6 +187,7 @@ def add_word_table(
     if title:
         document.add_paragraph(style="Caption").add_run(title)
     grid = document.add_table(rows=1 + len(rows), cols=len(columns))
+    # A template of the house may lack Word's own styles.
     grid.style = "Light List" if "Light List" in document.styles else "Table Grid"
     for number, cells in enumerate([columns, *rows]):
         for position, text in enumerate(cells):

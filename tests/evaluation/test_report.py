@@ -5,8 +5,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-from crtkit import Cohort, evaluate
+from crtkit import Cohort, Select, evaluate
 from crtkit.evaluation.report.checklists import PROBAST, TRIPOD
 
 QUICK = {"n_bootstrap": 20}
@@ -70,6 +72,11 @@ def test_the_dict_holds_every_table_as_json(result):
         *tables
     }
     assert "Subgroup male=1, test" in tables
+    pair = tables["Model against model"]
+    compared = result.compare(*result.models[:2], n_bootstrap=50).loc["roc_auc"]
+    row = dict(zip(pair["columns"], pair["rows"][0]))
+    assert abs(row["difference"]) == pytest.approx(abs(compared["difference"]))
+    assert row["high"] - row["low"] == pytest.approx(compared["high"] - compared["low"])
     for table in content["tables"]:
         assert {len(row) for row in table["rows"]} == {len(table["columns"])}
         assert {len(row) for row in table["shown"]} == {len(table["head"])}
@@ -192,6 +199,27 @@ def test_what_was_left_out_is_said(make_table_cohort, models):
     lines = " ".join(result.to_dict(**QUICK)["left_out"])
     assert "Brier score is undefined in 2 of 2 splits" in lines
     assert "LBBB" in lines
+
+
+def test_leaks_and_a_small_cohort_are_said_first(make_table_cohort, models, tmp_path):
+    pytest.importorskip("jinja2")
+    cohort = make_table_cohort(n_patients=60)
+    X = cohort.X.assign(after_implantation=(cohort.y == "yes") + 0.0)
+    columns = ["qrs_duration_ms", "after_implantation"]
+    leaky = make_pipeline(Select(columns), LogisticRegression(max_iter=500))
+    with pytest.warns(UserWarning, match="leak"):
+        result = evaluate(
+            {"leaky": leaky},
+            Cohort(X, cohort.y, cohort.groups, cohort.info),
+            seeds=2,
+            threads_per_fit=1,
+        )
+    warned = result.to_dict(**QUICK)["warnings"]
+    assert any("leak" in line and "after_implantation" in line for line in warned)
+    assert any("Riley" in line for line in warned)
+    result.to_html(tmp_path / "r.html", **QUICK)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert text.index('class="warnings"') < text.index("<main>")
 
 
 def test_word_and_markdown_hold_the_same_tables(result, tmp_path, plt):

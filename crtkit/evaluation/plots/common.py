@@ -27,13 +27,14 @@ def chosen_models(result: Any, models: Any, who: str) -> list[str]:
     return models
 
 
-def main_models(result: Any, on: str = "test") -> list[str]:
+def main_models(result: Any, on: str = "test", most: int = MOST_LINES) -> list[str]:
     """The models worth a curve, where all would be too many: the new ones, best AUC first."""
     new = new_models(result)
     if "roc_auc" not in result.scoring:
-        return new[:MOST_LINES]
+        return new[:most]
     mean = result.per_seed(on)["roc_auc"].groupby(level="model", sort=False).mean()
-    return sorted(new, key=lambda name: -float(mean.fillna(-1)[name]))[:MOST_LINES]
+    # A model whose AUC is nowhere defined comes last, not first.
+    return sorted(new, key=lambda name: -float(mean.fillna(-1)[name]))[:most]
 
 
 def new_models(result: Any) -> list[str]:
@@ -46,6 +47,7 @@ def best_rule(result: Any, on: str = "test") -> str | None:
     """The reference row that has to be beaten: highest mean AUC, the majority class apart."""
     from crtkit.evaluation.compare import MAJORITY
 
+    # A share of one class is no rule: whatever answers yes to everybody would beat it.
     rules = [r for r in result.info.get("reference_rows") or () if r != MAJORITY]
     rules = [name for name in rules if name in result.models]
     if not rules or "roc_auc" not in result.scoring:

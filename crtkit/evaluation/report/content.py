@@ -8,10 +8,11 @@ import pandas as pd
 
 from crtkit._io import as_json
 from crtkit.evaluation.baseline import baseline_of
+from crtkit.evaluation.compare import compare_table
 from crtkit.evaluation.plots.common import main_models, new_models
 from crtkit.evaluation.plots.flow import flow_steps
 from crtkit.evaluation.report.checklists import checklists
-from crtkit.evaluation.report.methods import left_out, methods_text
+from crtkit.evaluation.report.methods import left_out, methods_text, warnings_of
 from crtkit.evaluation.report.tables import (
     ALSO,
     MAIN,
@@ -44,7 +45,8 @@ def report_dict(
     Returns
     -------
     dict
-        ``title, note, simulated, info, flow, tables, methods, left_out, checklists``. A table has
+        ``title, note, simulated, warnings, info, flow, tables, methods, left_out, checklists``. A
+        table has
         ``title, text, section, folded, columns, rows`` (numbers) and ``head, shown`` (printed).
     """
     tables = _patients(result)
@@ -52,6 +54,10 @@ def report_dict(
         where = "" if on == "test" else f", external cohort {on}"
         tables += _tables_of(result, on, where, n_bootstrap)
     tables += _subgroups(result, n_bootstrap)
+    searches = result.searches()
+    if len(searches):
+        text = "What searches inside the models chose, and the inner score less the outer one."
+        tables.append(plain_table("Searches", text, searches, section="detail"))
     tables.append(
         plain_table(
             "Splits", "Records and patients of each split.", result.splits, section="detail",
@@ -65,6 +71,7 @@ def report_dict(
         "info": as_json(result.info),
         "flow": [list(step) for step in flow_steps(result)],
         "tables": as_json(tables),
+        "warnings": warnings_of(result),
         "methods": methods_text(result, n_bootstrap),
         "left_out": left_out(result),
         "checklists": checklists(result, answers),
@@ -106,6 +113,7 @@ def _tables_of(result: Any, on: str, where: str, n_bootstrap: int) -> list[Table
         tables.append(table)
     if references and "roc_auc" in result.scoring:
         tables.append(_against(result, on, where, section, n_bootstrap))
+        tables += _pairs(result, on, where, section, n_bootstrap)
     if on != "test":
         tables += _frozen(result, on, n_bootstrap)
     for sensitivity in _SENSITIVITIES:
@@ -148,6 +156,34 @@ def _against(result: Any, on: str, where: str, section: str, n_bootstrap: int) -
         f"Against what is known{where}", text, table, {"difference": "Difference of AUC"},
         section=section, words={"reference": "Best rule", "beats": "Beats it"}, folded=on != "test",
     )  # fmt: skip
+
+
+def _pairs(result: Any, on: str, where: str, section: str, n_bootstrap: int) -> list[Table]:
+    """The best new model against each of the others, AUC only."""
+    new = new_models(result)
+    models = [m for m in main_models(result, on, most=len(new)) if m in new]
+    if len(models) < 2:
+        return []
+    best, rows = models[0], {}
+    for other in models[1:]:
+        row = compare_table(
+            result.units(on), best, other, {"roc_auc": result.scoring["roc_auc"]},
+            ratio=result.test_train_ratio if on == "test" else None, split_of=result._split_of,
+            confidence=0.95, n_bootstrap=n_bootstrap,
+        ).loc["roc_auc"]  # fmt: skip
+        rows[other] = {name: row[name] for name in ("difference", "low", "high", "delong_p")}
+    text = (
+        f"AUC of {best}, the best on average, less that of each other model, paired; chosen after "
+        "the fact, so that the differences flatter it."
+    )
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    return [
+        interval_table(
+            f"Model against model{where}", text, table,
+            {"difference": "Difference of AUC", "delong_p": "DeLong p"},
+            section=section, folded=True, heading=f"{best} against",
+        )
+    ]  # fmt: skip
 
 
 def _frozen(result: Any, on: str, n_bootstrap: int) -> list[Table]:

@@ -39,19 +39,22 @@ def _data(result: Any) -> str:
             f"All patients were SIMULATED. We analysed {_count(n, 'record')} of "
             f"{_count(patients, 'simulated patient')} ({info['cohort']})."
         )
+    # The share among tested records: those never tested play no part in any figure.
     share = float(np.mean(tested["y_true"] == result.classes[1]))
     text += f" The outcome was {label}, present in {share:.0%} of the records tested."
     excluded = {k: -int(v) for k, v in (info.get("flow") or {}).items() if int(v) < 0}
     if excluded:
         listed = ", ".join(f"{step} ({count})" for step, count in excluded.items())
         text += f" Records were excluded for these reasons: {listed}."
-    return text
+    # Reviewers ask for the size of the sample where the sample is described.
+    return f"{text} {info['chance']}" if info.get("chance") else text
 
 
 def _splits(result: Any) -> str:
     info, splits = result.info, result.splits
     seeds = len(info["seeds"])
     sizes = f"{splits['n_train_patients'].mean():.0f} and {splits['n_test_patients'].mean():.0f}"
+    # With a splitter there is no share: its own words say what was done.
     if info.get("test_size") is not None:
         how = (
             f"repeated random splits, {1 - info['test_size']:.0%} for development and "
@@ -127,6 +130,7 @@ def _figures(result: Any, n_bootstrap: int) -> str:
 
 def _software(result: Any) -> str:
     versions = result.info.get("versions") or {}
+    # A paper names what its figures depend on; the whole list is on the page.
     kept = ("crtkit", "python", "scikit-learn", "lightgbm", "torch", "numpy")
     listed = ", ".join(f"{name} {versions[name]}" for name in kept if name in versions)
     return (
@@ -134,6 +138,21 @@ def _software(result: Any) -> str:
         f"{(result.info.get('protocol') or {}).get('random_state', 0)}; the cohort's hash is "
         f"{str(result.info.get('cohort_hash', ''))[:12]}."
     )
+
+
+def warnings_of(result: Any) -> list[str]:
+    """What a reader must know first: leaks by kind, and a cohort that is too small.
+
+    No record is named: the table of leaks, ``leaks_``, does that for the author.
+    """
+    lines = []
+    leaks = result.leaks_
+    if len(leaks):
+        for (kind, where), rows in leaks.groupby(["kind", "where"], sort=False):
+            lines.append(f"Possible leak, {kind} ({where}): {_count(len(rows), 'finding')}.")
+    if result.info.get("chance"):
+        lines.append(str(result.info["chance"]))
+    return lines
 
 
 def left_out(result: Any) -> list[str]:
@@ -174,6 +193,7 @@ def _listed(names: list[str]) -> str:
     names = [str(name) for name in names]
     if len(names) == 1:
         return names[0]
+    # A name such as "Logistic, clinical" would read as two models between commas.
     between = "; " if any("," in name for name in names) else ", "
     return f"{between.join(names[:-1])}{';' if between == '; ' else ''} and {names[-1]}"
 

@@ -40,6 +40,7 @@ def write_html(
     path = Path(path)
     content = report_dict(result, n_bootstrap=n_bootstrap, answers=answers)
     figures = drawn(result, content, thresholds) + given(attributions, content["simulated"])
+    # Names of models and columns come from users: nothing of theirs is markup.
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     text = page.from_string(TEMPLATE).render(
         **content,

@@ -21,6 +21,8 @@ h3 { font-size: 0.95rem; margin: 1.4em 0 0.2em; }
 .banner { background: #7a1f00; color: #fff; font-weight: bold; padding: 0.5em 1em;
   letter-spacing: 0.04em; }
 .banner small { display: block; font-weight: normal; letter-spacing: 0; }
+.warnings { border-left: 4px solid #D55E00; margin: 0.8em 0; padding: 0.2em 0.6em 0.2em 1.8em;
+  font-size: 0.9rem; }
 nav { font-size: 0.85rem; margin: 1em 0; }
 nav a { color: var(--accent); margin-right: 1em; white-space: nowrap; }
 .wide { overflow-x: auto; margin: 0 0 0.8em; }
@@ -102,6 +104,13 @@ hospital.</small></p>
 {% endif %}
 <h1>{{ title }}</h1>
 <p class="note">{{ note }}</p>
+{% if warnings %}
+<ul class="warnings">
+{% for line in warnings %}
+<li>{{ line }}</li>
+{% endfor %}
+</ul>
+{% endif %}
 <nav class="screen" aria-label="Sections">
 {% for section in sections if section.figures or section.open or section.folded %}
 <a href="#{{ section.id }}">{{ section.heading }}</a>

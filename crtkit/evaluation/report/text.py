@@ -49,6 +49,7 @@ def write_markdown(
     parts = [f"# {content['title']}{mark}", content["note"]]
     if content["simulated"]:
         parts.insert(1, f"**{_BANNER}**")
+    parts += [f"> {line}" for line in content["warnings"]]
     drawn = pictures(result, content, thresholds=thresholds) if _has_matplotlib() else []
     folder = path.with_name(f"{path.stem}_figures")
     if drawn:
@@ -68,6 +69,7 @@ def write_markdown(
     parts += ["## What was left out, and why", "\n".join(f"- {x}" for x in content["left_out"])]
     parts += ["## Methods", *content["methods"]]
     for name, rows in content["checklists"].items():
+        # Who answers is a colour on the page; here the words say it.
         cells = [row[:3] for row in rows]
         parts += [f"## {name}", markdown_text(["Item", "What is asked", "Answer"], cells)]
     write_json(path.with_suffix(".json"), content)
@@ -86,6 +88,7 @@ def write_word(
     docx = import_optional("docx", extra="report", purpose="to_docx")
     path = Path(path)
     content = report_dict(result, n_bootstrap=n_bootstrap, answers=answers)
+    # In every caption and on every page: tables are copied one by one.
     mark = " (SIMULATED)" if content["simulated"] else ""
     document = docx.Document()
     _page(document, mark, docx)
@@ -94,6 +97,8 @@ def write_word(
     if content["simulated"]:
         document.add_paragraph().add_run(_BANNER).bold = True
     document.add_paragraph(content["note"])
+    for line in content["warnings"]:
+        document.add_paragraph(line, style="Intense Quote")
     drawn = pictures(result, content, thresholds=thresholds) if _has_matplotlib() else []
     for key, heading in SECTIONS:
         tables, own = _tables(content, key), [p for p in drawn if p.section == key]
