@@ -157,6 +157,7 @@ def perform(job, options, state, left):
     folder = options.out / (job.name if options.size == "small" else f"{job.name}_{options.size}")
     command = [*PROGRAM, *job.arguments, "--out", str(folder)]
     if job.resumes:
+        # The first time too: without a journal there is nothing to go on from, and it begins.
         command.append("--resume")
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -84,8 +84,10 @@ def run(options):
         figures, matrix = scores(beats.y[test], predicted, classes)
         rows[f"{name}, between subjects"], matrices[name] = figures, matrix
         if options.setup == "aami":
+            # One person gave 201, of DS1, and 202, of DS2.
             kept = beats.records[test] != "202"
             rows[f"{name}, without 202"], _ = scores(beats.y[test][kept], predicted[kept], classes)
+    # Nine beats of ten are N: no accuracy can be read without this row.
     majority = np.full(len(test), "N")
     rows["Always N"], _ = scores(beats.y[test], majority, classes)
     # What the choices were made by: no tested subject is in it.
@@ -101,6 +103,7 @@ def run(options):
 def warning(beats, train, options, classes):
     """All beats split at random: what a split that ignores subjects would have claimed."""
     order = np.random.default_rng(options.seed).permutation(len(beats.y))
+    # As many beats to learn from as between subjects: only the split differs.
     size = min(len(train), len(order) // 2)
     chosen, left = order[:size], order[size : 2 * size]
     net = beats.network(chosen, beats.pictures(chosen))

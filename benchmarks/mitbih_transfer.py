@@ -139,6 +139,7 @@ def refuse_other_settings(card, options):
 
 def held_out(options):
     """Beats of DS2's subjects who are not in DS1, at most ``--beats`` of a class and record."""
+    # 202 is of the subject of 201, whom the pretraining on DS1 has seen.
     names = [name for name in DS2 if name != "202"]
     records = ck.datasets.load_mitbih(options.data, subset=names)
     cohort = segment_beats(records, classes=CLASSES["aami"], cache_dir=options.cache)

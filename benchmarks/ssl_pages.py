@@ -240,6 +240,7 @@ def fit_cell(cell, pages, y, groups, train, test, settings, folder, n_threads):
     """Pretrain, or train and test one network; None in place of a row is pretraining."""
     start = time.perf_counter()
     root = [settings.random_state, cell.split]
+    # Neither arm nor share is in it: what is compared starts from the same numbers.
     seed = int(np.random.SeedSequence([*root, cell.repeat]).generate_state(1)[0])
     network = {"width": settings.width, "device": settings.device, "precision": settings.precision}
     with pinned_threads(n_threads):
@@ -349,6 +350,7 @@ def write(options, cohort, settings, splits, fits, n_threads, start):
     """Tables, figure, report and results.json."""
     fits = fits.rename(columns={"seed": "split", "fold": "repeat"}).drop(columns="model")
     fits = fits.drop(columns="model_id", errors="ignore")
+    # Nadeau and Bengio's variance needs it, since the splits share their patients.
     ratio = float(np.mean([len(test) / len(train) for train, test in splits]))
     table, against = cells(fits), comparison(fits, ratio, options.random_state)
     parts = components(fits)

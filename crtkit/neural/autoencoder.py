@@ -226,6 +226,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
             Another number of components, NaN.
         """
         check_is_fitted(self)
+        # Codes need not come from here, so they are checked by themselves.
         code = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         module, dtype = self.net_.module_, DTYPES[self.precision]
         if code.shape[1] != module.n_components:
@@ -237,6 +238,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
             codes = torch.as_tensor(np.ascontiguousarray(code)).to(self.device_, dtype)
             out = module.decode(codes).cpu().numpy()
         if module.circular:
+            # The decoder's pairs lie off the unit circle; only their direction is a phase.
             cosine, sine = np.split(out, 2, axis=1)
             out = np.mod(np.rad2deg(np.arctan2(sine, cosine)), 360.0)
             # np.mod of -1e-17 is 360 in floating point.
@@ -265,6 +267,7 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
         try:
             X = super()._check_X(X, reset=reset)
         except ValueError as error:
+            # scikit-learn's checks look for its own words; the cure is put behind them.
             if "contains NaN" not in str(error):
                 raise
             raise ValueError(
@@ -317,5 +320,6 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
+        # Degrees are never negative, and scikit-learn's checks send what is unless told.
         tags.input_tags.positive_only = self.encoding == "circular"
         return tags

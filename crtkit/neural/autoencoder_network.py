@@ -29,6 +29,7 @@ class Autoencoder(torch.nn.Module):
         super().__init__()
         self.n_components = n_components
         self.circular = circular
+        # Buffers go to the device with the module and into its file, but do not train.
         self.register_buffer("mean", torch.as_tensor(mean))
         self.register_buffer("scale", torch.as_tensor(float(scale)))
         sizes = [len(mean), *hidden, n_components]

@@ -262,6 +262,7 @@ def _of_skorch(net):
     arguments = {
         k.removeprefix("module__"): v for k, v in prefixed.items() if k.startswith("module__")
     }
+    # The arguments of a module that is built already have had their effect.
     built = isinstance(net.module, torch.nn.Module)
     return {
         "module": net.module,

@@ -187,6 +187,7 @@ def split_subjects(beats, setup, seed):
         part = np.isin(beats.records, mitbih.DS2)
         return np.flatnonzero(~part), np.flatnonzero(part)
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    # One fold of the five: a single network is kept, and judged on those it never saw.
     return next(folds.split(beats.records, beats.y, beats.groups))
 
 
@@ -211,6 +212,7 @@ def scores(y_true, y_pred, classes, sample_weight=None):
     """
     counts = confusion_matrix(y_true, y_pred, labels=list(classes), sample_weight=sample_weight)
     total = counts.sum()
+    # A class without a beat has no sensitivity; the mean below leaves it out.
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity = counts.diagonal() / counts.sum(axis=1)
         ppv = counts.diagonal() / counts.sum(axis=0)

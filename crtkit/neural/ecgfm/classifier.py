@@ -264,6 +264,7 @@ class ECGFMClassifier(
             pooling=self.pooling,
             fs=self.fs,
         )
+        # In samples of the network's own rate, which is what its convolutions see.
         resample = network.resample
         n_samples = -(-shape_in[-1] * resample.up // resample.down)
         n_samples = min(n_samples, network.window or n_samples)
@@ -289,6 +290,7 @@ class ECGFMClassifier(
         n_trained = min(int(self.trainable_layers), n_layers)
         extractor = self.train_extractor
         if isinstance(extractor, str):
+            # What lies in front of a frozen layer stays frozen with it.
             extractor = n_trained == n_layers
         network.freeze(n_trained, extractor)
         self.n_trainable_ = sum(p.numel() for p in network.parameters() if p.requires_grad)
@@ -345,6 +347,7 @@ class ECGFMClassifier(
     def _train(self, module, train, valid):
         start = self.head_start
         if start == "auto":
+            # From scratch all parts move together, and the head loses nothing by it.
             start = "random" if self.weights_loaded_ is None else "probe"
         if start == "probe":
             embeddings = self._apply(train, embed, self._place(module))
