@@ -354,7 +354,9 @@ def check_weights(sample_weight, y_true, **others):
         )
     # NaN fails the first comparison.
     if not np.all(weight >= 0) or np.isinf(weight).any():
-        raise ValueError("sample_weight must be finite and not negative.")
+        raise ValueError(
+            "sample_weight must be finite and not negative: leave records out with a weight of 0."
+        )
     return weight
 
 

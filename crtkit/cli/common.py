@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from crtkit._io import write_text
-from crtkit._labels import classes_in_order
+from crtkit._labels import classes_in_order, reads_as_negative
 
 
 class CommandError(Exception):
@@ -113,8 +113,7 @@ def positive_label(cohort: Any, text: str | None) -> Any:
     """
     classes = classes_in_order("The outcome", cohort.y, order=cohort.info.get("classes"))
     if text is None:
-        later = str(classes[-1]).strip().lower() if len(classes) == 2 else ""
-        if later in ("no", "n", "false", "non-responder", "nonresponder", "negative"):
+        if len(classes) == 2 and reads_as_negative(classes[1], classes[0]):
             say(f"warning: {classes[-1]!r} counts as the positive class; choose with --pos-label")
         return None
     for value in classes:

@@ -94,7 +94,9 @@ def load_physionet(
     codes = _codes(label)
     headers = sorted(folder.rglob("*.hea"))
     if not headers:
-        raise FileNotFoundError(f"{folder} holds no WFDB header (.hea).")
+        raise FileNotFoundError(
+            f"{folder} holds no WFDB header (.hea): give the folder that has the records."
+        )
     rows = [_row(header, codes, folder) for header in headers]
     known = [row for row in rows if row["label"] is not None]
     if not known:

@@ -97,7 +97,7 @@ def _samples(sequence: Element, where: str, path: Path) -> np.ndarray:
     value = sequence.find("value")
     origin, scale = (None if value is None else value.find(name) for name in ("origin", "scale"))
     if value is None or origin is None or scale is None:
-        raise ValueError(f"{where} lacks its digits, origin or scale.")
+        raise ValueError(f"{where} lacks its digits, origin or scale. Export the record again.")
     samples = listed_numbers(value.findtext("digits"), where)
     numbers = []
     for name, element in (("origin", origin), ("scale", scale)):
@@ -106,7 +106,7 @@ def _samples(sequence: Element, where: str, path: Path) -> np.ndarray:
         except ValueError:
             numbers.append(float("nan"))
         if not np.isfinite(numbers[-1]):
-            raise ValueError(f"{where} has no {name} that is a number.")
+            raise ValueError(f"{where} has no {name} that is a number; export the record again.")
     # The two may be in different units: the origin in mV, the scale in uV.
     per_unit = scale_of(_value(scale, "unit"), path)
     step = check_step(numbers[1] * per_unit, where)

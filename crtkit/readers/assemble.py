@@ -38,7 +38,9 @@ def assemble_ecg(
         No leads, leads of several lengths, or samples or a sampling rate that no ECG has.
     """
     if not leads:
-        raise ValueError(f"{path.name} holds no leads.")
+        raise ValueError(
+            f"{path.name} holds no leads, and an ECG has one at least. Export it again."
+        )
     check_rate(fs, path)
     lengths = {name: len(lead) for name, lead in leads.items()}
     if len(set(lengths.values())) > 1 or not min(lengths.values()):

@@ -55,7 +55,10 @@ def read_cardiosoft(root: Element, path: Path, *, identifiers: bool = False) -> 
         raise ValueError(f"{path.name} has no StripData: there is no rhythm in it.")
     unit = strip.find("Resolution")
     if unit is None or unit.get("units", "").lower() != "uvperlsb":
-        raise ValueError(f"{path.name} gives no resolution in uVperLsb.")
+        raise ValueError(
+            f"{path.name} gives no resolution in uVperLsb, so its samples have no unit. "
+            "Export it again."
+        )
     step = check_step(number(strip, "Resolution") / 1000.0, path.name)
     announced = number(strip, "ChannelSampleCountTotal")
     leads: dict[str, np.ndarray] = {}

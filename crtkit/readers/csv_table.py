@@ -126,9 +126,9 @@ def _numbers(text, start, separator, n_columns, has_header, path: Path) -> np.nd
     except (ValueError, pd.errors.ParserWarning) as error:
         raise ValueError(f"{path.name} is not a table of numbers: {error}") from error
     if not len(table):
-        raise ValueError(f"{path.name} has no rows.")
+        raise ValueError(f"{path.name} has no rows of samples below its header.")
     if np.isinf(table.to_numpy()).any():
-        raise ValueError(f"{path.name} holds samples that are infinite.")
+        raise ValueError(f"{path.name} holds infinite samples; leave missing ones empty.")
     return table.to_numpy().T
 
 

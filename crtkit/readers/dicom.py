@@ -98,7 +98,7 @@ def _read(file: Any, path: Path, identifiers: bool) -> ECG:
     groups = list(file.get("WaveformSequence", ()))
     main = _rhythm(groups)
     if main is None:
-        raise ValueError("there is no waveform in it.")
+        raise ValueError("it holds no waveform; an ECG is expected, not a picture or a report.")
     leads = _leads(file, groups, main, path)
     left_out: list[str] = []
     for number, group in enumerate(groups):
@@ -165,7 +165,10 @@ def _leads(file: Any, groups: list[Any], number: int, path: Path) -> dict[str, n
         where = f"lead {name}"
         units = channel.get("ChannelSensitivityUnitsSequence")
         if not units:
-            raise ValueError(f"{where} has no unit.")
+            raise ValueError(
+                f"{where} has no unit of its samples (mV or uV is expected); export the "
+                "record again."
+            )
         scale = scale_of(str(units[0].get("CodeValue", "")), path)
         # PS3.3, C.10.9.1.4: the baseline is in the unit of the sensitivity, not in steps.
         step = float(channel.get("ChannelSensitivity", "nan"))

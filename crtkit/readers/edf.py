@@ -92,7 +92,7 @@ def read_edf(path: Path, *, identifiers: bool = False) -> ECG:
 
 def _signals(raw: bytes, n: int, path: Path) -> list[_Signal]:
     if len(raw) < 256 * n:
-        raise ValueError(f"{path.name} ends within its header.")
+        raise ValueError(f"{path.name} ends within its header: it was cut short. Copy it again.")
     widths = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
     fields, at = [], 0
     for width in widths:

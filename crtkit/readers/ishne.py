@@ -48,7 +48,9 @@ def read_ishne(path: Path, *, identifiers: bool = False) -> ECG:
     with path.open("rb") as file:
         head = file.read(_HEADER)
         if len(head) < _HEADER:
-            raise ValueError(f"{path.name} ends within its header.")
+            raise ValueError(
+                f"{path.name} ends within its header: it was cut short. Copy it again."
+            )
         checksum, variable, n_samples, at, at_ecg = _sizes(head)
         if not _HEADER <= at <= at_ecg <= size or variable != at_ecg - at:
             raise ValueError(f"{path.name} has an ISHNE header that points outside of the file.")

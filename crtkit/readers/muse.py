@@ -85,7 +85,7 @@ def _samples(lead: Element, path: Path) -> np.ndarray:
     name = text(lead, "LeadID")
     where = f"{path.name}, lead {name}"
     if number(lead, "LeadSampleSize") != 2:
-        raise ValueError(f"{where}: samples of 2 bytes are expected.")
+        raise ValueError(f"{where}: samples of 2 bytes are expected; export the record again.")
     raw = decode(lead.findtext("WaveFormData"), where)
     n = number(lead, "LeadSampleCountTotal")
     if len(raw) != 2 * n:

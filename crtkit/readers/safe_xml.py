@@ -104,7 +104,7 @@ def decode(data: str | None, what: str) -> bytes:
     except ValueError as error:  # binascii.Error, or characters beyond ASCII
         raise ValueError(f"{what} is not Base64: {error}.") from error
     if not raw:
-        raise ValueError(f"{what} is empty.")
+        raise ValueError(f"{what} is empty; samples are expected there. Export the file again.")
     return raw
 
 
@@ -129,7 +129,7 @@ def listed_numbers(data: str | None, what: str) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"{what} is not a list of numbers: {error}.") from error
     if not len(values):
-        raise ValueError(f"{what} is empty.")
+        raise ValueError(f"{what} is empty; samples are expected there. Export the file again.")
     if not np.isfinite(values).all():
         raise ValueError(f"{what} holds samples that are infinite, or not numbers.")
     return values

@@ -70,7 +70,10 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     """
     wave = root.find(".//parsedwaveforms")
     if wave is None:
-        raise ValueError(f"{path.name} has no parsedwaveforms.")
+        raise ValueError(
+            f"{path.name} has no parsedwaveforms, where Philips Sierra keeps its samples. "
+            "Export it again."
+        )
     signal = root.find(".//signalcharacteristics")
     names = wave.get("leadlabels", _STANDARD).split()
     fs = _number(wave.get("samplespersecond"), number(signal, "samplingrate"))
@@ -82,7 +85,9 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     if not (np.isfinite(resolution) and np.isfinite(fs) and 0 < duration < np.inf):
         raise ValueError(f"{path.name} lacks its sampling rate, resolution or duration.")
     if not names:
-        raise ValueError(f"{path.name} names no leads.")
+        raise ValueError(
+            f"{path.name} names no leads (parsedwaveforms/@leadlabels). Export it again."
+        )
     check_rate(fs, path)
     check_step(resolution / 1000.0, path.name)
     n_samples = round(min(duration * fs / 1000.0, _LONGEST + 1))
@@ -202,11 +207,11 @@ def decompress(raw: bytes, n_samples: int, path: Path) -> list[np.ndarray]:
         if (len(leads) + 1) * n_samples > _MOST_SAMPLES:
             raise ValueError(f"{where}: a resting ECG has under {_MOST_SAMPLES} samples.")
         if at + 8 > len(raw):
-            raise ValueError(f"{where} is cut short.")
+            raise ValueError(f"{where} is cut short. Copy or export the file again.")
         size, _, first = struct.unpack_from("<IHh", raw, at)
         block = raw[at + 8 : at + 8 + size]
         if len(block) < size:
-            raise ValueError(f"{where} is cut short.")
+            raise ValueError(f"{where} is cut short. Copy or export the file again.")
         data = _unpack(block, 2 * n_samples)
         if len(data) < 2 * n_samples or n_samples < 3:
             raise ValueError(f"{where}: {n_samples} samples expected, {len(data) // 2} come out.")

@@ -70,7 +70,7 @@ def read_wfdb(header: Path, *, identifiers: bool = False) -> ECG:
 def _channels(parsed: Header, path: Path) -> tuple[list[tuple[str, int, np.ndarray]], list[str]]:
     """Name, samples per frame and millivolt of each ECG channel, and the others' names."""
     if not parsed.signals:
-        raise ValueError(f"{path} holds no signals.")
+        raise ValueError(f"{path} holds no signals: its header announces none.")
     wanted = [_is_ecg(line) for line in parsed.signals]
     left_out = [f"{s.name} ({s.unit})" for s, ecg in zip(parsed.signals, wanted) if not ecg]
     if not any(wanted):
@@ -82,7 +82,7 @@ def _channels(parsed: Header, path: Path) -> tuple[list[tuple[str, int, np.ndarr
         if ecg
     ]
     if not len(channels[0][2]):
-        raise ValueError(f"{path} holds no samples.")
+        raise ValueError(f"{path} holds no samples; the download may have stopped.")
     return channels, left_out
 
 

@@ -218,7 +218,7 @@ def _number(dataset, tag, name, default=None):
             f"{name}: {tag} is not a number ({error}). Export the study again."
         ) from error
     if value is None:
-        raise ValueError(f"{name} has no {tag}.")
+        raise ValueError(f"{name} has no {tag}. Export the study again.")
     if not math.isfinite(value):
         raise ValueError(f"{name}: {tag} is {value}; a finite number is expected.")
     return value
@@ -263,7 +263,9 @@ def _vectors(dataset, n_frames, name):
 def _spacing(dataset, name):
     pixel = dataset.get("PixelSpacing")
     if pixel is None:
-        raise ValueError(f"{name} has no PixelSpacing.")
+        raise ValueError(
+            f"{name} has no PixelSpacing (mm between rows and columns). Export the study again."
+        )
     try:
         rows, columns = (float(step) for step in pixel)
     except (TypeError, ValueError) as error:
