@@ -312,7 +312,7 @@ def test_dicom_of_a_made_file(counts, tmp_path):
         assert word not in str(ecg.header) + repr(ecg) + str(ecg.lead_names)
     assert read_ecg(path, identifiers=True).header["patient_id"] == "4711"
     for change, words in (
-        (lambda file: delattr(file, "WaveformSequence"), "there is no waveform"),
+        (lambda file: delattr(file, "WaveformSequence"), "it holds no waveform"),
         (lambda file: setattr(file.WaveformSequence[1], "WaveformData", b"ab"), "cannot be read"),
         (lambda file: delattr(file.WaveformSequence[1], "ChannelDefinitionSequence"), "Channel"),
         (
