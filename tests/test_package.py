@@ -1,6 +1,7 @@
 """What `import crtkit` costs, that every public name is there, and that imports point one way."""
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -126,6 +127,17 @@ def test_every_public_name_resolves(package):
     assert all(getattr(module, name) is not None for name in module.__all__)
     with pytest.raises(AttributeError):
         module.NoSuchName  # noqa: B018
+
+
+def test_no_public_name_is_lost():
+    """Names that users may have imported; a rename keeps the old one beside the new."""
+    names = Path(__file__).parent / "data" / "public_names.txt"
+    lost = []
+    for place in names.read_text(encoding="utf-8").split():
+        room, _, name = place.rpartition(".")
+        if not hasattr(importlib.import_module(room), name):
+            lost.append(place)
+    assert not lost
 
 
 @pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
