@@ -321,13 +321,16 @@ def _slice(work, key, start):
 
 
 def tables(jobs, cohorts, work):
-    """Coverage of fixed scores, of the headline, and errors of tests, from the slices."""
+    """Coverage of fixed scores, of the headline, and errors of tests, from the slices there are."""
     rows = {"fixed": [], "headline": [], "tests": []}
     for key in jobs:
         kind, n, label = key
         found = []
         for start in range(0, cohorts[key], SLICE):
-            found += json.loads(_slice(work, key, start).read_text())
+            path = _slice(work, key, start)
+            found += json.loads(path.read_text()) if path.exists() else []
+        if not found:
+            continue
         if "limits" in found[0]:
             truth = {
                 m: float(np.mean([f["reached"][m] for f in found])) for m in found[0]["reached"]
@@ -373,14 +376,16 @@ def main(arguments=None):
         else options.cohorts
         for key in jobs
     }
-    if not run(jobs, cohorts, options.seed, work, options.minutes):
-        print("time is up: the same command goes on")
-        return
+    whole = run(jobs, cohorts, options.seed, work, options.minutes)
+    if not whole:
+        print("time is up: tables of what is there; the same command goes on")
     options.out.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, table in tables(jobs, cohorts, work).items():
         written[name] = table.to_dict("records")
-        index = [c for c in table if c not in ("method", "share", "cohorts")]
+        if table.empty:
+            continue
+        index = [c for c in table if c not in ("method", "share")]
         wide = table.pivot_table(index=index, columns="method", values="share", sort=False)
         wide.round(3).to_csv(options.out / f"{name}.csv")
         shown = wide.round(3).reset_index()
@@ -388,7 +393,12 @@ def main(arguments=None):
             options.out / f"{name}.md", markdown_table(shown.set_index(shown.columns[0])) + "\n"
         )
         print(shown.to_string(index=False))
-    settings = {"cohorts": options.cohorts, "seed": options.seed, "replicates": REPLICATES}
+    settings = {
+        "whole": whole,
+        "cohorts": options.cohorts,
+        "seed": options.seed,
+        "replicates": REPLICATES,
+    }
     write_json(
         options.out / "results.json",
         {"settings": settings, "environment": environment(), "tables": written},
