@@ -304,15 +304,20 @@ def run(jobs, cohorts, seed, work, minutes):
     """
     work.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * minutes
-    for start in range(0, max(cohorts.values()), SLICE):
-        for number, (key, job) in enumerate(jobs.items()):
-            path = _slice(work, key, start)
-            if path.exists() or start >= cohorts[key]:
-                continue
-            if time.monotonic() > end:
-                return False
-            rngs = [np.random.default_rng([seed, number, k]) for k in range(start, start + SLICE)]
-            write_json(path, [job(rng) for rng in rngs])
+    # Every cell is filled in proportion to what it needs, so that a run cut short is even too.
+    slices = sorted(
+        ((start + SLICE) / cohorts[key], number, start, key)
+        for number, key in enumerate(jobs)
+        for start in range(0, cohorts[key], SLICE)
+    )
+    for _, number, start, key in slices:
+        path = _slice(work, key, start)
+        if path.exists():
+            continue
+        if time.monotonic() > end:
+            return False
+        rngs = [np.random.default_rng([seed, number, k]) for k in range(start, start + SLICE)]
+        write_json(path, [jobs[key](rng) for rng in rngs])
     return True
 
 

@@ -92,6 +92,7 @@ class Evaluation(Views, Inference, Predictions):
             n_bootstrap=n_bootstrap,
         )
         table["cohort", "source"] = self.info.get("source", "unstated")
+        table.attrs["chance"] = self.info.get("chance", "")
         return self._noted(table, on)
 
     def roc(
@@ -374,4 +375,6 @@ class Evaluation(Views, Inference, Predictions):
             name: [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean[name], sd[name])] for name in shown
         }
         table = pd.DataFrame(cells, index=mean.index).to_html()
-        return f"<div><p>{escape(self.note)}</p>{table}<p>mean ± SD over seeds</p></div>"
+        chance = escape(self.info.get("chance", ""))
+        told = f"<p>{chance}</p>" if chance else ""
+        return f"<div><p>{escape(self.note)}</p>{table}<p>mean ± SD over seeds</p>{told}</div>"

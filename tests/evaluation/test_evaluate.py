@@ -519,3 +519,37 @@ def test_a_model_that_the_cohort_cannot_feed_is_left_out_and_named():
     assert result.info["left_out"] == {"pages": "the cohort has no column image"}
     with pytest.raises(ValueError, match="No model can read the data"):
         evaluate({"pages": models["pages"]}, cohort, seeds=2, progress=False)
+
+
+@pytest.mark.slow
+def test_noise_labels_give_half_whatever_searches_and_screens():
+    """20 records a patient that look alike, and labels without meaning: 50 cohorts."""
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+
+    from crtkit.resampling import HeldOutThreshold
+    from crtkit.statistics import UnivariateScreen
+
+    columns = list("abcdefgh")
+    chain = make_pipeline(Select(columns), LogisticRegression())
+    screened = make_pipeline(Select(columns), UnivariateScreen(alpha=0.3), LogisticRegression())
+    grid = {"logisticregression__C": [0.01, 1.0, 100.0]}
+    models = {
+        "search": GridSearchCV(chain, grid, cv=GroupKFold(3), scoring="roc_auc"),
+        "screen": screened,
+        "threshold": HeldOutThreshold(chain, size=0.25),
+    }
+    areas = []
+    for k in range(50):
+        rng = np.random.default_rng(k)
+        patient = np.repeat(np.arange(80), 20)
+        own = rng.normal(size=(80, 8))[patient]
+        X = pd.DataFrame(own + 0.1 * rng.normal(size=own.shape), columns=columns)
+        cohort = Cohort(X, rng.permutation(np.arange(80) % 2)[patient], patient)
+        result = evaluate(
+            models, cohort, seeds=2, reference_rows=False, scoring="roc_auc",
+            threads_per_fit=1, random_state=k,
+        )  # fmt: skip
+        areas.append(result.per_seed()["roc_auc"].groupby("model", observed=True).mean())
+    mean = pd.DataFrame(areas).mean()
+    assert mean.between(0.46, 0.54).all(), mean
+    assert abs(mean.mean() - 0.5) < 0.03, mean
