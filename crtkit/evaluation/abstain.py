@@ -111,6 +111,7 @@ class ConformalClassifier(OneClassifier):
         classes = self._two_classes(y)
         train, held = group_holdout(y, groups, size=self.size, random_state=self.random_state)
         self._fit_inner(X, y, groups, train)
+        # Without patients every record is its own: thresholds then count records.
         own = np.arange(len(y)) if groups is None else groups
         self.thresholds_ = conformal_thresholds(
             y[held],
@@ -170,6 +171,8 @@ def conformal_table(parts: list[Part], alpha: float, class_conditional: bool) ->
             continue
         sets, truth = [], []
         for part in own:
+            # A patient whom this split tests was perhaps scored by others too: those scores would
+            # make the threshold and be judged by it.
             tested = set(part.group.astype(str).tolist())
             others = [p.take(~np.isin(p.group.astype(str), list(tested))) for p in own]
             y = np.concatenate([p.y_true for p in others])
@@ -196,6 +199,7 @@ def _set_figures(sets: list[np.ndarray], truth: list[np.ndarray]) -> list[float]
     held, y = np.concatenate(sets), np.concatenate(truth)
     hit = held[np.arange(len(y)), y.astype(int)]
     size = held.sum(axis=1)
+    # An empty set is no answer either: the patient is unlike any in the calibration part.
     single = size == 1
     return [
         float(hit[~y].mean()) if (~y).any() else float("nan"),

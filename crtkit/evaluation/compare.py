@@ -54,6 +54,7 @@ def compare_table(
     for name in scoring:
         columns = [np.array([value[name] for value in own]) for own in values]
         difference = columns[0] - columns[1]
+        # Means of two models over different splits would not be a paired comparison.
         both = ~np.isnan(difference)
         row: dict[str, Any] = {
             label: spread(np.where(both, column, np.nan), seeds)["mean"]
@@ -61,6 +62,7 @@ def compare_table(
         }
         figure = spread(difference, seeds)
         row["difference"], row["sd"] = figure["mean"], figure["sd"]
+        # Replicate i is the same draw of patients for both models.
         replicates = drawn[0][name] - drawn[1][name]
         fixed = patient_variance(replicates, name, models[a])
         variance = with_fits(fixed, difference, models[a], split_of, share)
@@ -122,6 +124,7 @@ def reference_table(
             n_bootstrap=n_bootstrap,
         )
         shown = {name: float(table[name].iloc[0]) for name in SHOWN}
+        # The limit on the side of no difference has to leave zero: a mean above it is no verdict.
         nearest = shown["low"] if sign > 0 else -shown["high"]
         rows[model].update(shown, beats=bool(nearest > 0))
     columns = ["reference", *SHOWN, "beats", "note"]

@@ -138,6 +138,7 @@ def conformal_p_values(
     """
     positive, prob = _by_patient("conformal_p_values", y_true, y_prob, groups, pos_label)
     new = np.asarray(new_prob, dtype=np.float64)
+    # Sorted once, counted by bisection: thousands of new records against thousands of old ones.
     columns = []
     for own, score in ((prob[~positive], new), (1 - prob[positive], 1 - new)):
         own = np.sort(own)
@@ -175,6 +176,7 @@ def risk_coverage(
     [[0.25, 0.0], [1.0, 0.5]]
     """
     positive, prob = _by_patient("risk_coverage", y_true, y_prob, groups, pos_label)
+    # Equal certainties are answered together, or the curve would depend on the order of rows.
     certainty = np.maximum(prob, 1 - prob)
     order = np.argsort(-certainty, kind="stable")
     wrong = np.cumsum((prob > 0.5)[order] != positive[order])
@@ -216,6 +218,7 @@ def _by_patient(
     # By patient, as records of one are not exchangeable with others'.
     patients, patient_of = np.unique(check_groups(name, groups, len(prob)), return_inverse=True)
     n_records = np.bincount(patient_of)
+    # A patient of two labels has no true class that a set could hold.
     share = np.bincount(patient_of, positive) / n_records
     mixed = patients[(share > 0) & (share < 1)]
     if len(mixed):

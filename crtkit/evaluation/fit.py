@@ -193,6 +193,7 @@ def chosen_by(fitted: Any) -> dict[str, Any] | None:
         if inner is None:
             return None
         fitted = inner
+    # With several metrics the one that chose is named by refit.
     metric = fitted.refit if isinstance(fitted.refit, str) else fitted.scoring
     score = getattr(fitted, "best_score_", None)  # absent where refit is a function
     return {

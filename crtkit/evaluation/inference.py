@@ -44,6 +44,7 @@ class Inference:
         from crtkit.statistics import critical_difference, friedman_test
 
         blocks = self._blocks(metric, on)
+        # Rank 1 is the best, which for the Brier score is the smallest.
         sign = -1 if metric == "brier" else 1
         table = critical_difference(sign * blocks)
         table["mean"] = blocks.mean()[table.index]
@@ -177,6 +178,7 @@ class Inference:
         rows = {}
         for model, own in by_model(self.units(on)).items():
             column = np.array([self._figure(part, metric) for part in own])
+            # Equal splits have one number, whichever seed met them.
             numbers = np.array([self._split_of[part.seed, part.fold] for part in own])
             rows[model] = _components(column, numbers)
         table = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="model"))
@@ -197,6 +199,7 @@ class Inference:
             own = self._parts_of_model(found["model"], "test")
             key = (found["seed"], found["fold"])
             part = [p for p in own if (p.seed, p.fold) == key]
+            # Folds that were pooled have no outer score of their own to set beside the inner one.
             known = bool(part) and found["metric"] in self.scoring
             outer = self._figure(part[0], found["metric"]) if known else np.nan
             inner = np.nan if found["inner"] is None else found["inner"]
@@ -294,6 +297,7 @@ class Inference:
 
 def _first(parts: list[Part], answer: str) -> Any:
     """Each unit's answer from the first split that tested it."""
+    # The matrix holds scores; a call is one of 0 or 1.
     if answer == "y_pred":
         parts = [part._replace(y_score=part.y_pred.astype(float)) for part in parts]
     table = score_matrix(parts, np.arange(len(parts)))
@@ -314,6 +318,7 @@ def _components(column: np.ndarray, numbers: np.ndarray) -> dict[str, Any]:
         "n_fits": len(column),
         "note": "",
     }
+    # One-way analysis of variance: what is left within splits is the seed's.
     within = len(column) - len(groups)
     if within < 1:
         row["note"] = "every seed has its own split: seeds and splits cannot be told apart"
@@ -323,5 +328,6 @@ def _components(column: np.ndarray, numbers: np.ndarray) -> dict[str, Any]:
     if len(groups) > 1:
         per_split = len(column) / len(groups)
         between = float(np.var([g.mean() for g in groups], ddof=1)) - error / per_split
+        # An estimate below zero means that seeds explain all of it.
         row["sd_splits"] = float(np.sqrt(max(between, 0.0)))
     return row

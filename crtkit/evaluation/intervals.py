@@ -157,6 +157,7 @@ def bootstrap_interval(
         return np.concatenate([replicates(weights[:, patient_of]) for weights in blocks])
 
     values = values_of(patient_weights(n_patients, n_bootstrap, random_state))
+    # A draw without a positive has no sensitivity; leaving it out is said in n_valid.
     n_valid = int(np.sum(~np.isnan(values)))
     deciding = n_patients
     if name:
@@ -171,6 +172,7 @@ def bootstrap_interval(
         # A bootstrap measures spread around the sample's own mean: m / (m - 1) gives that back.
         variance *= max(deciding, 2) / (max(deciding, 2) - 1)
         low, high = mean_interval(estimate, variance, deciding, confidence, bounded=bool(name))
+    # All replicates equal: 0 or 1 has a limit by Wilson, anything else none.
     if name and not low < high:
         low, high = mean_interval(estimate, 0.0, deciding, confidence)
     return BootstrapInterval(estimate, low, high, n_valid)
@@ -361,6 +363,7 @@ def bca_interval(
 def patient_weights(n_patients: int, n_bootstrap: int, random_state: Any) -> Iterator[np.ndarray]:
     """How often each patient is drawn, (n_replicates, n_patients), block after block."""
     rng = check_random_state(random_state)
+    # The generator runs on across blocks: their size does not change a draw.
     size = max(1, _BLOCK // max(n_patients, 1))
     for start in range(0, n_bootstrap, size):
         n = min(size, n_bootstrap - start)
@@ -400,6 +403,7 @@ def replicate_answers(
 
 def replicate_scores(y_true: np.ndarray, score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     """``roc_auc``, ``average_precision`` and ``brier`` under many weightings at once."""
+    # Sorted once for all weightings; equal scores are joined, so that ties count half.
     order = np.argsort(-score, kind="stable")
     y_true, score, weights = y_true[order], score[order], weights[:, order]
     # Equal scores are one step of the curve; ties count half in the AUC.

@@ -91,6 +91,7 @@ def learning_curve(
     for share in shares:
         rng = np.random.default_rng(random_state)  # the same order for every share: nested
         smaller = [(_some_patients(cohort, train, share, rng), test) for train, test in pairs]
+        # Folds of one seed, so that all shares meet the same test patients.
         result = evaluate(
             models, cohort, seeds=1, cv=smaller, scoring=metric, random_state=random_state,
             **{"progress": False, **options},
@@ -210,6 +211,7 @@ def optimism_bootstrap(
     optimism = []
     for k in range(1, n_bootstrap + 1):
         rows = np.concatenate([records[i] for i in rng.integers(0, len(records), len(records))])
+        # A draw of one class has no fit; it is left out and counted.
         if len(np.unique(cohort.y[rows])) == 2:
             inside, outside = figure(rows, [rows, everyone], k)
             optimism.append(inside - outside)
@@ -232,6 +234,7 @@ def _score(
 ) -> float:
     """The metric over some records; a patient who was drawn twice counts twice."""
     group = cohort.groups[rows].astype(str).astype(object)
+    # Copies of a record get numbers, so that a vote joins the records of one copy only.
     first = pd.Series(rows).groupby(rows).cumcount().to_numpy()
     group = np.array([f"{g} {k}" for g, k in zip(group, first)], dtype=object)
     part = Part(

@@ -222,6 +222,7 @@ def r2_from_auc(auc: float, prevalence: float) -> float:
 
     fitted = 0.0
     for mean, share, sign in ((apart, prevalence, 1.0), (0.0, 1 - prevalence, -1.0)):
+        # Twelve standard deviations: what lies outside is below the rounding of a double.
         edges = (mean - 12, mean + 12)
         area = integrate.quad(gain, *edges, args=(mean, sign), epsabs=1e-12, limit=200)[0]
         fitted += share * area
@@ -296,6 +297,7 @@ def chance_sentence(n: int, n_positive: int, auc: float = 0.75) -> str:
     if not 0 < n_positive < n:
         return ""
     prevalence = n_positive / n
+    # The third criterion fails for every small cohort and says nothing of parameters.
     most = max_parameters(n, prevalence, auc=auc, criterion3=False)
     needed = int(sample_size(10, prevalence, auc=auc)["n"].iloc[0])
     if n >= needed:

@@ -167,6 +167,7 @@ def evaluate(
     named, left_out = readable_models(name_models(models), {"the cohort": cohort, **external})
     check_signals(named, cohorts)
     check_inner_splits(named, cohort)
+    # Before anything is fitted: hours of training on a leak help nobody.
     leaks = quick_audit(cohort, named)
     models = all_models(named, left_out, cohort, external, reference_rows, classes[1], n_jobs)
     cv = check_cv(cv)
@@ -258,6 +259,7 @@ def _info(
         for r in records
         if "search" in r
     ]
+    # Patients, not records, are what the criteria count.
     _, first = np.unique(cohort.groups.astype(str), return_index=True)
     n_positive = int((cohort.y[first] == settings["positive"]).sum())
     info["chance"] = chance_sentence(cohort.n_patients, n_positive)
@@ -286,8 +288,10 @@ def _fit_all(
                 if (name, s.seed, s.fold) in book.cells:
                     book.check_cell((name, s.seed, s.fold), _rows_predicted(s.test, tables))
             finished, keep = dict(book.cells), book.append
+        # Only what the journal lacks is fitted, in the order of the table.
         todo = [(name, s) for name, s in keys if (name, s.seed, s.fold) not in finished]
         read, folder = refitter.tables, None
+        # Workers on other machines do not see this folder; they get the arrays themselves.
         if joblib.effective_n_jobs(n_jobs) > 1 and on_this_machine():
             folder = stack.enter_context(temporary_folder_during())
             spilled = _spill_tables(tables, folder)

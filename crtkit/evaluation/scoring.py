@@ -75,6 +75,8 @@ def vote(part: Part) -> Part:
     )
     if len(patients) == len(part.group):
         return part
+    # Every record at its usual cut: the vote may use the mean score. A tuned threshold is unknown
+    # here, so that the calls themselves are counted.
     cut = _CUT[part.kind]
     score = np.bincount(patient_of, part.y_score) / n_records
     share = np.bincount(patient_of, part.y_pred) / n_records
@@ -202,6 +204,7 @@ def replicate(
     where = [np.searchsorted(patients, part.group.astype(str)) for part in parts]
     seeds = np.array([part.seed for part in parts])
     blocks: dict[str, list[np.ndarray]] = {name: [] for name in scoring}
+    # Blocks of draws bound the memory; all parts of a block share its draws.
     for weights in patient_weights(len(patients), n_bootstrap, random_state):
         drawn = [_replicate_part(p, scoring, weights[:, w]) for p, w in zip(parts, where)]
         for name in scoring:
@@ -210,6 +213,7 @@ def replicate(
 
 
 def _replicate_part(part: Part, scoring: dict[str, Any], weights: np.ndarray) -> dict[str, Any]:
+    # A subgroup may have nobody in a split.
     undefined = np.full(len(weights), np.nan)
     if not len(part.y_true):
         return dict.fromkeys(scoring, undefined)

@@ -216,6 +216,7 @@ def is_column_cv(cv: Any) -> bool:
 
 
 def _by_centre(values: Any, column: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    # As text: a column of numbers and words cannot be sorted.
     centre = values.astype(str).to_numpy()
     names = np.unique(centre)
     if len(names) < 2:
@@ -236,10 +237,12 @@ def _by_time(values: Any, column: str, cohort: Any) -> list[tuple[np.ndarray, np
     np.minimum.at(first, patient_of, rank)
     np.maximum.at(last, patient_of, rank)
     edges = np.quantile(first, np.linspace(0.5, 1, _BLOCKS + 1), method="higher")
+    # The last block ends after the last patient; earlier edges are dates that begin a block.
     edges[-1] = first.max() + 1
     pairs = []
     for begin, end in zip(edges[:-1], edges[1:]):
         tested = (first >= begin) & (first < end)
+        # Also the last record of a training patient lies before the test begins.
         trained = last < begin
         if tested.any() and trained.any():
             pairs.append((np.flatnonzero(trained[patient_of]), np.flatnonzero(tested[patient_of])))
@@ -249,6 +252,7 @@ def _by_time(values: Any, column: str, cohort: Any) -> list[tuple[np.ndarray, np
 
 
 def _pairs(cv: Any, cohort: Any, seed: int, root: int) -> Iterable[tuple[Any, Any]]:
+    # Another root than the models' own seeds, so that folds and fits are not drawn alike.
     state = int(np.random.SeedSequence(root, spawn_key=(seed,)).generate_state(1)[0])
     if isinstance(cv, Integral):
         cv = StratifiedGroupKFold(int(cv), shuffle=True, random_state=state)

@@ -47,11 +47,13 @@ def summary_table(
         drawn = replicate(own, scoring, patients, n_bootstrap, 0)
         values = [figures(part, scoring) for part in own]
         seeds = np.array([part.seed for part in own])
+        # How much a model's answers depend on the training part is the same for every metric.
         share = fits_share(own, split_of, ratio)
         row: dict[tuple[str, str], Any] = {}
         for name, metric in scoring.items():
             column = np.array([value[name] for value in values])
             figure = spread(column, seeds)
+            # A figure of 0 or 1 has no variance: its other limit is made from who could change it.
             units = deciding(name, own)
             fixed = patient_variance(drawn[name], name, own)
             for keys, variance in (

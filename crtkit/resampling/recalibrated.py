@@ -114,6 +114,7 @@ class RecalibratedClassifier(OneClassifier):
         for train, test in self._folds(y, groups):
             self._fit_inner(X, y, groups, train)
             score[test] = self._score(_safe_indexing(X, test))
+        # The map was learned on models of four fifths of the patients and serves one of all.
         self._fit_inner(X, y, groups, np.arange(len(y)))
         self.slope_ = self.intercept_ = float("nan")
         self.knots_ = np.empty((2, 0))
@@ -138,6 +139,7 @@ class RecalibratedClassifier(OneClassifier):
         check_is_fitted(self)
         score = self._score(X)
         if self.method == "isotonic":
+            # Beyond the outermost knots the risk stays as it is there.
             risk = np.interp(score, *self.knots_)
         else:
             risk = expit(self.intercept_ + self.slope_ * score)
@@ -191,6 +193,7 @@ class RecalibratedClassifier(OneClassifier):
                 "fold, got one."
             )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        # A fold without a class would teach the map nothing about it.
         n_folds = min(self.n_folds, fewest)
         splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
         return splitter.split(np.zeros(len(y)), y, patients)
@@ -235,6 +238,7 @@ def fit_map(score, positive, method):
         found = optimize.minimize(loss, [0.0, 1.0], jac=gradient, tol=1e-10)
         return float(found.x[0]), float(found.x[1] / scale)
     if method == "intercept":
+        # Far enough out every risk is 0 or 1, so that a root lies between.
         top = float(np.abs(score).max()) + 50.0
         root = optimize.brentq(lambda a: gradient([a, scale])[0], -top, top)
         return float(root), 1.0
