@@ -53,18 +53,22 @@ def run_set(how, name, stop):
     n = min(how.n, MOST.get(name, how.n))
     stem = name.replace(",", "").replace(" ", "_").replace("%", "pct").replace("/", "_per_")
     journal = PageJournal(how.out / "journal" / f"{stem}.jsonl", set=name, n=n, seed=how.seed)
+    finished = True
     for page, read in SETS[name](how.data, name, n, how.seed):
         if page in journal.rows:
             continue
         if time.monotonic() > stop:
-            return False
+            finished = False
+            break
         journal.add(page, read())
+    # What there is so far is a table too, and says how many pages it has.
     rows = [{"page": page, **row} for page, rows in journal.rows.items() for row in rows]
-    table = pd.DataFrame(rows).assign(set=name)
-    target = how.out / f"{stem}.csv"
-    write_text(target, table.round(4).to_csv(index=False))
-    write_json(target.with_suffix(".json"), {**environment(), **journal.stamp})
-    return True
+    if rows:
+        target = how.out / f"{stem}.csv"
+        write_text(target, pd.DataFrame(rows).assign(set=name).round(4).to_csv(index=False))
+        stamp = {**environment(), **journal.stamp, "finished": finished}
+        write_json(target.with_suffix(".json"), stamp)
+    return finished
 
 
 def write_tables(out):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -126,26 +125,25 @@ def _fitted(signals: np.ndarray, n_samples: int) -> np.ndarray:
     return np.pad(signals, pad, mode="edge")
 
 
-def shrunk(share: float) -> Change:
-    """A smaller picture, as of a coarser scan."""
+def spoiled(**dials: float) -> Change:
+    """What happens to paper, by the dials of :func:`crtkit.images.spoil`; drawn by chance."""
 
     def change(page: np.ndarray, rng: Any) -> np.ndarray:
-        height, width = page.shape[:2]
-        size = max(1, round(width * share)), max(1, round(height * share))
-        return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.LANCZOS))
+        from crtkit.images import spoil
+
+        return spoil(page, dials, random_state=int(rng.integers(2**31)))
 
     return change
+
+
+def shrunk(share: float) -> Change:
+    """A smaller picture, as of a coarser scan."""
+    return spoiled(low_resolution=1 - share)
 
 
 def compressed(quality: int) -> Change:
     """Stored as a JPEG of this quality, and read again."""
-
-    def change(page: np.ndarray, rng: Any) -> np.ndarray:
-        buffer = io.BytesIO()
-        Image.fromarray(page).save(buffer, "JPEG", quality=quality)
-        return np.asarray(Image.open(buffer).convert("RGB"))
-
-    return change
+    return spoiled(jpeg=quality)
 
 
 def tilted(degrees: float) -> Change:
@@ -201,6 +199,13 @@ def page_changes() -> dict[str, Change]:
         "a quarter of the resolution": shrunk(0.25),
         **{f"JPEG quality {quality}": compressed(quality) for quality in (50, 20, 10)},
         **{f"tilted by {degrees}°": tilted(degrees) for degrees in (1, 2, 5)},
+        "seen at a slant": spoiled(perspective=0.05),
+        "folded": spoiled(crease=0.6),
+        "in shadow": spoiled(shadow=0.5),
+        "stained": spoiled(stain=0.5),
+        "written on": spoiled(handwriting=0.5),
+        "out of focus": spoiled(blur=1.5),
+        "sent by fax": spoiled(fax=0.5),
         "scanned in grey": greyed,
         "text outside the grid erased": text_erased,
     }

@@ -1,3 +1,4 @@
+from .artefact_augment import ArtefactAugment as ArtefactAugment
 from .augment import ImageAugment as ImageAugment, PageAugment as PageAugment
 from .autoencoder import AutoencoderFeatures as AutoencoderFeatures
 from .base import TorchClassifier as TorchClassifier
