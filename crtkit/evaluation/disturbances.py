@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -173,6 +173,24 @@ def text_erased(page: np.ndarray, rng: Any) -> np.ndarray:
 def greyed(page: np.ndarray, rng: Any) -> np.ndarray:
     """Scanned in grey: the colour of the grid is lost."""
     return np.asarray(Image.fromarray(page).convert("L").convert("RGB"))
+
+
+class Reprint(NamedTuple):
+    """The same signals printed on other paper, by the renderer that made the cohort's pages."""
+
+    speed: float = 25.0
+    gain: float = 10.0
+    layout: str | None = None
+
+
+def reprints() -> dict[str, Reprint]:
+    """Other paper, by the name that a card prints; needs the signals behind the pages."""
+    return {
+        "paper at 50 mm/s": Reprint(speed=50.0),
+        "gain 5 mm/mV": Reprint(gain=5.0),
+        "gain 20 mm/mV": Reprint(gain=20.0),
+        "layout 6x2": Reprint(layout="6x2"),
+    }
 
 
 def signal_changes() -> dict[str, Change]:

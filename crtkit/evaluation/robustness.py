@@ -17,7 +17,13 @@ from crtkit._plots import PAGE_WIDTH, axes, mark_simulated, styled
 from crtkit.cohort import Cohort, Select
 from crtkit.cohort.cells import as_objects
 from crtkit.evaluation.calibration import _logistic_many, _logit, slope_and_intercept
-from crtkit.evaluation.disturbances import Change, page_changes, signal_changes
+from crtkit.evaluation.disturbances import (
+    Change,
+    Reprint,
+    page_changes,
+    reprints,
+    signal_changes,
+)
 from crtkit.evaluation.fit import predict, score_sign
 from crtkit.evaluation.intervals import (
     difference_interval,
@@ -59,7 +65,8 @@ def robustness_card(
         ``change(signals, fs, rng)`` of (n_records, n_leads, n_samples) in mV, or, of a model of
         pages, ``change(page, rng)`` of uint8 (height, width, 3). By default
         sampling rates, mains, noise, drift, four channels, a flat lead, swapped arms, wrong paper
-        speed and gain; of pages size, JPEG quality, tilt, grey, erased text.
+        speed and gain; of pages size, JPEG quality, tilt, grey, erased text, and, where the cohort
+        has the signals that they were printed from, other paper speed, gain and layout.
     pos_label : label, optional
         By default the larger one.
     confidence : float, default=0.95
@@ -108,7 +115,7 @@ def robustness_card(
     column = _modality(model, cohort)
     classes = class_pair("robustness_card", cohort.y, pos_label, order=cohort.info.get("classes"))
     if changes is None:
-        changes = signal_changes() if column == "signal" else page_changes()
+        changes = _defaults(column, cohort)
     if AS_IT_IS in changes:
         raise ValueError(f"A change cannot be called {AS_IT_IS!r}: that is the first row.")
     sign = score_sign(classes[1], cohort.y)
@@ -160,6 +167,14 @@ def plot_robustness(card: pd.DataFrame, ax: Any = None) -> Any:
     if card.attrs.get("source") == "simulated":
         mark_simulated(ax)
     return ax
+
+
+def _defaults(column: str, cohort: Cohort) -> dict[str, Any]:
+    if column == "signal":
+        return dict(signal_changes())
+    # Other paper can only be tried where the signals behind the pages are at hand.
+    printed = "pages" in cohort.info and "signal" in cohort.X
+    return {**page_changes(), **(reprints() if printed else {})}
 
 
 def _modality(model: Any, cohort: Cohort) -> str:
@@ -220,6 +235,9 @@ def _changed_pages(
 ) -> Iterator[pd.DataFrame]:
     from crtkit.images import load_image
 
+    if isinstance(change, Reprint):
+        yield from _reprinted(cohort, change, folder)
+        return
     for start in range(0, len(cohort), _BLOCK):
         X = cohort.X.iloc[start : start + _BLOCK]
         paths = []
@@ -229,6 +247,19 @@ def _changed_pages(
             Image.fromarray(np.ascontiguousarray(change(page, rng))).save(path, compress_level=1)
             paths.append(str(path))
         yield X.assign(image=as_objects(paths))
+
+
+def _reprinted(cohort: Cohort, change: Reprint, folder: Path) -> Iterator[pd.DataFrame]:
+    from crtkit.datasets import render_cohort
+
+    made = cohort.info["pages"]
+    for start in range(0, len(cohort), _BLOCK):
+        block = cohort.take(np.arange(start, min(start + _BLOCK, len(cohort))))
+        pages = render_cohort(
+            block, folder, layout=change.layout or made["layout"], px_per_mm=made["px_per_mm"],
+            quality=made["quality"], speed=change.speed, gain=change.gain,
+        )  # fmt: skip
+        yield pages.X
 
 
 def _row(base: Part, part: Part, drawn: list[np.ndarray], confidence: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from crtkit import Cohort, JPEGLoader, Select
 from crtkit._leads import LEADS_12
+from crtkit.datasets import make_cohort, render_cohort
 from crtkit.evaluation import disturbances as d, plot_robustness, robustness_card
 from crtkit.images import render_page
 
@@ -200,3 +201,26 @@ def test_pages_stay_pages(name):
     assert out.shape[2] == 3
     if "resolution" not in name:
         assert out.shape == page.shape
+
+
+def test_pages_are_printed_again_on_other_paper(tmp_path):
+    cohort = make_cohort("mori2025", n_patients=8, random_state=0)
+    pages = render_cohort(cohort, tmp_path, px_per_mm=2)
+
+    class Ink(LeadAmplitude):
+        """Share of ink: what a higher gain prints more of."""
+
+        def predict_proba(self, X):
+            dark = (np.asarray(X).mean(axis=3) < 100).mean(axis=(1, 2))
+            p = np.clip(20 * dark, 0.01, 0.99)
+            return np.column_stack([1 - p, p])
+
+    model = make_pipeline(Select("image"), JPEGLoader(size=None), Ink()).fit(pages.X, pages.y)
+    card = robustness_card(model, pages, n_bootstrap=20)
+    assert set(d.reprints()) <= set(card.index)
+    assert card.loc["gain 20 mm/mV", "note"] == ""
+    # More ink, higher risks: the intercept that would mend them falls.
+    shift = card["intercept_change"]
+    assert shift["gain 20 mm/mV"] < shift["gain 5 mm/mV"]
+    without = Cohort(pages.X.drop(columns="signal"), pages.y, pages.groups, pages.info)
+    assert not set(d.reprints()) & set(robustness_card(model, without, n_bootstrap=5).index)
