@@ -1,4 +1,4 @@
-"""``python -m benchmarks.cost [--out FOLDER]``: minutes of one core against records, stage by stage.
+"""``python -m benchmarks.cost [--out FOLDER]``: minutes of one core by records and stage.
 
 Each stage is timed at three sizes and a line ``seconds = start + records * rate`` is fitted to
 them. Sizes up to the largest that was timed are interpolated; what lies beyond is the line alone,
