@@ -161,16 +161,16 @@ def warn_of_copies(columns: Mapping[str, np.ndarray], labels: pd.Series, label: 
     """Name covariates that give the label away: one level of theirs for each of its."""
     codes = pd.factorize(labels)[0]
     for name, values in columns.items():
-        found = pd.Series(values)
+        column = pd.Series(values)
         try:
-            n_levels = found.nunique()
+            n_levels = column.nunique()
         except TypeError:  # cells that are no values
             continue
         # Two records of either class could agree by chance; a dozen do not.
-        if n_levels != codes.max() + 1 or found.isna().any() or len(codes) < 2 * _ENOUGH:
+        if n_levels != codes.max() + 1 or column.isna().any() or len(codes) < 2 * _ENOUGH:
             continue
         # One-to-one with the label, whatever its words are.
-        if len(set(zip(pd.factorize(found)[0], codes))) == n_levels:
+        if len(set(zip(pd.factorize(column)[0], codes))) == n_levels:
             warnings.warn(
                 f"read_manifest: covariate {name!r} tells the label {label!r} in all "
                 f"{len(codes)} records, as a copy of it would. Leave it out (covariates=[...]) "

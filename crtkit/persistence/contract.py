@@ -83,7 +83,7 @@ def describe_training(cohort: Any) -> dict[str, Any] | None:
         return None
     info = cohort.info
     classes = pd.Series(np.asarray(cohort.y).astype(str)).value_counts()
-    found: dict[str, Any] = {
+    described: dict[str, Any] = {
         "name": str(info.get("name", "unnamed")),
         "source": info.get("source"),
         "label": info.get("label"),
@@ -99,10 +99,10 @@ def describe_training(cohort: Any) -> dict[str, Any] | None:
     for name in X.columns:
         summary = _summary(X, name)
         if summary is not None:
-            found["columns"][str(name)] = summary
-    if "signal" in found["columns"]:
-        found["columns"]["signal"].update(describe_signals(X))
-    return found
+            described["columns"][str(name)] = summary
+    if "signal" in described["columns"]:
+        described["columns"]["signal"].update(describe_signals(X))
+    return described
 
 
 def describe_evaluation(evaluation: Any, name: str | None) -> dict[str, Any] | None:

@@ -147,14 +147,14 @@ def _metrics(y_true, called, risk, groups, options) -> dict[str, Any]:
     from crtkit import metrics
     from crtkit.evaluation import bootstrap_interval
 
-    found = {}
+    figures = {}
     for name in METRICS:
         answer = risk if name == "roc_auc" else called
         if name == "roc_auc" and not np.isfinite(risk).all():
             continue
         interval = bootstrap_interval(y_true, answer, groups, getattr(metrics, name), **options)
-        found[name] = _figure(interval.estimate, interval.low, interval.high)
-    return found
+        figures[name] = _figure(interval.estimate, interval.low, interval.high)
+    return figures
 
 
 def _calibration(y_true, risk, groups, options) -> dict[str, Any] | None:
@@ -167,13 +167,13 @@ def _calibration(y_true, risk, groups, options) -> dict[str, Any] | None:
     figures = calibration_figures(
         y_true, risk, pos_label=True, confidence=options["confidence"]
     )._asdict()
-    found = {
+    calibrated = {
         name: _figure(figures[name], figures[f"{name}_low"], figures[f"{name}_high"])
         for name in ("slope", "intercept", "o_e")
     }
     interval = bootstrap_interval(y_true, risk, groups, metrics.brier, **options)
-    found["brier"] = _figure(interval.estimate, interval.low, interval.high)
-    return found
+    calibrated["brier"] = _figure(interval.estimate, interval.low, interval.high)
+    return calibrated
 
 
 def _figure(value: float, low: float, high: float) -> dict[str, float | None]:

@@ -121,16 +121,16 @@ def risk_intervals(conformal: dict[str, Any] | None, risk: np.ndarray) -> np.nda
     ndarray of shape (n_records, 2)
         Wilson's interval; NaN without held-out patients or risk.
     """
-    found = np.full((len(risk), 2), np.nan)
+    limits = np.full((len(risk), 2), np.nan)
     if conformal is None:
-        return found
+        return limits
     from crtkit.evaluation import wilson_interval
 
     edges = np.array([part["above"] for part in conformal["shares"]])
     for i in np.flatnonzero(np.isfinite(risk)):
         part = conformal["shares"][max(0, int(np.searchsorted(edges, risk[i], "right")) - 1)]
-        found[i] = wilson_interval(part["positive"], part["patients"])
-    return found
+        limits[i] = wilson_interval(part["positive"], part["patients"])
+    return limits
 
 
 def possible_classes(
@@ -181,12 +181,12 @@ def judge_sets(
         return None
     label = {"classes": [False, True], "positive": True}
     sets = possible_classes(conformal, label, risk)
-    found: dict[str, Any] = {"alpha": conformal["alpha"]}
+    figures: dict[str, Any] = {"alpha": conformal["alpha"]}
     for name, of_class in (("negative", ~y_true), ("positive", y_true)):
         inside = [bool(truth in own) for own, truth in zip(sets, y_true)]
-        found[f"coverage_{name}"] = _share(np.asarray(inside)[of_class], smallest)
-    found["withheld"] = _share(np.asarray([len(own) != 1 for own in sets]), smallest)
-    return found
+        figures[f"coverage_{name}"] = _share(np.asarray(inside)[of_class], smallest)
+    figures["withheld"] = _share(np.asarray([len(own) != 1 for own in sets]), smallest)
+    return figures
 
 
 def _share(flags: np.ndarray, smallest: int) -> float | None:

@@ -97,12 +97,12 @@ def _of_signals(ax, model, row, name, positive, fs) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        found = attribute(model, row, method="deeplift", target=positive)
-        if found.note:
+        attribution = attribute(model, row, method="deeplift", target=positive)
+        if attribution.note:
             # No rule for a layer, or gradients that cancel: what covering 0.2 s changes needs none.
             window = round(0.2 * (fs or 500))
-            found = attribute(model, row, method="occlusion", target=positive, window=window)
-    found.plot(0, fs=fs or 500, ax=ax, name=name)
+            attribution = attribute(model, row, method="occlusion", target=positive, window=window)
+    attribution.plot(0, fs=fs or 500, ax=ax, name=name)
 
 
 def _of_pages(ax, model, row, name, positive, fs) -> None:

@@ -197,13 +197,13 @@ def _ask(model, label, records: Records, rows) -> dict[int, tuple[Any, float]]:
         return dict(zip(kept, _ask_together(model, label, rows(kept))))
     except (ValueError, OSError):
         # A page that cannot be read or a value that is missing must not cost the others theirs.
-        found = {}
+        answered = {}
         for row in kept:
             try:
-                found[row] = _ask_together(model, label, rows(np.array([row])))[0]
+                answered[row] = _ask_together(model, label, rows(np.array([row])))[0]
             except (ValueError, OSError) as error:
                 records.reasons[row].append(f"the model refused it: {str(error).splitlines()[0]}")
-        return found
+        return answered
 
 
 def _ask_together(model, label, X) -> list[tuple[Any, float]]:

@@ -238,15 +238,15 @@ def _from_items(items, needed, reader: SignalReader, bare: bool) -> Records:
 
 def _signals(cells, records: Records, reader: SignalReader) -> list[Any]:
     """The signal of each cell; what cannot be read leaves a reason with the record."""
-    found = []
+    read = []
     for i, cell in enumerate(cells):
         value, reason, confidence = reader.read(cell)
-        found.append(value)
+        read.append(value)
         if reason:
             records.reasons[i].append(reason)
         if confidence is not None:
             records.confidence[i] = confidence
-    return found
+    return read
 
 
 class SignalReader:

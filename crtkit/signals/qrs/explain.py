@@ -90,16 +90,16 @@ def explain_block(
     True
     """
     signal, fs, names = record_parts(signal, fs, lead_names)
-    found = delineate_record(signal, fs, names, agreement=agreement)
-    bounds, ms = found.bounds, 1000.0 / found.beat.fs
-    if found.reason or bounds is None or found.leads is None:
-        reason = found.reason or "lead names are not known"
+    record = delineate_record(signal, fs, names, agreement=agreement)
+    bounds, ms = record.bounds, 1000.0 / record.beat.fs
+    if record.reason or bounds is None or record.leads is None:
+        reason = record.reason or "lead names are not known"
         return BlockExplanation({}, _table([]), reason=reason)
-    duration = (bounds.offset - found.onset) * ms
+    duration = (bounds.offset - record.onset) * ms
     options = {"widest": duration + OUTERMOST_MS, "male": male, "guideline": guideline}
-    criteria = block_criteria(found.waves, duration, **options)
-    flags = flags_of(criteria, found.waves, paced=found.ventricular)
-    return BlockExplanation(flags, _table(criteria), found.ventricular)
+    criteria = block_criteria(record.waves, duration, **options)
+    flags = flags_of(criteria, record.waves, paced=record.ventricular)
+    return BlockExplanation(flags, _table(criteria), record.ventricular)
 
 
 def _table(criteria) -> pd.DataFrame:

@@ -48,12 +48,12 @@ def ecg_files(folder: str | os.PathLike[str]) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}.")
-    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not found:
+    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not files:
         raise FileNotFoundError(
             f"No ECG file was found below {root}; looked for {', '.join(SUFFIXES)}."
         )
-    return found
+    return files
 
 
 def measure_files(

@@ -167,12 +167,12 @@ def _measure(signal, fs, names, *, male, lbbb, guideline, agreement) -> tuple[di
     """Values, reasons by name, and the reason of every other NaN."""
     values = dict.fromkeys(MEASUREMENTS, _NAN)
     reasons: dict[str, str] = {}
-    found = delineate_record(signal, fs, names, agreement=agreement)
-    beat, bounds = found.beat, found.bounds
+    record = delineate_record(signal, fs, names, agreement=agreement)
+    beat, bounds = record.beat, record.bounds
     values.update(n_beats=float(len(beat.positions)), n_beats_used=float(beat.n_used), quality=0.0)
     if bounds is None:
-        return values, reasons, found.reason
-    rr = found.prepared.rr_s
+        return values, reasons, record.reason
+    rr = record.prepared.rr_s
     if np.isfinite(rr):
         values["heart_rate_bpm"] = 60.0 / rr
     else:
@@ -180,26 +180,26 @@ def _measure(signal, fs, names, *, male, lbbb, guideline, agreement) -> tuple[di
         reasons["heart_rate_bpm"] = "one beat has no rate" if one else _GAPS
     values["noise_uv"] = float(np.nanmedian(bounds.noise) * 1000.0)
     values["qrs_confidence"] = bounds.agreement
-    values["quality"] = _quality(found)
-    if found.reason:
-        return values, reasons, found.reason
-    values["paced"] = float(found.paced)
-    _intervals(values, reasons, found)
-    if found.leads is None:
+    values["quality"] = _quality(record)
+    if record.reason:
+        return values, reasons, record.reason
+    values["paced"] = float(record.paced)
+    _intervals(values, reasons, record)
+    if record.leads is None:
         return values, reasons, "lead names are not known"
-    _by_lead(values, found, male, lbbb, guideline)
-    _vectors(values, found)
-    _arm_leads(values, found)
+    _by_lead(values, record, male, lbbb, guideline)
+    _vectors(values, record)
+    _arm_leads(values, record)
     return values, reasons, "a lead that it needs is missing"
 
 
-def _quality(found) -> float:
+def _quality(record) -> float:
     """Share of beats used, their likeness, agreement of leads, and share of time recorded.
 
     Leads agree where most begin and end with the complex, and where the complex is not longer than
     the median lead: a P wave or an artefact taken for its end stretches the first only.
     """
-    beat, bounds = found.beat, found.bounds
+    beat, bounds = record.beat, record.bounds
     usual = float(np.median(beat.correlation[beat.used]))
     share = beat.n_used / len(beat.positions)
     own = np.nanmedian(bounds.lead_offset) + 1.0 - np.nanmedian(bounds.lead_onset)
@@ -207,7 +207,7 @@ def _quality(found) -> float:
     if not np.isfinite(longer):
         return 0.0
     agreement = bounds.agreement / (1.0 + (longer / _LONGER_S) ** 2)
-    return share * max(usual, 0.0) * agreement * found.prepared.present
+    return share * max(usual, 0.0) * agreement * record.prepared.present
 
 
 def implausible(values) -> list[str]:
@@ -236,18 +236,18 @@ def _with_reasons(values, reasons, otherwise) -> dict:
     return result
 
 
-def _intervals(values, reasons, found) -> None:
-    beat, bounds, onset, rr = found.beat, found.bounds, found.onset, found.prepared.rr_s
+def _intervals(values, reasons, record) -> None:
+    beat, bounds, onset, rr = record.beat, record.bounds, record.onset, record.prepared.rr_s
     ms = 1000.0 / beat.fs
     first = beat.positions[beat.used][0] - beat.fiducial
     values["qrs_duration_ms"] = (bounds.offset - onset) * ms
     values["qrs_duration_any_ms"] = (
-        bounds.latest - (onset if found.ventricular else bounds.earliest)
+        bounds.latest - (onset if record.ventricular else bounds.earliest)
     ) * ms
     # The first sample after the complex ends it, as the first of the complex begins it.
     medians = np.nanmedian(bounds.lead_onset), np.nanmedian(bounds.lead_offset) + 1.0
     seen = medians[0] - READER_S * beat.fs
-    begin = max(seen, onset) if found.ventricular else seen
+    begin = max(seen, onset) if record.ventricular else seen
     values["qrs_duration_median_ms"] = (medians[1] - begin) * ms
     values["qrs_onset_ms"] = (first + onset) * ms
     values["qrs_offset_ms"] = (first + bounds.offset) * ms
@@ -263,29 +263,29 @@ def _intervals(values, reasons, found) -> None:
     reasons["qtc_ms"] = reasons["qt_ms"] or reasons.get("heart_rate_bpm", "")
 
 
-def _by_lead(values, found, male, lbbb, guideline) -> None:
-    for name, w in found.waves.items():
+def _by_lead(values, record, male, lbbb, guideline) -> None:
+    for name, w in record.waves.items():
         values[f"r_{name}_mv"] = w.r
         values[f"s_{name}_mv"] = w.s
         values[f"notch_{name}"] = float(len(w.notches) > 0)
         values[f"slur_{name}"] = float(len(w.slurs) > 0)
     for name in ("V5", "V6"):
-        if name in found.waves:
-            values[f"rpeak_time_{name.lower()}_ms"] = found.waves[name].r_time
+        if name in record.waves:
+            values[f"rpeak_time_{name.lower()}_ms"] = record.waves[name].r_time
     flags = bundle_branch_block(
-        found.waves,
+        record.waves,
         values["qrs_duration_ms"],
         widest=values["qrs_duration_ms"] + OUTERMOST_MS,
         male=male,
-        paced=found.ventricular,
+        paced=record.ventricular,
         guideline=guideline,
     )
     values.update(flags)
     values["lbbb"] = values[f"lbbb_{lbbb}"]
 
 
-def _vectors(values, found) -> None:
-    leads, fs, onset, offset = found.leads, found.beat.fs, found.onset, found.bounds.offset
+def _vectors(values, record) -> None:
+    leads, fs, onset, offset = record.leads, record.beat.fs, record.onset, record.bounds.offset
     area = wave_area(leads, fs, onset, offset)
     values["qrs_axis_deg"] = frontal_axis(area[0], area[5])
     vcg = kors_vcg(leads)
@@ -302,9 +302,9 @@ def _vectors(values, found) -> None:
         values["qrst_angle_deg"] = vector_angle((x, y, z), t_area)
 
 
-def _arm_leads(values, found) -> None:
+def _arm_leads(values, record) -> None:
     """Arm leads are exchanged where lead I runs against V6, in its P wave or T wave too."""
-    leads, fs, onset, offset = found.leads, found.beat.fs, found.onset, found.bounds.offset
+    leads, fs, onset, offset = record.leads, record.beat.fs, record.onset, record.bounds.offset
     one, six = leads[0], leads[11]
     if not (np.isfinite(one).all() and np.isfinite(six).all()):
         return
