@@ -98,10 +98,12 @@ def pool_effects(
     weight = 1 / (v + tau2)
     estimate = float(weight @ y / weight.sum())
     se = weight.sum() ** -0.5
+    # Hartung and Knapp: with few centres tau2 itself is uncertain, which z intervals forget.
     if test == "knha":
         se *= np.sqrt(weight @ (y - estimate) ** 2 / (n - 1))
     law = stats.t(n - 1) if test == "knha" else stats.norm()
     reach = float(law.ppf(0.5 + confidence / 2))
+    # A new centre adds its own departure from the mean to the error of the mean.
     half, wide = reach * se, reach * np.sqrt(se**2 + tau2)
     # The "typical" sampling variance of Higgins and Thompson.
     typical = (n - 1) * fixed.sum() / (fixed.sum() ** 2 - fixed @ fixed)
@@ -156,6 +158,7 @@ def _reml(y: np.ndarray, v: np.ndarray) -> float:
         residual = projector @ y
         step = (residual @ residual - np.trace(projector)) / np.trace(projector @ projector)
         new = max(0.0, tau2 + step)
+        # Fisher scoring may overshoot: halve the step until the likelihood rises.
         while loss(new) > loss(tau2) and abs(new - tau2) > _TOLERANCE:
             new = tau2 + (new - tau2) / 2
         if abs(new - tau2) <= _TOLERANCE * max(1.0, tau2):
@@ -239,6 +242,7 @@ def meta_analyse(
     for name, (columns, effect_of, back) in QUANTITIES.items():
         if not set(columns) <= set(table.columns):
             continue
+        # A centre that prints no AUC may still have counts: it drops out of one row only.
         given = table[list(columns)].apply(pd.to_numeric).dropna()
         if len(given) < 2:
             continue

@@ -166,6 +166,7 @@ def _changed_score(p, n, printed, folds) -> list[dict[str, Any]]:
     if len(printed) < 2:
         return rows
     for name, (value, digits) in printed.items():
+        # One wrong score among several is the commonest slip: which one, if the rest are right?
         others = {k: v for k, v in printed.items() if k != name}
         unit = 10.0**-digits
         # A window around the printed value keeps the search small, and the repair a small one.
@@ -194,6 +195,7 @@ def _fitting(p, n, printed, layout, keep=None) -> pd.DataFrame:
     """Matrices whose scores print as given; `keep` adds the value of that score."""
     if layout is not None:
         return _fitting_folds(layout, printed, keep)
+    # Sensitivity fixes tp and specificity tn: only what is left is tried.
     tp = _candidates(p, printed.get("sensitivity"))
     tn = _candidates(n, printed.get("specificity"))
     if len(tp) * len(tn) > GRID_LIMIT:
@@ -289,6 +291,7 @@ def _fitting_folds(layouts, printed, keep=None) -> pd.DataFrame:
             {"tp": a, "fn": (p * repeats).sum() - a, "fp": (n * repeats).sum() - d, "tn": d}
         )
         fitting.append(rows.assign(**{keep: grid[keep][ok]}) if keep else rows)
+    # Two ways of dealing folds often lead to one total.
     return pd.concat(fitting).drop_duplicates(ignore_index=True)
 
 
@@ -316,6 +319,7 @@ def _read_scores(scores, decimals, folds) -> dict[str, tuple[float, int]]:
             raise ValueError(f"audit_scores: {name} was given twice.")
         if folds is not None and name not in LINEAR:
             raise ValueError(f"audit_scores: the mean of {name} over folds cannot be checked.")
+        # As text a score keeps its trailing zeros: "0.80" is to two decimals.
         digits = len(value.partition(".")[2]) if isinstance(value, str) else decimals
         if isinstance(digits, bool) or not isinstance(digits, Integral) or digits < 0:
             raise ValueError(f"audit_scores needs decimals as an integer >= 0, got {digits!r}.")

@@ -117,6 +117,7 @@ def _percentages(printed, row) -> list[dict[str, Any]]:
         n = total if group == printed.overall else printed.sizes[group]
         share = 100 * count.value / n
         decimals = len(percent.text.partition(".")[2])
+        # Spreadsheets that cut digits are a habit, not an error of counting: said, still flagged.
         cut = np.floor(share * 10**decimals) / 10**decimals
         note = f"{count.value:.0f} of {n} is {share:.{decimals}f}"
         if not percent.fits(share) and abs(cut - percent.value) < SLACK:
@@ -154,10 +155,12 @@ def _mixture(printed, row) -> list[dict[str, Any]]:
     high = np.array([c[0].high for c in cells]) @ weight
     note = f"the groups' means give {(low + high) / 2:.1f}"
     checks = [_check(row, "mean", printed.overall, overall[0], low, high, note)]
+    # Means are printed rounded: every corner of the rounding is possible, and the middle.
     between = [_between(n, means) for means in product(*((c[0].low, c[0].high) for c in cells))]
     middle = np.clip((low + high) / 2, [c[0].low for c in cells], [c[0].high for c in cells])
     between.append(_between(n, middle))
     sd_checks = []
+    # Papers divide by n - 1 or by n and seldom say which: either is accepted.
     for ddof in (1, 0):
         within = [
             ((n - ddof) * np.square([getattr(c[1], side) for c in cells])).sum()
@@ -189,6 +192,7 @@ def _p_values(printed, row) -> list[dict[str, Any]]:
     ranges = {t: p for t, p in ranges.items() if not np.isnan(p[0])}
     if not ranges:
         return []
+    # A table rarely says which test a row had: one that gives the printed p is enough.
     fits = [t for t, (low, high) in ranges.items() if row.p.fits(low, high)]
     shown = {t: ranges[t] for t in fits} or ranges
     nearest = min(shown, key=lambda t: _distance(row.p.value, shown[t]))
@@ -284,6 +288,7 @@ def _ratio_of_means(printed, row, event, other, ratio, p) -> dict[str, Any]:
     means, sds = np.array([[f.value for f in cell] for cell in cells]).T
     variance = ((n - 1) * sds**2).sum() / (n.sum() - 2)
     slope = (means[0] - means[1]) / variance
+    # Both means are rounded, each by up to half a unit of its last digit.
     reach = max(c[0].high - c[0].low for c in cells) / variance
     z = np.sign(slope) * stats.norm.isf(_moment_p("student", means, sds, n) / 2)
     # "<0.001" and "0.000" bound z from below and say no more: a strong predictor is not flagged.
