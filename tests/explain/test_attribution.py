@@ -171,6 +171,39 @@ def test_activations_that_are_functions_are_told_by_the_completeness_error(toy, 
     assert np.median(exact.relative_error) < 0.1 * np.median(result.relative_error)
 
 
+def test_deeplift_is_captums_on_the_module_form_and_a_gradient_on_the_other(toy):
+    """Written out with captum: a rule for nn.ReLU, the plain gradient for a function."""
+    from captum.attr import DeepLift
+
+    model = fit(wrap_module(Functional, module_params={"as_module": True}), toy)
+    module = model.module_.eval()
+    as_function = Functional(*toy[0].shape[1:], len(model.classes_), as_module=False)
+    as_function.load_state_dict(module.state_dict())
+    as_function = as_function.to(next(module.parameters()).dtype).eval()
+    x = torch.as_tensor(toy[0][:6], dtype=next(module.parameters()).dtype)
+
+    class LogOdds(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, batch):
+            logits = self.network(batch)
+            return logits[:, 1] - logits[:, 0]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ruled = DeepLift(LogOdds(module)).attribute(x, torch.zeros_like(x)).detach().numpy()
+        plain = DeepLift(LogOdds(as_function)).attribute(x, torch.zeros_like(x)).detach().numpy()
+    scale = np.abs(ruled).max()
+    np.testing.assert_allclose(attribute(model, toy[0][:6]).maps, ruled, atol=1e-9 * scale)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(LogOdds(as_function)(x).sum(), x)
+    np.testing.assert_allclose(plain, (gradient * x).detach().numpy(), atol=1e-9 * scale)
+    # The functions are one and the same; only what DeepLIFT can see of them differs.
+    assert np.abs(ruled - plain).max() > 1e-3 * scale
+
+
 @pytest.mark.parametrize("name", ["lstm", "inception", "ecgfm"])
 def test_integrated_gradients_between_records_add_up(toy, name):
     model = fit(SMALL[name], toy)

@@ -57,6 +57,13 @@ def _no_module(n_outputs):
     return n_outputs
 
 
+class SmallSoft(Small):
+    """As skorch wants it: probabilities."""
+
+    def forward(self, x):
+        return torch.softmax(super().forward(x), dim=-1)
+
+
 FAST = {"lr": 0.05, "max_epochs": 60, "batch_size": 256, "precision": "float64", "random_state": 0}
 
 
@@ -68,6 +75,11 @@ def test_sklearn(estimator, check):
 @parametrize_with_nd_checks(
     [
         (wrap_module(Small, **{**FAST, "max_epochs": 3}), "signals"),
+        # A skorch net, by one call.
+        (
+            wrap_module(NeuralNetClassifier(SmallSoft, lr=0.05, max_epochs=3), random_state=0),
+            "signals",
+        ),
         (wrap_module(Picture, kind="images", **{**FAST, "max_epochs": 3}), "images"),
     ]
 )

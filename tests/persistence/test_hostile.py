@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from lightgbm import LGBMClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
 import crtkit as ck
@@ -171,6 +174,33 @@ def test_a_planted_pickle_does_not_run(bundle, tmp_path):
         ck.load(tmp_path / "whole.crtkit")
     assert not marker.exists()
     pickle.loads(evil)  # the trap itself works
+    assert marker.exists()
+
+
+def test_functions_that_estimators_would_call_do_not_run(tmp_path):
+    """A trusted estimator whose parameter is somebody's function: what a marker would tell.
+
+    Written by skops itself, with every hash right, as an attacker would.
+    """
+    skops = pytest.importorskip("skops.io")
+    marker = tmp_path / "marker"
+    trap = FunctionTransformer(os.mkdir, check_inverse=False)
+    ck.save(LogisticRegression().fit(X, Y), tmp_path / "m.crtkit")
+    parts = members(tmp_path / "m.crtkit")
+    for name, model in (
+        ("alone", trap),
+        ("in a pipeline", make_pipeline(trap, LogisticRegression())),
+        ("in a search", GridSearchCV(LogisticRegression(), {"C": [1.0]}, scoring=os.mkdir)),
+        ("in a union", FeatureUnion([("a", trap)])),
+    ):
+        attempt = {**parts, "model.skops": skops.dumps(model)}
+        path = rewrite(tmp_path / "evil.crtkit", attempt)
+        with pytest.raises(BundleError, match=r"posix\.mkdir"):
+            ck.load(path)
+        with pytest.raises(BundleError, match=r"posix\.mkdir"):
+            ck.predict(path, [str(marker)])
+        assert not marker.exists(), name
+    trap.transform(str(marker))  # the trap itself works
     assert marker.exists()
 
 
