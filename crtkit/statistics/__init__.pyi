@@ -20,6 +20,7 @@ from .model_tests import (
 )
 from .p_values import format_p as format_p
 from .paired_tests import mcnemar_test as mcnemar_test, permutation_test as permutation_test
+from .pooled_plot import plot_pooled as plot_pooled
 from .printed.p_values import rebuild_p_values as rebuild_p_values
 from .printed.scores import ScoreAudit as ScoreAudit, audit_scores as audit_scores
 from .printed.tables import audit_table as audit_table

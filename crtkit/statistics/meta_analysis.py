@@ -237,7 +237,7 @@ def meta_analyse(
     >>> meta_analyse(table)["value"].round(2).to_dict()
     {'logit_auc': 0.71}
     """
-    table = studies if isinstance(studies, pd.DataFrame) else _table_of(list(studies))
+    table = centre_table(studies)
     rows = {}
     for name, (columns, effect_of, back) in QUANTITIES.items():
         if not set(columns) <= set(table.columns):
@@ -267,6 +267,11 @@ def _natural(pooled: Pooled, back: Callable[..., Any]) -> dict[str, float]:
     names = ("estimate", "ci_low", "ci_high", "pi_low", "pi_high")
     shown = ("value", "value_low", "value_high", "value_pi_low", "value_pi_high")
     return {new: float(back(getattr(pooled, old))) for new, old in zip(shown, names)}
+
+
+def centre_table(studies: Any) -> pd.DataFrame:
+    """One row per centre, from a table or from answers of hospitals."""
+    return studies if isinstance(studies, pd.DataFrame) else _table_of(list(studies))
 
 
 def _table_of(answers: list[Any]) -> pd.DataFrame:
