@@ -253,11 +253,13 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
             "guideline": self.guideline,
             "agreement": self.agreement,
         }
+        # Blocks, not records: the start of a task costs as much as a measurement.
         blocks = Parallel(n_jobs=self.n_jobs)(
             delayed(_measure_block)(as_leads(block), self.fs, self._names(), options)
             for _, block in iter_blocks(X, BLOCK, finite="allow-nan")
         )
         pairs = [pair for block in blocks for pair in block]
+        # One warning for all records: a wrong rate makes every one of them strange.
         strange = [(i, why) for i, (_, why) in enumerate(pairs) if why]
         if strange:
             first, why = strange[0]

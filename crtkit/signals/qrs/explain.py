@@ -50,6 +50,7 @@ class BlockExplanation:
         rows = self.criteria[self.criteria["block"] == block]
         count = rows.groupby("criterion")["met"].transform("sum")
         size = rows.groupby("criterion")["met"].transform("size")
+        # ``needs`` of 0 stands for every lead that was recorded.
         wanted = np.where(rows["needs"] > 0, rows["needs"], size)
         return rows[(count < wanted) & ~rows["met"]]
 
@@ -92,6 +93,7 @@ def explain_block(
     signal, fs, names = record_parts(signal, fs, lead_names)
     record = delineate_record(signal, fs, names, agreement=agreement)
     bounds, ms = record.bounds, 1000.0 / record.beat.fs
+    # Flags without a complex or without names would be guesses: the reason is given instead.
     if record.reason or bounds is None or record.leads is None:
         reason = record.reason or "lead names are not known"
         return BlockExplanation({}, _table([]), reason=reason)

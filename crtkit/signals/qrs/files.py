@@ -48,12 +48,12 @@ def ecg_files(folder: str | os.PathLike[str]) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}.")
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not files:
+    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
         raise FileNotFoundError(
             f"No ECG file was found below {root}; looked for {', '.join(SUFFIXES)}."
         )
-    return files
+    return paths
 
 
 def measure_files(
@@ -106,6 +106,7 @@ def measure_files(
         raise ValueError("measure_files got no file.")
     rows = _in_batches(paths, n_jobs, verbose)
     table = pd.DataFrame(rows, index=pd.Index([str(path) for path in paths], name="file"))
+    # Only now, with all files tried: one message names every bad file of a folder.
     bad = table["error"][table["error"] != ""]
     if on_error == "raise" and len(bad):
         shown = "".join(f"\n  {error}" for error in bad.iloc[:20])
@@ -145,6 +146,7 @@ def _measure_file(path: Path, read_ecg: Callable[..., Any]) -> dict[str, Any]:
         values = measure_qrs(ecg.signal, ecg.fs, lead_names=ecg.lead_names)
     except (ValueError, OSError) as error:
         text = str(error)
+        # Readers of some formats name the file in their message, others do not.
         told = text if path.name in text else f"{path}: {text}"
         return {**empty, "fs": np.nan, "format": "", "error": told}
     return {

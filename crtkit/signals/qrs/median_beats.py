@@ -121,6 +121,7 @@ def median_beat(
         clean = remove_spikes(filled, spikes)
     pre, post = round(before * fs), round(after * fs)
     peaks = locate_qrs(clean, fs) if peaks is None else np.sort(np.asarray(peaks, dtype=int))
+    # Before the alignment: hum lowers the correlation of beats that are equal but for it.
     clean = subtract_mains(clean, fs, peaks)
     half = round(_ALIGN_S * fs)
     peaks = peaks[(peaks >= half) & (peaks < signals.shape[1] - half)]
@@ -133,6 +134,7 @@ def median_beat(
     keep &= ~_are_other_waves(clean, missing, positions, correlation, speed, fs)
     positions, correlation, speed = positions[keep], correlation[keep], speed[keep]
     used = correlation >= min_correlation * _typical(correlation)
+    # Wider than for the alignment: a paced complex and its P wave must be seen whole.
     reach = round(_COARSE_S * fs)
     template = _middle(_cut(clean, missing, positions[used], reach, reach))
     onset, fiducial, _ = coarse_bounds(template, fs, reach)
@@ -191,6 +193,7 @@ def _align(clean, missing, peaks, half, speed, fs) -> tuple[np.ndarray, np.ndarr
 
     correlation, lags = _correlate(spectra[[seed]], energy[[seed]], spectra, energy, half)
     positions = np.clip(peaks + lags[0], half, clean.shape[1] - half)
+    # A second pass against an average: the first template is a single beat, with its noise.
     alike = correlation[0] >= 0.9 * _typical(correlation[0])
     average = _middle(_cut(clean, missing, positions[alike], half, half))
     template, template_energy = _spectra(average[None])
@@ -257,6 +260,7 @@ def _spectra(segments) -> tuple[np.ndarray, np.ndarray]:
     start = segments[..., :edge].mean(axis=-1, keepdims=True)
     stop = segments[..., -edge:].mean(axis=-1, keepdims=True)
     level = segments - (start * (1.0 - ramp) + stop * ramp)
+    # The taper keeps a neighbour's T wave at the edge of the window from steering the lag.
     level *= np.hanning(n)
     if np.isnan(level.sum()):
         level[np.isnan(level).any(axis=-1)] = 0.0
@@ -339,6 +343,7 @@ def _alternating(segments) -> np.ndarray:
 
 def _flatten(clean, missing, onsets, fs) -> np.ndarray:
     """Record less the polygon through the levels just before each onset."""
+    # The PR segment, not the whole beat: an ST segment has its own level and must keep it.
     first, last = onsets - round(0.036 * fs), onsets - round(0.012 * fs)
     index = np.clip(first[:, None] + np.arange(last[0] - first[0]), 0, clean.shape[1] - 1)
     level = clean[:, index].mean(axis=2)

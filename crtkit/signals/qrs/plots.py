@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crtkit._leads import LEADS_12
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II
 from crtkit._plots import pyplot
-from crtkit.signals.qrs.delineate import qrs_bounds
+from crtkit.signals.qrs.delineate import QRSBounds, qrs_bounds
 from crtkit.signals.qrs.shapes import lead_waves
 from crtkit.signals.qrs.vcg import complete_limb_leads, kors_vcg, wave_area
 
@@ -64,7 +64,7 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
         # Lead by column, as a page is printed: I, II, III under one another.
         axes = axes.T.ravel() if len(beat) == 12 else axes.ravel()
     axes = np.ravel(axes)
-    bounds = qrs_bounds(beat, fs, result.fiducial, result.residual)
+    bounds = _bounds(result, lead_names)
     times = (np.arange(beat.shape[1]) - result.fiducial) / fs * 1000.0
     edges = (np.array([bounds.onset, bounds.offset]) - result.fiducial) / fs * 1000.0
     noise = 1.1 * 1.4826 * np.nanmedian(np.abs(np.nan_to_num(result.residual)), axis=1)
@@ -126,7 +126,7 @@ def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     >>> [axis.get_title() for axis in figure.axes]
     ['Frontal', 'Horizontal', 'Left sagittal']
     """
-    bounds = result.reason or qrs_bounds(result.beat, result.fs, result.fiducial, result.residual)
+    bounds = result.reason or _bounds(result, lead_names)
     reason = result.reason or bounds.reason
     if reason:
         raise ValueError(f"plot_vector_loop has no QRS complex to draw: {reason}.")
@@ -172,3 +172,11 @@ def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None)
         fontsize=10,
     )
     return figure
+
+
+def _bounds(result, lead_names) -> QRSBounds:
+    """The bounds that are measured: with the names, noise of one electrode counts once."""
+    limb = [name in LIMB_FROM_I_II for name in lead_names]
+    if len(limb) != len(result.beat):
+        limb = None
+    return qrs_bounds(result.beat, result.fs, result.fiducial, result.residual, limb=limb)

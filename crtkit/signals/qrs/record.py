@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, check_lead_names, refuse_exchanged_axes
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II, check_lead_names, refuse_exchanged_axes
 from crtkit.signals.qrs.delineate import AGREEMENT, QRSBounds, qrs_bounds
 from crtkit.signals.qrs.median_beats import MedianBeat
 from crtkit.signals.qrs.pacing import after_potential_end, locked_spikes, paced_beats
@@ -144,7 +144,7 @@ def delineate_record(signal, fs, names, *, agreement=AGREEMENT) -> Delineation:
     beat = prepared.beat
     if beat.reason:
         return Delineation(prepared, reason=beat.reason)
-    limb = None if names is None else [name in LEADS_12[:6] for name in names]
+    limb = None if names is None else [name in LIMB_FROM_I_II for name in names]
     bounds = qrs_bounds(
         beat.beat, beat.fs, beat.fiducial, beat.residual, agreement=agreement, limb=limb
     )
@@ -156,6 +156,7 @@ def delineate_record(signal, fs, names, *, agreement=AGREEMENT) -> Delineation:
     paced = ventricular or bool(strong.any())
     if names is None:
         return Delineation(prepared, bounds, onset, paced, ventricular)
+    # Bounds come from the recorded leads alone: computed ones would repeat an electrode's noise.
     leads = complete_limb_leads(beat.beat, names)
     residual = complete_limb_leads(beat.residual, names)
     noise = np.nan_to_num(_NOISE_OF_RESIDUAL * np.median(np.abs(residual), axis=1))
@@ -172,6 +173,7 @@ def _onset_after_spike(beat, bounds) -> tuple[float, bool]:
     positions = beat.positions[beat.used]
     spike = paced_beats(beat.spikes, positions + bounds.onset - beat.fiducial, beat.fs)
     has = spike >= 0
+    # Pacing that comes and goes leaves the dominant beat to the patient's own conduction.
     if has.mean() < 0.5:
         return bounds.onset, False
     end = float(np.median(beat.spikes[spike[has], 1] - positions[has])) + beat.fiducial

@@ -103,8 +103,10 @@ def lead_waves(lead, fs, onset, offset, *, noise=0.0, smallest=0.03, notch_depth
     if not runs:
         return LeadWaves()
     ends = part[-1]
+    # An ST segment that starts off the baseline looks like a last wave of the same sign.
     if len(runs) > 1 and abs(part[runs[-1][2]]) - max(0.0, ends * runs[-1][3]) < smallest:
         runs = runs[:-1]
+    # Letters are capitals against the tallest wave of either sign, as readers write them.
     height = max(abs(part[peak]) for *_, peak, _ in runs)
     signs = [sign for *_, sign in runs]
     start, stop, peak, sign = runs[-1]
@@ -166,6 +168,7 @@ def _name(part, runs, height) -> str:
 def _final_fall(part, start, stop, peak) -> int:
     """Last summit of a wave that reaches two thirds of its height: where it falls for good."""
     wave = part[start:stop]
+    # Two thirds: a notch hardly ever cuts deeper, and a smaller summit is the foot of the wave.
     padded = np.concatenate([[-np.inf], wave, [-np.inf]])
     summits = np.flatnonzero((wave > padded[:-2]) & (wave >= padded[2:]))
     tall = summits[wave[summits] >= 0.67 * part[peak]]
@@ -207,6 +210,7 @@ def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero) -> dict:
             slurs += [start + i - zero for i in _slurs(wave[limb], rate[limb], limb.start, noise)]
     valleys = [(i * ms, d) for i, d in sorted(notches)]
     flat = [i * ms for i in sorted(slurs)]
+    # The flank of a notch is slow as well: it is one finding, not two.
     flat = [at for at in flat if all(abs(at - valley) > 12.0 for valley, _ in valleys)]
     if not valleys:
         return {"slurs": tuple(flat)}
@@ -247,6 +251,7 @@ def _slurs(limb, rate, offset, noise) -> list[int]:
     slow = 1 + np.flatnonzero((inner <= speed[:-2]) & (inner < speed[2:]))
     if not len(slow):
         return []
+    # Steep before and after: the fastest on either side, of which the slower one counts.
     fastest = np.maximum.accumulate(speed)
     beside = np.minimum(fastest[slow - 1], np.maximum.accumulate(speed[::-1])[::-1][slow + 1])
     height = limb.max()

@@ -119,8 +119,10 @@ def wave_area(signals, fs, start, stop) -> np.ndarray:
     100.0
     """
     signals = np.asarray(signals, dtype=float)
+    # The ends stay between samples: rounded, they would change the area with the sampling rate.
     inner = np.arange(int(np.floor(start)) + 1, int(np.ceil(stop)))
     times = np.concatenate([[start], inner, [stop]])
+    # An end on the last sample has no right neighbour; it takes the last pair with weight one.
     low = np.clip(np.floor(times).astype(int), 0, signals.shape[-1] - 2)
     weight = times - low
     values = signals[..., low] * (1.0 - weight) + signals[..., low + 1] * weight

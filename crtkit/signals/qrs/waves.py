@@ -42,6 +42,7 @@ def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf) -> tuple[float
     >>> p_onset(np.zeros((12, 500)), 500, qrs_onset=20)
     (nan, 'no room for a P wave before the complex')
     """
+    # A PR interval of more than 320 ms puts the P wave into the T wave before; then it is not told.
     first = int(max(qrs_onset - 0.32 * fs, after, 0))
     last = int(qrs_onset - 0.02 * fs)
     if last - first < 0.08 * fs:
@@ -66,6 +67,7 @@ def p_onset(beat, fs, qrs_onset, *, residual=None, after=-np.inf) -> tuple[float
         least = max(least, _unrest(_from_line(np.asarray(residual)[:, first : last + 1], low), fs))
     if height < max(least, 0.5 * part[peak]):
         return np.nan, "no P wave stands apart from the T wave and the noise"
+    # 100 ms are the length of a P wave; further back lies the end of the T wave.
     start = max(peak - round(0.1 * fs), low)
     _, foot = _tangent(part[start : peak + 1][::-1])
     return first + peak - foot, ""
@@ -102,6 +104,7 @@ def t_end(beat, fs, qrs_onset, qrs_offset, *, residual=None, rr=np.inf) -> tuple
     (nan, 'the window ends before the T wave')
     """
     size = _size(beat, fs)
+    # Behind the J point by 50 ms: an elevated ST segment is no T wave.
     first = int(qrs_offset + 0.05 * fs)
     last = (
         min(len(size), int(qrs_onset + max(rr - 0.14, 0.24) * fs)) if np.isfinite(rr) else len(size)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks._qrs_blocks import agreement_with_labels, nested_broad_r
+from benchmarks._qrs_blocks import agreement_with_labels, nested_broad_r, nested_outermost
 from benchmarks._qrs_delineation import bias_table, measure_ludb, quality_table
 from benchmarks._qrs_quality import quality_against_readers
 
@@ -32,6 +32,7 @@ def test_flags_against_cardiologists(ptbxl):
     assert flags.loc["ivcd", "sensitivity"] >= 0.6
     assert flags.loc["paced", "sensitivity"] >= 0.88
     assert flags.loc["paced", ["false_other", "false_norm"]].sum() == 0
+    assert nested_outermost(ptbxl).loc["nested", "sensitivity"] >= 0.5
     nested = nested_broad_r(ptbxl).loc["nested"]
     assert nested["sensitivity"] >= 0.85
 

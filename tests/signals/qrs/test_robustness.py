@@ -162,3 +162,18 @@ def test_prepared_beats_are_at_one_rate(lbbb):
     empty = prepare_beat(np.full((12, 2000), np.nan), 360)
     assert empty.present == 0
     assert empty.beat.reason
+
+
+def test_a_p_wave_that_touches_every_lead_lowers_the_quality():
+    # Nothing else tells: all leads agree, and the complex is a third too long.
+    time = np.arange(5000) % 400 - 200.0
+    complex_ = np.exp(-(time**2) / (2 * 8.0**2))
+    leads = np.linspace(0.6, 1.4, 12)[:, None]
+
+    def record(p_at):
+        return leads * (complex_ + 0.15 * np.exp(-((time - p_at) ** 2) / (2 * 12.0**2)))
+
+    apart, touching = measure_qrs(record(-80), FS), measure_qrs(record(-40), FS)
+    assert touching["qrs_duration_ms"] > apart["qrs_duration_ms"] + 20
+    assert apart["quality"] > 0.9
+    assert touching["quality"] < 0.6 * apart["quality"]
