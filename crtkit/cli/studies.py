@@ -44,7 +44,13 @@ def add_commands(commands: Any) -> None:
     report.add_argument("--seeds", type=int, default=10, help="repeats [10]")
     report.add_argument("-j", "--jobs", type=cpu_jobs, help="processes [1]")
     report.add_argument("--journal", type=Path, help="keep what is done here, and go on from it")
-    report.add_argument("-o", "--out", type=Path, default=Path("report.html"), help="[%(default)s]")
+    report.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("report.html"),
+        help="a page, or Word (.docx) or Markdown (.md) by its suffix [%(default)s]",
+    )
     report.set_defaults(run=run_report)
 
 
@@ -73,6 +79,10 @@ def run_report(options: argparse.Namespace) -> int:
         if absent:
             raise CommandError(f"--models: {absent} are not among {list(models)}")
         models = {name: models[name] for name in wanted}
+    forms = {".html": "to_html", ".docx": "to_docx", ".md": "to_markdown"}
+    # Asked before models are fitted: minutes later nobody wants to hear of a suffix.
+    if options.out.suffix.lower() not in forms:
+        raise CommandError(f"--out: a report ends in {', '.join(forms)}, not {options.out.name!r}")
     check_out(options.out, options.journal)
     cohort = read_cohort(options.data, options)
     positive = positive_label(cohort, options.pos_label)
@@ -81,6 +91,6 @@ def run_report(options: argparse.Namespace) -> int:
     result = evaluate(
         models, cohort, seeds=options.seeds, n_jobs=options.jobs, journal=options.journal, **given
     )
-    result.to_html(options.out)
-    say(f"wrote {options.out}")
+    getattr(result, forms[options.out.suffix.lower()])(options.out)
+    say(f"wrote {options.out}, and its numbers in {options.out.with_suffix('.json').name}")
     return 0

@@ -258,7 +258,10 @@ def test_report_is_one_page_and_resumes(clinical, tmp_path):
     assert "are not among" in done.stderr
     done = crtkit(*arguments, "-o", tmp_path / "absent" / "r.html", code=1)
     assert "there is no folder" in done.stderr
+    done = crtkit(*arguments, "-o", tmp_path / "r.pdf", code=1)
+    assert "a report ends in .html, .docx, .md" in done.stderr
     crtkit(*arguments, "--journal", journal, "-o", tmp_path / "r.html")
+    assert (tmp_path / "r.json").exists()
     assert "<html" in (tmp_path / "r.html").read_text()[:500]
     assert journal.exists()
 

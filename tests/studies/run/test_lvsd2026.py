@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import crtkit as ck
 from benchmarks.__main__ import main
@@ -294,3 +298,44 @@ def test_the_page_says_what_the_committed_run_gave():
     cells = changes.loc[rows].stack().str.extract(r"\(([+-][\d.]+) to ([+-][\d.]+)\)").astype(float)
     without_zero = int(((cells[0] > 0) | (cells[1] < 0)).sum())
     assert f"{without_zero} of {len(cells)} intervals" in page
+
+
+def test_table_2_is_read_at_once_and_has_an_interval_in_every_cell(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def hospital(name, n):
+        y = np.arange(n) % 2
+        X = pd.DataFrame({"qrs": 140 + 8 * y + rng.normal(0, 10, n)})
+        groups = np.array([f"{name}{k}" for k in range(n)], dtype=object)
+        info = {"name": "lvsd2026", "source": "simulated"}
+        return ck.Cohort(X, y, groups, info)
+
+    home = hospital("a", 120)
+    sets = {"internal": "test", "external 1": "B", "external 2": "C"}
+    models = {
+        "Logistic": make_pipeline(ck.Select(["qrs"]), StandardScaler(), LogisticRegression()),
+        "Tree": make_pipeline(ck.Select(["qrs"]), DecisionTreeClassifier(max_depth=2)),
+    }
+    result = ck.evaluate(
+        models,
+        home,
+        seeds=1,
+        cv=[(np.arange(80), np.arange(80, 120))],
+        external={"B": hospital("b", 60), "C": hospital("c", 50)},
+        reference_rows=False,
+    )
+    output = Output(tmp_path, "t", "SIMULATED patients")
+    parts.table2(output, parts.score_table(result, sets), result, sets)
+    table = pd.read_csv(tmp_path / "table2.csv", index_col="model").loc[list(models)]
+    assert len(table.columns) == 5
+    assert table.map(lambda cell: " to " in cell).all(axis=None)
+    means = pd.read_csv(tmp_path / "table2_averages.csv", index_col=0)
+    assert means.map(lambda cell: " to " in cell).all(axis=None)
+    # The average of three sets of patients is surer than any of them.
+    ends = {c: [float(x) for x in table.loc["Logistic", c][7:-1].split(" to ")] for c in table}
+    width = {name: high - low for name, (low, high) in ends.items()}
+    single = [w for name, w in width.items() if "average" not in name]
+    assert width["AUROC, average"] < min(single)
+    report = (tmp_path / output.report().name).read_text()
+    assert report.count("<details>") == 2
+    assert report.index("## Table 2. Performance") < report.index("<details>")
