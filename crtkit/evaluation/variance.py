@@ -35,7 +35,8 @@ def patient_variance(replicates: np.ndarray, name: str, parts: list[Part]) -> Va
         The bootstrap measures spread around each test part's own mean, which is too small by 1 - 1
         / m where m patients decide a part's figure; that is given back.
     """
-    per_part = float(np.mean([max(deciding(name, [part]), 2) for part in parts]))
+    answered = [max(deciding(name, [part]), 2) for part in parts if len(part.y_true)]
+    per_part = float(np.mean(answered)) if answered else 2.0
     value = nanvar(replicates) * per_part / (per_part - 1)
     return Variance(value, max(deciding(name, parts) - 1, 1))
 
@@ -111,6 +112,8 @@ def fits_share(
     training, so that the correlation of their scores is R + (1 - R) c. Scores are compared by
     ranks within a class; where no patient is tested twice, R is taken as 0.
     """
+    # A subgroup may have nobody in a split, which then says nothing of fits.
+    parts = [part for part in parts if len(part.y_true)]
     numbers = np.array([split_of[part.seed, part.fold] for part in parts])
     n_splits = len(np.unique(numbers))
     if n_splits < 2:

@@ -81,3 +81,14 @@ def test_degrees_of_freedom_are_satterthwaites():
     assert both.value == pytest.approx(0.01 + fits)
     assert both.df == pytest.approx((0.01 + fits) ** 2 / (0.01**2 / 40 + fits**2 / 3))
     assert stats.t.ppf(0.975, both.df) > stats.norm.ppf(0.975)
+
+
+def test_splits_that_test_nobody_of_a_subgroup_are_left_out():
+    score = np.random.default_rng(0).normal(size=100)
+    rng = np.random.default_rng(5)
+    parts, split_of = ten_splits(100, lambda train: score + rng.normal(size=100))
+    some = [part.take(part.group.astype(int) < 50) for part in parts]
+    whole = fits_share(some[1:], split_of, 0.25)
+    with np.errstate(all="raise"):
+        share = fits_share([parts[0].take(np.zeros(20, dtype=bool)), *some[1:]], split_of, 0.25)
+    assert share == whole > 0
