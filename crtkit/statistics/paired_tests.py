@@ -1,5 +1,7 @@
 """Tests of answers and scores on the same patients: McNemar, and permutation by patient."""
 
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -91,8 +93,9 @@ def permutation_test(
     -------
     DataFrame of one row
         ``auc_a``, ``auc_b`` and ``difference`` where there are two, ``p_value`` (one score: of an
-        area at least as large; two: two-sided), ``p_smallest`` (1 / (1 + n_permutations)) and
-        ``n_patients``. The observed order counts as one of the permutations.
+        area at least as large; two: two-sided), ``p_smallest`` that it could be, ``n_patients`` and
+        ``exact``: where all orders are no more than ``n_permutations``, each is counted once;
+        otherwise they are drawn, and the observed one counts as one of them.
 
     Raises
     ------
@@ -127,23 +130,51 @@ def permutation_test(
     # Ranks, because two models' scores have different scales and could not change places as they
     # are.
     ranks = [stats.rankdata(score) for score in scores]
+    n, n_positive = len(patients), int(label.sum())
     row: dict[str, Any] = {"auc_a": float(_areas(truth[None], ranks[0])[0])}
     if len(ranks) == 1:
+        n_orders = comb(n, n_positive)
+        exact = n_orders <= n_permutations
         # Labels move by patient: records of one patient cannot be exchanged with others' one by
         # one.
-        drawn = np.array([rng.permutation(label)[patient_of] for _ in range(n_permutations)])
+        drawn = _all_labels(n, n_positive) if exact else _permuted(label, n_permutations, rng)
         # Half-integers divided by the number of pairs: equal areas may differ in the last bit.
-        extreme = _areas(drawn, ranks[0]) >= row["auc_a"] - 1e-12
+        extreme = _areas(drawn[:, patient_of], ranks[0]) >= row["auc_a"] - 1e-12
+        smallest = 1 / n_orders
     else:
         row["auc_b"] = float(_areas(truth[None], ranks[1])[0])
         row["difference"] = row["auc_a"] - row["auc_b"]
-        swaps = rng.random((n_permutations, len(patients)))[:, patient_of] < 0.5
-        extreme = np.abs(_exchanged(truth, ranks, swaps)) >= abs(row["difference"]) - 1e-12
-    # The observed order is one of the permutations, so that p is never 0 (Phipson and Smyth 2010).
-    row["p_value"] = (1 + int(extreme.sum())) / (1 + n_permutations)
-    row["p_smallest"] = 1 / (1 + n_permutations)
-    row["n_patients"] = len(patients)
+        exact = 2**n <= n_permutations
+        swaps = _all_swaps(n) if exact else rng.random((n_permutations, n)) < 0.5
+        apart = _exchanged(truth, ranks, swaps[:, patient_of])
+        extreme = np.abs(apart) >= abs(row["difference"]) - 1e-12
+        # Exchanging everybody gives the same difference with the other sign.
+        smallest = min(1.0, 2.0 ** (1 - n))
+    if exact:
+        row["p_value"], row["p_smallest"] = float(extreme.mean()), smallest
+    else:
+        # The observed order is one of the permutations, so that p is never 0 (Phipson and Smyth).
+        row["p_value"] = (1 + int(extreme.sum())) / (1 + n_permutations)
+        row["p_smallest"] = 1 / (1 + n_permutations)
+    row["n_patients"], row["exact"] = n, exact
     return pd.DataFrame([row])
+
+
+def _permuted(label: np.ndarray, n_permutations: int, rng: Any) -> np.ndarray:
+    return np.array([rng.permutation(label) for _ in range(n_permutations)])
+
+
+def _all_labels(n: int, n_positive: int) -> np.ndarray:
+    """Every way to hand ``n_positive`` labels to ``n`` patients."""
+    chosen = np.array(list(combinations(range(n), n_positive)), dtype=np.intp)
+    labels = np.zeros((len(chosen), n), dtype=bool)
+    labels[np.arange(len(chosen))[:, None], chosen] = True
+    return labels
+
+
+def _all_swaps(n: int) -> np.ndarray:
+    """Every set of patients whose scores change places."""
+    return (np.arange(2**n)[:, None] >> np.arange(n)) % 2 == 1
 
 
 def _areas(truth: np.ndarray, ranks: np.ndarray) -> np.ndarray:

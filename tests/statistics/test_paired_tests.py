@@ -32,9 +32,27 @@ def test_permutations_are_counted_as_all_orders():
     y, score = np.array([0, 0, 0, 1, 1, 1]), np.array([0.1, 0.4, 0.2, 0.3, 0.8, 0.9])
     observed = roc_auc(y, score)
     every = [roc_auc(np.array(order), score) >= observed for order in permutations(y)]
-    got = permutation_test(y, score, n_permutations=20_000, random_state=0)
-    assert got["p_value"].iloc[0] == pytest.approx(np.mean(every), abs=0.01)
-    assert got["auc_a"].iloc[0] == pytest.approx(observed)
+    got = permutation_test(y, score).iloc[0]
+    assert got["exact"]
+    assert got["p_value"] == pytest.approx(np.mean(every), rel=1e-12)
+    assert got["p_smallest"] == 1 / 20
+    assert got["auc_a"] == pytest.approx(observed)
+    drawn = permutation_test(y, score, n_permutations=19, random_state=0).iloc[0]
+    assert not drawn["exact"]
+    assert drawn["p_smallest"] == 1 / 20
+
+
+def test_exchanges_are_counted_as_all_sets():
+    rng = np.random.default_rng(3)
+    y, a, b = np.arange(8) % 2, rng.permutation(8), rng.permutation(8)
+    apart = []
+    for k in range(2**8):
+        swap = np.array([(k >> i) & 1 for i in range(8)], dtype=bool)
+        apart.append(roc_auc(y, np.where(swap, b, a)) - roc_auc(y, np.where(swap, a, b)))
+    observed = abs(roc_auc(y, a) - roc_auc(y, b))
+    got = permutation_test(y, a, b).iloc[0]
+    assert got["p_value"] == pytest.approx(np.mean(np.abs(apart) >= observed - 1e-12))
+    assert got["p_smallest"] == 2 / 256
 
 
 def test_the_tests_keep_their_size_by_patient():
