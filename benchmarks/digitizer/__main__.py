@@ -78,6 +78,7 @@ def write_tables(out):
     if "photographs" in by_set:
         verdicts = pd.read_csv(VERDICTS)[["page", "verdict", "what"]]
         by_set["photographs"] = by_set["photographs"].merge(verdicts, on="page", how="left")
+    # Tables of earlier slices count too, whatever sets were asked for now.
     known = [by_set[name] for name in SETS if name in by_set]
     if not known:
         return

@@ -38,6 +38,7 @@ def compare(true, read, shift_ms=SHIFT_MS):
     if both.sum() < 100:
         return {**out, "strict": np.nan, "aligned": np.nan, "delay_ms": np.nan, "peak_pct": np.nan}
     t = np.arange(len(true), dtype=float)
+    # Shifts are fractions of a sample: 0.1 ms at 500 Hz.
     known = np.interp(t, t[printed], true[printed])
     edge = shift_ms * FS / 1000 + 2
     inner = both & (t > t[printed][0] + edge) & (t < t[printed][-1] - edge)
@@ -67,6 +68,7 @@ def ratio(true, read):
 def printed_part(signal, truth):
     """What a rendered page shows of a record; NaN elsewhere, and beyond the grid."""
     out = np.full(signal.shape, np.nan)
+    # Strips last: they fill the whole row of their lead.
     for trace in sorted(truth.traces, key=lambda trace: trace.rhythm):
         lead, first = LEADS_12.index(trace.lead), int(np.ceil(trace.start * FS - 1e-9))
         part = slice(first, first + len(trace.y))

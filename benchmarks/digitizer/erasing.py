@@ -123,6 +123,7 @@ def erased_row(page, labels, read):
         out = erase_identity(page, labels=labels)
     except ValueError as error:
         return {"refused": str(error)}
+    # Found on the page as it came: erasing must not decide what counts as outside.
     left, top, right, bottom = find_grid(page)
     outside = np.ones(page.shape[:2], dtype=bool)
     outside[top:bottom, left:right] = False

@@ -60,6 +60,7 @@ def pdf_pages(folder, name, n, seed):
             facts = {"reason": reading.reason, "layout": reading.layout, "seconds": spent}
             true = nominal_part(signal, reading.rhythm_leads)
             out = lead_rows(true, reading.signal, **facts)
+            # What the program draws is a mean of five samples, every fourth of them.
             mean = np.stack([np.convolve(lead, np.ones(5) / 5, "same") for lead in signal])
             for i, row in enumerate(out):
                 whole = LEADS_12[i] in reading.rhythm_leads
@@ -129,6 +130,7 @@ def heart_rate(reading):
     quarter = signal.shape[1] // 4
     own = signal.reshape(12, 4, quarter)[np.arange(12), np.arange(12) // 3].reshape(4, 3, quarter)
     rows = [own[:, row].ravel() for row in range(3)]
+    # T waves of one lead are counted as beats; over four rows they are not.
     rows += [signal[LEADS_12.index(lead)] for lead in reading.rhythm_leads if lead]
     t = np.arange(len(rows[0]))
     rows = [np.interp(t, t[np.isfinite(row)], row[np.isfinite(row)]) for row in rows]

@@ -125,6 +125,7 @@ def degraded_pages(folder, name, n, seed):
         def rows(signal=signal, k=k):
             page, truth, dials = random_page(signal, 10_000 + seed + k)
             reading, spent = timed(page, least_confidence=0.0)
+            # Read twice: what comes out without a limit, and what the limit makes of it.
             judged = digitize_page(page, FS)
             true = printed_part(signal, truth)
             # A page that prints less than half a lead's worth of what was read says nothing.
@@ -146,6 +147,7 @@ def qrs_pages(folder, name, n, seed):
     table = pd.read_csv(folder / "ptbxl_500hz" / "labels.csv")
     block = table[table["clbbb"] == 1].sample(frac=1, random_state=seed)
     rest = table[(table["clbbb"] == 0) & (table["pace"] == 0)].sample(frac=1, random_state=seed)
+    # Half with block: at their natural share kappa would rest on two pages.
     half = min(n // 2, len(block))
     chosen = pd.concat([block.iloc[:half], rest.iloc[: n - half]]).sort_values(["shard", "row"])
     shard, data = None, None

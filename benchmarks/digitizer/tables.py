@@ -98,6 +98,7 @@ def _above(key):
         other = sets.get("LUDB, ECG-Miner")
         if other is None:
             return np.nan
+        # The same pages only, so that a refused page cannot lift a median.
         pages = part["page"].astype(str).unique()
         other = other[other["page"].astype(str).isin(pages)]
         middle = np.mean if key == "coverage" else np.nanmedian

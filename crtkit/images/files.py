@@ -227,6 +227,7 @@ def check_images(paths, *, erase=None, max_pixels=MAX_PIXELS, n_jobs=None):
     """
     check_eraser(erase)
     read = partial(read_page, size=(1, 1), erase=erase, max_pixels=max_pixels)
+    # A manifest may name a page many times; it is read once.
     unique = {_key(path): path for path in _listed(paths, "check_images")}
     results = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_try)(read, path) for path in unique.values()

@@ -67,6 +67,7 @@ def find_grid(page):
     rows = _longest_run(filled[:, columns].mean(axis=1) > 0.5)
     columns = _longest_run(filled[rows].mean(axis=0) > 0.5)
     tall, wide = ((found.stop - found.start) / n for found, n in zip((rows, columns), filled.shape))
+    # A logo or a coloured note is no grid, however red it is.
     if wide < _WIDE or tall < _TALL:
         return None
     inside = (slice(rows.start * step, rows.stop * step),)
@@ -148,6 +149,7 @@ def erase_identity(page, regions="margins", fill="white", labels="keep"):
 def _erase(page, regions, fill, labels):
     """Erase in place."""
     boxes = identity_boxes(page, regions, labels)
+    # Letters first: the margins may be what tells the grid from the paper.
     if labels == "erase":
         paint_over(page, find_lettering(page))
     for left, top, right, bottom in boxes:
@@ -395,6 +397,7 @@ def _grid_with_margins(page, labels):
 
 
 def _check_boxes(regions):
+    # Fractions, so that one list of boxes serves scans of any resolution.
     boxes = np.asarray(regions, dtype=np.float64)
     good = boxes.ndim == 2 and boxes.shape[1:] == (4,) and np.isfinite(boxes).all()
     if not good or boxes.min() < 0 or boxes.max() > 1 or (boxes[:, :2] >= boxes[:, 2:]).any():

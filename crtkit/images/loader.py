@@ -168,6 +168,7 @@ class JPEGLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         check_is_fitted(self)
         name = type(self).__name__
         paths = paths_in(X, name)
+        # A pipeline fitted on pages would otherwise take paths for pixels, or fail far from here.
         if (paths is not None) != (self.input_kind_ == "paths"):
             raise ValueError(
                 f"{name} was fitted on {self.input_kind_}, but now got "

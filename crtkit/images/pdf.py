@@ -77,6 +77,7 @@ def render_pdf(path, *, dpi=_DPI, max_pixels=80_000_000):
     """
     with _opened_page(path) as page:
         width, height = (side * dpi / _POINTS for side in page.get_size())
+        # A page of kilometres is a few bytes in a PDF, and gigabytes when it is rendered.
         if not 0 < width * height <= max_pixels:
             raise ValueError(
                 f"{width:.0f} x {height:.0f} pixels at {dpi:g} dpi, more than "
@@ -131,6 +132,7 @@ def pdf_curves(path, least=20):
             n_points += max(n, 0)
             if n_points > _MOST_POINTS:
                 raise ValueError(f"more than {_MOST_POINTS} points on one page")
+            # Hundreds of grid lines of two points each are told from leads by this alone.
             if n < least:
                 continue
             matrix = _whole_matrix(item)
@@ -173,6 +175,7 @@ def _subpaths(raw, item, n):
 def _opened_page(path):
     pdfium = import_optional("pypdfium2", extra="pdf", purpose="Reading PDF pages")
     path, number = split_page(path)
+    # PDFium keeps global state: two threads inside it crash the process.
     with _LOCK:
         try:
             document = pdfium.PdfDocument(path)

@@ -80,18 +80,21 @@ def read_boxes(page, boxes, fs, seconds, *, speed=None, gain=None, px_per_mm=Non
     pen = pen_width(whole, py)
     px_per_mv, gain, measured = gain_of(find_pulses(whole, px, py, pen), py, gain)
     speed = 25.0 if speed is None else float(speed)
+    # Leads of one column begin together: a person marks them where the page does.
     begin = min(box[0] for box in boxes.values())
     n_samples = int(round(seconds * fs))
     signals = np.full((len(LEADS_12), n_samples), np.nan)
     strips = []
     for lead, box in boxes.items():
         x, y = _follow(ink, box, px, py, pen, lead)
+        # Without a row's pulse the level where the trace stays longest stands for 0 mV.
         zero = float(np.median(y))
         start = (box[0] - begin) / (px * speed)
         stop = min((box[2] - begin) / (px * speed), seconds)
         time = np.arange(n_samples) / fs
         inside = (time >= start - 1e-9) & (time < stop - 1e-9)
         at = begin + time[inside] * px * speed
+        # Where a box is wider than its trace nothing is printed.
         near = (at >= x[0] - px) & (at <= x[-1] + px)
         values = np.where(near, (zero - np.interp(at, x, y)) / px_per_mv, np.nan)
         signals[LEADS_12.index(lead), inside] = values

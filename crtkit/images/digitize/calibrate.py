@@ -79,6 +79,7 @@ def find_pulses(runs, px, py, pen):
         strokes = _strokes(part, px, py)
         pairs = _pairs(part, strokes, px, py, pen)
         if not len(pairs):
+            # Scans are cut close to the trace, through the pulse.
             pairs = _halves(part, strokes, side, px, py, pen)
         if not len(pairs):
             continue

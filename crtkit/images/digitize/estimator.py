@@ -145,6 +145,7 @@ class ECGDigitizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         ValueError
             Wrong parameters, or neither paths nor pages.
         """
+        # Nothing of an earlier fit may be left: paths have no shape, pages do.
         check_layout(self.layout)
         for name in ("shape_in_", "n_features_in_", "feature_names_in_", "report_"):
             self.__dict__.pop(name, None)
@@ -180,6 +181,7 @@ class ECGDigitizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             X = check_pages(self, X, reset=False)
             if X.ndim == 2:
                 return X
+        # The report belongs to the last pages seen, as a search over folds would expect.
         readings = self.read(X)
         self.report_ = summarise(readings)
         refused = {i: r.reason for i, r in enumerate(readings) if r.reason}
@@ -203,6 +205,7 @@ class ECGDigitizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             name: getattr(self, name)
             for name in ("fs", "layout", "speed", "gain", "px_per_mm", "least_confidence")
         }
+        # Processes, not threads: numpy holds the lock in most of the stages.
         items = X if paths is None else paths
         read = _read_array if paths is None else _read_file
         return list(Parallel(n_jobs=self.n_jobs)(delayed(read)(item, how) for item in items))
@@ -293,6 +296,7 @@ def _read_array(page, how):
 
 
 def _read_file(path, how):
+    # A file that is no image is a page without a signal, like any other that cannot be read.
     try:
         if is_pdf(path):
             return read_pdf(path, **how)

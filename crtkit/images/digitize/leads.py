@@ -93,6 +93,7 @@ def candidates(n_rows, stated=None):
                 f"{n_rows} rows were found, layout {stated!r} has {arrangement.n_rows}"
             )
         return [arrangement]
+    # Guessing a layout from a number of rows that no device prints would name leads at random.
     if n_rows not in LAYOUTS:
         known = ", ".join(map(str, LAYOUTS))
         raise UnreadablePageError(f"{n_rows} rows were found, known layouts have {known}")
@@ -134,6 +135,7 @@ def _rebuilt_and_read(signals, name, others):
 
 def agreement(one, other, least=250):
     """Power of ``other`` over that of the difference in dB, means removed; NaN if too short."""
+    # Without means: rows have their own zero, and a wrong one breaks no law.
     both = np.isfinite(one) & np.isfinite(other)
     if both.sum() < least:
         return np.nan
@@ -162,6 +164,7 @@ def choose(arrangements, read):
         signals, rhythm = read(arrangement)
         checks = list(limb_agreement(signals).values())
         checks += [max(repeats(strip, signals).values(), default=np.nan) for strip in rhythm]
+        # Clipped, so that one very good check cannot outvote two bad ones.
         checks = np.clip([c for c in checks if np.isfinite(c)], -5, 20)
         scores.append(checks.mean() if len(checks) else -np.inf)
     return arrangements[int(np.argmax(scores))]
@@ -203,6 +206,7 @@ def name_rhythm(rhythm, signals):
         best = max(fits, key=lambda name: fits[name] + _USUAL.get(name, 0), default="")
         if best and fits[best] < _LEAST_REPEAT:
             best = ""
+        # A lead is printed as a strip once: a second one that looks like it is another lead.
         taken.add(best)
         out.append((best, fits.get(best, np.nan)))
     return out
@@ -257,12 +261,14 @@ def row_shifts(signals):
     seen = np.flatnonzero(np.isfinite(one) & np.isfinite(two) & np.isfinite(three))
     if len(seen) < 500:
         return 0, 0
+    # All shifts are compared on the same samples, or the shortest would win.
     inner = np.arange(seen[0] + _MOST_SHIFT, seen[-1] - _MOST_SHIFT)
     steps = range(-_MOST_SHIFT, _MOST_SHIFT + 1)
     firsts, thirds = ([lead[inner + k] for k in steps] for lead in (one, three))
     fits = np.array([[agreement(a + c, two[inner]) for c in thirds] for a in firsts])
     i, j = np.unravel_index(np.nanargmax(fits), fits.shape)
     before = fits[_MOST_SHIFT, _MOST_SHIFT]
+    # Two free shifts always gain a little; leads in the wrong order never gain this much.
     if fits[i, j] < max(before + _WORTH_DB, _GOOD_DB):
         return 0, 0
     return int(steps[i]), int(steps[j])
@@ -284,6 +290,7 @@ def strip_shift(strip, signals):
     best, shift = -np.inf, 0
     before = max(repeats(strip, signals).values(), default=-np.inf)
     for step in range(-2 * _MOST_SHIFT, 2 * _MOST_SHIFT + 1):
+        # What is rolled in at the ends lies outside the windows of all leads but two.
         moved = np.roll(strip, -step)
         fit = max(repeats(moved, signals).values(), default=-np.inf)
         if fit > best:

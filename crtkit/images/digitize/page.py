@@ -171,6 +171,7 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
         With the reason.
     """
     ink, lines = darkness(page)
+    # Shadows go first: a threshold of ink that holds on one side would hold nowhere else.
     even = even_light(ink)
     if even is not ink:
         ink, lines = even, even_light(lines)
@@ -180,6 +181,7 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     flat = rectify(ink, grid)
     px, py = flat.px, flat.py
     runs = find_runs(flat.ink, px, py)
+    # A frame is the longest level line of a page, and would be taken for a calm row.
     runs = runs.take(~frame_lines(runs, px, py))
     pen = pen_width(runs, py)
     pulses = find_pulses(runs, px, py, pen)
@@ -187,10 +189,12 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     arrangements = candidates(len(rows), layout)
     separators = find_separators(runs, rows, px, py)
     runs = runs.take(~bars(runs, separators, rows, px, py))
+    # First without knowing where leads end: the ends of the rows tell where they must.
     path = trace_rows(runs, rows, px, py)
     begin = pulses.end if pulses is not None and pulses.side == "left" else 0
     end = pulses.begin if pulses is not None and pulses.side == "right" else flat.ink.shape[1]
     span = trace_span(flat.ink, runs, path, pen, ink_level(flat.ink), begin, end)
+    # Gain before time: a pulse of known height is what makes its width worth believing.
     px_per_mv, gain, measured = gain_of(pulses, py, gain)
     speed = pulse_speed(pulses, px, speed)
     unbent = flat.method == "unbent"
@@ -198,6 +202,7 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     zero = _zero_levels(rows, pulses, py)
     edges = row_edges(runs, path, pen)
     traces = Traces(flat, rows, zero, *edges, pen, axis, px_per_mv, gain, measured)
+    # Middles of the ink are enough to tell layouts apart, at a tenth of the time of the pen.
     arrangement = choose(arrangements, lambda which: _signals(traces, which, 500, quick=True)[:2])
     if arrangement.columns > 1:
         # Where a lead ends the next may begin at any height: trace again with those columns free.
@@ -216,6 +221,7 @@ def _rows(runs, pulses, px, py):
     except UnreadablePageError:
         rows = np.empty(0, dtype=int)
     feet = np.empty(0) if pulses is None else np.round(pulses.foot).astype(int)
+    # One pulse per row is surer than level ink, of which rhythms without rest have none.
     if len(feet) in LAYOUTS and len(feet) >= len(rows) - 1:
         return feet
     if len(rows) in LAYOUTS or not len(feet):
@@ -262,6 +268,7 @@ def _signals(traces, arrangement, fs, quick=False):
             curve = fit_pen(upper, lower, traces.pen)
         inside = (time >= start - 1e-9) & (time < stop - 1e-9)
         y = _resample(*curve, upper, axis.x(time[inside]) + late - a, _HOLE_MM * traces.flat.px)
+        # The foot of the pulse is 0 mV; without one the level on which the trace stays longest is.
         zero = traces.zero[row]
         if not np.isfinite(zero):
             whole = (traces.upper[row] + traces.lower[row]) / 2
@@ -293,6 +300,7 @@ def _read(traces, arrangement, fs):
         traces = _level_in_time(traces, arrangement)
     signals, rhythm, curves = _signals(traces, arrangement, fs)
     checks = limb_agreement(signals)
+    # Named by what they repeat, not by their text: no engine is needed, and no language.
     names = name_rhythm(rhythm, signals)
     # A strip that repeats no lead may be of another time, or misread: it speaks a little against.
     fits = [fit if name else _UNNAMED_DB for name, fit in names]
@@ -332,6 +340,7 @@ def _level_in_time(traces, arrangement):
     scale = traces.axis.px_per_second / quick
     lean = np.zeros(arrangement.n_rows)
     signals, *_ = _signals(traces, arrangement, quick, quick=True)
+    # Limb leads first, for a strip is compared with the lead that they have put right.
     lean[0], lean[2] = row_shifts(signals)
     moved = replace(traces, shift=tuple(lean * scale))
     signals, rhythm, _ = _signals(moved, arrangement, quick, quick=True)

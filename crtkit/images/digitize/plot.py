@@ -51,6 +51,7 @@ def plot_digitised(page, result, *, ax=None, boxes=True):
         ax = figure.Figure(figsize=(12, 12 * height / width), layout="tight").add_subplot()
     # Paler, so that the page's own black does not hide the traces.
     ax.imshow(128 + np.asarray(page) // 2)
+    # Traces of refused pages are drawn too: they show what went wrong.
     for strip in result.strips:
         colour = COLOURS[_word(result, strip.lead)]
         if boxes:
@@ -62,6 +63,7 @@ def plot_digitised(page, result, *, ax=None, boxes=True):
         ax.text(
             strip.box[0], strip.box[1], f"{strip.lead or '?'} {trust:.2f}", color=colour, va="top"
         )
+    # Pixels say nothing here, seconds and millivolts are printed on the page.
     ax.set_axis_off()
     if result.reason is not None:
         ax.set_title(f"Refused: {result.reason}")

@@ -107,6 +107,7 @@ class PageReading:
         """Share of the printed seconds that were read."""
         printed = np.zeros(self.signal.shape, dtype=bool)
         time = np.arange(self.signal.shape[1]) / self.fs
+        # A strip that repeats no lead has no place among the twelve.
         for strip in self.strips:
             if strip.lead:
                 row = LEADS_12.index(strip.lead)
@@ -154,6 +155,7 @@ class PageReading:
                 f"trace must have shape {self.signal.shape[1:]}, {self.signal.shape[1]} samples "
                 f"at {self.fs:g} Hz, got {trace.shape}."
             )
+        # A reading is frozen: what was read by itself stays beside what a person corrected.
         signal = self.signal.copy()
         signal[LEADS_12.index(lead)] = trace
         # A person has drawn it: the reading no longer doubts it.

@@ -47,6 +47,7 @@ def read_curves(curves, fs=500, *, layout=None, speed=None, gain=None, least_con
     zeros, mm_per_mv = _calibration(traces, pulses, gain)
     rows = _rows(traces, zeros)
     arrangement = _arrangement(rows, layout)
+    # A vector page has no grid to measure: its unit is the millimetre of the paper.
     speed = 25.0 if speed is None else float(speed)
     n = int(round(SECONDS * fs))
     signals = np.full((12, n), np.nan)
@@ -68,6 +69,7 @@ def read_curves(curves, fs=500, *, layout=None, speed=None, gain=None, least_con
         if name:
             lead = signals[LEADS_12.index(name)]
             lead[:] = np.where(np.isfinite(strip), strip, lead)
+    # Places are told in pixels of the page as it would be rendered, so that it can be drawn over.
     px = DPI / 25.4
     reading = PageReading(
         signal=signals.astype(np.float32),
@@ -115,6 +117,7 @@ def read_pdf(path, fs=500, *, px_per_mm=None, **how):
     """
     try:
         return read_curves(pdf_curves(path), fs, **how)
+    # Scans inside a PDF, and programs that draw each sample as a stroke of its own.
     except UnreadablePageError:
         page = np.asarray(render_pdf(path, dpi=DPI))
         return digitize_page(page, fs, px_per_mm=px_per_mm, **how)
@@ -125,6 +128,7 @@ def _sort_curves(curves):
     traces, pulses = [], []
     for curve in curves:
         x, y = curve.T
+        # A trace never runs backwards; frames, letters and arrows do.
         if (np.diff(x) < -1e-3).any():
             continue
         if np.ptp(x) >= _LEAST_MM and np.ptp(y) > 0.01:

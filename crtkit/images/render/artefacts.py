@@ -68,6 +68,7 @@ def perspective(page, amount, random_state=None):
     -------
     ndarray of uint8, shape (height, width, 3)
     """
+    # Inwards only: what is moved out of the picture cannot be read by anybody.
     height, width = page.shape[:2]
     draw = check_random_state(random_state).uniform(0, amount, (4, 2)) * [width, height]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=float)
@@ -120,6 +121,7 @@ def curl(page, amount, random_state=None):
             quad = (source[j, i], source[j + 1, i], source[j + 1, i + 1], source[j, i + 1])
             box = (edges_x[i], edges_y[j], edges_x[i + 1], edges_y[j + 1])
             mesh.append((tuple(map(int, box)), tuple(np.concatenate(quad).tolist())))
+    # Room for the wave, or the mesh would take its edge pixels from nowhere.
     margin = int(np.ceil(amount * height)) + 2
     wide = np.pad(page, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
     mesh = [(box, tuple(v + margin for v in quad)) for box, quad in mesh]
@@ -185,6 +187,7 @@ def speckle(page, amount, random_state=None):
     """
     if not amount:
         return page.copy()
+    # One factor for all channels: sensors of a scanner see light before colour.
     noise = check_random_state(random_state).standard_normal(page.shape[:2]).astype(np.float32)
     return np.clip(page * (1 + amount * noise[:, :, None]), 0, 255).astype(np.uint8)
 
@@ -206,6 +209,7 @@ def shadow(page, depth, random_state=None):
     """
     if not depth:
         return page.copy()
+    # Six by eight cells: shadows are as large as hands and lamps, not as letters.
     coarse = check_random_state(random_state).uniform(0, 1, (6, 8))
     coarse = ndimage.gaussian_filter(coarse, 1.0, mode="nearest")
     coarse = (coarse - coarse.min()) / max(np.ptp(coarse), 1e-9)
@@ -237,6 +241,7 @@ def low_resolution(page, amount):
     """
     if not amount:
         return page.copy()
+    # Lanczos, as scanners and viewers reduce: nearest pixels would break thin traces.
     size = tuple(max(1, round(n * (1 - amount))) for n in page.shape[1::-1])
     return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.LANCZOS))
 
@@ -319,6 +324,7 @@ def spoil(page, dials, random_state=None):
         raise ValueError(
             f"spoil knows the artefacts {', '.join(ARTEFACTS)}, got {', '.join(sorted(unknown))}."
         )
+    # A seed for each artefact, drawn whether it is used or not.
     seeds = check_random_state(random_state).randint(2**31 - 1, size=len(ARTEFACTS))
     # Inside an estimator's fit scikit-learn would skip the checks of the dials.
     with config_context(skip_parameter_validation=False):

@@ -116,6 +116,7 @@ def page_layout(name="3x4+II", duration=10.0):
             f"page_layout expects 'RxC' with R x C = 12 and rhythm leads of {LEADS_12} after '+', "
             f"such as '3x4+II', '6x2' or '12x1', or 'strip' for one lead; got {name!r}."
         )
+    # Columns follow each other in time: the second shows the second quarter of the record.
     width = duration / columns
     strips = [
         Strip(LEADS_12[column * rows + row], row, column, column * width, (column + 1) * width)
@@ -177,6 +178,7 @@ class PageGeometry:
         -------
         tuple of float
         """
+        # Half way to the neighbouring rows is where one would cut the page with scissors.
         rows, row = self.baselines, strip.row
         last = len(rows) - 1
         above = (rows[row] - rows[row - 1]) / 2 if row else None
@@ -248,6 +250,7 @@ def page_geometry(layout="3x4+II", speed=PAPER_SPEED, gain=PAPER_GAIN):
     if not isinstance(layout, PageLayout):
         layout = page_layout(layout, TRACE_WIDTH / speed)
     height, top, bottom = (65.0, 15.0, 55.0) if layout.name == "strip" else (210.0, 34.0, 194.0)
+    # Rows share the grid equally, as devices do; tall waves may reach into their neighbours.
     half = (bottom - top) / layout.n_rows / 2
     # Where rows are close, the first still has room for its calibration pulse.
     first, last = top + max(half, 12.0), bottom - max(half, 8.0)

@@ -105,6 +105,7 @@ def render_page(
         )
     signal = np.atleast_2d(signal)
     style = (layout, float(px_per_mm), float(speed), float(gain), grid, calibration, labels)
+    # The empty sheet is kept: drawing its grid takes longer than all traces.
     sheet = sheet_for(len(signal), *style, colour, paper)
     return sheet.draw(sheet.traces(signal, fs), header)
 
@@ -247,9 +248,11 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         check_records(self, X, kind="signals", reset=True)
         n_leads = self.shape_in_[0] if len(self.shape_in_) == 2 else 1
         sheet = self._sheet(n_leads)
+        # What cannot be drawn is refused here, not after half of the pages.
         sheet.header(sheet.paper.copy(), self.header)
         # A trial without a signal: parameters that do not go together fail in fit, not on page 200.
         sheet.traces(np.zeros((n_leads, self.shape_in_[-1])), self.fs)
+        # Names and ranges of dials too, on a page that costs nothing.
         spoil(np.full((8, 8, 3), 255, np.uint8), self.artefacts or {}, random_state=0)
         return self
 
@@ -282,6 +285,7 @@ class ECGRenderer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 page, _ = sheet.draw(sheet.traces(signal, self.fs), self.header)
                 if self.artefacts:
                     page = spoil(page, self.artefacts, random_state=int(seeds[i]))
+                # A tilted sheet needs more room; an array has but one size.
                 if page.shape[:2] != (height, width):
                     page = np.asarray(resize_page(Image.fromarray(page), (height, width)))
                 pages[i] = page

@@ -113,6 +113,7 @@ class Sheet:
         self, n_leads, layout, px_per_mm, speed, gain, grid, calibration, labels, colour, paper
     ):
         self.page = page = _geometry(n_leads, layout, speed, gain)
+        # Colours differ by maker and country; a digitizer that knows one red has learnt a device.
         self.lines, self.tint = GRIDS[colour], PAPERS[paper]
         self.scale = float(px_per_mm)
         self.width, self.height = round(page.width * self.scale), round(page.height * self.scale)
@@ -161,6 +162,7 @@ class Sheet:
             mm = page.x_start + np.arange(first, last) * (page.speed / fs)
             x, baseline = self.pixels(mm, page.baselines[strip.row])
             y = baseline - lead * (page.gain * self.scale)
+            # The box is what a person would mark; the path is what the pen drew.
             box = page.strip_box(strip)
             unseen = (y < self.grid_box[1]) | (y > self.grid_box[3])
             trace = LeadTrace(
@@ -229,6 +231,7 @@ class Sheet:
         left, top, right, bottom = self.grid_box
         inside = paper[top:bottom, left:right]
         spans = self.page.grid[2] - self.page.grid[0], self.page.grid[3] - self.page.grid[1]
+        # Heavy lines last: they lie over the light ones where both meet.
         for (step, width), colour in zip(((1, 0.1), (5, 0.2)), self.lines):
             across, down = (
                 _lines(self.origin[i] - corner, span, step, self.scale, width, size)
@@ -256,6 +259,7 @@ class Sheet:
 
     def _text(self, draw, text, x, y, size):
         """Write text with its baseline's left end at (x, y) mm; the box of its pixels."""
+        # The font that comes with Pillow: the same pixels on every machine.
         font = ImageFont.load_default(max(size * self.scale, 1))
         place = tuple(round(v) for v in self.pixels(x, y))
         draw.text(place, text, fill=INK, font=font, anchor="ls")
@@ -284,6 +288,7 @@ class Sheet:
             y = baseline - page.gain * np.array([0, 0, 1, 1, 0, 0])
             x, y = self.pixels(x, y)
             ink.draw(x, y)
+            # At 20 mm/mV the pulse of the first row would leave the grid.
             low = (x[0] - ink.pen / 2, max(y.min() - ink.pen / 2, self.grid_box[1]))
             high = (x[-1] + ink.pen / 2, y.max() + ink.pen / 2)
             self.calibration_boxes.append(_whole(low, high))
