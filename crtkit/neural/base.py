@@ -51,6 +51,7 @@ from crtkit.neural.parameters import (
     TRAINING_PARAMETERS as TRAINING_PARAMETERS,
     check_class_weight,
     draw_seed as draw_seed,
+    splitter_has_groups,
     store_parameters as store_parameters,
 )
 
@@ -418,13 +419,14 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         # Only their ratios count, and float32 ends at 1e-38.
         weight = weight / weight.max()
         if self.early_stopping and groups is None:
-            warnings.warn(
+            problem = (
                 f"{name} got early_stopping=True but no groups: records of one patient may stand "
                 "on both sides of the inner split. Pass fit(X, y, groups=patient_ids). In a search "
                 "or cross_validate, groups go to the splitter alone unless two lines say more:\n"
                 "    sklearn.set_config(enable_metadata_routing=True)\n"
-                "    search.fit(X, y, groups=patient_ids)",
-                UserWarning,
-                stacklevel=4,
+                "    search.fit(X, y, groups=patient_ids)"
             )
+            if splitter_has_groups():
+                raise ValueError(problem)
+            warnings.warn(problem, UserWarning, stacklevel=4)
         return target, weight, groups

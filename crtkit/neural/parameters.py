@@ -1,5 +1,6 @@
 """Parameters that every network has: what they may be, and how constructors keep them."""
 
+import inspect
 from numbers import Integral, Real
 
 import numpy as np
@@ -49,3 +50,22 @@ def store_parameters(estimator, values):
     """
     skipped = ("self", "__class__")
     vars(estimator).update({name: v for name, v in values.items() if name not in skipped})
+
+
+def splitter_has_groups() -> bool:
+    """Whether this fit runs inside a search or cross-validation that was given groups.
+
+    Without metadata routing scikit-learn keeps them to its splitter, and a fit has no other way to
+    know that there are patients. What runs in a worker process cannot be seen from there.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("sklearn.model_selection"):
+            named = [frame.f_locals.get("groups")]
+            params = frame.f_locals.get("params")  # a search takes groups among its **params
+            if frame.f_code.co_name in ("fit", "cross_validate") and isinstance(params, dict):
+                named.append(params.get("groups"))
+            if any(groups is not None for groups in named):
+                return True
+        frame = frame.f_back
+    return False

@@ -15,7 +15,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -432,8 +432,14 @@ def test_a_run_that_learned_nothing_says_so(blobs):
 def test_a_search_without_routing_is_told_the_two_lines(blobs):
     X, y = blobs
     search = GridSearchCV(FlatClassifier(early_stopping=True, max_epochs=1), {"lr": [0.1]}, cv=2)
-    with pytest.warns(UserWarning, match=r"enable_metadata_routing=True\)\n +search.fit\(X, y, gr"):
-        search.fit(X, y, groups=np.arange(len(y)) // 2)
+    groups = np.arange(len(y)) // 2
+    lines = r"enable_metadata_routing=True\)\n +search.fit\(X, y, gr"
+    with pytest.raises(ValueError, match=lines):
+        search.set_params(error_score="raise").fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match=lines):
+        cross_validate(search.estimator, X, y, groups=groups, error_score="raise")
+    with pytest.warns(UserWarning, match=lines):  # nobody spoke of patients
+        search.fit(X, y)
     with config_context(enable_metadata_routing=True), warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*no groups")
         search.set_params(cv=GroupKFold(2)).fit(X, y, groups=np.arange(len(y)) // 2)
@@ -449,7 +455,6 @@ class Spy(FlatClassifier):
 
 def test_groups_reach_the_fits_of_a_search(blobs):
     from sklearn import config_context
-    from sklearn.model_selection import cross_validate
 
     X, y = blobs
     groups = np.arange(60) // 3
