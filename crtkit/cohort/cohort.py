@@ -82,6 +82,7 @@ class Cohort:
         # Nullable and Arrow columns as plain arrays; a missing label stays one.
         y = np.asarray(clean_column(pd.Series(y)) if hasattr(y, "dtype") else y)
         groups = as_column("Cohort: groups", as_frame(self.groups))
+        # By position: indices were compared above, arrays have none.
         lengths = {"X": len(X), "y": len(y), "groups": len(groups)}
         if len(set(lengths.values())) != 1:
             counts = ", ".join(f"{name}: {n}" for name, n in lengths.items())

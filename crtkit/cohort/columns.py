@@ -198,6 +198,7 @@ def without_codes(column: pd.Series, codes: Sequence[Any]) -> pd.Series:
     >>> without_codes(pd.Series([25.0, -1.0, 999.0]), [-1, 999]).tolist()
     [25.0, nan, nan]
     """
+    # -1 in a table of texts is "-1".
     texts = {str(code).strip().casefold() for code in codes}
     numbers = [c for c in codes if isinstance(c, (int, float)) and not isinstance(c, bool)]
     if pd.api.types.is_numeric_dtype(column):
@@ -224,6 +225,7 @@ def _typed(column: pd.Series, decimal: str | None, where: str) -> pd.Series:
     rest = [text for text in texts if text.casefold() not in WORDS_FOR_MISSING]
     commas = [text for text in rest if _COMMA_NUMBER.fullmatch(text)]
     points = [text for text in rest if _NUMBER.fullmatch(text)]
+    # A single word makes a column of categories, however many numbers it holds.
     if not rest or len(commas) + len(points) < len(rest):
         return column
     name = column.name

@@ -60,6 +60,7 @@ def shared_records(cohort: Cohort, other: Cohort | None = None) -> pd.DataFrame:
         if other is not None:
             for row, mark in _marks(other.X[column]):
                 seen.setdefault(mark, row)
+        # In another cohort every equal record counts, under the same identifier as well.
         whose = (cohort if other is None else other).groups
         for row, mark in _marks(cohort.X[column]):
             # The first row with this content stands for it; later ones are reported against it.

@@ -176,6 +176,7 @@ columns ['qrs_duration_ms'])
     roles = {"label": label} if label is not None else {}
     check_columns(table, {**roles, "group": group, **files}, covariates)
     order = check_label_column(table, label, classes) if label is not None else None
+    # Before any file is opened: a wrong column is found in milliseconds, not after an hour.
     check_patients(table, label, group, mixed_labels)
     used = {label, group, *files.values()}
     if covariates is None:
@@ -188,6 +189,7 @@ columns ['qrs_duration_ms'])
     clash = set(cells_of) & set(files)
     if clash:
         raise ValueError(f"The covariate(s) {sorted(clash)} carry a modality's name; rename them.")
+    # Absolute from here on: workers and later sessions may be in another folder.
     paths = {modality: locate(table[column], folder) for modality, column in files.items()}
     # All of them before the first is read: an hour of reading should not end at a missing file.
     check_files(paths, folder)
@@ -218,6 +220,7 @@ columns ['qrs_duration_ms'])
         signals = read_signals(paths["signal"], options, cache_dir, default_name)
         info.update(signals.info)
         flow.update(signals.flow)
+        # Records that were dropped take their row, label and patient with them.
         frame = frame.iloc[signals.kept].reset_index(drop=True)
         frame["signal"] = as_objects(signals.cells)
         y, groups = y[signals.kept], groups[signals.kept]

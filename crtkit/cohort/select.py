@@ -152,6 +152,7 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
             column = clean_column(X[self.column])
             cells = column.astype(object).where(column.notna(), None).to_numpy()
             # A single name may be a covariate or a modality; its cells decide.
+            # Dates and complex numbers go on to as_floats, which says what is wrong with them.
             numeric = getattr(column.dtype, "kind", "O") in "biufmMc"
             if not numeric and not all(c is None or isinstance(c, Number) for c in cells):
                 return _stack(cells, self.column)
@@ -171,6 +172,7 @@ class Select(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # ty
 
 def _stack(cells, name):
     """One array, lazy rows or paths from the cells of a column."""
+    # The first cell does not speak for the others: one path among arrays is an error.
     kinds = [_kind(cell) for cell in cells]
     if None in kinds:
         rows = [i for i, kind in enumerate(kinds) if kind is None]
@@ -196,6 +198,7 @@ def _stack(cells, name):
             f"Column {name!r} holds {kinds[0]} in row 0; a modality is arrays, 'file.npy#row' or "
             "paths, and a covariate is numbers."
         )
+    # Unread: the next step walks the file block by block.
     if kinds[0] == "a row of a .npy file":
         return Rows.from_cells(cells)
     if kinds[0] == "a path":

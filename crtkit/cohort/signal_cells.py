@@ -72,6 +72,7 @@ def read_signals(
         Records that cannot be read, each with its reason (unless they are dropped), none left, or
         a column of files and rows.
     """
+    # Rows carry no rate and are not cropped, files are: one column cannot be both.
     rows = sum(is_row_cell(cell) for cell in cells)
     if rows and rows < len(cells):
         raise ValueError(
@@ -144,6 +145,7 @@ class _Reading:
     def keep(self, records: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
         """Records as they come, positions noted; nothing is kept once reading has failed."""
         for i, signal in records:
+            # A second length makes the whole run fail: more arrays would only fill memory.
             self.shapes.add(signal.shape)
             failed = bool(self.bad) and self.options.on_error == "raise"
             if len(self.shapes) == 1 and not failed:

@@ -100,6 +100,7 @@ def load_mitbih(
     folder = data_folder("load_mitbih", path, "mitdb", "records of MIT-BIH", advice)
     _check_files(folder, names)
     rows = [_read_record(folder, name, lead) for name in names]
+    # Records with paced beats (102, 104, 107, 217) are in neither part (AAMI EC57).
     part = {**dict.fromkeys(DS1, "DS1"), **dict.fromkeys(DS2, "DS2")}
     info = {
         "name": "MIT-BIH Arrhythmia Database 1.0.0",

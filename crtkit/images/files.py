@@ -254,6 +254,7 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
         read = partial(_read_cached, folder=Path(cache_dir), made_by=made_by, **how)
     else:
         read = partial(read_page, **how)
+    # Pages are taken one by one, in order: a list of all decoded ones would double the memory.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     results = parallel(delayed(_try)(read, path) for path in originals.values())
     places = {key: [] for key in originals}
@@ -271,6 +272,7 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
         if reason:
             errors[key] = reason
             continue
+        # A path that occurs several times was decoded once.
         pages[places[key]] = page
         if enlarged:
             small.append(key)
@@ -331,6 +333,7 @@ def _key(path):
 def _try(read, path):
     """Page, reason why there is none, whether it was enlarged, why it was erased altogether."""
     try:
+        # Reasons are collected: a study of 400 pages should not fail 400 times.
         page, enlarged, blanked = read(path)
     except ValueError as error:
         return None, str(error) or "unreadable", False, None
@@ -364,6 +367,7 @@ def _read_cached(path, folder, made_by, **how):
         status = os.stat(split_page(path)[0])
     except (OSError, TypeError, ValueError):
         return read_page(path, **how)  # which says why
+    # Size and time of change stand for the content: hashing would read every file.
     identity = (os.path.abspath(path), status.st_size, status.st_mtime_ns, *made_by)
     file = folder / f"{joblib.hash((identity, sorted(how.items(), key=str)))}.npy"
     try:

@@ -228,6 +228,7 @@ def paths_in(X, name):
     ValueError
         No cell, text that is not a path, or several columns of paths.
     """
+    # Rows and sparse matrices hold numbers; looking at their cells would read them.
     if isinstance(X, Rows) or hasattr(X, "toarray") or getattr(X, "ndim", 1) > 2:
         return None
     if isinstance(X, (list, tuple)) and X and np.ndim(X[0]) > 1:

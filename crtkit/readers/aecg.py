@@ -48,6 +48,7 @@ def read_aecg(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
     ValueError
         There is no rhythm series, no sampling interval, or samples that are no numbers.
     """
+    # Representative beats are series, too (REPRESENTATIVE_BEAT); an empty code is rhythm.
     series = [s for s in root.iter("series") if _code(s) in ("RHYTHM", "")]
     sets = [one for s in series if (one := s.find(".//sequenceSet")) is not None]
     if not sets:
@@ -125,4 +126,5 @@ def _printed(root: Element) -> dict[str, float]:
             continue
         in_ms = _SECONDS.get(value.get("unit", ""), 1e-3) * 1e3 if name.endswith("_ms") else 1.0
         printed.setdefault(name, []).append(number * in_ms)
+    # A measurement may be annotated once a lead: the median is that of the record.
     return {name: float(np.median(values)) for name, values in printed.items()}

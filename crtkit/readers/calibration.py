@@ -65,6 +65,7 @@ def millivolt_per_unit(unit: str | float | None) -> float:
                 f"unit={unit!r} is not read; give 'mV', 'uV' or 'V', or, for counts of a "
                 "converter, what one is worth in mV (a number, 0.00488 for 4.88 microvolt)."
             ) from None
+    # True would pass as 1 mV a count.
     if isinstance(unit, bool) or not (np.isfinite(unit) and unit > 0):
         raise ValueError(f"unit={unit!r}: what one count is worth in mV is above 0.")
     return float(unit)
@@ -108,6 +109,7 @@ def check_rate(fs: float, path: Any) -> None:
 
 def whole_rate(rate: float) -> float:
     """A sampling rate that a rounded interval gave, as the whole number that was meant."""
+    # 0.2 %: 1 / 0.001667 s is 599.88 Hz and 600 was meant; 499 Hz stays what it is.
     near = float(np.round(rate))
     return near if abs(rate - near) < 2e-3 * rate else rate
 
@@ -142,6 +144,7 @@ def check_millivolt(signal: np.ndarray, path: Any, names: Any = None) -> np.ndar
             raise ValueError(f"{path.name} holds no valid sample: all of them are missing.")
         low = np.where(finite, single, 0.0).min(axis=-1)
         high = np.where(finite, single, 0.0).max(axis=-1)
+    # The extremes are at hand: abs() would copy the whole record.
     largest = np.maximum(-low, high)
     if largest.max() > LARGEST_MV:
         lead = int(largest.argmax())

@@ -75,6 +75,7 @@ def read_cardiosoft(root: Element, path: Path, *, identifiers: bool = False) -> 
 
 def _header(root: Element, identifiers: bool) -> dict[str, Any]:
     age = root.find("PatientInfo/Age")
+    # A child's age may be in months or days: left out rather than read as years.
     years = age is None or age.get("units", "years").lower() == "years"
     measured = root.find(".//RestingECGMeasurements")
     printed = {ours: number(measured, theirs) for ours, theirs in _PRINTED.items()}

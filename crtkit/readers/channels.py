@@ -59,6 +59,7 @@ def ecg_of_channels(
         Leads in the usual order, with all limb leads, where two of these are there; else in the
         order of the file. ``header["left_out"]`` names what was not taken.
     """
+    # Monitors keep respiration at a lower rate beside the leads.
     fs = Counter(channel.fs for channel in channels).most_common(1)[0][0]
     check_rate(fs, path)
     kept = [channel for channel in channels if channel.fs == fs]

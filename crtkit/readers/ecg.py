@@ -53,6 +53,7 @@ class ECG:
         """
         if missing not in ("raise", "nan"):
             raise ValueError(f"standard_leads expects missing='raise' or 'nan', got {missing!r}.")
+        # V1 and "Lead v1" in one file: nobody can tell which of the two is right.
         names = [lead_name(name) for name in self.lead_names]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -62,6 +63,7 @@ class ECG:
             raise ValueError(f"lead(s) {absent} are missing; the file has {list(self.lead_names)}")
         if not absent:
             return self.signal[[names.index(name) for name in LEADS_12]]
+        # Not zeros: a missing lead must not look like a flat one.
         out = np.full((len(LEADS_12), self.signal.shape[1]), np.nan, dtype=self.signal.dtype)
         for i, name in enumerate(LEADS_12):
             if name in names:

@@ -41,6 +41,7 @@ def read_mortara(root: Element, path: Path, *, identifiers: bool = False) -> ECG
     channels = root.findall("CHANNEL")
     if not channels:
         raise ValueError(f"{path.name} has no CHANNEL: there is no rhythm in it.")
+    # Channels that start at different times cannot be stacked.
     for key in ("SAMPLE_FREQ", "OFFSET"):
         values = {channel.get(key, "") for channel in channels}
         if len(values) > 1:

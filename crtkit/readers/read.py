@@ -71,6 +71,7 @@ def read_stated(path: str | os.PathLike[str], stated: Stated, identifiers: bool 
     path, row = _split_row(path)
     if path.is_dir():
         raise ValueError(f"{path} is a directory; read_ecg reads one file.")
+    # First: a record is named without a suffix, and its .dat or .mat has no signature.
     header = _wfdb_header(path)
     if header is not None:
         from crtkit.readers.wfdb import read_wfdb
@@ -82,6 +83,7 @@ def read_stated(path: str | os.PathLike[str], stated: Stated, identifiers: bool 
     if not path.is_file():  # opening a FIFO would wait for a writer, a device might never end
         raise ValueError(f"{path} is not a regular file; read_ecg reads files.")
     with path.open("rb") as file:
+        # The longest signature lies at byte 128 (DICOM); XML may follow blank lines.
         head = file.read(512)
     kind = _kind(head, path)
     if kind == "hdf5":
@@ -131,6 +133,7 @@ def _kind(head: bytes, path: Path) -> str:
     # In any encoding, a byte order mark or a blank line before it.
     if head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<"):
         return "XML"
+    # Text tables have no signature: the suffix alone tells them.
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv", ".txt"):
         return "csv"
@@ -211,6 +214,7 @@ def _read_xml(path: Path, identifiers: bool) -> ECG:
     return read(root, path, identifiers=identifiers)
 
 
+# Behind functions, so that importing this module loads no format's package.
 _READERS: dict[str, Callable[[Path, bool], ECG]] = {
     "DICOM": _read_dicom,
     "SCP-ECG": _read_scp,

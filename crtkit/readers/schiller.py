@@ -46,6 +46,7 @@ def read_schiller(root: Element, path: Path, *, identifiers: bool = False) -> EC
     ValueError
         There is no rhythm, its samples are not comma-separated numbers, or fewer than announced.
     """
+    # The file has averaged beats as wavedata, too.
     rhythms = [w for w in root.iter("wavedata") if text(w, "type").upper() == "ECG_RHYTHMS"]
     if not rhythms:
         raise ValueError(f"{path.name} has no ECG_RHYTHMS: there is no rhythm in it.")

@@ -89,6 +89,7 @@ def ecg_of_array(array: np.ndarray, stated: Stated, kind: str, path: Path) -> EC
         raise ValueError(
             f"{path.name} has shape {array.shape}; {len(names)} lead names fit none of its axes."
         )
+    # A unit that was said beats none, and one in the file must agree (or_file).
     step = millivolt_per_unit(stated.unit)
     if array.dtype.kind in "iu":  # of numbers that are volts already, one is not a step
         check_step(step, path.name)
