@@ -16,7 +16,6 @@ write their own ``fit``::
 """
 
 import functools
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -51,7 +50,7 @@ from crtkit.neural.parameters import (
     TRAINING_PARAMETERS as TRAINING_PARAMETERS,
     check_class_weight,
     draw_seed as draw_seed,
-    splitter_has_groups,
+    miss_groups,
     store_parameters as store_parameters,
 )
 
@@ -419,14 +418,5 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         # Only their ratios count, and float32 ends at 1e-38.
         weight = weight / weight.max()
         if self.early_stopping and groups is None:
-            problem = (
-                f"{name} got early_stopping=True but no groups: records of one patient may stand "
-                "on both sides of the inner split. Pass fit(X, y, groups=patient_ids). In a search "
-                "or cross_validate, groups go to the splitter alone unless two lines say more:\n"
-                "    sklearn.set_config(enable_metadata_routing=True)\n"
-                "    search.fit(X, y, groups=patient_ids)"
-            )
-            if splitter_has_groups():
-                raise ValueError(problem)
-            warnings.warn(problem, UserWarning, stacklevel=4)
+            miss_groups(name, stacklevel=5)
         return target, weight, groups

@@ -1,6 +1,7 @@
 """Parameters that every network has: what they may be, and how constructors keep them."""
 
 import inspect
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -52,7 +53,21 @@ def store_parameters(estimator, values):
     vars(estimator).update({name: v for name, v in values.items() if name not in skipped})
 
 
-def splitter_has_groups() -> bool:
+def miss_groups(name, *, stacklevel) -> None:
+    """Warn of early stopping without groups; refuse it where a search kept them to itself."""
+    problem = (
+        f"{name} got early_stopping=True but no groups: records of one patient may stand on both "
+        "sides of the inner split. Pass fit(X, y, groups=patient_ids). In a search or "
+        "cross_validate, groups go to the splitter alone unless two lines say more:\n"
+        "    sklearn.set_config(enable_metadata_routing=True)\n"
+        "    search.fit(X, y, groups=patient_ids)"
+    )
+    if _splitter_has_groups():
+        raise ValueError(problem)
+    warnings.warn(problem, UserWarning, stacklevel=stacklevel)
+
+
+def _splitter_has_groups() -> bool:
     """Whether this fit runs inside a search or cross-validation that was given groups.
 
     Without metadata routing scikit-learn keeps them to its splitter, and a fit has no other way to
