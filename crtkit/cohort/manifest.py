@@ -23,9 +23,7 @@ from crtkit.cohort.manifest_checks import (
     check_patients,
     locate,
     named_covariates,
-    warn_of_codes,
-    warn_of_copies,
-    warn_of_like_levels,
+    warn_of_covariates,
 )
 from crtkit.cohort.map_cells import read_maps
 from crtkit.cohort.signal_cells import read_signals
@@ -182,10 +180,7 @@ columns ['qrs_duration_ms'])
     if covariates is None:
         covariates = [column for column in table.columns if column not in used]
     cells_of = named_covariates(table, covariates, columns or {}, used)
-    warn_of_like_levels(cells_of)
-    warn_of_codes(cells_of)
-    if label is not None:
-        warn_of_copies(cells_of, table[label], label)
+    warn_of_covariates(cells_of, None if label is None else table[label])
     clash = set(cells_of) & set(files)
     if clash:
         raise ValueError(f"The covariate(s) {sorted(clash)} carry a modality's name; rename them.")

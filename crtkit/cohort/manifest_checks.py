@@ -157,7 +157,15 @@ def named_covariates(
     return out
 
 
-def warn_of_copies(columns: Mapping[str, np.ndarray], labels: pd.Series, label: str) -> None:
+def warn_of_covariates(columns: Mapping[str, np.ndarray], labels: pd.Series | None) -> None:
+    """Name what is odd about covariates: levels written twice, codes, copies of the label."""
+    _warn_of_like_levels(columns)
+    _warn_of_codes(columns)
+    if labels is not None:
+        _warn_of_copies(columns, labels)
+
+
+def _warn_of_copies(columns: Mapping[str, np.ndarray], labels: pd.Series) -> None:
     """Name covariates that give the label away: one level of theirs for each of its."""
     codes = pd.factorize(labels)[0]
     for name, values in columns.items():
@@ -172,15 +180,15 @@ def warn_of_copies(columns: Mapping[str, np.ndarray], labels: pd.Series, label: 
         # One-to-one with the label, whatever its words are.
         if len(set(zip(pd.factorize(column)[0], codes))) == n_levels:
             warnings.warn(
-                f"read_manifest: covariate {name!r} tells the label {label!r} in all "
+                f"read_manifest: covariate {name!r} tells the label {labels.name!r} in all "
                 f"{len(codes)} records, as a copy of it would. Leave it out (covariates=[...]) "
                 "unless it is known before the prediction.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
-def warn_of_like_levels(columns: Mapping[str, np.ndarray]) -> None:
+def _warn_of_like_levels(columns: Mapping[str, np.ndarray]) -> None:
     """Name levels of covariates that a blank or a capital letter splits in two."""
     for name, values in columns.items():
         texts = {v for v in values.tolist() if isinstance(v, str)} if values.dtype == object else ()
@@ -190,17 +198,17 @@ def warn_of_like_levels(columns: Mapping[str, np.ndarray]) -> None:
                 f"Levels of column {name!r} differ only by blanks or case and count as different: "
                 f"{alike[:3]}. Write each level in one way.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
-def warn_of_codes(columns: Mapping[str, np.ndarray]) -> None:
+def _warn_of_codes(columns: Mapping[str, np.ndarray]) -> None:
     """Name values of clinical columns that no patient has; rules refuse them."""
     for name, values in columns.items():
         if name in PLAUSIBLE and values.dtype.kind in "iuf":
             problem = why_implausible(name, values.astype(np.float64), PLAUSIBLE[name])
             if problem:
-                warnings.warn(f"read_manifest: {problem}", UserWarning, stacklevel=3)
+                warnings.warn(f"read_manifest: {problem}", UserWarning, stacklevel=4)
 
 
 def locate(column: pd.Series, folder: Path | None) -> list[str]:
