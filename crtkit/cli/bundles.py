@@ -171,6 +171,7 @@ def run_predict(options: argparse.Namespace) -> int:
     from crtkit.persistence import predict
 
     check_out(options.out)
+    # One path may be a table; several are always files.
     data: Any = options.data[0] if len(options.data) == 1 else options.data
     digitizer = None
     if options.digitize:
@@ -215,6 +216,7 @@ def run_card(options: argparse.Namespace) -> int:
     """Print the card."""
     from crtkit.persistence import card, read_bundle
 
+    # The manifest is read with the model, so that a changed file is not shown as if it were whole.
     if options.json:
         options.out = None
         emit_json(read_bundle(options.bundle).manifest, options)
@@ -228,6 +230,7 @@ def _models(wanted: str) -> dict[str, Any]:
     from importlib import import_module
 
     study = wanted.partition("/")[0]
+    # All studies are imported only where the name is wrong, to list what there is.
     names = (study,) if study in STUDIES else STUDIES
     models = {
         f"{name}/{key}": model
@@ -245,6 +248,7 @@ def _models(wanted: str) -> dict[str, Any]:
 def _seed(model: Any, random_state: int) -> None:
     """Every ``random_state`` of the pipeline that is not set."""
     parameters = model.get_params()
+    # Whatever the study leaves open is set, or the same command would give another model.
     unset = {
         key: random_state
         for key, value in parameters.items()

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Read the cohort and describe it."""
     check_out(options.out)
     cohort = read_cohort(options.data, options)
+    # Its answer is not needed; a wrong name and a "no" that counts as positive are told here.
     positive_label(cohort, options.pos_label)
     facts = describe(cohort)
     if options.json or options.out:

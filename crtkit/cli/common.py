@@ -92,6 +92,7 @@ def read_cohort(path: Path, options: argparse.Namespace) -> Any:
     """The cohort of a manifest, as the options name its columns."""
     from crtkit.cohort import read_manifest
 
+    # Asked for here and not by argparse, whose message would name no table.
     if not options.label:
         raise CommandError("name the column of the outcome with --label")
     given = {
@@ -215,6 +216,7 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, np.generic):
         value = value.item()
+    # JSON has no NaN; other readers than Python's refuse the file.
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (str, int, bool)):

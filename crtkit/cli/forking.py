@@ -23,6 +23,7 @@ class ForkingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     supports_return_generator = True
     supports_retrieve_callback = True
+    # A file that takes long is measured to its end: joblib could not stop it without losing others.
     supports_timeout = False
     uses_threads = False
     default_n_jobs = 1

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     files: list[Path] = []
     for path in options.files:
         files += _files_of(path) if path.is_dir() else [path]
+    # Told by the name alone: a page that is opened as an ECG file gives a message nobody expects.
     pages = [path for path in files if path.suffix.lower() in PAGES]
     files = [path for path in files if path.suffix.lower() not in PAGES]
     # A handful of files is sooner done in this process; a page takes seconds.

@@ -83,6 +83,7 @@ def _read_page(options: argparse.Namespace) -> int:
             f"{options.file} is no picture that can be read here; a PDF can be measured "
             "(crtkit measure)"
         ) from error
+    # At full size and upright: phones store the turn of a photograph beside its pixels.
     reading = digitize_page(page)
     facts: dict[str, Any] = {"file": str(options.file), "format": "page"}
     if reading.reason is not None:
@@ -96,6 +97,7 @@ def _read_page(options: argparse.Namespace) -> int:
     if options.png is not None:
         _draw_reading(page, reading, options.png)
         say(f"wrote {options.png}")
+    # A refused page is still drawn, with how far it was followed: that tells what to rescan.
     return 0 if reading.reason is None else 1
 
 
@@ -129,6 +131,7 @@ def _draw(ecg: Any, path: Path) -> None:
     n_samples = round(10 * ecg.fs)
     padded = np.full((12, n_samples), np.nan, dtype=np.float32)
     padded[:, : signal.shape[1]] = signal[:, :n_samples]
+    # Blanks are drawn as a flat line: a page without a trace looks like an empty file.
     page = render_page(np.nan_to_num(padded), ecg.fs)
     image = page[0] if isinstance(page, tuple) else page
     with atomic_path(path) as part:

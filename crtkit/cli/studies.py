@@ -60,6 +60,7 @@ def run_study_command(options: argparse.Namespace) -> int:
 
     parser = argparse.ArgumentParser(prog=f"crtkit run {options.study}")
     add_arguments(parser, options.study)
+    # A parser of its own: each study has other options, and its --help lists only those.
     chosen = parser.parse_args(options.options)
     text = execute(study_module(options.study).run, chosen)
     print(text)  # noqa: T201 - this is the command line
@@ -86,6 +87,7 @@ def run_report(options: argparse.Namespace) -> int:
     check_out(options.out, options.journal)
     cohort = read_cohort(options.data, options)
     positive = positive_label(cohort, options.pos_label)
+    # Without --pos-label the order of the manifest decides, and every table says which one it was.
     given = {} if positive is None else {"pos_label": positive}
     say(f"judging {len(models)} model(s) on {cohort.n_patients} patients, {options.seeds} seeds")
     result = evaluate(

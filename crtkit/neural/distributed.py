@@ -215,6 +215,7 @@ class ShardedBatches(Batches):
         # order, and a rest of less than two for each is left out.
         width = self.n_processes
         bounds = [(start, start + (stop - start) // width * width) for start, stop in self.bounds]
+        # Batch normalisation needs two records on each, as in one process.
         self.bounds = [(a, b) for a, b in bounds if b - a >= 2 * width]
 
     def _order(self):

@@ -24,6 +24,7 @@ FORMAT = "crtkit-bundle"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MAX_BYTES = 4 * 2**30  # of a whole file: ECG-FM base has 0.4 GB
+# Each tensor of a network is in one part, so real bundles have a handful.
 MAX_PARTS = 10_000
 
 
@@ -111,6 +112,7 @@ def _stored(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
     infos = archive.infolist()
     if len(infos) > MAX_PARTS or len({info.filename for info in infos}) < len(infos):
         raise BundleError(f"{path} has too many members, or two of one name.")
+    # Backslashes lead somewhere on Windows, where the same bundle may be opened.
     for info in infos:
         plain = info.filename.replace("\\", "/")
         if plain != os.path.basename(plain) or plain in ("", ".", ".."):
@@ -137,6 +139,7 @@ def _manifest(path: Path, members: Mapping[str, bytes]) -> dict[str, Any]:
             f"{path} is a bundle of format {version}; this crtkit reads up to {FORMAT_VERSION}. "
             "Install a newer crtkit."
         )
+    # Against damage and careless edits; whoever can write the file can write this too.
     if digest != digest_of(manifest):
         raise BundleError(f"{path}: its {MANIFEST} was changed after it was written.")
     return manifest

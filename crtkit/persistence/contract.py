@@ -129,9 +129,11 @@ def _summary(X: pd.DataFrame, name: Any) -> dict[str, Any] | None:
     if str(name) in MODALITIES:
         return {"kind": "file"}
     numbers = pd.to_numeric(column, errors="coerce")
+    # Numbers in text count as numbers only if all of them are.
     missing = int(column.isna().sum())
     if numbers.notna().sum() == column.notna().sum() and numbers.notna().sum() >= SMALL:
         values = numbers.dropna().to_numpy(dtype=float)
+        # Of a flag, an edge would be 0 or 1 and say nothing: its share is told instead.
         if len(np.unique(values)) <= 2:
             share = float(np.mean(values == values.max()))
             told = SMALL <= share * len(values) <= len(values) - SMALL
@@ -168,6 +170,7 @@ def _steps(model: Any) -> list[str]:
 
 
 def _first_shape(model: Any) -> list[int] | None:
+    # The first that saw records: later steps see what it made of them.
     for item in walk(model):
         shape = getattr(item, "shape_in_", None)
         if shape is not None and len(shape) > 1:

@@ -135,6 +135,7 @@ def _check_enough(kept: np.ndarray, y_true: np.ndarray, n_patients: int, smalles
         raise ValueError("The model answered for no record; see the reasons that predict gives.")
     if len(np.unique(y_true[kept])) < 2:
         raise ValueError("All records that were answered are of one class: nothing can be judged.")
+    # With fewer, one side of any cut is smaller than what may be told.
     if n_patients < 2 * smallest:
         raise ValueError(
             f"{n_patients} patients were answered; below {2 * smallest} an answer could tell of "
@@ -150,6 +151,7 @@ def _metrics(y_true, called, risk, groups, options) -> dict[str, Any]:
     figures = {}
     for name in METRICS:
         answer = risk if name == "roc_auc" else called
+        # A rule gives answers and no risks: it has no curve.
         if name == "roc_auc" and not np.isfinite(risk).all():
             continue
         interval = bootstrap_interval(y_true, answer, groups, getattr(metrics, name), **options)
@@ -184,6 +186,7 @@ def _roc_steps(y_true, risk, groups, smallest: int) -> dict[str, Any] | None:
     """Sensitivity and 1 - specificity at cuts with at least ``smallest`` patients between."""
     if not np.isfinite(risk).all():
         return None
+    # From the highest risk down; between two cuts stand whole runs of equal scores.
     order = np.argsort(-risk, kind="stable")
     positives = np.cumsum(y_true[order])
     negatives = np.cumsum(~y_true[order])
@@ -227,6 +230,7 @@ def _counts(n_records, y_true, called, n_patients, smallest: int) -> dict[str, A
 
 def _refusals(reasons: pd.Series, smallest: int) -> dict[str, Any]:
     """Reasons without their numbers: a value of a patient is none of the answer's business."""
+    # Grouped by wording, or each patient would be a kind of its own.
     kinds = reasons.str.replace(r"\bis [-+.\deE]+( mV)?, ", "", regex=True)
     kinds = kinds.str.replace(r"^.*cannot be read.*$", "a file cannot be read", regex=True)
     return {str(key): _told(int(n), smallest) for key, n in kinds.value_counts().items()}

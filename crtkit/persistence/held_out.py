@@ -50,6 +50,7 @@ def calibrate(model: Any, label: dict[str, Any], held_out: Any, alpha: float) ->
             " (Cohort.y of one, or the labels of the fit)."
         )
     y_true = np.asarray(held_out.y == positive)
+    # Patients, not records: a threshold from five records of one patient is that patient's.
     per_class = [len(np.unique(held_out.groups[y_true == k])) for k in (False, True)]
     if min(per_class) < SMALL:
         raise ValueError(
@@ -89,6 +90,7 @@ def observed_shares(y_true: np.ndarray, risk: np.ndarray, groups: Any) -> list[d
     table = table.sort_values("risk", kind="stable")
     joined: list[pd.DataFrame] = []
     waiting = table.iloc[:0]
+    # Five at most: with a hundred held-out patients each interval then has twenty behind it.
     for part in np.array_split(np.arange(len(table)), 5):
         waiting = pd.concat([waiting, table.iloc[part]])
         n_positive = int(waiting["y"].sum())
@@ -192,5 +194,6 @@ def judge_sets(
 def _share(flags: np.ndarray, smallest: int) -> float | None:
     """Share of True, unless it would tell of a few patients."""
     count = int(flags.sum())
+    # A share of all or of none tells of a class, one short of it of a patient.
     few = (0 < count < smallest) or (0 < len(flags) - count < smallest)
     return None if few or not len(flags) else round(float(flags.mean()), 4)

@@ -112,6 +112,7 @@ def _of_pages(ax, model, row, name, positive, fs) -> None:
     page = row
     for step in steps:
         page = step.transform(page)
+    # The third stage: the last has 7 x 7 cells, too few to point at one lead.
     heat = grad_cam(last, page, stage="layer3", target=positive)[0]
     image = np.asarray(page[0]).reshape(*last.shape_in_)
     plot_grad_cam(image, heat, layout=None, record=name, target=positive, ax=ax)
@@ -129,6 +130,7 @@ def _of_features(ax, steps, last, row, name, positive) -> None:
         parts, start = last.coef_[0] * values[0], f"{float(np.ravel(last.intercept_)[0]):+.2f}"
     if positive != last.classes_[1]:
         parts = -parts
+    # Largest first by size, whatever the sign: both directions are what a reader asks for.
     order = np.argsort(-np.abs(parts))[:SHOWN][::-1]
     colours = np.where(parts[order] > 0, "#d6412b", "#2f7ebc")
     ax.barh(np.arange(len(order)), parts[order], color=colours)

@@ -162,6 +162,7 @@ def _answer(bundle, records: Records, rows, quality, conformal: bool, pictures) 
         answer[row], risk[row] = value, p
     sets = bundle.manifest.get("conformal")
     possible = possible_classes(sets, label, risk)
+    # After the model's own answer, which is replaced: the risk stays for whoever wants it.
     if conformal:
         for row, classes in enumerate(possible):
             if classes is not None and (reason := withheld(classes, sets["alpha"])):
@@ -207,6 +208,7 @@ def _ask(model, label, records: Records, rows) -> dict[int, tuple[Any, float]]:
 
 
 def _ask_together(model, label, X) -> list[tuple[Any, float]]:
+    # Objects keep labels of any type, and the None of a model that abstains.
     answers = np.asarray(model.predict(X), dtype=object)
     risk = np.full(len(answers), np.nan)
     if hasattr(model, "predict_proba") and label["positive"] is not None:
@@ -221,6 +223,7 @@ def _pictures(bundle, records: Records, rows, answered, folder) -> list[str]:
     fs = expected_signal(manifest["contract"], manifest.get("training"))[0]
     kept = np.flatnonzero(answered)
     names = [records.names[row] for row in kept]
+    # Where sets withhold the answer a picture is drawn all the same: it shows what pulls both ways.
     paths = [""] * len(records.names)
     if len(kept):
         positive = manifest["label"]["positive"]
@@ -242,6 +245,7 @@ def _look_at_signals(
     for row, confidence in records.confidence.items():
         quality[row] = confidence
     fs, leads, _ = expected_signal(contract, training)
+    # Refused records hold None, which no stack of arrays takes.
     kept = records.answerable()
     if "signal" not in records.X or not len(kept):
         return quality, remarks

@@ -101,6 +101,7 @@ def expected_signal(
 ) -> tuple[float | None, Sequence[str], int | None]:
     """Rate in Hz, leads, and samples of a record that a model was fitted on, where known."""
     training = training or {}
+    # What the cohort says comes first: a model may hold two rates, before and after a resampler.
     rates = contract["fs"]
     fs = training.get("fs") or (rates[0] if len(rates) == 1 else None)
     shape = contract["shape"]
@@ -141,6 +142,7 @@ def fit_signal(
     if absent:
         return None, f"lead(s) {', '.join(absent)} are absent"
     signal = np.asarray(signal)[[names.index(name) for name in leads]]
+    # Resampled before it is cut, or the last samples would be made from nothing.
     if fs_model is not None and fs != fs_model:
         signal = resample_leads(signal[None], fs, fs_model)[0]
     if n_samples is not None:
@@ -295,6 +297,7 @@ class SignalReader:
 
         if not os.path.isfile(path):
             return None, "there is no such file", None
+        # At the model's rate at once: resampling after would smear the ends of printed strips.
         fs = self.wanted[0] or self.digitizer.fs
         reader = clone(self.digitizer).set_params(fs=fs, on_unknown="nan")
         with warnings.catch_warnings():

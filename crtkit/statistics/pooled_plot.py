@@ -80,6 +80,7 @@ def plot_pooled(
     kept = given.notna().all(axis=1).to_numpy()
     effect, variance = (np.asarray(x, dtype=float) for x in effect_of(given[kept]))
     half = stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance)
+    # The weight of the analysis, not of the centre's size alone.
     weight = 1 / (variance + figures["tau2"])
     shown = [str(name) for name, has in zip(names, kept) if has]
     ax = axes(ax, "plot_pooled", (5.5, 0.3 * len(shown) + 1.6))
@@ -101,5 +102,6 @@ def plot_pooled(
 def _draw_pooled(ax: Any, figures: pd.Series, y: float) -> None:
     low, middle, high = figures["value_low"], figures["value"], figures["value_high"]
     ax.fill([low, middle, high, middle], [y, y + 0.25, y, y - 0.25], color=COLOURS[0])
+    # A bar and no diamond: it is where one more centre may fall, not how well the mean is known.
     bar = [figures["value_pi_low"], figures["value_pi_high"]]
     ax.plot(bar, [y - 1, y - 1], color=COLOURS[0], lw=3, solid_capstyle="butt")

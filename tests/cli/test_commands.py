@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -236,13 +237,31 @@ def test_predict_answers_for_one_file_and_for_a_table(bundle, records, tmp_path)
 
 
 @pytest.mark.slow
-def test_run_writes_what_the_library_writes(tmp_path):
-    """The tables of a study, twice; an option that it does not have is a usage error."""
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_run_writes_what_the_library_writes_and_resumes(tmp_path):
+    """The tables of a study by the library, and by a command that is interrupted and goes on."""
     from crtkit.studies.run import run_study
 
-    arguments = ["--quick", "--out", str(tmp_path / "a")]
-    done = crtkit("run", "mori2025", *arguments)
-    run_study("mori2025", ["--quick", "--out", str(tmp_path / "b")])
+    run_study("mori2025", ["--quick", "--out", str(tmp_path / "a")])
+    out = tmp_path / "b"
+    arguments = ("run", "mori2025", "--quick", "--out", str(out))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crtkit", *arguments], env=ENV, stderr=subprocess.PIPE, text=True
+    )
+    journal = out / "journal.jsonl"
+    while process.poll() is None and not (
+        journal.exists() and journal.read_bytes().count(b"\n") >= 3
+    ):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=120)
+    assert "Traceback" not in stderr
+    assert process.returncode == 130, stderr
+    finished = journal.read_bytes().count(b"\n")
+    assert finished >= 3
+    assert not (out / "table2.md").exists()
+    done = crtkit(*arguments, "--resume")
+    assert journal.read_bytes().count(b"\n") > finished
     a, b = ((tmp_path / name / "table2.md").read_text() for name in "ab")
     assert a == b
     assert "Table 2" in done.stdout
