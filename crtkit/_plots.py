@@ -73,8 +73,12 @@ def legend(ax: Any, loc: str = "best", title: str | None = None) -> None:
     if not handles:
         return
     wide = ax.get_position().width * ax.figure.get_figwidth() > 3.5
-    if len(handles) <= 3 or wide:
+    if len(handles) <= 3:
         ax.legend(loc=loc, title=title, frameon=False)
+        return
+    if wide:
+        # A long legend lies over curves: on white its names can still be read.
+        ax.legend(loc=loc, title=title, fontsize="small", framealpha=0.85, edgecolor="none")
         return
     ax.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.28), title=title, frameon=False,

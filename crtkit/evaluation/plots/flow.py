@@ -121,4 +121,5 @@ def _box(ax: Any, x: float, y: float, text: str, fontsize: float) -> Any:
 
 def _arrow(ax: Any, start: Any, end: Any, start_box: Any, end_box: Any) -> None:
     style = {"arrowstyle": "-|>", "color": "0.3", "patchA": start_box, "patchB": end_box, "lw": 0.7}
-    ax.annotate("", end, start, arrowprops={**style, "shrinkA": 0, "shrinkB": 0}, zorder=1)
+    # Drawn after its boxes: only then is it known where they end, and where the head belongs.
+    ax.annotate("", end, start, arrowprops={**style, "shrinkA": 0, "shrinkB": 0})

@@ -218,6 +218,7 @@ def table1(output, cohort, published):
         y,
         continuous="median_iqr",
         labels=classes,
+        levels="rows",
         numbers=False,
         smd=True,
     )
@@ -358,7 +359,9 @@ def figures4(output, result):
         figure.tight_layout(rect=(0, 0.03, 1, 1))
         output.figure(f"figure4{letter}", title, figure)
     figure, ax = plt.subplots(figsize=(7.5, 0.8 + 0.3 * len(result.models)), layout="constrained")
-    output.figure("forest", "AUC with its interval", result.plot_forest(ax).figure)
+    result.plot_forest(ax)
+    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))  # room for whose patients they are
+    output.figure("forest", "AUC with its interval", figure)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
     new = [name for name in result.models if name not in result.info["reference_rows"]]
     result.plot_calibration(left, models=new[:3])
