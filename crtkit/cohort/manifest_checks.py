@@ -40,7 +40,9 @@ def check_columns(table: pd.DataFrame, roles: Mapping[str, str], covariates) -> 
             "covariate are different columns; a label among the covariates would predict itself."
         )
     if not len(table):
-        raise ValueError("The manifest has no rows below its header; one row per record is expected.")
+        raise ValueError(
+            "The manifest has no rows below its header; one row per record is expected."
+        )
 
 
 def check_label_column(table, label, classes) -> list[Any] | None:

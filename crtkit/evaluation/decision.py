@@ -75,6 +75,7 @@ def replicate_benefit(
     y_true: np.ndarray, prob: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Net benefit under many weightings, (n_replicates, n_thresholds)."""
+    # A risk at the threshold is treated, as in the reference implementation (dcurves).
     treated = prob[:, None] >= thresholds
     total = weights.sum(axis=1, keepdims=True)
     gain = weights @ (treated & y_true[:, None])
@@ -103,6 +104,7 @@ def decision_table(
         if own[0].kind != "probability":  # without a risk, those it calls positive are treated
             y_pred = np.concatenate([part.y_pred for part in own]).astype(float)
             curves[model] = (*curves[model][:2], y_pred)
+    # Treating all or none needs patients only: those of any model, for all test the same.
     group, y_true, _ = pooled(next(iter(models.values())))
     curves["treat all"] = (group, y_true, np.ones(len(y_true)))
     curves["treat none"] = (group, y_true, np.zeros(len(y_true)))

@@ -103,6 +103,7 @@ class Predictions:
         ValueError
             There is no such set or subgroup, or no split tested anyone of the subgroup.
         """
+        # Every table starts here: voting ten thousand records once is enough.
         if (on, subgroup) not in self._parts_of:
             if on not in self.sets:
                 raise ValueError(f"There is no set {on!r}; this evaluation has {self.sets}.")
@@ -134,6 +135,7 @@ class Predictions:
         list of Part
             ``fold`` is -1 where the folds of a seed were pooled.
         """
+        # Folds of one class each, as in leaving one patient out, have no AUC of their own.
         return pool_folds(self.parts(on, subgroup))
 
     def per_fold(self, on: str = "test", subgroup: str | None = None) -> pd.DataFrame:
@@ -178,6 +180,7 @@ class Predictions:
     @property
     def test_train_ratio(self) -> float:
         """Mean over splits of tested patients over training patients."""
+        # Patients, not records: their sharing is what makes splits alike.
         ratio = self.splits["n_test_patients"] / self.splits["n_train_patients"]
         return float(ratio.mean())
 

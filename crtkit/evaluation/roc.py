@@ -45,6 +45,7 @@ def mean_roc(curves: list[tuple[Any, Any]], n_points: int = 101) -> pd.DataFrame
     """
     grid = np.linspace(0, 1, n_points)
     heights = np.array([np.interp(grid, fpr, tpr) for fpr, tpr in curves]).reshape(-1, n_points)
+    # Interpolation takes the top of a first vertical step; a curve begins at the origin.
     heights[:, 0] = 0
     if not len(heights):
         return pd.DataFrame({"fpr": grid, "tpr": np.nan, "tpr_sd": np.nan})
@@ -69,6 +70,7 @@ def roc_table(parts: list[Part], which: str = "mean", n_points: int = 101) -> pd
         raise ValueError(f"which must be 'mean', 'seeds' or 'best', got {which!r}.")
     frames = []
     for model in dict.fromkeys(part.model for part in parts):
+        # A part of one class has no curve.
         own = [p for p in parts if p.model == model and len(np.unique(p.y_true)) == 2]
         if which == "mean":
             frame = mean_roc([_curve(part)[:2] for part in own], n_points)
