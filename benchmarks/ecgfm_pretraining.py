@@ -91,7 +91,13 @@ TUNING_DRAWS = 2
 def make_self_supervised(options):
     """Pretrain and write the file."""
     signals, patients, table = _pool(options)
-    model = ECGFMPretraining(**SETTINGS, checkpoint_dir=options.cache, random_state=SEED, verbose=1)
+    model = ECGFMPretraining(
+        **SETTINGS,
+        checkpoint_dir=options.cache,
+        device=options.device,
+        random_state=SEED,
+        verbose=1,
+    )
     model.fit(signals, groups=patients)
     tested = _tested(options)
     odd = ~tested["even"]
@@ -113,7 +119,7 @@ def make_self_supervised(options):
         "hours": round(sum(row["dur"] for row in model.history_) / 3600, 2),
         "seed": SEED,
         "threads": torch.get_num_threads(),
-        "environment": environment(),
+        "environment": environment(options.device),
         "use": "12 leads in mV at any rate (fs=); research only, not a medical device",
     }
     model.save(WEIGHTS / f"{SELF_SUPERVISED}.safetensors", card=card, half=True)
@@ -131,7 +137,9 @@ def make_labelled(options):
     y = np.where(known[CONDUCTION].sum(axis=1) > 0, "conduction", "other")
     y = np.where((y == "other") & (known["norm"] == 1), "normal", y)
     start = time.perf_counter()
-    model = ECGFMClassifier(checkpoint=SELF_SUPERVISED, fs=FS, random_state=SEED, **FINE_TUNING)
+    model = ECGFMClassifier(
+        checkpoint=SELF_SUPERVISED, fs=FS, device=options.device, random_state=SEED, **FINE_TUNING
+    )
     model.fit(signals[rows], y)
     backbone = model.module_.backbone
     made = {
@@ -141,7 +149,7 @@ def make_labelled(options):
         "labels": {str(k): int(n) for k, n in zip(*np.unique(y, return_counts=True), strict=True)},
         "training": FINE_TUNING,
         "hours": round(card["hours"] + (time.perf_counter() - start) / 3600, 2),
-        "environment": environment(),
+        "environment": environment(options.device),
         "loss": [model.history_[0]["train_loss"], model.history_[-1]["train_loss"]],
     }
     target = WEIGHTS / f"{LABELLED}.safetensors"
@@ -371,6 +379,7 @@ def main(arguments=None):
     parser.add_argument("stage", choices=list(stages))
     parser.add_argument("--data", type=Path, default=os.environ.get("CRTKIT_DATA"))
     parser.add_argument("--cache", type=Path, default=Path("build/ecgfm_pretraining"))
+    parser.add_argument("--device", default="cpu", help="that trains: cpu or cuda")
     parser.add_argument("--minutes", type=float, help="begin no further part after this time")
     options = parser.parse_args(arguments)
     if options.data is None:
