@@ -190,8 +190,8 @@ def ask(options):
     """Answer all questions; each finished part is kept in the cache."""
     tested = _tested(options)
     journal = Journal(options.cache / "questions.jsonl", _key(), options.minutes)
-    probes(journal, tested)
-    ways(journal, tested)
+    probes(journal, tested, options.n_labels)
+    ways(journal, tested, options.n_labels)
     OUT.mkdir(parents=True, exist_ok=True)
     settings = {
         "labels": LABELS,
@@ -293,7 +293,7 @@ def draw(y, candidates, n, seed):
     return np.concatenate(chosen)
 
 
-def probes(journal, tested):
+def probes(journal, tested, n_labels):
     """Frozen embeddings and logistic regression, for every label, number and network."""
     even = np.flatnonzero(tested["even"])
     backbones = networks()
@@ -315,14 +315,14 @@ def probes(journal, tested):
     tasks = [
         {"part": "probe", "label": label, "n": n, "network": network, "embedding": embedding}
         for label in LABELS
-        for n in N_LABELS
+        for n in n_labels
         for network in backbones
         for embedding in EMBEDDINGS
     ]
     journal.run(tasks, probe)
 
 
-def ways(journal, tested):
+def ways(journal, tested, n_labels):
     """Ways to train on NORM, with twelve leads and with the four channels of lvsd2026's layout."""
     even, odd = np.flatnonzero(tested["even"]), np.flatnonzero(~tested["even"])
     y = tested["table"]["norm"].to_numpy().astype(int)
@@ -343,7 +343,7 @@ def ways(journal, tested):
 
     tasks = [
         {"part": "way", "way": name, "leads": leads, "n": n}
-        for n in sorted(N_LABELS, reverse=True)  # a run that is cut short has the larger numbers
+        for n in sorted(n_labels, reverse=True)  # a run that is cut short has the larger numbers
         for leads in inputs
         for name in (WAYS if leads == "12 leads" else ["scratch, full", "full"])
     ]
@@ -380,6 +380,9 @@ def main(arguments=None):
     parser.add_argument("--data", type=Path, default=os.environ.get("CRTKIT_DATA"))
     parser.add_argument("--cache", type=Path, default=Path("build/ecgfm_pretraining"))
     parser.add_argument("--device", default="cpu", help="that trains: cpu or cuda")
+    parser.add_argument(
+        "--n-labels", type=int, nargs="+", choices=N_LABELS, default=N_LABELS, help="only these"
+    )
     parser.add_argument("--minutes", type=float, help="begin no further part after this time")
     options = parser.parse_args(arguments)
     if options.data is None:
