@@ -99,7 +99,7 @@ def plot_pooled(
     return ax
 
 
-def _draw_pooled(ax: Any, figures: pd.Series, y: float) -> None:
+def _draw_pooled(ax: Any, figures: Any, y: float) -> None:
     low, middle, high = figures["value_low"], figures["value"], figures["value_high"]
     ax.fill([low, middle, high, middle], [y, y + 0.25, y, y - 0.25], color=COLOURS[0])
     # A bar and no diamond: it is where one more centre may fall, not how well the mean is known.

@@ -176,7 +176,6 @@ def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None)
 
 def _bounds(result, lead_names) -> QRSBounds:
     """The bounds that are measured: with the names, noise of one electrode counts once."""
-    limb = [name in LIMB_FROM_I_II for name in lead_names]
-    if len(limb) != len(result.beat):
-        limb = None
+    known = len(lead_names) == len(result.beat)
+    limb = [name in LIMB_FROM_I_II for name in lead_names] if known else None
     return qrs_bounds(result.beat, result.fs, result.fiducial, result.residual, limb=limb)
