@@ -10,6 +10,7 @@ from typing import Any
 from crtkit.cli.common import (
     CommandError,
     add_manifest_options,
+    as_options,
     check_out,
     emit,
     emit_json,
@@ -190,7 +191,7 @@ def run_predict(options: argparse.Namespace) -> int:
     # A risk without an answer, where the sets withhold it, is still what was asked for.
     if (table["abstained"] & table["risk"].isna()).all():
         first = next((text for text in table["reasons"] if text), "the model withheld them")
-        say(f"error: no record could be answered; the first: {first}")
+        say(f"error: no record could be answered; the first: {as_options(first)}")
         return 1
     return 0
 

@@ -99,4 +99,6 @@ def _print(facts: dict[str, Any]) -> None:
             value = ", ".join(value)
         print(f"{key.replace('_', ' '):24} {value}")  # noqa: T201 - this is the command line
     if table is not None:
-        print(f"\nTable 1, one row for each variable\n{table.to_string()}")  # noqa: T201
+        # What a paper prints; --json has the tests, their statistics and all moments.
+        shown = table.iloc[:, : 2 + table.columns.get_loc("p")] if "p" in table else table
+        print(f"\nTable 1, one row for each variable\n{shown.to_string()}")  # noqa: T201

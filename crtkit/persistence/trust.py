@@ -181,13 +181,14 @@ def _is_kind(cls: Any) -> bool:
     from sklearn.base import BaseEstimator
     from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 
-    bases: tuple[type, ...] = (BaseEstimator, BaseCrossValidator, BaseShuffleSplit)
+    if issubclass(cls, (BaseEstimator, BaseCrossValidator, BaseShuffleSplit)):
+        return True
+    # Only now: torch takes seconds to import, and most bundles hold no network.
     if cls.__module__.startswith(("torch.", "torchvision.", "sktime.", "crtkit.")):
         from torch.nn import Module
 
-        bases += (Module,)
-    if issubclass(cls, bases):
-        return True
+        if issubclass(cls, Module):
+            return True
     if cls.__module__.startswith("crtkit.metrics"):
         return True  # scorers, which searches hold
     if cls.__module__.startswith("crtkit."):
