@@ -22,8 +22,8 @@ from sklearn.preprocessing import StandardScaler
 
 import crtkit as ck
 
-cohort = ck.datasets.make_cohort("mori2025", n_patients=160, random_state=0)
-other = ck.datasets.make_cohort("mori2025", n_patients=80, random_state=5)
+cohort = ck.datasets.make_cohort("mori2025", n_patients=120, random_state=0)
+other = ck.datasets.make_cohort("mori2025", n_patients=60, random_state=5)
 other = ck.Cohort(other.X, other.y, np.char.add("N-", other.groups.astype(str)), other.info)
 columns = ["qrs_duration_ms", "lbbb", "male", "ischaemic", "lvef", "age"]
 models = {
@@ -33,7 +33,7 @@ models = {
 result = ck.evaluate(
     models,
     cohort,
-    seeds=5,
+    seeds=3,
     external={"North": other},
     subgroups={"male": "male", "ischaemic": "ischaemic"},
     progress=False,
@@ -72,19 +72,19 @@ result.plot_forest(of="subgroups", model="Logistic")
 
 # %%
 
-result.interactions(n_bootstrap=200).round(3)
+result.interactions(n_bootstrap=100).round(3)
 
 # %%
 # How much of a lower AUC elsewhere is case mix, and what recalibration in the large would mend.
 
-result.external_validation("North", n_bootstrap=200).T.round(3)
+result.external_validation("North", n_bootstrap=100).T.round(3)
 
 # %%
 # Everything on one page, with its numbers as JSON beside it; for co-authors ``to_docx``, and
 # ``save_figures`` for the journal.
 
 folder = Path(tempfile.mkdtemp())
-result.to_html(folder / "report.html", n_bootstrap=200)
-result.save_figures(folder / "figures", n_bootstrap=200)
+result.to_html(folder / "report.html", n_bootstrap=100)
+result.save_figures(folder / "figures", n_bootstrap=100)
 print(sorted(path.name for path in folder.iterdir()))
 print("\n\n".join(result.to_dict(n_bootstrap=50)["methods"]))
