@@ -146,7 +146,9 @@ def test_a_model_a_lead_is_calibrated_by_patient(cohort, weights):
         chosen, beats, seeds=1, cv=2, reference_rows=False, threads_per_fit=1, progress=False
     )
     assert result.info["n_patients"] == 12
-    # A dozen leads, two folds: each calibration was told the patients of its training part.
+    # A dozen leads, two folds: each calibration was told the patients of its training part. Before
+    # the first fit evaluate tries every inner splitter on the whole cohort.
+    seen = [groups for groups in seen if len(groups) < len(beats)]
     assert len(seen) == 24
     assert all((np.unique(groups, return_counts=True)[1] == 4).all() for groups in seen)
     assert result.predictions["score"].between(0, 1).all()
