@@ -153,6 +153,7 @@ def cases(folder):
         "ImageAugment": (neural.ImageAugment(), None, None),
         "PageAugment": (neural.PageAugment(), None, None),
         "SignalAugment": (neural.SignalAugment(), None, None),
+        "ArtefactAugment": (neural.ArtefactAugment(), None, None),
         "HeldOutThreshold": (
             resampling.HeldOutThreshold(LogisticRegression(), random_state=0),
             T,

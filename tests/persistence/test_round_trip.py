@@ -115,7 +115,9 @@ def test_the_same_bits_in_a_fresh_process(name, saved):
         np.testing.assert_array_equal(found[name][method], value, err_msg=f"{name}.{method}")
 
 
-@pytest.mark.parametrize("name", ["ImageAugment", "PageAugment", "SignalAugment"])
+@pytest.mark.parametrize(
+    "name", ["ImageAugment", "PageAugment", "SignalAugment", "ArtefactAugment"]
+)
 def test_parameters_of_augmentations_survive_inside_a_network(name, tmp_path):
     X, y = (examples._signals(), examples._labels(12))
     cls, options = ck.FCNClassifier, {"n_filters": (8, 8, 8)}
