@@ -41,7 +41,7 @@ def count(monkeypatch):
 
 
 def test_a_cohort_through_evaluate(count, make_signals):
-    signals = make_signals(n_records=20)
+    signals = make_signals(n_records=20, n_leads=2)
     X = pd.DataFrame({"signal": list(signals)})
     cohort = ck.Cohort(
         X, np.tile([0, 1], 10), np.arange(20), {"name": "made", "sampling_rate": 500}
@@ -50,9 +50,9 @@ def test_a_cohort_through_evaluate(count, make_signals):
     calls = count("crtkit.cohort.select._stack", "crtkit.signals.statistics.check_records")
     result = ck.evaluate({"rows": model}, cohort, seeds=3, reference_rows=False, n_jobs=1)
     assert len(result.predictions) == 3 * 4
-    # Once to look for equal records under two patients, then the training and the test part of
-    # each split: labels and scores come from one transform.
-    assert calls["_stack"] == 1 + 3 * 2
+    # A sample for its unit, all to look for equal records under two patients, then the training and
+    # the test part of each split: labels and scores come from one transform.
+    assert calls["_stack"] == 1 + 1 + 3 * 2
     # LeadStatistics checks in fit, and again in each of its two transforms.
     assert calls["check_records"] == 3 * 3
 
