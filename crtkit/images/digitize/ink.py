@@ -17,6 +17,7 @@ LEAST_INK = 40.0  # darkness (of 255) below which nothing counts as ink
 WALL_MM = 50.0  # an upright line longer than this separates columns, no QRS is so tall
 TEXT, MARK, SPECK = 1, 2, 3
 _PALE, _GRID_QUANTILE = 0.25, 0.985  # share of full ink; of the pixels away from it
+_COARSE_PX = 7.0  # px per mm: on finer pages a thin pen still fills its pixels
 _THIN_PX = 2  # a quarter of the runs of a thin pen are lower than this
 
 
@@ -178,7 +179,7 @@ def find_runs(ink, px, py, level=None, most=250_000):
     height, width = ink.shape
     strong = ink > 0.5 * level
     column, top, bottom = _column_runs(strong)
-    if len(column) and np.percentile(bottom - top + 1, 25) < _THIN_PX:
+    if len(column) and px < _COARSE_PX and np.percentile(bottom - top + 1, 25) < _THIN_PX:
         # A thin pen that moves fast leaves a QRS complex at a third of the darkness.
         pale = _pale_level(ink, strong, level)
         if pale < 0.45 * level:
