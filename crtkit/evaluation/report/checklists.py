@@ -179,8 +179,11 @@ def _size(result: Any) -> str:
     rows = result.predictions[result.predictions["set"] == "test"].drop_duplicates("group")
     events = int((rows["y_true"] == result.classes[1]).sum())
     n = result.info["n_patients"]
+    chance = result.info.get("chance")
+    if chance is None:  # made before evaluations asked: silence is not an answer
+        chance = "Whether that is enough is for the author."
     return f"{n} patients; {events} of the {len(rows)} tested had the outcome. " + (
-        result.info.get("chance") or "Riley's criteria for ten parameters are met."
+        chance or "Riley's criteria for ten parameters are met."
     )
 
 
@@ -216,7 +219,10 @@ def _updating(result: Any) -> str:
 
 
 def _imbalance(result: Any) -> str:
-    return "None beyond what the pipelines named in the methods do."
+    return (
+        "No record was drawn again or weighted outside the models; what a pipeline does to balance "
+        "classes is a step of it, inside training."
+    )
 
 
 def _fairness(result: Any) -> str:
