@@ -193,11 +193,24 @@ def read_checkpoint(path):
     if path is None or not path.exists():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, none of which names the file
         raise ValueError(
             f"The checkpoint {path} cannot be read: {error}. Delete it to start again."
         ) from error
+    missing = sorted({"module", "optimizer", "schedule", "generators", "history"} - set(state))
+    if missing:
+        raise ValueError(
+            f"The checkpoint {path} lacks {', '.join(missing)}: another version of crtkit wrote "
+            "it. Go on with that version, or delete the file to start again."
+        )
+    n_processes, (rank, size) = len(state["generators"]), place_in_world()
+    if n_processes != size:
+        raise ValueError(
+            f"The checkpoint {path} is of {n_processes} processes and there are {size} now "
+            f"(this is number {rank}): go on with as many, or delete the file to start again."
+        )
+    return state
 
 
 def pretrain(module, criterion, train, options, *, folder, key, **kwargs):

@@ -241,6 +241,20 @@ def test_a_damaged_checkpoint_is_named(pool, tmp_path):
         small(checkpoint_dir=tmp_path, max_epochs=1).fit(pool)
 
 
+def test_a_checkpoint_of_another_layout_is_named(pool, tmp_path):
+    import torch
+
+    small(checkpoint_dir=tmp_path, max_epochs=1).fit(pool)
+    (path,) = tmp_path.glob("*.pt")
+    state = torch.load(path, weights_only=True)
+    torch.save({k: v for k, v in state.items() if k != "generators"}, path)
+    with pytest.raises(ValueError, match=r"lacks generators.*delete the file"):
+        small(checkpoint_dir=tmp_path, max_epochs=1).fit(pool)
+    torch.save({**state, "generators": 2 * state["generators"]}, path)
+    with pytest.raises(ValueError, match="of 2 processes and there are 1 now"):
+        small(checkpoint_dir=tmp_path, max_epochs=1).fit(pool)
+
+
 # -- bad input
 
 
