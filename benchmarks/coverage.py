@@ -22,7 +22,9 @@ from scipy.special import expit
 from benchmarks._results import environment, markdown_table, write_json, write_text
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, wilson_interval
 from crtkit.evaluation.compare import compare_table
-from crtkit.evaluation.intervals import (
+from crtkit.evaluation.scoring import Part, vote
+from crtkit.evaluation.summary import summary_table
+from crtkit.evaluation.uncertainty.intervals import (
     ANSWERS,
     bca_interval,
     deciding_patients,
@@ -33,8 +35,6 @@ from crtkit.evaluation.intervals import (
     replicate_scores,
     without_each_patient,
 )
-from crtkit.evaluation.scoring import Part, vote
-from crtkit.evaluation.summary import summary_table
 from crtkit.statistics import delong_interval, delong_test, mcnemar_test, permutation_test
 
 METRICS = ("roc_auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")

@@ -32,7 +32,7 @@ from benchmarks._ecgfm_report import markdown, report
 from benchmarks._open_ecgs import LICENCES, pool, ptbxl
 from benchmarks._results import environment, write_json, write_text
 from crtkit.evaluation import check_pool
-from crtkit.evaluation.intervals import replicate_scores
+from crtkit.evaluation.uncertainty.intervals import replicate_scores
 from crtkit.metrics import roc_auc
 from crtkit.neural import ECGFMClassifier, ECGFMPretraining
 from crtkit.neural.ecgfm import ECGFM, SIZES, checkpoint_hash, load_checkpoint

@@ -27,9 +27,9 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 import crtkit as ck
 from benchmarks._results import Output, environment, write_json
-from crtkit.evaluation.fingerprint import versions
-from crtkit.evaluation.journal import Journal
 from crtkit.evaluation.models import prepare
+from crtkit.evaluation.resume.fingerprint import versions
+from crtkit.evaluation.resume.journal import Journal
 from crtkit.metrics import roc_auc
 from crtkit.studies import simple
 from crtkit.studies.ceiling import signal_ceilings

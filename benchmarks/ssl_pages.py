@@ -40,8 +40,8 @@ from benchmarks._ssl_report import (
 )
 from benchmarks._ssl_spread import ARMS, cells, comparison, components
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, check_pool
-from crtkit.evaluation.fingerprint import versions
-from crtkit.evaluation.journal import Journal
+from crtkit.evaluation.resume.fingerprint import versions
+from crtkit.evaluation.resume.journal import Journal
 from crtkit.evaluation.splits import draw_patients, patient_labels
 from crtkit.evaluation.workers import pinned_threads, resolve_threads
 from crtkit.images import IdentityEraser, JPEGLoader

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.intervals import difference_interval, percentile_interval
 from crtkit.evaluation.scoring import (
     Part,
     by_model,
@@ -18,7 +17,13 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
-from crtkit.evaluation.variance import fits_share, patient_variance, score_matrix, with_fits
+from crtkit.evaluation.uncertainty.intervals import difference_interval, percentile_interval
+from crtkit.evaluation.uncertainty.variance import (
+    fits_share,
+    patient_variance,
+    score_matrix,
+    with_fits,
+)
 
 #: The reference row that is a share of one class, and no rule.
 MAJORITY = "Majority class"

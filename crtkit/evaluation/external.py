@@ -11,8 +11,7 @@ from scipy.special import expit, logit
 
 from crtkit.cohort import Cohort
 from crtkit.evaluation.baseline import clinical_table, tabulated
-from crtkit.evaluation.calibration import fit_logistic, slope_and_intercept
-from crtkit.evaluation.intervals import difference_interval
+from crtkit.evaluation.risks.calibration import fit_logistic, slope_and_intercept
 from crtkit.evaluation.scoring import (
     Part,
     by_model,
@@ -24,7 +23,8 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
-from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
+from crtkit.evaluation.uncertainty.intervals import difference_interval
+from crtkit.evaluation.uncertainty.variance import fits_share, patient_variance, with_fits
 
 __all__ = ["expected_auc"]
 

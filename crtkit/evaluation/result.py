@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.calibration import calibration_curve_table, calibration_table
 from crtkit.evaluation.compare import compare_table, reference_table
-from crtkit.evaluation.decision import DEFAULT_THRESHOLDS, decision_table
-from crtkit.evaluation.inference import Inference
-from crtkit.evaluation.intervals import SCORES
 from crtkit.evaluation.predictions import Predictions
-from crtkit.evaluation.roc import roc_table
+from crtkit.evaluation.risks.calibration import calibration_curve_table, calibration_table
+from crtkit.evaluation.risks.decision import DEFAULT_THRESHOLDS, decision_table
+from crtkit.evaluation.risks.roc import roc_table
 from crtkit.evaluation.summary import sensitivity_table, summary_table
+from crtkit.evaluation.uncertainty.inference import Inference
+from crtkit.evaluation.uncertainty.intervals import SCORES
 from crtkit.evaluation.views import Views
 
 
@@ -75,12 +75,12 @@ class Evaluation(Views, Inference, Predictions):
             one seed); ``low, high``, the interval to print, which counts patients and fits: the
             variance of the mean when patients are drawn again, plus as much of that between splits
             as the answers depend on who was trained on, by Student's t on the logit scale for our
-            metrics (:func:`crtkit.evaluation.variance.fits_share`); ``ci_low, ci_high``, the same
-            with fits held fixed, for these models on other patients; ``nb_low, nb_high``, the
-            Nadeau-Bengio interval over distinct splits (those that come again with every seed are
-            averaged first), clipped to [0, 1] for our metrics, nan for external sets, where every
-            seed answers for the same
-            patients; ``n_valid``, splits where the metric was defined. Last,
+            metrics (:func:`crtkit.evaluation.uncertainty.variance.fits_share`); ``ci_low,
+            ci_high``, the same with fits held fixed, for these models on other patients; ``nb_low,
+            nb_high``, the Nadeau-Bengio interval over distinct splits (those that come again with
+            every seed are averaged first), clipped to [0, 1] for our metrics, nan for external
+            sets, where every seed answers for the same patients; ``n_valid``, splits where the
+            metric was defined. Last,
             ``(cohort, source)``: simulated, real or unstated.
         """
         table = summary_table(

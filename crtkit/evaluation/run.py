@@ -16,7 +16,6 @@ from sklearn.utils.parallel import Parallel, delayed
 from crtkit._progress import Progress
 from crtkit.cohort import Cohort
 from crtkit.cohort.temporary import temporary_folder_during
-from crtkit.evaluation.audit import quick_audit
 from crtkit.evaluation.checks import (
     check_cohorts,
     check_cv,
@@ -26,16 +25,17 @@ from crtkit.evaluation.checks import (
     seed_list,
     subgroup_masks,
 )
-from crtkit.evaluation.fingerprint import device, fingerprint, versions
 from crtkit.evaluation.fit import Refitter, fit_cell, spill_arrays
-from crtkit.evaluation.journal import Journal
+from crtkit.evaluation.leaks.audit import quick_audit
 from crtkit.evaluation.models import EvaluatedModels, all_models, name_models
-from crtkit.evaluation.planning import chance_sentence
 from crtkit.evaluation.predictions import prediction_table, split_table
 from crtkit.evaluation.requirements import check_signals, readable_models
 from crtkit.evaluation.result import Evaluation
+from crtkit.evaluation.resume.fingerprint import device, fingerprint, versions
+from crtkit.evaluation.resume.journal import Journal
 from crtkit.evaluation.scoring import resolve_scoring
 from crtkit.evaluation.splits import make_splits
+from crtkit.evaluation.uncertainty.planning import chance_sentence
 from crtkit.evaluation.workers import left_at_work, on_this_machine, resolve_threads
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit import metrics
-from crtkit.evaluation.intervals import (
+from crtkit.evaluation.uncertainty.intervals import (
     ANSWERS,
     deciding_patients,
     patient_weights,

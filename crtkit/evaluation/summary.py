@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.intervals import mean_interval, nadeau_bengio_interval
 from crtkit.evaluation.scoring import (
     Part,
     by_model,
@@ -18,7 +17,8 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
-from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
+from crtkit.evaluation.uncertainty.intervals import mean_interval, nadeau_bengio_interval
+from crtkit.evaluation.uncertainty.variance import fits_share, patient_variance, with_fits
 from crtkit.metrics import at_sensitivity
 
 

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 
 from crtkit import evaluate
 from crtkit.evaluation import calibration_figures, loess
-from crtkit.evaluation.calibration import _logistic, _logistic_many, _Smoother
+from crtkit.evaluation.risks.calibration import _logistic, _logistic_many, _Smoother
 
 DATA = Path(__file__).parent.parent / "data" / "calibration"
 TABLES = {n: pd.read_csv(DATA / f"n{n}.csv") for n in (285, 2000)}

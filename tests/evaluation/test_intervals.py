@@ -8,14 +8,14 @@ from sklearn.pipeline import make_pipeline
 
 from crtkit import Cohort, Select, evaluate, metrics
 from crtkit.evaluation import bootstrap_interval, nadeau_bengio_interval, wilson_interval
-from crtkit.evaluation.intervals import (
+from crtkit.evaluation.scoring import Part, nanmean, replicate, vote
+from crtkit.evaluation.uncertainty.intervals import (
     ANSWERS,
     SCORES,
     patient_weights,
     replicate_answers,
     replicate_scores,
 )
-from crtkit.evaluation.scoring import Part, nanmean, replicate, vote
 
 
 def test_nadeau_bengio_is_the_closed_form():

@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from crtkit import Cohort, ECGFMClassifier, ResNetClassifier, Select, SimCLR, evaluate
-from crtkit.evaluation.fingerprint import fingerprint
-from crtkit.evaluation.journal import Journal, JournalError
+from crtkit.evaluation.resume.fingerprint import fingerprint
+from crtkit.evaluation.resume.journal import Journal, JournalError
 from crtkit.neural import save_weights
 
 STUDY = """
@@ -219,7 +219,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.tree import DecisionTreeClassifier
 from crtkit import metrics
-from crtkit.evaluation.fingerprint import fingerprint
+from crtkit.evaluation.resume.fingerprint import fingerprint
 X, y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
 models = [
     GridSearchCV(LGBMClassifier(), {"num_leaves": {3, 7}.__class__([3, 7])}, cv=GroupKFold(3),

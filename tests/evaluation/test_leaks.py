@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from crtkit.cohort import Cohort
 from crtkit.datasets import make_cohort
 from crtkit.evaluation import check_pool
-from crtkit.evaluation.leaks import PoolLeakError
+from crtkit.evaluation.leaks.pool import PoolLeakError
 from crtkit.images import ECGRenderer
 from crtkit.neural import SimCLR
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from crtkit.evaluation import max_parameters, r2_from_auc, sample_size, validation_sample_size
-from crtkit.evaluation.planning import chance_sentence
+from crtkit.evaluation.uncertainty.planning import chance_sentence
 
 EXPECTED = json.loads(
     (Path(__file__).parents[1] / "data" / "sample_size" / "expected.json").read_text()

@@ -10,7 +10,8 @@ from sklearn.pipeline import make_pipeline
 from crtkit import Cohort, JPEGLoader, Select
 from crtkit._leads import LEADS_12
 from crtkit.datasets import make_cohort, render_cohort
-from crtkit.evaluation import disturbances as d, plot_robustness, robustness_card
+from crtkit.evaluation import plot_robustness, robustness_card
+from crtkit.evaluation.robustness import disturbances as d
 from crtkit.images import render_page
 
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ from scipy import stats
 
 from crtkit.evaluation import RepeatedStratifiedPatientSplit
 from crtkit.evaluation.scoring import Part
-from crtkit.evaluation.variance import Variance, fits_share, score_matrix, with_fits
+from crtkit.evaluation.uncertainty.variance import Variance, fits_share, score_matrix, with_fits
 
 
 def part(seed, group, truth, score, fold=0):

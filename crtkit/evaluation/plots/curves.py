@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from crtkit._plots import axes, legend, styled
-from crtkit.evaluation.intervals import difference_interval, patient_weights
 from crtkit.evaluation.plots.common import best_rule, chosen_models, finish, style_of
 from crtkit.evaluation.scoring import by_model, patients_of, pooled
-from crtkit.evaluation.variance import fits_share, patient_variance, with_fits
+from crtkit.evaluation.uncertainty.intervals import difference_interval, patient_weights
+from crtkit.evaluation.uncertainty.variance import fits_share, patient_variance, with_fits
 
 #: Risks at which somebody would act on a prediction of response; name your own.
 CLINICAL_THRESHOLDS = (0.1, 0.6)

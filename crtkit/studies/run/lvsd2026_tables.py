@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.intervals import mean_interval
 from crtkit.evaluation.scoring import by_model, deciding, patients_of, replicate
-from crtkit.evaluation.variance import patient_variance
+from crtkit.evaluation.uncertainty.intervals import mean_interval
+from crtkit.evaluation.uncertainty.variance import patient_variance
 from crtkit.statistics import baseline_table
 from crtkit.studies import lvsd2026 as study
 from crtkit.studies.run.output import MISSING, interval, markdown_table, number

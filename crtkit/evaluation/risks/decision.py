@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crtkit._labels import check_ranked
-from crtkit.evaluation.intervals import patient_weights, percentile_interval
 from crtkit.evaluation.scoring import Part, by_model, patients_of, pooled
+from crtkit.evaluation.uncertainty.intervals import patient_weights, percentile_interval
 
 __all__ = ["DEFAULT_THRESHOLDS", "net_benefit"]
 

@@ -16,24 +16,24 @@ from crtkit._labels import class_pair
 from crtkit._plots import PAGE_WIDTH, axes, mark_simulated, styled
 from crtkit.cohort import Cohort, Select
 from crtkit.cohort.cells import as_objects
-from crtkit.evaluation.calibration import _logistic_many, _logit, slope_and_intercept
-from crtkit.evaluation.disturbances import (
+from crtkit.evaluation.fit import predict, score_sign
+from crtkit.evaluation.plots.forest import draw_rows
+from crtkit.evaluation.requirements import columns_of
+from crtkit.evaluation.risks.calibration import _logistic_many, _logit, slope_and_intercept
+from crtkit.evaluation.robustness.disturbances import (
     Change,
     Reprint,
     page_changes,
     reprints,
     signal_changes,
 )
-from crtkit.evaluation.fit import predict, score_sign
-from crtkit.evaluation.intervals import (
+from crtkit.evaluation.scoring import Part, nanvar, patients_of, vote
+from crtkit.evaluation.uncertainty.intervals import (
     difference_interval,
     patient_weights,
     replicate_scores,
     wilson_interval,
 )
-from crtkit.evaluation.plots.forest import draw_rows
-from crtkit.evaluation.requirements import columns_of
-from crtkit.evaluation.scoring import Part, nanvar, patients_of, vote
 
 __all__ = ["plot_robustness", "robustness_card"]
 

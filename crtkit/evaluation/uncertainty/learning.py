@@ -12,11 +12,11 @@ from crtkit._splits import patient_labels
 from crtkit.cohort import Cohort
 from crtkit.evaluation.checks import class_labels
 from crtkit.evaluation.fit import fit_model, fitting, predict, score_sign
-from crtkit.evaluation.intervals import percentile_interval
 from crtkit.evaluation.models import name_models
 from crtkit.evaluation.run import evaluate
 from crtkit.evaluation.scoring import Part, figures, resolve_scoring, vote
 from crtkit.evaluation.splits import RepeatedStratifiedPatientSplit, Split
+from crtkit.evaluation.uncertainty.intervals import percentile_interval
 
 __all__ = ["learning_curve", "optimism_bootstrap"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.abstain import conformal_table
+from crtkit.evaluation.risks.abstain import conformal_table
 from crtkit.evaluation.scoring import Part, by_model, nanmean, over_distinct
-from crtkit.evaluation.variance import score_matrix
+from crtkit.evaluation.uncertainty.variance import score_matrix
 
 OVERLAP = (
     "Splits share their training patients and often their test patients, so that blocks are not "
@@ -256,7 +256,7 @@ class Inference:
             mean risk over the splits that tested them. See
             :func:`crtkit.evaluation.risk_coverage`.
         """
-        from crtkit.evaluation.conformal import risk_coverage
+        from crtkit.evaluation.risks.conformal import risk_coverage
 
         frames = []
         for model, own in by_model(self.units(on)).items():

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._splits import group_holdout
-from crtkit.evaluation.conformal import conformal_sets, conformal_thresholds
+from crtkit.evaluation.risks.conformal import conformal_sets, conformal_thresholds
 from crtkit.evaluation.scoring import Part, by_model
 from crtkit.resampling.base import OneClassifier
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from crtkit._labels import check_ranked
-from crtkit.evaluation.intervals import patient_weights, percentile_interval
 from crtkit.evaluation.scoring import Part, by_model, patients_of, pooled
+from crtkit.evaluation.uncertainty.intervals import patient_weights, percentile_interval
 
 __all__ = ["Calibration", "calibration_figures", "loess"]
 

@@ -13,7 +13,7 @@ from crtkit import metrics
 from crtkit._labels import class_pair
 from crtkit.cohort import Cohort, Select, shared_records
 from crtkit.evaluation.checks import check_cv, inner_split_problems
-from crtkit.evaluation.leaks import PoolLeakError, check_pool
+from crtkit.evaluation.leaks.pool import PoolLeakError, check_pool
 from crtkit.evaluation.models import name_models
 from crtkit.evaluation.requirements import columns_of, frozen_parts
 from crtkit.images import UnreadableImageError
@@ -181,7 +181,7 @@ def _near_pairs(column: str, cells: Any, groups: np.ndarray) -> list[tuple[int, 
             if float(_standardised(_float32(cells[i])) @ _standardised(_float32(cells[j]))) > NEAR
         ]
     if column == "image" and len(groups) > 2:
-        from crtkit.evaluation.leaks import page_residuals
+        from crtkit.evaluation.leaks.pool import page_residuals
 
         return _alike(page_residuals(cells), groups, 0.9)
     return []

@@ -89,7 +89,7 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     >>> check_pool(pool, np.stack([test[0], pool[4]]))
     Traceback (most recent call last):
     ...
-    crtkit.evaluation.leaks.PoolLeakError: 1 of 2 test records were in the pool:
+    crtkit.evaluation.leaks.pool.PoolLeakError: 1 of 2 test records were in the pool:
       record 1: image 4 of the pool is equal
     Leave these images out of the pool and pretrain again, or these records out of the test.
     """

@@ -1,0 +1,1 @@
+"""Where a killed run goes on: the journal of its fits, and what makes two runs the same."""

@@ -1,0 +1,1 @@
+"""How a fitted model takes what another hospital does to its input."""

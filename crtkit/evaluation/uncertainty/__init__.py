@@ -1,0 +1,1 @@
+"""How sure a figure is: intervals, variances, tests, and how many patients it takes."""
