@@ -52,11 +52,15 @@ class Progress:
         self.done += n
         if self._bar is not None:
             self._bar.update(n)
-        elif self.show and (
-            time.monotonic() - self._said >= _SECONDS or self.done >= self.total > self._first
-        ):
+        elif self.show and self._due():
             self._said = time.monotonic()
             self._line()
+
+    def _due(self) -> bool:
+        """Whether a line is: now and then, and at the end of what took long enough to be told."""
+        now = time.monotonic()
+        ended = self.done >= self.total > self._first and now - self._start >= _SECONDS
+        return ended or now - self._said >= _SECONDS
 
     def _line(self) -> None:
         spent = time.monotonic() - self._start

@@ -132,6 +132,7 @@ def test_fit_and_evaluate_as_commands_name_one_class(monkeypatch, here, there, t
     told = []
     monkeypatch.setattr("crtkit.cli.bundles.emit_json", lambda answer, options: told.append(answer))
     shared = {"licence": None, "intended_use": None, "name": None, "random_state": 0, "model": "m"}
+    shared |= {"held_out": None, "alpha": None}
     shared |= {"smallest": 5, "bootstrap": 50, "bundle": tmp_path / "m.crtkit"}
     for label in (None, "0"):
         codes = [
