@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,10 @@ def read_cohort(path: Path, options: argparse.Namespace) -> Any:
         )
         if getattr(options, name, None) is not None
     }
-    return read_manifest(path, **given)
+    with warnings.catch_warnings():
+        # `positive_label` says it, in the words of the options, where no option answers it.
+        warnings.filterwarnings("ignore", message=".*becomes the positive class")
+        return read_manifest(path, **given)
 
 
 def positive_label(cohort: Any, text: str | None) -> Any:

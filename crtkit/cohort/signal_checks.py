@@ -149,8 +149,8 @@ def why_no_ecg(
     >>> signal, _ = simulate_ecg("narrow", 95, random_state=0)
     >>> why_no_ecg(signal[None], None)
     ''
-    >>> why_no_ecg(1000 * signal[None], None)[-40:]
-    'what one is worth in mV (unit=\'uV\' would fit).'
+    >>> "(unit='uV' would fit)" in why_no_ecg(1000 * signal[None], None)
+    True
     """
     if len(signals.shape) != 3 or 0 in signals.shape:
         return ""

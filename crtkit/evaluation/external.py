@@ -63,7 +63,7 @@ def expected_auc(y_prob: ArrayLike) -> float:
     --------
     >>> from crtkit.evaluation import expected_auc
     >>> round(expected_auc([0.1, 0.4, 0.6, 0.9]), 3), expected_auc([0.5] * 10)
-    (0.883, 0.5)
+    (0.889, 0.5)
     """
     prob = np.asarray(y_prob, dtype=np.float64)
     if prob.ndim != 1 or not np.all((prob >= 0) & (prob <= 1)):

@@ -187,8 +187,8 @@ def quality_score(quality, *, limits=None) -> pd.Series:
     >>> from crtkit.signals import quality_score, signal_quality
     >>> signals = np.zeros((2, 1, 5000))
     >>> signals[0, 0, ::400] = 1.0
-    >>> quality_score(signal_quality(signals, 500)).round(2).tolist()
-    [1.0, 0.09]
+    >>> quality_score(signal_quality(signals, 500)).round(1).tolist()
+    [1.0, 0.1]
     """
     ratios = []
     for measure, limit in _merge_limits(limits).items():

@@ -115,6 +115,10 @@ def _own_beat(lead, beats, before, after):
     return np.interp(np.arange(len(beat)), there, beat[there])
 
 
+class NoPageReadError(ValueError):
+    """Not one page of a cohort could be digitised."""
+
+
 def digitised_cohort(cohort, *, n_jobs=None, cache=None, digitizer=None):
     """Cohort of pages with a column ``signal``, digitised and filled, and what rules read.
 
@@ -137,8 +141,8 @@ def digitised_cohort(cohort, *, n_jobs=None, cache=None, digitizer=None):
 
     Raises
     ------
-    ValueError
-        No page could be read.
+    NoPageReadError
+        A ValueError: no page could be read.
     """
     digitizer = ECGDigitizer(fs=FS, n_jobs=n_jobs) if digitizer is None else digitizer
     paths = cohort.X["image"].to_numpy()
@@ -160,7 +164,7 @@ def digitised_cohort(cohort, *, n_jobs=None, cache=None, digitizer=None):
     good = np.array([reason is None or bool(pd.isna(reason)) for reason in reasons])
     if not good.any():
         first = next(iter(reasons))
-        raise ValueError(f"None of {len(cohort)} pages can be digitised; the first: {first}.")
+        raise NoPageReadError(f"None of {len(cohort)} pages can be digitised; the first: {first}.")
     flow = dict(cohort.info.get("flow") or {"pages": len(cohort)})
     if not good.all():
         flow["pages that the digitizer refused"] = -int((~good).sum())

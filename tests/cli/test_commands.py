@@ -472,9 +472,11 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(command, tmp_p
         "fit": ["x.csv", "--model", "mori2025/LightGBM", "--label", "y"],
         "measure": ["x.hea"],
     }.get(command, ["x.csv", "--label", "y"])
-    assert main([command, *arguments, "-o", str(tmp_path / "absent" / "out")]) == 1
+    assert main([command, *arguments, "-o", str(tmp_path / "absent" / "out.html")]) == 1
     assert f"there is no folder {tmp_path / 'absent'}" in capsys.readouterr().err
-    assert main([command, *arguments, "-o", str(tmp_path)]) == 1
+    folder = tmp_path / "folder.html"
+    folder.mkdir()
+    assert main([command, *arguments, "-o", str(folder)]) == 1
     assert "is a folder" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 
 from crtkit import evaluate
 from crtkit.evaluation import calibration_figures, loess
-from crtkit.evaluation.risks.calibration import _logistic, _logistic_many, _Smoother
+from crtkit.evaluation.risks.calibration import _logistic_many, _Smoother, fit_logistic
 
 DATA = Path(__file__).parent.parent / "data" / "calibration"
 TABLES = {n: pd.read_csv(DATA / f"n{n}.csv") for n in (285, 2000)}
@@ -123,7 +123,7 @@ def test_replicates_at_once_are_those_one_by_one():
     weights[0] = y  # one class only
     X = np.stack([np.ones(60), np.log(prob / (1 - prob))], axis=1)
     many = _logistic_many(X, y, weights, np.zeros(60))
-    each = [_logistic(X, y, row, np.zeros(60))[0] for row in weights]
+    each = [fit_logistic(X, y, row, np.zeros(60))[0] for row in weights]
     np.testing.assert_allclose(many, each, atol=1e-9)
     assert np.isnan(many[0]).all()
 

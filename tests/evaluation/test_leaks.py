@@ -1,6 +1,8 @@
 """A pool must not hold pages or patients of the test records."""
 
 import io
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -85,9 +87,23 @@ def cropped(page):
     return np.asarray(Image.fromarray(page[2:-2, 2:-2]).resize((224, 224)))
 
 
-@pytest.mark.parametrize(
-    "change", [saved_again, resized, darker, grey, brighter, turned, moved, cropped]
-)
+@pytest.mark.parametrize("change", [turned, moved, cropped])
+def test_copies_that_moved_are_refused_or_told(pages, change):
+    test = np.stack([*pages[16:], change(pages[5]), change(pages[11])])
+    named = set()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            check_pool(pages[:16], test)
+        except PoolLeakError as error:
+            named |= {(j, name) for j, name, _ in error.leaks}
+    for warning in caught:
+        text = str(warning.message)
+        named |= {(int(j), i) for j, i in re.findall(r"record (\d+) and (image \d+)", text)}
+    assert named == {(8, "image 5"), (9, "image 11")}
+
+
+@pytest.mark.parametrize("change", [saved_again, resized, darker, grey, brighter])
 def test_changed_copies_are_found_and_nothing_else(pages, change):
     test = np.stack([*pages[16:], change(pages[5]), change(pages[11])])
     found = leaks(pages[:16], test)

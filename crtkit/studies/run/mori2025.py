@@ -6,6 +6,7 @@ whose patients are private.
 """
 
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import crtkit as ck
 from crtkit.evaluation.baseline import clinical_table, tabulated
 from crtkit.explain.gradcam import STAGES
 from crtkit.studies import mori2025 as study, simple
+from crtkit.studies.digitised import NoPageReadError
 from crtkit.studies.run.cohorts import (
     asks_response,
     leave_out_unusable,
@@ -70,7 +72,10 @@ def run(options):
     start = time.perf_counter()
     cohort = load_cohort(options, "mori2025")
     if options.digitise:
-        cohort = with_signals(cohort, options)
+        try:
+            cohort = with_signals(cohort, options)
+        except NoPageReadError as error:  # the study's networks read pages as they are
+            warnings.warn(f"{error} Models of the signal are left out.", UserWarning, stacklevel=2)
     cohort, flow = leave_out_unusable(cohort)
     models, not_run = runnable(options, cohort)
     featured = simple.with_features(cohort)
