@@ -28,6 +28,8 @@ NEAR = 0.99
 COARSE = 0.97
 # Pages are decoded once more to be compared: seconds for this many, minutes beyond.
 MOST_PAGES = 500
+# Candidates that are compared in full: where more are alike, the cohort is one record many times.
+MOST_PAIRS = 1000
 COLUMNS = ["kind", "where", "records", "reason"]
 
 
@@ -177,7 +179,7 @@ def _near_pairs(column: str, cells: Any, groups: np.ndarray) -> list[tuple[int, 
         alike = _alike(np.stack(vectors), groups, COARSE)
         return [
             (i, j)
-            for i, j in alike
+            for i, j in alike[:MOST_PAIRS]
             if float(_standardised(_float32(cells[i])) @ _standardised(_float32(cells[j]))) > NEAR
         ]
     if column == "image" and len(groups) > 2:
