@@ -45,8 +45,10 @@ class RecalibratedClassifier(OneClassifier):
     ----------
     estimator_ : classifier
         Fitted on all of the training part.
-    slope_, intercept_ : float
-        Of the map: risk = 1 / (1 + exp(-(intercept_ + slope_ x))). nan for ``"isotonic"``.
+    slope_ : float
+        Of the map, ``risk = 1 / (1 + exp(-(intercept_ + slope_ * x)))``; nan for ``"isotonic"``.
+    intercept_ : float
+        Of the same map.
     knots_ : ndarray of shape (2, n_knots)
         x and risk between which ``"isotonic"`` draws lines; empty for the others.
     classes_ : ndarray of shape (2,)
