@@ -346,7 +346,7 @@ def table3(output, result, aucs, seeds):
     per_seed = result.per_seed()["roc_auc"]
     for model in result.models:
         mine = per_seed.loc[model].dropna()
-        ends = summary.loc[model, ["nb_low", "nb_high"]] if model in summary.index else [np.nan] * 2
+        ends = summary.loc[model, ["low", "high"]] if model in summary.index else [np.nan] * 2
         rows[model] = {
             "AUC in-sample": number(aucs.get(model)),
             "AUC out of fold": mean_sd(mine) if len(mine) > 1 else number(mine.mean()),
@@ -359,7 +359,7 @@ def table3(output, result, aucs, seeds):
             "autoencoder, choice of features and logistic model are fitted inside each training "
             "fold. In-sample: all three on the patients they are judged on. One AE feature is the "
             "most significant one, AE all with p < 0.1. The area of a rule with one threshold is "
-            "that of its quantity.",
+            "that of its quantity. Intervals count patients and fits.",
             *left_out(result),
         ]
     )

@@ -267,7 +267,7 @@ def table2(output, result, not_run, published, size=""):
         *(f"Not run, {name}: {reason}." for name, reason in not_run.items()),
         *left_out(result),
         *measured_rows(result),
-        "Intervals are Nadeau and Bengio's, which allow for training sets that overlap.",
+        "Intervals count patients and fits.",
     ]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     note = " ".join(filter(None, notes))
@@ -324,7 +324,7 @@ def _at(equal, model, metric):
 
 
 def _interval(areas, model):
-    return interval(*areas.loc[model, ["nb_low", "nb_high"]]) if model in areas.index else MISSING
+    return interval(*areas.loc[model, ["low", "high"]]) if model in areas.index else MISSING
 
 
 def _published(model, metric):
