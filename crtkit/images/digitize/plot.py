@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crtkit._io import import_optional
+from crtkit._plots import axes
 from crtkit.images.digitize.confidence import LEAST_CONFIDENCE
 
 _GOOD = 0.8
@@ -45,10 +45,8 @@ def plot_digitised(page, result, *, ax=None, boxes=True):
     >>> ax.get_title()[:11]
     'Refused: no'
     """
-    if ax is None:
-        figure = import_optional("matplotlib.figure", extra="plots", purpose="plot_digitised")
-        height, width = page.shape[:2]
-        ax = figure.Figure(figsize=(12, 12 * height / width), layout="tight").add_subplot()
+    height, width = page.shape[:2]
+    ax = axes(ax, "plot_digitised", size=(12, 12 * height / width))
     # Paler, so that the page's own black does not hide the traces.
     ax.imshow(128 + np.asarray(page) // 2)
     # Traces of refused pages are drawn too: they show what went wrong.
