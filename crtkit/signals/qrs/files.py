@@ -134,9 +134,14 @@ def _in_batches(paths: list[Path], n_jobs: int | None, verbose: bool) -> list[di
 
 
 def _measure_batch(paths: list[Path]) -> list[dict[str, Any]]:
+    from threadpoolctl import threadpool_limits
+
     from crtkit.readers import read_ecg
 
-    return [_measure_file(path, read_ecg) for path in paths]
+    # The matrices of one ECG are small: threads of BLAS wait for one another, and for those of
+    # the other processes, longer than they compute.
+    with threadpool_limits(limits=1):
+        return [_measure_file(path, read_ecg) for path in paths]
 
 
 def _measure_file(path: Path, read_ecg: Callable[..., Any]) -> dict[str, Any]:
