@@ -87,20 +87,21 @@ def check_patients(table, label, group, mixed_labels) -> None:
     spaced = [p for p in patients.unique() if isinstance(p, str) and p != p.strip()]
     if spaced:
         raise ValueError(
-            f"{len(spaced)} patient identifier(s) begin or end with a space, for example "
-            f"{spaced[:5]}: one patient could have two names. Strip them."
+            f"{len(spaced)} patient identifier(s) in column {group!r} begin or end with a space, "
+            f"for example {spaced[:5]}: one patient could have two names. Strip them."
         )
     hidden = [p for p in patients.unique() if isinstance(p, str) and p != visible(p)]
     if hidden:
         raise ValueError(
-            f"{len(hidden)} patient identifier(s) hold characters that nobody sees (zero-width "
-            f"blanks, marks of direction), for example {ascii(hidden[0])}: one patient could have "
-            "two names. Remove them."
+            f"{len(hidden)} patient identifier(s) in column {group!r} hold characters that nobody "
+            f"sees (zero-width blanks, marks of direction), for example {ascii(hidden[0])}: "
+            "one patient could have two names. Remove them."
         )
     rounded = [p for p in patients.unique() if isinstance(p, str) and _ROUNDED.fullmatch(p)]
     if rounded:
         raise ValueError(
-            f"{len(rounded)} patient identifier(s) are rounded numbers, for example {rounded[:3]}: "
+            f"{len(rounded)} patient identifier(s) in column {group!r} are rounded numbers, for "
+            f"example {rounded[:3]}: "
             "a spreadsheet wrote long identifiers so, and several patients may have become one. "
             "Format the column as text, and export it again."
         )
@@ -112,8 +113,8 @@ def check_patients(table, label, group, mixed_labels) -> None:
     mixed = per_patient.index[per_patient > 1].tolist()
     if mixed and mixed_labels == "raise":
         raise ValueError(
-            f"{len(mixed)} patient(s) carry several labels, for example {mixed[:10]}. Correct "
-            "them, or pass mixed_labels='keep' and score by record."
+            f"{len(mixed)} patient(s) carry several labels in column {label!r}, for example "
+            f"{mixed[:10]}. Correct them, or pass mixed_labels='keep' and score by record."
         )
 
 

@@ -81,7 +81,14 @@ def read_signals(
         )
     reading = _Reading(cells, options)
     if rows:
-        records, info = read_rows(cells, options, reading.problem)
+        try:
+            records, info = read_rows(cells, options, reading.problem)
+        except ValueError as error:
+            # What is wrong with all rows is told by checks that know arrays, not files.
+            file = str(cells[0]).rpartition("#")[0]
+            if os.path.basename(file) in str(error):
+                raise
+            raise ValueError(f"{file}: {error}") from error
         if records is None:  # they are in millivolt and in order: they stay where they are
             kept = [i for i in range(len(cells)) if i not in reading.bad]
             stored = [cells[i] for i in kept]

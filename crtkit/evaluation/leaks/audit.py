@@ -165,7 +165,8 @@ def _same_records(cohort: Cohort, images: bool = True) -> list[dict[str, Any]]:
         known = {i for pair in pairs for i in pair}
         near = [p for p in _near_pairs(column, cells, cohort.groups) if not set(p) <= known]
         if near:
-            reason = f"{len(near)} pair(s) of records of different patients are nearly equal"
+            more = " or more" if len(near) >= MOST_PAIRS else ""
+            reason = f"{len(near)}{more} pair(s) of records of different patients are nearly equal"
             rows.append(_row("near-equal records", column, near, reason))
     return rows
 
