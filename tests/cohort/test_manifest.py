@@ -216,7 +216,7 @@ def _changed(column, row, value):
         (None, {"covariates": ["response"]}, "named for two things"),
         (None, {"group": "response"}, "named for two things"),
         (lambda t: pd.concat([t, t["response"]], axis=1), {}, "more than once"),
-        (_changed("response", 0, "yes"), {}, r"carry several labels, for example \['p0'\]"),
+        (_changed("response", 0, "yes"), {}, r"several labels in column .*for example \['p0'\]"),
         (_changed("response", 3, None), {}, "1 row.s. have no label.*row 3"),
         (_changed("patient", 2, None), {}, "1 row.s. have no patient.*row 2"),
         (_changed("file", 4, None), {}, "name no file in column 'file', first at row 4"),
