@@ -12,6 +12,7 @@ from benchmarks import (
     one_patient,
     printed_tables,
     ptbxl_transfer,
+    real_pages,
     ssl_pages,
 )
 from benchmarks._results import command
@@ -25,6 +26,7 @@ QUESTIONS = {
     "learning": learning,
     "crt_trial": crt_trial,
     "ptbxl_transfer": ptbxl_transfer,
+    "real_pages": real_pages,
     "printed_tables": printed_tables,
     "all": everything,
 }

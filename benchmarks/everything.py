@@ -60,9 +60,10 @@ def jobs(size, device):
         Job("he2023", ("he2023", *on, *depths), 5),
         Job("he2021", ("he2021", "--size", size), 5),
         Job("lvsd2026", ("lvsd2026", *on, *pairs), 10),
-        Job("one_patient", ("one_patient",), 35),
+        Job("one_patient", ("one_patient", *on), 35),
         Job("learning", ("learning", *on, *sizes), 30),
         Job("ptbxl_transfer", ("ptbxl_transfer", "--device", device), 8),
+        Job("real_pages", ("real_pages", "--device", device), 12),
         Job("crt_trial", ("crt_trial",), 1, resumes=False),
         Job("printed_tables", ("printed_tables",), 1, resumes=False),
     ]
