@@ -1,280 +1,34 @@
 """How often intervals hold the truth, and tests reject one: cohorts whose truth is known.
 
-``python -m benchmarks.coverage --cohorts 2000 --out results/coverage`` writes three tables:
+``python -m benchmarks.coverage --n-jobs 8`` writes three tables:
 intervals of fixed scores and answers (another model's, on other patients), by
 ``bootstrap_interval``, Wilson and DeLong; the headline interval of ``Evaluation.summary`` over ten
 splits, for fixed scores and for logistic models that every split trains, where the truth is what
 such models reach on average; and how often tests reject two models of which neither is better. A
-run goes on where ``--work`` ends.
+run that was stopped goes on with the same command; its tables so far are written.
 """
 
 import argparse
-import json
-import time
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.special import expit
 
-from benchmarks._results import environment, markdown_table, write_json, write_text
-from crtkit.evaluation import RepeatedStratifiedPatientSplit, wilson_interval
-from crtkit.evaluation.compare import compare_table
-from crtkit.evaluation.scoring import Part, vote
-from crtkit.evaluation.summary import summary_table
-from crtkit.evaluation.uncertainty.intervals import (
-    ANSWERS,
-    bca_interval,
-    deciding_patients,
-    mean_interval,
-    patient_weights,
-    percentile_interval,
-    replicate_answers,
-    replicate_scores,
-    without_each_patient,
+from benchmarks import _slices
+from benchmarks._coverage_cohorts import (
+    REPLICATES,
+    SHIFTS,
+    fixed_scores,
+    headline_of_fixed,
+    headline_of_trained,
+    holds,
+    rejections,
 )
-from crtkit.statistics import delong_interval, delong_test, mcnemar_test, permutation_test
+from benchmarks._results import environment, markdown_table, write_json, write_text
 
-METRICS = ("roc_auc", "accuracy", "sensitivity", "specificity", "ppv", "npv")
-CUT = 0.75
-SEEDS, TEST_SIZE, REPLICATES = 10, 0.2, 300
-SPLIT_OF = {(k, 0): k for k in range(SEEDS)}
 SLICE = 100
-# Shift of each column where the patient responds; None: labels that are noise.
-SHIFTS = {"six columns": np.array([0.8, 0.4, 0.2, 0, 0, 0]), "noise": np.zeros(6)}
-LIMITS = {
-    "headline": ("low", "high"),
-    "fits held fixed": ("ci_low", "ci_high"),
-    "Nadeau-Bengio": ("nb_low", "nb_high"),
-}
-
-
-def draw_scores(n_patients, n_records, rng, columns=1):
-    """Truth, scores and patient of every record; scores of one patient go together.
-
-    Parameters
-    ----------
-    n_patients : int
-    n_records : float
-        Mean number of records of a patient, one at least.
-    rng : Generator
-    columns : int, default=1
-        Scores of as many models, of which none is better.
-    """
-    y = rng.random(n_patients) < 0.5
-    count = 1 + rng.poisson(n_records - 1, n_patients)
-    patient = np.repeat(np.arange(n_patients), count)
-    own = 1.5 * y[:, None] + rng.normal(0, 0.8, (n_patients, columns))
-    return y[patient], own[patient] + rng.normal(0, 0.6, (len(patient), columns)), patient
-
-
-def true_figures(n_records, voted):
-    """What :func:`draw_scores` reaches over all patients; PPV and NPV at half of them positive."""
-    # A patient of k records votes by their mean, whose noise is smaller.
-    k = np.arange(1, 40)
-    share = stats.poisson.pmf(k - 1, n_records - 1)
-    sd = np.sqrt(0.64 + 0.36 / k) if voted else np.ones(len(k))
-    if not voted:
-        share = np.where(k == 1, 1.0, 0.0)
-    spread = np.sqrt(sd[:, None] ** 2 + sd[None, :] ** 2)
-    sensitivity = float(share @ stats.norm.cdf((1.5 - CUT) / sd))
-    specificity = float(share @ stats.norm.cdf(CUT / sd))
-    return {
-        "roc_auc": float(share @ stats.norm.cdf(1.5 / spread) @ share),
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "accuracy": (sensitivity + specificity) / 2,
-        "ppv": sensitivity / (sensitivity + 1 - specificity),
-        "npv": specificity / (specificity + 1 - sensitivity),
-    }
-
-
-def intervals_of(y, score, patient, n_bootstrap, seed):
-    """Every interval of one cohort's fixed scores, as ``bootstrap_interval`` gives them.
-
-    The replicates of all metrics and methods come from one set of draws; a test holds that they are
-    those of the public function.
-    """
-    n = int(patient.max()) + 1
-    drawn = [_replicates(y, score, w[:, patient]) for w in patient_weights(n, n_bootstrap, seed)]
-    left = [_replicates(y, score, w[:, patient]) for w in without_each_patient(n)]
-    now = _replicates(y, score, np.ones((1, len(y))))
-    out = {}
-    for name in METRICS:
-        values, jackknife = (np.concatenate([d[name] for d in block]) for block in (drawn, left))
-        called = score > CUT if name in ANSWERS else np.ones(len(y), dtype=bool)
-        deciding = deciding_patients(name, y, called, patient)
-        m, variance = max(deciding, 2), np.nanvar(values, ddof=1)
-        estimate = float(now[name][0])
-        limits = {
-            "logit": mean_interval(estimate, variance * m / (m - 1), deciding, 0.95),
-            "bca": bca_interval(values, estimate, jackknife, 0.95),
-            "percentile": percentile_interval(values, 0.95),
-        }
-        for method, (low, high) in limits.items():
-            if not low < high:
-                low, high = mean_interval(estimate, 0.0, deciding, 0.95)
-            out[name, method] = (low, high)
-    return out
-
-
-def _replicates(y, score, weights):
-    called = replicate_answers(y, score > CUT, weights)
-    return {**called, **replicate_scores(y, score, weights)}
-
-
-def fixed_scores(n_patients, n_records, n_bootstrap, rng):
-    """Which intervals of one cohort hold the truth, by metric and method."""
-    truth = true_figures(n_records, voted=False)
-    y, score, patient = draw_scores(n_patients, n_records, rng)
-    score = score[:, 0]
-    limits = intervals_of(y, score, patient, n_bootstrap, int(rng.integers(2**31)))
-    row = delong_interval(y, score, groups=patient).iloc[0]
-    limits["roc_auc", "delong"] = (row["ci_low"], row["ci_high"])
-    if n_records == 1:
-        right = (score > CUT) == y
-        for name, who in (("sensitivity", y), ("specificity", ~y), ("accuracy", y | ~y)):
-            limits[name, "wilson"] = wilson_interval(int(right[who].sum()), int(who.sum()))
-    return {
-        f"{name}|{method}": _holds(truth[name], pair) for (name, method), pair in limits.items()
-    }
-
-
-def headline_of_fixed(n_patients, n_records, rng):
-    """Whether the summary's intervals hold the truth where the scores are not trained at all."""
-    truth = true_figures(n_records, voted=True)
-    y, score, patient = draw_scores(n_patients, n_records, rng)
-    parts = []
-    for seed, (_, test) in enumerate(_splits(y, patient)):
-        part = _part("fixed", seed, patient[test], y[test], score[test, 0] - CUT)
-        parts.append(vote(part))
-    return _summary_holds(parts, truth)
-
-
-def headline_of_trained(n_patients, shift, held, rng):
-    """The same for a logistic model trained in every split, and the true figures of its fits."""
-    y = np.arange(n_patients) % 2 == 0 if held else rng.random(n_patients) < 0.5
-    X = rng.normal(size=(n_patients, len(shift))) + shift * y[:, None]
-    splits = _splits(y, np.arange(n_patients))
-    coefficients = fit_logistic(X, y, splits)
-    parts = [
-        _part("m", k, test, y[test], b[0] + X[test] @ b[1:])
-        for k, ((_, test), b) in enumerate(zip(splits, coefficients))
-    ]
-    length = np.linalg.norm(coefficients[:, 1:], axis=1)
-    towards = coefficients[:, 1:] @ shift
-    yes, no = (coefficients[:, 0] + towards) / length, -coefficients[:, 0] / length
-    reached = {
-        "roc_auc": stats.norm.cdf(towards / length / np.sqrt(2)),
-        "sensitivity": stats.norm.cdf(yes),
-        "specificity": stats.norm.cdf(no),
-        "accuracy": (stats.norm.cdf(yes) + stats.norm.cdf(no)) / 2,
-    }
-    limits = _summary_limits(parts, tuple(reached))
-    return {
-        "reached": {name: float(np.mean(values)) for name, values in reached.items()},
-        "limits": limits,
-    }
-
-
-def rejections(n_patients, kind, rng):
-    """Which tests call one of two models better, of which neither is.
-
-    ``kind`` is "fixed" (two given scores), "trained" (two logistic models on other columns, equally
-    good) or "noise" (both on columns without a signal).
-    """
-    splits_of = np.arange(n_patients)
-    if kind == "fixed":
-        y, scores, _ = draw_scores(n_patients, 1, rng, columns=2)
-        splits = _splits(y, splits_of)
-        both = [np.tile(scores[:, k] - CUT, (SEEDS, 1)) for k in (0, 1)]
-    else:
-        y = rng.random(n_patients) < 0.5
-        X = rng.normal(size=(n_patients, 4)) + (0.5 * y[:, None] if kind == "trained" else 0)
-        splits, both = _splits(y, splits_of), []
-        for columns in ([0, 1], [2, 3]):
-            b = fit_logistic(X[:, columns], y, splits)
-            both.append(b[:, :1] + b[:, 1:] @ X[:, columns].T)
-    parts = [
-        _part(name, k, test, y[test], score[k, test])
-        for name, score in zip("ab", both)
-        for k, (_, test) in enumerate(splits)
-    ]
-    table = compare_table(parts, "a", "b", {"roc_auc": None}, **_options()).loc["roc_auc"]
-    # One answer per patient, from the first split that tested each: what McNemar's test takes.
-    first = np.full(n_patients, -1)
-    for k, (_, test) in reversed(list(enumerate(splits))):
-        first[test] = k
-    seen = np.flatnonzero(first >= 0)
-    a, b = (score[first[seen], seen] for score in both)
-    seed = int(rng.integers(2**31))
-    swap = permutation_test(y[seen], a, b, n_permutations=199, random_state=seed)
-    return {
-        "headline interval": not table["low"] <= 0 <= table["high"],
-        "fits held fixed": not table["ci_low"] <= 0 <= table["ci_high"],
-        "corrected t": table["p_value"] < 0.05,
-        "DeLong, mean scores over splits": table["delong_p"] < 0.05,
-        "DeLong, first score": delong_test(y[seen], a, b)["p_value"].iloc[0] < 0.05,
-        "permutation, first score": swap["p_value"].iloc[0] <= 0.05,
-        "McNemar, first call": mcnemar_test(y[seen], a > 0, b > 0)["p_value"].iloc[0] < 0.05,
-    }
-
-
-def fit_logistic(X, y, splits):
-    """Coefficients (n_splits, 1 + n_columns) of ridge logistic models with C = 1, by Newton.
-
-    The model of scikit-learn's defaults, all splits at once: a test holds that they agree.
-    """
-    n, p = X.shape
-    Z, inside = np.c_[np.ones(n), X], np.zeros((len(splits), n))
-    for k, (train, _) in enumerate(splits):
-        inside[k, train] = 1
-    ridge = np.diag([0.0, *np.ones(p)])
-    b = np.zeros((len(splits), p + 1))
-    for _ in range(10):
-        risk = expit(b @ Z.T)
-        gradient = ((y - risk) * inside) @ Z - b @ ridge
-        weight = risk * (1 - risk) * inside
-        hessian = (Z.T[None] * weight[:, None]) @ Z + ridge
-        b = b + np.linalg.solve(hessian, gradient[..., None])[..., 0]
-    return b
-
-
-def _splits(y, patient):
-    splitter = RepeatedStratifiedPatientSplit(SEEDS, test_size=TEST_SIZE, random_state=0)
-    return list(splitter.split(np.zeros(len(y)), y, patient))
-
-
-def _options():
-    ratio = TEST_SIZE / (1 - TEST_SIZE)
-    return {
-        "ratio": ratio, "split_of": SPLIT_OF, "confidence": 0.95, "n_bootstrap": REPLICATES
-    }  # fmt: skip
-
-
-def _summary_limits(parts, names):
-    row = summary_table(parts, dict.fromkeys(names), **_options()).iloc[0]
-    return {
-        f"{name}|{kind}": (float(row[name, low]), float(row[name, high]))
-        for name in names
-        for kind, (low, high) in LIMITS.items()
-    }
-
-
-def _summary_holds(parts, truth):
-    limits = _summary_limits(parts, METRICS)
-    return {key: _holds(truth[key.split("|")[0]], pair) for key, pair in limits.items()}
-
-
-def _holds(truth, limits):
-    low, high = limits
-    return low is not None and high is not None and bool(low <= truth <= high)
-
-
-def _part(model, seed, group, y, score):
-    return Part(model, seed, 0, "decision", group.astype(object), y, score > 0, score)
 
 
 def cells(patients):
@@ -297,43 +51,44 @@ def cells(patients):
     return jobs
 
 
-def run(jobs, cohorts, seed, work, minutes):
-    """Fill ``work`` with slices of cohorts, one file each; True where all are there.
+def cohorts_of(key, seed, start, stop):
+    """What the cohorts ``start`` to ``stop`` of a cell give; each has a generator of its own."""
+    job = cells([key[1]])[key]
+    # Seeded by name: a cell's cohorts are the same whichever other cells a run has.
+    cell = zlib.crc32(repr(key).encode())
+    return [job(np.random.default_rng([seed, cell, k])) for k in range(start, stop)]
 
-    ``cohorts`` has their number by cell.
+
+def run(wanted, seed, work, *, n_jobs=1, minutes=np.inf):
+    """Fill ``work`` with slices of cohorts; True where all are there.
+
+    ``wanted`` has the number of cohorts by cell.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + 60 * minutes
     # Every cell is filled in proportion to what it needs, so that a run cut short is even too.
     slices = sorted(
-        ((start + SLICE) / cohorts[key], number, start, key)
-        for number, key in enumerate(jobs)
-        for start in range(0, cohorts[key], SLICE)
+        ((start + SLICE) / n, number, start, key)
+        for number, (key, n) in enumerate(wanted.items())
+        for start in range(0, n, SLICE)
     )
-    for _, number, start, key in slices:
-        path = _slice(work, key, start)
-        if path.exists():
-            continue
-        if time.monotonic() > end:
-            return False
-        rngs = [np.random.default_rng([seed, number, k]) for k in range(start, start + SLICE)]
-        write_json(path, [jobs[key](rng) for rng in rngs])
-    return True
+    pieces = {
+        _name(key, start): (key, seed, start, min(start + SLICE, wanted[key]))
+        for _, _, start, key in slices
+    }
+    return _slices.fill(work, cohorts_of, pieces, n_jobs=n_jobs, minutes=minutes)
 
 
-def _slice(work, key, start):
-    return work / f"{'_'.join(map(str, key))}_{start}.json".replace(" ", "-")
+def _name(key, start):
+    return f"{'_'.join(map(str, key))}_{start}".replace(" ", "-")
 
 
-def tables(jobs, cohorts, work):
+def tables(wanted, work):
     """Coverage of fixed scores, of the headline, and errors of tests, from the slices there are."""
     rows = {"fixed": [], "headline": [], "tests": []}
-    for key in jobs:
+    for key, n_cohorts in wanted.items():
         kind, n, label = key
         found = []
-        for start in range(0, cohorts[key], SLICE):
-            path = _slice(work, key, start)
-            found += json.loads(path.read_text()) if path.exists() else []
+        for start in range(0, n_cohorts, SLICE):
+            found += _slices.read(work, _name(key, start)) or []
         if not found:
             continue
         if "limits" in found[0]:
@@ -341,8 +96,7 @@ def tables(jobs, cohorts, work):
                 m: float(np.mean([f["reached"][m] for f in found])) for m in found[0]["reached"]
             }
             found = [
-                {k: _holds(truth[k.split("|")[0]], v) for k, v in f["limits"].items()}
-                for f in found
+                {k: holds(truth[k.split("|")[0]], v) for k, v in f["limits"].items()} for f in found
             ]
         share = {k: v / len(found) for k, v in sum(map(Counter, found), Counter()).items()}
         for what in found[0]:
@@ -360,33 +114,34 @@ def tables(jobs, cohorts, work):
     return {kind: pd.DataFrame(own) for kind, own in rows.items()}
 
 
+def _wanted(key, options):
+    """How many cohorts a cell gets."""
+    if key[0] == "tests":
+        return options.tests
+    return options.trained if "trained" in key[2] else options.cohorts
+
+
 def main(arguments=None):
     """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cohorts", type=int, default=2000, help=f"a multiple of {SLICE}")
-    parser.add_argument("--trained", type=int, default=1000, help="cohorts of trained models")
+    parser.add_argument("--trained", type=int, default=2000, help="cohorts of trained models")
     parser.add_argument("--tests", type=int, default=1000, help="cohorts of two models")
     parser.add_argument("--patients", type=int, nargs="+", default=[71, 102, 285])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n-jobs", type=int, default=1, help="processes")
     parser.add_argument("--minutes", type=float, default=np.inf, help="stop after, to go on later")
     parser.add_argument("--work", type=Path, help="folder of slices; default OUT/slices")
     parser.add_argument("--out", type=Path, default=Path("results") / "coverage")
     options = parser.parse_args(arguments)
-    jobs, work = cells(options.patients), options.work or options.out / "slices"
-    cohorts = {
-        key: options.tests
-        if key[0] == "tests"
-        else options.trained
-        if "trained" in key[2]
-        else options.cohorts
-        for key in jobs
-    }
-    whole = run(jobs, cohorts, options.seed, work, options.minutes)
+    work = options.work or options.out / "slices"
+    wanted = {key: _wanted(key, options) for key in cells(options.patients)}
+    whole = run(wanted, options.seed, work, n_jobs=options.n_jobs, minutes=options.minutes)
     if not whole:
-        print("time is up: tables of what is there; the same command goes on")
+        print("tables of what is there; the same command goes on")
     options.out.mkdir(parents=True, exist_ok=True)
     written = {}
-    for name, table in tables(jobs, cohorts, work).items():
+    for name, table in tables(wanted, work).items():
         written[name] = table.to_dict("records")
         if table.empty:
             continue
@@ -401,6 +156,8 @@ def main(arguments=None):
     settings = {
         "whole": whole,
         "cohorts": options.cohorts,
+        "trained": options.trained,
+        "tests": options.tests,
         "seed": options.seed,
         "replicates": REPLICATES,
     }
