@@ -141,7 +141,7 @@ def headline_of_trained(n_patients, shift, held, rng):
     splits = _splits(y, np.arange(n_patients))
     coefficients = fit_logistic(X, y, splits)
     parts = [
-        _part("m", k, test, y[test], b[0] + X[test] @ b[1:])
+        _part("m", k, test, y[test], expit(b[0] + X[test] @ b[1:]), cut=0.5)
         for k, ((_, test), b) in enumerate(zip(splits, coefficients))
     ]
     length = np.linalg.norm(coefficients[:, 1:], axis=1)
@@ -254,5 +254,6 @@ def holds(truth, limits):
     return low is not None and high is not None and bool(low <= truth <= high)
 
 
-def _part(model, seed, group, y, score):
-    return Part(model, seed, 0, "decision", group.astype(object), y, score > 0, score)
+def _part(model, seed, group, y, score, cut=0.0):
+    kind = "probability" if cut else "decision"
+    return Part(model, seed, 0, kind, group.astype(object), y, score > cut, score)

@@ -17,9 +17,11 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
+from crtkit.evaluation.uncertainty.cut import with_moved_cut
 from crtkit.evaluation.uncertainty.intervals import difference_interval, percentile_interval
 from crtkit.evaluation.uncertainty.variance import (
     fits_share,
+    larger,
     patient_variance,
     score_matrix,
     with_fits,
@@ -40,6 +42,7 @@ def compare_table(
     split_of: dict[tuple[int, int], int],
     confidence: float,
     n_bootstrap: int,
+    n_patients: int | None = None,
 ) -> pd.DataFrame:
     """Differences of two models, metric by metric; see ``Evaluation.compare``."""
     models = by_model(parts)
@@ -54,7 +57,12 @@ def compare_table(
     seeds = np.array([part.seed for part in models[a]])
     delong = _delong(models[a], models[b])
     # Of a model against a rule, the model's half: a rule is not fitted, and adds nothing.
-    share = sum(fits_share(models[name], split_of, ratio) for name in (a, b)) / 2
+    shares = [fits_share(models[name], split_of, ratio) for name in (a, b)]
+    share = sum(shares) / 2
+    moved = [
+        with_moved_cut(draw, models[name], patients, ratio, own, 0, n_patients)
+        for draw, name, own in zip(drawn, (a, b), shares)
+    ]
     rows = []
     for name in scoring:
         columns = [np.array([value[name] for value in own]) for own in values]
@@ -69,8 +77,10 @@ def compare_table(
         row["difference"], row["sd"] = figure["mean"], figure["sd"]
         # Replicate i is the same draw of patients for both models.
         replicates = drawn[0][name] - drawn[1][name]
+        cut = patient_variance(moved[0][name] - moved[1][name], name, models[a])
         fixed = patient_variance(replicates, name, models[a])
         variance = with_fits(fixed, difference, models[a], split_of, share)
+        variance = larger(variance, cut)
         limits = difference_interval(row["difference"], variance.value, variance.df, confidence)
         row["low"], row["high"] = limits
         row["ci_low"], row["ci_high"] = percentile_interval(replicates, confidence)
@@ -96,6 +106,7 @@ def reference_table(
     split_of: dict[tuple[int, int], int],
     confidence: float,
     n_bootstrap: int,
+    n_patients: int | None = None,
 ) -> pd.DataFrame:
     """Each model against the best reference row; see ``Evaluation.against_references``.
 
@@ -127,6 +138,7 @@ def reference_table(
             split_of=split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
+            n_patients=n_patients,
         )
         shown = {name: float(table[name].iloc[0]) for name in SHOWN}
         # The limit on the side of no difference has to leave zero: a mean above it is no verdict.

@@ -75,8 +75,10 @@ class Evaluation(Views, Inference, Predictions):
             one seed); ``low, high``, the interval to print, which counts patients and fits: the
             variance of the mean when patients are drawn again, plus as much of that between splits
             as the answers depend on who was trained on, by Student's t on the logit scale for our
-            metrics (:func:`crtkit.evaluation.uncertainty.variance.fits_share`); ``ci_low,
-            ci_high``, the same with fits held fixed, for these models on other patients; ``nb_low,
+            metrics (:func:`crtkit.evaluation.uncertainty.variance.fits_share`), or, where that is
+            larger, the variance with calls at 0.5 that move as the patients drawn would train them
+            (:func:`crtkit.evaluation.uncertainty.cut.with_moved_cut`); ``ci_low, ci_high``, the
+            first of these with fits held fixed, for these models on other patients; ``nb_low,
             nb_high``, the Nadeau-Bengio interval over distinct splits (those that come again with
             every seed are averaged first), clipped to [0, 1] for our metrics, nan for external
             sets, where every seed answers for the same patients; ``n_valid``, splits where the
@@ -90,6 +92,7 @@ class Evaluation(Views, Inference, Predictions):
             split_of=self._split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
+            n_patients=self.info.get("n_patients"),
         )
         table["cohort", "source"] = self.info.get("source", "unstated")
         table.attrs["chance"] = self.info.get("chance", "")
@@ -188,6 +191,7 @@ class Evaluation(Views, Inference, Predictions):
             split_of=self._split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
+            n_patients=self.info.get("n_patients"),
         )
         return self._noted(table, on)
 
@@ -226,6 +230,7 @@ class Evaluation(Views, Inference, Predictions):
             split_of=self._split_of,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
+            n_patients=self.info.get("n_patients"),
         )
         return self._noted(table, on)
 

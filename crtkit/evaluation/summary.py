@@ -17,8 +17,14 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
+from crtkit.evaluation.uncertainty.cut import with_moved_cut
 from crtkit.evaluation.uncertainty.intervals import mean_interval, nadeau_bengio_interval
-from crtkit.evaluation.uncertainty.variance import fits_share, patient_variance, with_fits
+from crtkit.evaluation.uncertainty.variance import (
+    fits_share,
+    larger,
+    patient_variance,
+    with_fits,
+)
 from crtkit.metrics import at_sensitivity
 
 
@@ -30,6 +36,7 @@ def summary_table(
     split_of: dict[tuple[int, int], int],
     confidence: float,
     n_bootstrap: int,
+    n_patients: int | None = None,
 ) -> pd.DataFrame:
     """Mean, SD, intervals and number of defined splits; see ``Evaluation.summary``.
 
@@ -39,6 +46,8 @@ def summary_table(
         Tested over training patients; None where all splits test the same patients.
     split_of : dict
         Number of the split behind each (seed, fold).
+    n_patients : int, optional
+        Of the cohort, where ``parts`` are a subgroup's.
     """
     patients = patients_of(parts)
     rows = {}
@@ -49,15 +58,17 @@ def summary_table(
         seeds = np.array([part.seed for part in own])
         # How much a model's answers depend on the training part is the same for every metric.
         share = fits_share(own, split_of, ratio)
+        moved = with_moved_cut(drawn, own, patients, ratio, share, 0, n_patients)
         row: dict[tuple[str, str], Any] = {}
         for name, metric in scoring.items():
             column = np.array([value[name] for value in values])
             figure = spread(column, seeds)
             # A figure of 0 or 1 has no variance: its other limit is made from who could change it.
             units = deciding(name, own)
-            fixed = patient_variance(drawn[name], name, own)
+            fixed, cut = (patient_variance(d[name], name, own) for d in (drawn, moved))
+            refitted = with_fits(fixed, column, own, split_of, share)
             for keys, variance in (
-                (("low", "high"), with_fits(fixed, column, own, split_of, share)),
+                (("low", "high"), larger(refitted, cut)),
                 (("ci_low", "ci_high"), fixed),
             ):
                 limits = mean_interval(

@@ -75,6 +75,11 @@ def with_fits(
     return Variance(total, total**2 / terms)
 
 
+def larger(*variances: Variance) -> Variance:
+    """The largest of several variances of one figure; an undefined one only where all are."""
+    return max(variances, key=lambda v: -np.inf if np.isnan(v.value) else v.value)
+
+
 def fits_share(
     parts: list[Part], split_of: dict[tuple[int, int], int], ratio: float | None
 ) -> float:

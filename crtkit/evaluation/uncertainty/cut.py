@@ -1,0 +1,107 @@
+"""How answers at one half move when another cohort, of another share of responders, trains."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit, logit
+
+from crtkit.evaluation.scoring import Part, figures, mean_over_seeds
+from crtkit.evaluation.uncertainty.intervals import ANSWERS, patient_weights
+
+
+def with_moved_cut(
+    drawn: dict[str, np.ndarray],
+    parts: list[Part],
+    patients: np.ndarray,
+    ratio: float | None,
+    share: float,
+    random_state: int,
+    n_patients: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Replicates of a model whose risks move with the patients drawn, as its training would.
+
+    Parameters
+    ----------
+    drawn : dict of ndarray of shape (n_bootstrap,)
+        From :func:`crtkit.evaluation.scoring.replicate`, fits held fixed.
+    parts : list of Part
+        One model's.
+    patients : ndarray
+        Every patient that was drawn, sorted.
+    ratio : float or None
+        Tested over training patients; None where training patients are not those tested.
+    share : float
+        From :func:`~crtkit.evaluation.uncertainty.variance.fits_share`; 0 for a rule, which
+        moves with nobody.
+    random_state : int
+        That of ``drawn``: the same draws.
+    n_patients : int, optional
+        Of the cohort that is split, where ``parts`` are a subgroup's.
+
+    Returns
+    -------
+    dict
+        ``drawn``, where the answers are not those of risks at 0.5.
+
+    Notes
+    -----
+    Stratified splits hold the share of responders still, so that no spread between splits shows
+    what another share does: risks that are right on average move by the same step on the logit
+    scale. By the likelihood's equation for an intercept that step is sum w (y - p) / sum w p (1 -
+    p) over the draw w, with risks p out of sample; it counts the share of responders, and
+    that a patient who is tested luckily has moved the cut against the others like him. The change
+    of a figure is its step times the slope of the figure in a common shift of the logits. A model
+    that weights its classes equal follows the share less, and its interval is then too long.
+    """
+    if ratio is None or not share > 0 or not _at_one_half(parts):
+        return drawn
+    where = [np.searchsorted(patients, part.group.astype(str)) for part in parts]
+    at = np.concatenate(where)
+    times = np.bincount(at, minlength=len(patients)).astype(np.float64)
+    tested = times > 0
+    # Risks of 0 and 1 have no logit: as far as so many patients could tell.
+    end = 0.5 / len(patients)
+    risks = [np.clip(part.y_score, end, 1 - end) for part in parts]
+    risk = np.bincount(at, np.concatenate(risks), len(patients))[tested] / times[tested]
+    truth = np.concatenate([part.y_true for part in parts])
+    rest = np.bincount(at, truth, len(patients))[tested] / times[tested] - risk
+    rest -= rest.mean()
+    blocks = patient_weights(len(patients), len(next(iter(drawn.values()))), random_state)
+    steps = np.concatenate(
+        [w[:, tested] @ rest / np.maximum(w[:, tested] @ (risk * (1 - risk)), end) for w in blocks]
+    )
+    # Whoever was not tested trained too, so that the step varies less than those tested say.
+    everybody = n_patients or np.mean([len(np.unique(w)) for w in where]) * (1 + 1 / ratio)
+    steps *= min(1.0, np.sqrt(tested.sum() / everybody))
+    size = float(steps.std())
+    if not size > 0:
+        return drawn
+    names = [name for name in drawn if name in ANSWERS]
+    high, low = (_shifted(parts, risks, names, shift) for shift in (size, -size))
+    slopes = {name: (high[name] - low[name]) / (2 * size) for name in names}
+    moves = {name: slope * steps for name, slope in slopes.items() if np.isfinite(slope)}
+    return {**drawn, **{name: drawn[name] + move for name, move in moves.items()}}
+
+
+def _at_one_half(parts: list[Part]) -> bool:
+    """Whether a model's answers are its risks above one half, ties apart."""
+    return all(
+        part.kind == "probability" and np.array_equal((part.y_score > 0.5)[off], part.y_pred[off])
+        for part in parts
+        for off in [part.y_score != 0.5]
+    )
+
+
+def _shifted(
+    parts: list[Part], risks: list[np.ndarray], names: list[str], shift: float
+) -> dict[str, float]:
+    """Means over seeds of the figures where every logit is higher by a shift."""
+    moved = [
+        part._replace(y_pred=expit(logit(risk) + shift) > 0.5) for part, risk in zip(parts, risks)
+    ]
+    rows = [figures(part, dict.fromkeys(names)) for part in moved]
+    seeds = np.array([part.seed for part in parts])
+    return {
+        name: float(mean_over_seeds(np.array([[row[name]] for row in rows]), seeds)[0])
+        for name in names
+    }
