@@ -51,6 +51,7 @@ def add_arguments(parser):
     parser.add_argument("--size", choices=("small", "paper"), default="small", help="of networks")
     parser.add_argument("--device", default="cpu", help="of the networks: cpu, cuda or auto")
     parser.add_argument("--epochs", type=int, help="of every network, to see the form of a run")
+    parser.add_argument("--cache", type=Path, help="folder of pages and maps (default: in --out)")
     parser.add_argument("--models", nargs="+", help="only these, by study: 'he2021: PSD + LVEF'")
     parser.add_argument("--n-jobs", type=int, help="fits at a time")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
@@ -273,14 +274,15 @@ def run(options):
     """
     started = time.perf_counter()
     options.out.mkdir(parents=True, exist_ok=True)
+    cache = options.cache or options.out / "cache"
     cohort = ck.datasets.make_cohort(
         "crt",
         n_patients=options.patients,
         random_state=options.random_state,
-        cache_dir=options.out / "cohort",
+        cache_dir=cache / "cohort",
     )
     cohort = simple.with_features(cohort)
-    chosen = models(options.size, options.device, options.out / "cache", options.epochs)
+    chosen = models(options.size, options.device, cache, options.epochs)
     if options.models:
         unknown = sorted(set(options.models) - set(chosen))
         if unknown:

@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import crtkit as ck
-from benchmarks._open_ecgs import ptbxl
+from benchmarks._open_ecgs import load as read_ecgs
 from benchmarks._results import Output, environment, journal_path, write_json
 from crtkit.datasets import render_cohort
 from crtkit.guidelines import measure_cohort
@@ -55,6 +55,7 @@ def add_arguments(parser):
     parser.add_argument("--epochs", type=int, help="of every network, to see the form of a run")
     parser.add_argument("--no-networks", action="store_true", help="models that fit in seconds")
     parser.add_argument("--device", default="cpu", help="of the networks: cpu, cuda or auto")
+    parser.add_argument("--cache", type=Path, help="folder of the pages (default: cache in --out)")
     parser.add_argument("--n-jobs", type=int, help="pages, and fits, at a time")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--random-state", type=int, default=0)
@@ -76,7 +77,7 @@ def load(data, n_controls, random_state, n_cases=None):
     Cohort
         Signals at 500 Hz, label 1 for left ventricular conduction delay, and ``diagnosis``.
     """
-    ecgs = ptbxl(data, FS)
+    ecgs = read_ecgs(Path(data) / "ptbxl_500hz", FS, 1000, FS)
     table = ecgs.table
     case = (table[list(CASES)].max(axis=1) > 0).to_numpy()
     normal = (table["norm"] > 0).to_numpy() & ~case
@@ -290,10 +291,11 @@ def run(options):
     data = options.data or Path(os.environ.get("CRTKIT_DATA", "."))
     options.out.mkdir(parents=True, exist_ok=True)
     cohort = load(data, options.controls, options.random_state, options.cases)
-    cohort, reasons = both_ways(cohort, options.out / "pages", options.n_jobs)
+    cache = options.cache or options.out / "cache"
+    cohort, reasons = both_ways(cohort, cache / "pages", options.n_jobs)
     networks = not options.no_networks
     result = ck.evaluate(
-        models(networks, options.device, options.epochs, options.out / "cache"),
+        models(networks, options.device, options.epochs, cache / "decoded"),
         cohort,
         seeds=options.seeds,
         n_jobs=options.n_jobs,
