@@ -35,7 +35,11 @@ def add_arguments(parser):
     own = f"default: {study.OWN_WEIGHTS[1]}, our own; none leaves its rows out"
     parser.add_argument("--finetuned-checkpoint", help=f"ECG-FM, fine-tuned on labels ({own})")
     parser.add_argument("--epochs", type=int, help="of every network (default: of its size)")
+    parser.add_argument(
+        "--without-ablations", action="store_true", help="leave out the rows that are not printed"
+    )
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", help="float32 or bf16")
 
 
 def run(options):
@@ -81,7 +85,8 @@ def run(options):
     text = parts.table2(output, scores, result, sets)
     parts.table3(output, scores)
     parts.tables_s(output, scores)
-    parts.ablations(output, scores, result, sets)
+    if not options.without_ablations:
+        parts.ablations(output, scores, result, sets)
     parts.bands(output, result, {"internal": inside, **external}, sets)
     tests = figures.tests(output, scores, result.info["reference_rows"])
     explained = figures.explain(output, result, inside, split, quick=options.quick)
@@ -222,6 +227,7 @@ def _sizes(options):
         f"ECG-FM from scratch: size {chosen['ecgfm']['size']}, "
         f"{epochs['ecgfm']} epochs (the paper: base, 60)",
         *(f"{name}: {settings}" for name, settings in chosen["networks"].items()),
+        *([f"networks in {options.precision}"] if options.precision != "float32" else []),
         f"{study.CHEAP}: 9,996 kernels at {chosen['fs']} Hz; no network, and not in the paper",
     ]
 
@@ -241,11 +247,14 @@ def _models(options):
     settings = {
         "size": options.size,
         "device": options.device,
+        "precision": options.precision,
         "baseline": {"max_epochs": epochs["baseline"]},
         "ecgfm": {"max_epochs": epochs["ecgfm"]},
         **_checkpoints(options),
     }
     models = study.pipelines(**settings)
+    if options.without_ablations:
+        return models
     # Ablations change two baselines only; building the rest would read checkpoints for nothing.
     settings.update(checkpoint=None, finetuned_checkpoint=None, minirocket=False)
     drawn = study.pipelines(oversample=True, **settings)
