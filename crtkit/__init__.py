@@ -7,4 +7,4 @@ Nothing heavy is imported here: every public name is resolved on first use, and
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__version__ = "0.1.0"
+__version__ = "0.2.0"
