@@ -1,13 +1,13 @@
 """Own weights of a small ECG-FM from open ECGs, and whether pretraining helps when labels are few.
 
-``python -m benchmarks.ecgfm_pretraining pretrain|labels|questions [--data FOLDER]``
+``python -m benchmarks.ecgfm_pretraining choose|pretrain|labels|questions [--data FOLDER]``
 
-``pretrain`` trains on the pool of :mod:`benchmarks._open_ecgs`, ``labels`` fine-tunes a copy on
-diagnoses of pool patients outside PTB-XL's fold 10; both write a file with its card. ``questions``
-tests on fold 10: patients with an even number give the few labels (their records are in the pool,
-without a label), and every choice (form, size, embedding, penalty) was made among them; those with
-an odd number are tested, and nothing else has seen them. Pretraining and questions go on where they
-stopped.
+``choose`` compares pretrainings (:mod:`benchmarks._ecgfm_choice`). ``pretrain`` trains on the pool
+of :mod:`benchmarks._open_ecgs`, ``labels`` fine-tunes a copy on diagnoses of pool patients outside
+PTB-XL's fold 10; both write a file with its card. ``questions`` tests on fold 10: patients with an
+even number give the few labels (their records are in the pool, without a label), and every choice
+(form, size, embedding, penalty) was made among them; those with an odd number are tested, and
+nothing else has seen them. Every stage goes on where it stopped.
 
 Goals: NORM from 100 labels, frozen embeddings and logistic regression, AUC >= 0.87 and 0.05 above
 the same network untrained. Not a goal: the published ECG-FM, which saw 1.5 million records.
@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from benchmarks import _ecgfm_choice as choice
 from benchmarks._ecgfm_report import markdown, report
 from benchmarks._open_ecgs import LICENCES, pool, ptbxl
 from benchmarks._results import environment, write_json, write_text
@@ -129,7 +131,7 @@ def make_labelled(options):
     """Fine-tune the pretrained file on three classes of the pool's PTB-XL records."""
     signals, _, table = _pool(options)
     card = load_checkpoint(SELF_SUPERVISED)[1]
-    labels = ptbxl(options.data, 10).table.set_index("ecg_id")
+    labels = _ptbxl(options)[1].set_index("ecg_id")
     # Those of fold 10 give the few labels of the questions: theirs must be unknown until then.
     known = labels.index[~labels["fold10"]]
     rows = np.flatnonzero((table["source"] == "PTB-XL") & table["record"].isin(known))
@@ -168,19 +170,41 @@ def _pool(options):
         return file["signals"], file["patients"], pd.read_csv(names)
 
 
+def _ptbxl(options):
+    """Signals of fold 10 without copies, and the table of all records; kept in files, too."""
+    path, names = options.cache / f"tested-{FS}.npz", options.cache / "ptbxl.csv"
+    if not (path.exists() and names.exists()):
+        ecgs = ptbxl(options.data, FS)
+        rows = ecgs.table[ecgs.table["strat_fold"] == 10].drop_duplicates("sha256_dat").index
+        ecgs.table.to_csv(names, index=False)
+        np.savez(path, signals=ecgs.signals[rows])
+    with np.load(path) as file:
+        return file["signals"], pd.read_csv(names)
+
+
 def _tested(options):
     """The records of fold 10 at the network's rate, their patients and labels."""
-    ecgs = ptbxl(options.data, FS)
-    keep = (ecgs.table["strat_fold"] == 10).to_numpy()
+    signals, table = _ptbxl(options)
     # PTB-XL holds copies of records; two on different sides of the split would be a leak.
-    table = ecgs.table[keep].drop_duplicates("sha256_dat")
+    table = table[table["strat_fold"] == 10].drop_duplicates("sha256_dat")
     patients = table["patient_id"].astype(int)
     return {
-        "signals": ecgs.signals[table.index],
+        "signals": signals,
         "patients": ("PTB-XL " + patients.astype(str)).to_numpy(),
         "even": (patients % 2 == 0).to_numpy(),
         "table": table.reset_index(drop=True),
     }
+
+
+def choose(options):
+    """Compare pretrainings among patients that no table tests."""
+    signals, patients, _ = _pool(options)
+    on = partial(embed, device=options.device)
+    tested = _tested(options)
+    table = choice.choose(options, SETTINGS, (signals, patients), tested, on, draw, PENALTY)
+    OUT.mkdir(parents=True, exist_ok=True)
+    choice.write(OUT, table)
+    print(table.to_string())
 
 
 # -- questions
@@ -190,8 +214,8 @@ def ask(options):
     """Answer all questions; each finished part is kept in the cache."""
     tested = _tested(options)
     journal = Journal(options.cache / "questions.jsonl", _key(), options.minutes)
-    probes(journal, tested, options.n_labels)
-    ways(journal, tested, options.n_labels)
+    probes(journal, tested, options.n_labels, options.device)
+    ways(journal, tested, options.n_labels, options.device)
     OUT.mkdir(parents=True, exist_ok=True)
     settings = {
         "labels": LABELS,
@@ -210,7 +234,12 @@ def ask(options):
     }
     tables = report(journal.rows)
     cards = {name: load_checkpoint(name)[1] for name in (SELF_SUPERVISED, LABELLED)}
-    payload = {"environment": environment(), "settings": settings, "cards": cards, **tables}
+    payload = {
+        "environment": environment(options.device),
+        "settings": settings,
+        "cards": cards,
+        **tables,
+    }
     write_json(OUT / "results.json", payload)
     write_text(OUT / "results.md", markdown(tables, payload))
 
@@ -273,14 +302,15 @@ def networks():
     return {**made, **{n: load_checkpoint(n)[0].eval() for n in (SELF_SUPERVISED, LABELLED)}}
 
 
-def embed(backbone, signals, embedding):
+def embed(backbone, signals, embedding, device="cpu"):
     """Embeddings as ``ECGFMClassifier.transform`` gives them, without a fit."""
     network = ECGFMNetwork(
         backbone, 12, project=False, normalize=True, window=5.0, pooling="mean", fs=FS
-    ).eval()
+    ).to(device)
+    network.eval()
     with torch.inference_mode():
         parts = torch.from_numpy(signals).split(64)
-        return torch.cat([network.embed(part, embedding) for part in parts]).numpy()
+        return torch.cat([network.embed(p.to(device), embedding).cpu() for p in parts]).numpy()
 
 
 def draw(y, candidates, n, seed):
@@ -293,7 +323,7 @@ def draw(y, candidates, n, seed):
     return np.concatenate(chosen)
 
 
-def probes(journal, tested, n_labels):
+def probes(journal, tested, n_labels, device):
     """Frozen embeddings and logistic regression, for every label, number and network."""
     even = np.flatnonzero(tested["even"])
     backbones = networks()
@@ -302,7 +332,7 @@ def probes(journal, tested, n_labels):
     def probe(part, label, n, network, embedding):
         key = network, embedding
         if key not in embeddings:
-            embeddings[key] = embed(backbones[network], tested["signals"], embedding)
+            embeddings[key] = embed(backbones[network], tested["signals"], embedding, device)
         E, y = embeddings[key], tested["table"][LABELS[label]].to_numpy().astype(int)
         scores = []
         for seed in range(DRAWS):
@@ -322,7 +352,7 @@ def probes(journal, tested, n_labels):
     journal.run(tasks, probe)
 
 
-def ways(journal, tested, n_labels):
+def ways(journal, tested, n_labels, device):
     """Ways to train on NORM, with twelve leads and with the four channels of lvsd2026's layout."""
     even, odd = np.flatnonzero(tested["even"]), np.flatnonzero(~tested["even"])
     y = tested["table"]["norm"].to_numpy().astype(int)
@@ -336,6 +366,7 @@ def ways(journal, tested, n_labels):
                 **{"checkpoint": SELF_SUPERVISED, **TUNING, **WAYS[way]},
                 fs=FS,
                 max_epochs=TUNING_EPOCHS[n],
+                device=device,
                 random_state=seed,
             )
             scores.append(model.fit(X[train], y[train]).predict_proba(X[odd])[:, 1])
@@ -375,7 +406,12 @@ def aucs(scores, y, tested):
 def main(arguments=None):
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    stages = {"pretrain": make_self_supervised, "labels": make_labelled, "questions": ask}
+    stages = {
+        "choose": choose,
+        "pretrain": make_self_supervised,
+        "labels": make_labelled,
+        "questions": ask,
+    }
     parser.add_argument("stage", choices=list(stages))
     parser.add_argument("--data", type=Path, default=os.environ.get("CRTKIT_DATA"))
     parser.add_argument("--cache", type=Path, default=Path("build/ecgfm_pretraining"))
@@ -383,6 +419,11 @@ def main(arguments=None):
     parser.add_argument(
         "--n-labels", type=int, nargs="+", choices=N_LABELS, default=N_LABELS, help="only these"
     )
+    parser.add_argument(
+        "--candidates", nargs="+", choices=list(choice.CANDIDATES), help="to choose"
+    )
+    parser.add_argument("--precision", default="float32", help="of the candidates")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the candidates")
     parser.add_argument("--minutes", type=float, help="begin no further part after this time")
     options = parser.parse_args(arguments)
     if options.data is None:

@@ -17,7 +17,7 @@ from crtkit.signals import LeadStatistics, QRSMeasurements
 ROWS = {"Logistic on measurements": "measurements", "Logistic on 60 statistics": "statistics"}
 
 
-def with_features(cohort):
+def with_features(cohort, n_jobs=None):
     """Cohort with a column of QRS measurements and one of lead statistics.
 
     Neither is learned from the cohort, so both are computed once, for all fits.
@@ -26,6 +26,8 @@ def with_features(cohort):
     ----------
     cohort : Cohort
         With ``signal`` (12 leads, millivolt) and ``info["sampling_rate"]``.
+    n_jobs : int, optional
+        Processes that measure.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def with_features(cohort):
         return cohort
     fs = cohort.info["sampling_rate"]
     features = {
-        "measurements": QRSMeasurements(fs=fs).fit_transform(signals),
+        "measurements": QRSMeasurements(fs=fs, n_jobs=n_jobs).fit_transform(signals),
         "statistics": LeadStatistics().fit_transform(signals),
     }
     cells = {

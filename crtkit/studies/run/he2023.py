@@ -90,7 +90,7 @@ def run(options):
     if options.quick:
         settings["size"] = (16, 16)  # a network of convolutions reads any size
     # Features of whole records first: after prepare a record is one median beat.
-    prepared = prepare(simple.with_features(cohort), options.unit)
+    prepared = prepare(simple.with_features(cohort, options.n_jobs), options.unit)
     n_leads = ck.Select("signal").fit_transform(prepared.X.iloc[:1]).shape[1]
     models = study.pipelines(
         fs=study.FS, unit="beat", leads=options.leads, n_leads=n_leads, weights=weights, **settings

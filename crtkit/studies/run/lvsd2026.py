@@ -57,7 +57,7 @@ def run(options):
     """
     start = time.perf_counter()
     cohort = _load(options)
-    featured = simple.with_features(cohort)
+    featured = simple.with_features(cohort, options.n_jobs)
     inside, split, external = divide(featured)
     models = _models(options)
     if featured is not cohort:

@@ -78,7 +78,7 @@ def run(options):
             warnings.warn(f"{error} Models of the signal are left out.", UserWarning, stacklevel=2)
     cohort, flow = leave_out_unusable(cohort)
     models, not_run = runnable(options, cohort)
-    featured = simple.with_features(cohort)
+    featured = simple.with_features(cohort, options.n_jobs)
     if featured is not cohort:
         models |= simple.pipelines()
     # Open pages share IDs between classes: such a "patient" has no one answer to vote for.

@@ -103,11 +103,13 @@ def _device(device):
 def _commit():
     """Commit of the working tree, "-dirty" when tracked files differ from it.
 
-    None for an installed package, even in an environment that lies within another repository.
+    Without a repository what ``CRTKIT_COMMIT`` says, or None: for an installed package, even in an
+    environment that lies within another repository.
     """
     root = Path(crtkit.__file__).parents[1]
     if not (root / ".git").exists():
-        return None
+        # A tree that was copied to another machine without its repository can be told its commit.
+        return os.environ.get("CRTKIT_COMMIT")
     try:
         run = [
             subprocess.run(
