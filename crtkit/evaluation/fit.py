@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from crtkit.cohort.rows import spill
 from crtkit.evaluation.models import prepare
+from crtkit.evaluation.shared import with_shared
 from crtkit.evaluation.splits import Split
 from crtkit.evaluation.workers import at_work, pinned_threads
 
@@ -104,10 +105,12 @@ def fit_model(
     *,
     random_state: int,
     n_threads: int,
+    shared: dict[str, str] | None = None,
 ) -> Any:
     """Clone of a model, seeded by its split and fitted on the training part."""
     entropy = np.random.SeedSequence(random_state, spawn_key=(split.seed, split.fold))
-    fitted = prepare(model, entropy, n_threads)
+    # Seeded first: a step that is not there would leave its seed to the next.
+    fitted = with_shared(prepare(model, entropy, n_threads), shared or {})
     asked = get_routing_for_object(fitted).consumes(method="fit", params=["groups"])
     params = {"groups": groups[split.train]} if asked else {}
     return fitted.fit(X.iloc[split.train], y[split.train], **params)
@@ -124,6 +127,7 @@ def fit_cell(
     positive: Any,
     random_state: int,
     n_threads: int,
+    shared: dict[str, str] | None = None,
     notes: Path | None = None,
     parent: int = -1,
 ) -> dict[str, Any]:
@@ -135,6 +139,8 @@ def fit_cell(
         As in :class:`Refitter`, of this model.
     positive : label
         Scores and predicted labels are for this class.
+    shared : dict, optional
+        Columns of :func:`~crtkit.evaluation.shared.share_prefixes`, which ``tables`` have.
     notes : Path or None
     parent : int
         As in :func:`~crtkit.evaluation.workers.at_work`.
@@ -162,6 +168,7 @@ def fit_cell(
                 groups,
                 random_state=random_state,
                 n_threads=n_threads,
+                shared=shared,
             )
             sets = {}
             for on, table in tables.items():

@@ -34,6 +34,7 @@ from crtkit.evaluation.result import Evaluation
 from crtkit.evaluation.resume.fingerprint import device, fingerprint, versions
 from crtkit.evaluation.resume.journal import Journal
 from crtkit.evaluation.scoring import resolve_scoring
+from crtkit.evaluation.shared import Shared, share_prefixes
 from crtkit.evaluation.splits import make_splits
 from crtkit.evaluation.uncertainty.planning import chance_sentence
 from crtkit.evaluation.workers import left_at_work, on_this_machine, resolve_threads
@@ -53,6 +54,7 @@ def evaluate(
     scoring: Any = None,
     n_jobs: int | None = None,
     threads_per_fit: int | None = None,
+    share: bool = True,
     journal: Any = None,
     random_state: int = 0,
     progress: bool = True,
@@ -107,6 +109,11 @@ def evaluate(
     threads_per_fit : int, optional
         Threads of one fit (OpenMP, BLAS, torch, LightGBM): by default all cores for one fit at a
         time and 1 otherwise. The bits of a result may depend on it, never on ``n_jobs``.
+    share : bool, default=True
+        Measure each record once for all models, splits and candidates of a search: leading steps
+        that learn nothing (``Select``, filters, then ``QRSMeasurements``, ``LeadStatistics``,
+        ``ECGDigitizer``, ``PhaseAnalysis`` or ``PhaseStatistics``) are computed before the first
+        fit; ``info["shared"]`` says which. The bits of a result do not depend on it.
     journal : path-like, optional
         Every finished fit is appended; the same call goes on where a killed run stopped, to the
         same bits. A journal of another cohort, device, thread setting or version is refused.
@@ -185,8 +192,8 @@ def evaluate(
         resolve_threads(threads_per_fit, n_jobs),
     )
     identity = _identity(cohort, external, refitter, ["default", test_size] if cv is None else cv)
-    records = _fit_all(
-        refitter, tables, identity, n_jobs=n_jobs, journal=journal, progress=progress
+    records, shared = _fit_all(
+        refitter, tables, identity, n_jobs=n_jobs, share=share, journal=journal, progress=progress
     )
     settings = {
         "seeds": seeds,
@@ -203,7 +210,7 @@ def evaluate(
         scoring=metrics,
         splits=split_table(splits, cohort),
         subgroups=masks,
-        info=_info(cohort, models, settings, identity, records),
+        info={**_info(cohort, models, settings, identity, records), "shared": shared},
         refitter=refitter,
         cohorts=cohorts,
         leaks=leaks,
@@ -272,10 +279,14 @@ def _fit_all(
     identity: dict[str, Any],
     *,
     n_jobs: int | None,
+    share: bool,
     journal: Any,
     progress: bool,
-) -> list[dict[str, Any]]:
-    """Records of every (model, split), in that order whatever order they finish in."""
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Records of every (model, split), in that order whatever order they finish in.
+
+    Also what was measured once for several of them.
+    """
     keys = [(name, split) for split in refitter.splits for name in refitter.models]
     finished: dict[tuple[str, int, int], dict[str, Any]] = {}
     keep: Callable[[dict[str, Any]], None] = lambda record: None  # noqa: E731
@@ -290,12 +301,19 @@ def _fit_all(
             finished, keep = dict(book.cells), book.append
         # Only what the journal lacks is fitted, in the order of the table.
         todo = [(name, s) for name, s in keys if (name, s.seed, s.fold) not in finished]
-        read, folder = refitter.tables, None
+        folder, shared = None, Shared(tables, {}, {})
+        if share:
+            readers = {name: refitter.models[name] for name, _ in todo}
+            readers = {n: m for n, m in readers.items() if refitter.tables[n] is tables}
+            shared = share_prefixes(
+                readers, tables, n_jobs=n_jobs, n_threads=refitter.n_threads, show=progress
+            )
+        given = shared.tables
         # Workers on other machines do not see this folder; they get the arrays themselves.
         if joblib.effective_n_jobs(n_jobs) > 1 and on_this_machine():
             folder = stack.enter_context(temporary_folder_during())
-            spilled = _spill_tables(tables, folder)
-            read = {name: spilled if own is tables else own for name, own in read.items()}
+            given = _spill_tables(given, folder)
+        read = {name: given if own is tables else own for name, own in refitter.tables.items()}
         done = len(keys) - len(todo)
         bar = stack.enter_context(Progress(len(keys), "fitting", "fit", done=done, show=progress))
         jobs = (
@@ -309,6 +327,7 @@ def _fit_all(
                 positive=refitter.positive,
                 random_state=refitter.random_state,
                 n_threads=refitter.n_threads,
+                shared=shared.columns if refitter.tables[name] is tables else None,
                 notes=folder,
                 parent=os.getpid(),
             )
@@ -321,7 +340,7 @@ def _fit_all(
                 bar.update()
         except BrokenProcessPool as error:
             raise _killed(left_at_work(folder), journal is not None, error) from error
-    return [finished[name, split.seed, split.fold] for name, split in keys]
+    return [finished[name, split.seed, split.fold] for name, split in keys], shared.said
 
 
 def _rows_predicted(test: Any, tables: dict[str, Any]) -> dict[str, list[int]]:
