@@ -31,6 +31,9 @@ _BRIEF_S = 0.02
 _BEYOND_S = 0.004
 # Noise of one electrode is in at least so many limb leads.
 _ONE_ELECTRODE = 3
+# A P wave that touches the complex in every lead: how long it lasts at least, how fast it is at most
+# (of the complex's top speed), and to which share of its height it falls back before the complex.
+_P_WAVE_S, _P_SPEED, _FALLEN = 0.06, 0.5, 0.4
 # What lasts longer is noise that never falls below its own limit.
 _LONGEST_S = 0.4
 _NOISE_FACTOR = 3.3
@@ -117,10 +120,31 @@ def coarse_bounds(beat, fs, centre) -> tuple[int, int, int]:
         end = _walk(slow, fast[::side], large[::side], top if side > 0 else n - 1 - top, fs)
         ends.append(end if side > 0 else n - 1 - end)
     onset, offset = ends
+    onset = _behind_p_wave(beat, speed, onset, top, fs)
     quiet = max(2, round(0.016 * fs))
     level = beat[:, max(onset - quiet, 0) : onset + 1].mean(axis=1, keepdims=True)
     size = np.square(beat[:, onset : offset + 1] - level).sum(axis=0)
     return onset, onset + int(np.argmax(size)), offset
+
+
+def _behind_p_wave(beat, speed, onset, top, fs) -> int:
+    """The low behind a P wave that runs into the complex without a pause; else ``onset``.
+
+    What comes before the low lasts as long as a P wave, is low and slow against the complex, and
+    has fallen back: delta waves do not fall, and q waves and the first r of a block are short.
+    """
+    level = beat[:, max(onset - round(0.008 * fs), 0) : onset + 1].mean(axis=1, keepdims=True)
+    size = np.sqrt(np.square(beat[:, onset : top + round(0.08 * fs)] - level).sum(axis=0))
+    size = uniform_filter1d(size, max(3, round(0.012 * fs)))
+    rise = int(np.argmax(size > 0.5 * size.max()))
+    hump = np.maximum.accumulate(size[: rise + 1])
+    fallen = np.flatnonzero(size[: rise + 1] < _FALLEN * hump)
+    fallen = fallen[fallen >= _P_WAVE_S * fs]
+    if not len(fallen):
+        return onset
+    low = int(fallen[np.argmin(size[fallen])])
+    slow = speed[onset : onset + low].max() < _P_SPEED * speed[top]
+    return onset + low if slow else onset
 
 
 def _change(velocity, outside, side, fs) -> np.ndarray:

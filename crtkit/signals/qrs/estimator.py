@@ -113,6 +113,10 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
     - ``r_<lead>_mv, s_<lead>_mv``: tallest positive and deepest later negative wave;
       ``notch_<lead>, slur_<lead>``: 0 or 1; that lead.
 
+    A complex of over 200 ms that was found with a quality under 0.2, and any of over 280 ms, is not
+    believed: a P or T wave may be joined to it. All but rate, pacing and quality is NaN then, with
+    that reason.
+
     Where arm leads are swapped, limb leads are measured as they are recorded. Amplitudes, areas
     and notches are of the signal's gain; durations and angles do not depend on it.
 

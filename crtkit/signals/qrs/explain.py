@@ -8,6 +8,7 @@ import pandas as pd
 from crtkit.signals.qrs.conduction import BLOCKS, OUTERMOST_MS, block_criteria, flags_of
 from crtkit.signals.qrs.delineate import AGREEMENT
 from crtkit.signals.qrs.record import delineate_record, record_parts
+from crtkit.signals.qrs.trust import record_quality, unbelieved
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,13 @@ def explain_block(
     record = delineate_record(signal, fs, names, agreement=agreement)
     bounds, ms = record.bounds, 1000.0 / record.beat.fs
     # Flags without a complex or without names would be guesses: the reason is given instead.
-    if record.reason or bounds is None or record.leads is None:
-        reason = record.reason or "lead names are not known"
+    reason = record.reason
+    if bounds is not None and not reason:
+        duration = (bounds.offset - record.onset) * ms
+        reason = unbelieved(duration, record_quality(record))
+    if reason or bounds is None or record.leads is None:
+        reason = reason or "lead names are not known"
         return BlockExplanation({}, _table([]), reason=reason)
-    duration = (bounds.offset - record.onset) * ms
     options = {"widest": duration + OUTERMOST_MS, "male": male, "guideline": guideline}
     criteria = block_criteria(record.waves, duration, **options)
     flags = flags_of(criteria, record.waves, paced=record.ventricular)

@@ -3,12 +3,12 @@
 import warnings
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from crtkit._leads import LEADS_12
 from crtkit.signals.qrs.conduction import OUTERMOST_MS, bundle_branch_block
 from crtkit.signals.qrs.delineate import AGREEMENT, READER_S
 from crtkit.signals.qrs.record import delineate_record, record_parts
+from crtkit.signals.qrs.trust import LONGEST_MS, record_quality, unbelieved
 from crtkit.signals.qrs.vcg import frontal_axis, kors_vcg, vector_angle, wave_area
 from crtkit.signals.qrs.waves import p_onset, t_end
 
@@ -46,6 +46,8 @@ _GLOBAL = (
 _BY_LEAD = ("r_{}_mv", "s_{}_mv", "notch_{}", "slur_{}")
 _QUALITY = ("n_beats", "n_beats_used", "noise_uv", "qrs_confidence", "quality")
 
+_WITHOUT_BOUNDS = ("heart_rate_bpm", "paced", *_QUALITY)
+
 #: Names of all measurements, in the order of the columns of :class:`crtkit.QRSMeasurements`.
 MEASUREMENTS = (
     *_GLOBAL,
@@ -59,7 +61,7 @@ MEASUREMENTS = (
 EXPECTED = {
     "heart_rate_bpm": (20.0, 300.0, "bpm"),
     "pr_ms": (50.0, 480.0, "ms"),
-    "qrs_duration_ms": (40.0, 280.0, "ms"),
+    "qrs_duration_ms": (40.0, LONGEST_MS, "ms"),
     "qtc_ms": (260.0, 650.0, "ms"),
 }
 # Of an R or S wave above its baseline. A single sample may reach more, offset included: readers
@@ -67,12 +69,6 @@ EXPECTED = {
 SMALLEST_WAVE_MV, LARGEST_WAVE_MV = 0.05, 20.0
 _LARGEST_QRS_SHARE = 0.65
 _IMPLAUSIBLE = 0.25
-# Half of the quality is gone where the complex is so much longer than the median lead.
-_LONGER_S = 0.02
-# A complex that creeps for longer begins with the end of a P wave that touches it, or with a delta
-# wave: nobody can tell from its own shape, so it is measured as it stands and trusted less. Of
-# LUDB's records 1 % creep for 26 ms, and so does no complete LBBB of PTB-XL.
-_SLOW_SHARE, _SLOW_START_S, _SLOWER_S = 0.15, 0.024, 0.012
 
 _GAPS = "no two beats follow one another without a gap"
 _NAN = float("nan")
@@ -163,6 +159,12 @@ def measure_parts(signal, fs, names, **options) -> tuple[dict, list[str]]:
     """Measurements as :func:`measure_qrs` returns them, and those that are implausible."""
     values, reasons, otherwise = _measure(signal, fs, names, **options)
     strange = implausible(values)
+    doubt = unbelieved(values["qrs_duration_ms"], values["quality"])
+    if doubt:
+        # What rests on the bounds goes with them, block and area first of all.
+        values.update((name, _NAN) for name in MEASUREMENTS if name not in _WITHOUT_BOUNDS)
+        kept = {name: why for name, why in reasons.items() if name == "heart_rate_bpm"}
+        reasons, otherwise = kept, doubt
     if strange:
         values["quality"] *= _IMPLAUSIBLE
     return _with_reasons(values, reasons, otherwise), strange
@@ -185,7 +187,7 @@ def _measure(signal, fs, names, *, male, lbbb, guideline, agreement) -> tuple[di
         reasons["heart_rate_bpm"] = "one beat has no rate" if one else _GAPS
     values["noise_uv"] = float(np.nanmedian(bounds.noise) * 1000.0)
     values["qrs_confidence"] = bounds.agreement
-    values["quality"] = _quality(record)
+    values["quality"] = record_quality(record)
     if record.reason:
         return values, reasons, record.reason
     values["paced"] = float(record.paced)
@@ -196,37 +198,6 @@ def _measure(signal, fs, names, *, male, lbbb, guideline, agreement) -> tuple[di
     _vectors(values, record)
     _arm_leads(values, record)
     return values, reasons, "a lead that it needs is missing"
-
-
-def _quality(record) -> float:
-    """Share of beats used, their likeness, agreement of leads, and share of time recorded.
-
-    Leads agree where most begin and end with the complex, and where the complex is not longer than
-    the median lead: a P wave or an artefact taken for its end stretches the first only. A P wave
-    that touches the complex in every lead is told by the slowness with which it begins.
-    """
-    beat, bounds = record.beat, record.bounds
-    usual = float(np.median(beat.correlation[beat.used]))
-    share = beat.n_used / len(beat.positions)
-    own = np.nanmedian(bounds.lead_offset) + 1.0 - np.nanmedian(bounds.lead_onset)
-    longer = max((bounds.offset - bounds.onset - own) / beat.fs, 0.0)
-    if not np.isfinite(longer):
-        return 0.0
-    agreement = bounds.agreement / (1.0 + (longer / _LONGER_S) ** 2)
-    slow = max(_slow_start(record) - _SLOW_START_S, 0.0)
-    agreement /= 1.0 + (slow / _SLOWER_S) ** 2
-    return share * max(usual, 0.0) * agreement * record.prepared.present
-
-
-def _slow_start(record) -> float:
-    """Seconds from QRS onset to where the vector first has 15 % of its top speed."""
-    beat, fs = np.nan_to_num(record.beat.beat), record.beat.fs
-    step = max(1, round(0.004 * fs))
-    first, last = int(max(record.onset, 4 * step)), int(record.bounds.offset)
-    part = beat[:, first - 4 * step : last + 4 * step]
-    velocity = uniform_filter1d(part[:, 2 * step :] - part[:, : -2 * step], 3 * step, axis=1)
-    speed = np.sqrt(np.einsum("lt,lt->t", velocity, velocity))[3 * step : -3 * step]
-    return float(np.argmax(speed > _SLOW_SHARE * speed.max(initial=0.0))) / fs
 
 
 def implausible(values) -> list[str]:
