@@ -62,13 +62,13 @@ def subtract_mains(signals, fs, peaks, *, frequencies=(50.0, 60.0), min_share=0.
         if share[best] < min_share:
             continue
         omega = 2.0 * np.pi * (frequency + _vertex(share, best)) / fs
-        phase = omega * np.flatnonzero(between)
-        basis = np.stack([np.cos(phase), np.sin(phase)], axis=1)
-        fitted = np.linalg.lstsq(basis, steps[:, between].T, rcond=None)[0]
+        wave = np.stack([np.cos(omega * np.arange(n)), np.sin(omega * np.arange(n))])
+        basis = np.where(between, wave[:, :-1], 0.0)
+        # Normal equations of two nearly orthogonal columns lose nothing, and need no SVD.
+        fitted = np.linalg.solve(basis @ basis.T, basis @ steps.T)
         # The difference of a sinusoid is a sinusoid, higher by 2 sin(w/2) and turned by its phase.
         amplitude = (fitted[0] - 1j * fitted[1]) / (np.exp(1j * omega) - 1.0)
-        times = np.arange(n)
-        signals = signals - (amplitude[:, None] * np.exp(1j * omega * times)).real
+        signals = signals - np.stack([amplitude.real, -amplitude.imag], axis=1) @ wave
     return signals
 
 

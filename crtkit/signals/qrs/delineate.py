@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import correlate1d, maximum_filter1d, uniform_filter1d
 
+from crtkit.signals.medians import median
+
 #: The complex is what leaves its surroundings, in two leads, by more than this share of the median
 #: over leads of its height: 20 µV of 0.9 mV.
 THRESHOLD = 0.022
@@ -31,8 +33,8 @@ _BRIEF_S = 0.02
 _BEYOND_S = 0.004
 # Noise of one electrode is in at least so many limb leads.
 _ONE_ELECTRODE = 3
-# A P wave that touches the complex in every lead: how long it lasts at least, how fast it is at most
-# (of the complex's top speed), and to which share of its height it falls back before the complex.
+# A P wave that runs into the complex lasts at least so long, is at most so fast (against the top
+# speed), and falls back to such a share of its height before the complex.
 _P_WAVE_S, _P_SPEED, _FALLEN = 0.06, 0.5, 0.4
 # What lasts longer is noise that never falls below its own limit.
 _LONGEST_S = 0.4
@@ -103,7 +105,7 @@ def coarse_bounds(beat, fs, centre) -> tuple[int, int, int]:
     low, high = max(centre - round(0.08 * fs), 0), min(centre + round(0.08 * fs), n)
     top = low + int(np.argmax(speed[low:high]))
     around = beat[:, max(top - round(0.3 * fs), 0) : top + round(0.3 * fs)]
-    size = np.sqrt(np.square(beat - np.median(around, axis=1, keepdims=True)).sum(axis=0))
+    size = np.sqrt(np.square(beat - median(around)[:, None]).sum(axis=0))
     large = size > 0.4 * size[low:high].max()
     outside = uniform_filter1d(velocity, _outside_length(fs), axis=1, mode="nearest")
     ends = []
@@ -253,7 +255,7 @@ def qrs_bounds(
     used = beat[live]
     limb = None if limb is None else np.asarray(limb, dtype=bool)[live]
     start, _, stop = coarse_bounds(used, fs, fiducial)
-    height = np.median(np.abs(used[:, start : stop + 1]).max(axis=1))
+    height = median(np.abs(used[:, start : stop + 1]).max(axis=1))
     threshold = threshold_mv or THRESHOLD * height
     steepest = np.abs(np.diff(used[:, start : stop + 2], axis=1)).max(axis=1)
     sigma = _noise(used, None if residual is None else np.asarray(residual)[live], fs)
@@ -302,11 +304,11 @@ def _kernels(fs) -> list[np.ndarray]:
         times = gap + np.arange(n)
         # Rows: weights of the least squares value, and slope, at time 0.
         weights = np.linalg.pinv(np.vander(times, degree + 1, increasing=True))
-        size = gap + n
-        kernel = np.zeros((degree + 1, 2 * size + 1))
-        kernel[:, size + times] = weights
+        # From one sample to the left to the last of the surroundings.
+        kernel = np.zeros((degree + 1, gap + n + 1))
+        kernel[:, 1 + times] = weights
         kernel[0] *= -1.0
-        kernel[0, size - 1 : size + 2] += (0.25, 0.5, 0.25)
+        kernel[0, :3] += (0.25, 0.5, 0.25)
         kernels += list(kernel)
     return kernels
 
@@ -317,10 +319,15 @@ def _difference(leads, fs, steepest) -> tuple[np.ndarray, np.ndarray]:
     The second is 0 but where the line is steeper than a seventh of the lead's steepest slope: what
     lies to the right is then a limb of the complex rather than an ST segment to be carried on.
     """
-    level, line, slope = (correlate1d(leads, k, axis=1, mode="nearest") for k in _kernels(fs))
+    level, line, slope = (_rightwards(leads, k) for k in _kernels(fs))
     least = np.maximum(0.15 * steepest, 0.1 * steepest.max())[:, None]
     level = np.abs(level)
     return np.minimum(level, np.abs(line)), np.where(np.abs(slope) < least, 0.0, level)
+
+
+def _rightwards(leads, kernel) -> np.ndarray:
+    """Kernel, whose second weight is that of the instant itself, applied at each instant."""
+    return correlate1d(leads, kernel, axis=1, mode="nearest", origin=1 - len(kernel) // 2)
 
 
 def _noise(leads, residual, fs) -> np.ndarray:
@@ -328,11 +335,11 @@ def _noise(leads, residual, fs) -> np.ndarray:
     level = _kernels(fs)[0]
     if residual is None or not np.isfinite(residual).any(axis=1).all():
         second = np.abs(leads[:, 2:] - 2.0 * leads[:, 1:-1] + leads[:, :-2])
-        white = 1.4826 * np.median(second, axis=1) / np.sqrt(6.0) * np.sqrt(np.sum(level**2))
+        white = 1.4826 * median(second) / np.sqrt(6.0) * np.sqrt(np.sum(level**2))
         if residual is None:
             return white
-    spread = correlate1d(np.nan_to_num(residual), level, axis=1, mode="nearest")
-    measured = _MIDDLE_NOISE * 1.4826 * np.median(np.abs(spread), axis=1)
+    spread = _rightwards(np.nan_to_num(residual), level)
+    measured = _MIDDLE_NOISE * 1.4826 * median(np.abs(spread))
     there = np.isfinite(residual).any(axis=1)
     return measured if there.all() else np.where(there, measured, white)
 

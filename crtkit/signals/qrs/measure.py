@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from crtkit._leads import LEADS_12
+from crtkit.signals.medians import median_of_known
 from crtkit.signals.qrs.conduction import OUTERMOST_MS, bundle_branch_block
 from crtkit.signals.qrs.delineate import AGREEMENT, READER_S
 from crtkit.signals.qrs.record import delineate_record, record_parts
@@ -185,7 +186,7 @@ def _measure(signal, fs, names, *, male, lbbb, guideline, agreement) -> tuple[di
     else:
         one = len(beat.positions) == 1
         reasons["heart_rate_bpm"] = "one beat has no rate" if one else _GAPS
-    values["noise_uv"] = float(np.nanmedian(bounds.noise) * 1000.0)
+    values["noise_uv"] = median_of_known(bounds.noise) * 1000.0
     values["qrs_confidence"] = bounds.agreement
     values["quality"] = record_quality(record)
     if record.reason:
@@ -235,7 +236,7 @@ def _intervals(values, reasons, record) -> None:
         bounds.latest - (onset if record.ventricular else bounds.earliest)
     ) * ms
     # The first sample after the complex ends it, as the first of the complex begins it.
-    medians = np.nanmedian(bounds.lead_onset), np.nanmedian(bounds.lead_offset) + 1.0
+    medians = median_of_known(bounds.lead_onset), median_of_known(bounds.lead_offset) + 1.0
     seen = medians[0] - READER_S * beat.fs
     begin = max(seen, onset) if record.ventricular else seen
     values["qrs_duration_median_ms"] = (medians[1] - begin) * ms

@@ -1,11 +1,13 @@
 """The median beat: complexes aligned on all leads, the odd ones left out and counted."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
 from crtkit.signals.mains import subtract_mains
+from crtkit.signals.medians import median
 from crtkit.signals.qrs.delineate import coarse_bounds
 from crtkit.signals.qrs.detect import locate_qrs
 from crtkit.signals.qrs.pacing import find_pacing_spikes, remove_spikes
@@ -14,6 +16,7 @@ _ALIGN_S = 0.2
 _COARSE_S = 0.35
 _MAX_LAG = 0.35  # of the alignment half window: 70 ms
 _MAX_CLUSTERED = 150
+_MOST_IN_NETWORK = 32  # beats; exchanges grow with their square, nearly
 
 
 @dataclass(frozen=True)
@@ -178,13 +181,13 @@ def _align(clean, missing, peaks, half, speed, fs) -> tuple[np.ndarray, np.ndarr
     few = np.unique(np.linspace(0, len(peaks) - 1, min(len(peaks), _MAX_CLUSTERED)).astype(int))
     segments = _cut(clean, missing, peaks, half, half)
     spectra, energy = _spectra(segments)
-    correlation, _ = _correlate(spectra[few], energy[few], spectra[few], energy[few], half)
+    correlation = _correlate_all(spectra[few], energy[few], half)
     likeness = np.where(correlation > 0.85, correlation, 0.0).sum(axis=1)
     # Of two kinds equally frequent (bigeminy), the one that comes late is the rhythm.
     interval = np.diff(peaks, prepend=2 * peaks[0] - peaks[min(1, len(peaks) - 1)])[few]
     score = np.round(likeness) + 0.9 * interval / max(interval.max(), 1)
     # Of complexes and P or T waves, found as often, the complexes are faster.
-    fast = np.minimum(speed[few] / max(np.quantile(speed, 0.75), 1e-12), 1.0)
+    fast = np.minimum(speed[few] / max(_upper_quartile(speed), 1e-12), 1.0)
     score += 0.5 * fast - 10.0 * (fast < 0.4)
     # Large T waves may be found as often as complexes, but they follow one and are slow.
     follows = np.diff(peaks, prepend=-np.inf) < 0.65 * fs
@@ -215,7 +218,7 @@ def _are_complexes(times, correlation, speed) -> np.ndarray:
     before = np.searchsorted(times[alike], times - 0.1) - 1
     since = times - times[alike][np.maximum(before, 0)]
     follows = (before >= 0) & (since < 0.65)
-    slow = speed < 0.55 * np.median(speed[alike])
+    slow = speed < 0.55 * median(speed[alike])
     return ~(follows & slow & (correlation <= 0.5))
 
 
@@ -226,7 +229,7 @@ def _are_other_waves(clean, missing, positions, correlation, speed, fs) -> np.nd
     correlate with them.
     """
     alike = correlation >= 0.9 * _typical(correlation)
-    usual = np.median(speed[alike])
+    usual = median(speed[alike])
     others = speed < 0.4 * usual
     doubtful = np.flatnonzero(~others & (speed < 0.85 * usual) & (correlation <= 0.7))
     if not len(doubtful) or alike.sum() < 3:
@@ -249,7 +252,12 @@ def _are_other_waves(clean, missing, positions, correlation, speed, fs) -> np.nd
 
 def _typical(values) -> float:
     """Value of a beat of the dominant kind: the median of the better half."""
-    return np.median(np.sort(values)[len(values) // 2 :])
+    return float(median(np.sort(values)[len(values) // 2 :]))
+
+
+def _upper_quartile(values) -> float:
+    ordered = np.sort(values)
+    return float(np.interp(0.75 * (len(ordered) - 1), np.arange(len(ordered)), ordered))
 
 
 def _spectra(segments) -> tuple[np.ndarray, np.ndarray]:
@@ -261,14 +269,34 @@ def _spectra(segments) -> tuple[np.ndarray, np.ndarray]:
     stop = segments[..., -edge:].mean(axis=-1, keepdims=True)
     level = segments - (start * (1.0 - ramp) + stop * ramp)
     # The taper keeps a neighbour's T wave at the edge of the window from steering the lag.
-    level *= np.hanning(n)
+    level *= _taper(n)
     if np.isnan(level.sum()):
         level[np.isnan(level).any(axis=-1)] = 0.0
     return rfft(level, _fft_size(n)), np.einsum("blt,blt->bl", level, level)
 
 
+@lru_cache(maxsize=32)
+def _taper(n) -> np.ndarray:
+    return np.hanning(n)
+
+
+@lru_cache(maxsize=32)
 def _fft_size(n) -> int:
     return next_fast_len(n + n // 4, real=True)
+
+
+def _correlate_all(spectra, energy, half) -> np.ndarray:
+    """Greatest correlation of every beat with every other, each pair looked at once."""
+    product = np.ascontiguousarray(spectra.transpose(2, 0, 1)).conj() @ spectra.transpose(2, 1, 0)
+    one, other = np.triu_indices(len(spectra))
+    cross = irfft(product[:, one, other], _fft_size(2 * half), axis=0)
+    furthest = int(_MAX_LAG * half)
+    top = np.maximum(cross[-furthest:].max(axis=0), cross[: furthest + 1].max(axis=0))
+    out = np.empty((len(spectra), len(spectra)))
+    out[one, other] = out[other, one] = top
+    shared = energy @ (energy > 0).T.astype(float)
+    norm = np.sqrt(shared * shared.T)
+    return np.where(norm > 0, out / np.where(norm > 0, norm, 1.0), 0.0)
 
 
 def _correlate(a, energy_a, b, energy_b, half) -> tuple[np.ndarray, np.ndarray]:
@@ -307,8 +335,10 @@ def _middle(segments) -> np.ndarray:
     Of up to four beats it is the median. Of more, the median would jump where beats that differ
     (by fibrillation waves, say) cross.
     """
+    n = len(segments)
+    if 4 < n <= _MOST_IN_NETWORK and not np.isnan(segments.sum()):
+        return _middle_half(segments).mean(axis=0)
     ordered = np.sort(segments, axis=0)  # NaN goes last
-    n = len(ordered)
     if not np.isnan(ordered[-1]).any():
         return ordered[n // 4 : n - n // 4].mean(axis=0)
     count = np.isfinite(ordered).sum(axis=0)
@@ -316,6 +346,48 @@ def _middle(segments) -> np.ndarray:
     inside = (place >= count // 4) & (place < count - count // 4)
     total = np.where(inside, ordered, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(inside.sum(axis=0), 1), np.nan)
+
+
+def _middle_half(segments) -> np.ndarray:
+    """The middle half of beats sorted at each sample.
+
+    Whole beats are exchanged, which is faster than to sort column by column.
+    """
+    rows, other = np.array(segments), np.empty_like(segments[0])
+    order = list(range(len(rows)))
+    # The smaller of a pair goes to a spare array, whose place the larger one's old array takes.
+    arrays = [*rows, other]
+    spare = len(rows)
+    for low, high in _exchanges(len(rows)):
+        a, b = arrays[order[low]], arrays[order[high]]
+        np.minimum(a, b, out=arrays[spare])
+        np.maximum(a, b, out=b)
+        order[low], spare = spare, order[low]
+    n = len(order)
+    return np.stack([arrays[i] for i in order[n // 4 : n - n // 4]])
+
+
+@lru_cache(maxsize=32)
+def _exchanges(n) -> list[tuple[int, int]]:
+    """Batcher's odd-even merge sort of n places, less what only orders the outer quarters."""
+    pairs = []
+    size = 1
+    while size < n:
+        step = size
+        while step >= 1:
+            for start in range(step % size, n - step, 2 * step):
+                for i in range(start, start + min(step, n - start - step)):
+                    if i // (2 * size) == (i + step) // (2 * size):
+                        pairs.append((i, i + step))
+            step //= 2
+        size *= 2
+    wanted = set(range(n // 4, n - n // 4))
+    kept: list[tuple[int, int]] = []
+    for pair in reversed(pairs):
+        if wanted & set(pair):
+            wanted |= set(pair)
+            kept.append(pair)
+    return kept[::-1]
 
 
 def _hold_edges(beat) -> np.ndarray:
@@ -348,9 +420,26 @@ def _flatten(clean, missing, onsets, fs) -> np.ndarray:
     index = np.clip(first[:, None] + np.arange(last[0] - first[0]), 0, clean.shape[1] - 1)
     level = clean[:, index].mean(axis=2)
     knots = 0.5 * (first + last)
+    if missing is None:
+        return clean - _polygon(knots, level, clean.shape[1])
     times = np.arange(clean.shape[1])
     flat = np.empty_like(clean)
     for i, (lead, y) in enumerate(zip(clean, level)):
-        here = slice(None) if missing is None else ~missing[i, index].any(axis=1)
-        flat[i] = lead - (np.interp(times, knots[here], y[here]) if len(y[here]) else 0.0)
+        here = ~missing[i, index].any(axis=1)
+        flat[i] = lead - (np.interp(times, knots[here], y[here]) if here.any() else 0.0)
     return flat
+
+
+def _polygon(knots, levels, n) -> np.ndarray:
+    """Lines through the levels at the knots, at every sample, all leads at once; level outside."""
+    out = np.empty((len(levels), n))
+    bounds = [0, *np.clip(np.ceil(knots), 0, n).astype(int).tolist(), n]
+    out[:, : bounds[1]] = levels[:, :1]
+    out[:, bounds[-2] :] = levels[:, -1:]
+    slopes = np.diff(levels, axis=1) / np.diff(knots)
+    times = np.arange(n)
+    for i, (start, stop) in enumerate(zip(bounds[1:-2], bounds[2:-1])):
+        part = out[:, start:stop]
+        np.multiply(slopes[:, [i]], times[start:stop] - knots[i], out=part)
+        part += levels[:, [i]]
+    return out

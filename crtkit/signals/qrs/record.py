@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crtkit._leads import LEADS_12, LIMB_FROM_I_II, check_lead_names, refuse_exchanged_axes
+from crtkit.signals.medians import median
 from crtkit.signals.qrs.delineate import AGREEMENT, QRSBounds, qrs_bounds
 from crtkit.signals.qrs.median_beats import MedianBeat
 from crtkit.signals.qrs.pacing import after_potential_end, locked_spikes, paced_beats
@@ -159,7 +160,7 @@ def delineate_record(signal, fs, names, *, agreement=AGREEMENT) -> Delineation:
     # Bounds come from the recorded leads alone: computed ones would repeat an electrode's noise.
     leads = complete_limb_leads(beat.beat, names)
     residual = complete_limb_leads(beat.residual, names)
-    noise = np.nan_to_num(_NOISE_OF_RESIDUAL * np.median(np.abs(residual), axis=1))
+    noise = np.nan_to_num(_NOISE_OF_RESIDUAL * median(np.abs(residual)))
     waves = {
         name: lead_waves(lead, beat.fs, onset, bounds.offset, noise=sigma)
         for name, lead, sigma in zip(LEADS_12, leads, noise)

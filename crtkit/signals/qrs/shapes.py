@@ -223,44 +223,48 @@ def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero) -> dict:
     }
 
 
+# Limbs have some thirty samples: plain numbers are several times faster than arrays here.
 def _valleys(wave, limit) -> list[tuple[int, float]]:
     """Valleys between two summits, both higher by more than ``limit``: (sample, depth)."""
-    inner = wave[1:-1]
-    valleys = 1 + np.flatnonzero((inner <= wave[:-2]) & (inner < wave[2:]))
+    wave = wave.tolist()
     notches: list[tuple[int, float]] = []
-    for i in valleys:
-        depth = min(wave[: i + 1].max(), wave[i:].max()) - wave[i]
-        if depth > limit:
-            # Ripples of one valley count once: between valleys must rise a summit of its own.
-            if notches:
-                j, deepest = notches[-1]
-                if wave[j : i + 1].max() - max(wave[j], wave[i]) <= limit:
-                    if depth > deepest:
-                        notches[-1] = (int(i), float(depth))
-                    continue
-            notches.append((int(i), float(depth)))
+    for i in range(1, len(wave) - 1):
+        here = wave[i]
+        if here > wave[i - 1] or here >= wave[i + 1]:
+            continue
+        depth = min(max(wave[: i + 1]), max(wave[i:])) - here
+        if depth <= limit:
+            continue
+        # Ripples of one valley count once: between valleys must rise a summit of its own.
+        if notches:
+            j, deepest = notches[-1]
+            if max(wave[j : i + 1]) - max(wave[j], here) <= limit:
+                if depth > deepest:
+                    notches[-1] = (i, depth)
+                continue
+        notches.append((i, depth))
     return notches
 
 
 def _slurs(limb, rate, offset, noise) -> list[int]:
     """Samples of a limb at which it all but stops without turning, steep before and after."""
-    speed = rate if offset == 0 else -rate
+    speed = (rate if offset == 0 else -rate).tolist()
     if len(speed) < 5:
         return []
-    inner = speed[1:-1]
-    slow = 1 + np.flatnonzero((inner <= speed[:-2]) & (inner < speed[2:]))
-    if not len(slow):
-        return []
-    # Steep before and after: the fastest on either side, of which the slower one counts.
-    fastest = np.maximum.accumulate(speed)
-    beside = np.minimum(fastest[slow - 1], np.maximum.accumulate(speed[::-1])[::-1][slow + 1])
-    height = limb.max()
-    at, level = speed[slow], limb[slow]
-    keep = (-0.1 * beside < at) & (at < 0.35 * beside)
-    keep &= beside > max(0.2 * fastest[-1], 0.6 * noise)
-    keep &= (level > 0.15 * height) & (level < 0.95 * height)
+    level, top = limb.tolist(), max(speed)
+    height = max(level)
     slurs: list[int] = []
-    for i in slow[keep].tolist():
-        if not slurs or i - slurs[-1] >= len(speed) // 8 + 2:
+    for i in range(1, len(speed) - 1):
+        at = speed[i]
+        # Hardly any sample passes this: only then is it asked what lies beside it.
+        if not -0.1 * top < at < 0.35 * top or not 0.15 * height < level[i] < 0.95 * height:
+            continue
+        if at > speed[i - 1] or at >= speed[i + 1]:
+            continue
+        # The fastest on either side, of which the slower one counts.
+        beside = min(max(speed[:i]), max(speed[i + 1 :]))
+        steep = beside > max(0.2 * top, 0.6 * noise)
+        apart = not slurs or i - slurs[-1] >= len(speed) // 8 + 2
+        if steep and -0.1 * beside < at < 0.35 * beside and apart:
             slurs.append(i)
     return [offset + i for i in slurs]

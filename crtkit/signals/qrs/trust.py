@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from crtkit.signals.medians import median, median_of_known
+
 # A complex as long as this, at a quality as low, is most often one with a P or T wave joined to it,
 # and would meet every guideline's duration: it is refused. So is none of the shared records of LUDB
 # and PTB-XL, whose four complexes of over 200 ms have qualities of 0.29 to 0.91.
@@ -25,9 +27,9 @@ def record_quality(record) -> float:
     that touches the complex in every lead is told by the slowness with which it begins.
     """
     beat, bounds = record.beat, record.bounds
-    usual = float(np.median(beat.correlation[beat.used]))
+    usual = float(median(beat.correlation[beat.used]))
     share = beat.n_used / len(beat.positions)
-    own = np.nanmedian(bounds.lead_offset) + 1.0 - np.nanmedian(bounds.lead_onset)
+    own = median_of_known(bounds.lead_offset) + 1.0 - median_of_known(bounds.lead_onset)
     longer = max((bounds.offset - bounds.onset - own) / beat.fs, 0.0)
     if not np.isfinite(longer):
         return 0.0
@@ -60,7 +62,8 @@ def unbelieved(duration, quality) -> str:
         return ""
     if duration <= LONGEST_MS and quality >= UNBELIEVED_QUALITY:
         return ""
-    return f"a QRS complex of {duration:.0f} ms may have a P or T wave in it (quality {quality:.2f})"
+    at = f"a QRS complex of {duration:.0f} ms at a quality of {quality:.2f}"
+    return f"{at} may have a P or T wave in it"
 
 
 def _slow_start(record) -> float:

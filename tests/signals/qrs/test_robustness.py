@@ -180,7 +180,7 @@ def test_a_p_wave_that_touches_every_lead_lowers_the_quality():
 
 
 def complex_behind_a_p_wave(p_at, height):
-    """Beats of two summits, 192 ms long; each lead's own P wave, centred ``p_at`` samples before."""
+    """Beats of two summits, 192 ms long; a P wave centred ``p_at`` samples before."""
     time = np.arange(5000) % 500 - 250.0
     gain = np.linspace(0.6, 1.4, 12)[:, None]
     second = np.where(np.arange(12) % 2, 0.9, 0.72)[:, None]
