@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from crtkit.datasets import simulate_ecg
 from crtkit.signals import detect_r_peaks, locate_qrs, match_beats, median_beat
+from crtkit.signals.qrs.averages import less_baseline, middle_of_beats
 
 FS = 500
 
@@ -178,3 +180,30 @@ def test_t_waves_of_a_paced_rhythm_are_no_beats(seed, duration, rate):
     assert len(result.positions) == len(truth["r_peaks_s"])
     apart = np.abs(result.positions[:, None] / 500 - truth["r_peaks_s"]).min(axis=1)
     assert apart.max() < 0.15
+
+
+@pytest.mark.parametrize("n", [5, 6, 9, 12, 17, 31, 32, 40])
+def test_the_middle_half_is_that_of_sorted_beats(n):
+    beats = np.random.default_rng(n).standard_normal((n, 2, 50))
+    expected = np.sort(beats, axis=0)[n // 4 : n - n // 4].mean(axis=0)
+    before = beats.copy()
+    np.testing.assert_allclose(middle_of_beats(beats), expected, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(beats, before)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(10, 800), min_size=1, max_size=8),
+    st.sampled_from([250.0, 500.0]),
+)
+def test_the_baseline_is_a_polygon_through_the_levels(onsets, fs):
+    signal = np.random.default_rng(0).standard_normal((3, 900))
+    onsets = np.sort(np.array(onsets) + 20)
+    level, knots = [], []
+    for onset in np.unique(onsets):
+        first, last = onset - round(0.036 * fs), onset - round(0.012 * fs)
+        level.append(signal[:, first:last].mean(axis=1))
+        knots.append(0.5 * (first + last))
+    baseline = [np.interp(np.arange(900), knots, y) for y in np.array(level).T]
+    flat = less_baseline(signal, None, onsets, fs)
+    np.testing.assert_allclose(flat, signal - np.array(baseline), atol=1e-12)
