@@ -84,6 +84,8 @@ def summary_table(
             if ratio is not None:
                 distinct = over_distinct(column, own, split_of)
                 limits = nadeau_bengio_interval(distinct, ratio, confidence=confidence)
+                # Splits that all agree say nothing of their spread.
+                limits = limits if limits[0] < limits[1] else (np.nan, np.nan)
             # Only our own metrics are known to lie in [0, 1]; a user's may be anything.
             if metric is None:
                 limits = (np.maximum(limits[0], 0.0), np.minimum(limits[1], 1.0))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from crtkit._plots import axes, legend, styled
 from crtkit.evaluation.plots.common import best_rule, chosen_models, finish, style_of
-from crtkit.evaluation.scoring import by_model, patients_of, pooled
+from crtkit.evaluation.scoring import by_model, nanmean, patients_of, pooled
 from crtkit.evaluation.uncertainty.intervals import difference_interval, patient_weights
 from crtkit.evaluation.uncertainty.variance import fits_share, patient_variance, with_fits
 
@@ -105,7 +105,7 @@ def roc_band(
             _tpr_at(part, weights[:, np.searchsorted(patients, part.group.astype(str))], grid)
             for part in parts
         ]
-        drawn.append(np.nanmean(of_part, axis=0))
+        drawn.append(nanmean(np.array(of_part)))
     replicates = np.concatenate(drawn)
     ratio = result.test_train_ratio if on == "test" else None
     share = fits_share(parts, result._split_of, ratio)
