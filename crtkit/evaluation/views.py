@@ -246,7 +246,11 @@ class Views:
         return self._cohorts
 
     def to_dict(
-        self, *, n_bootstrap: int = 1000, answers: dict[str, str] | None = None
+        self,
+        *,
+        n_bootstrap: int = 1000,
+        answers: dict[str, str] | None = None,
+        robustness: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Everything but the predictions as plain values, ready for JSON.
 
@@ -255,6 +259,8 @@ class Views:
         n_bootstrap : int, default=1000
         answers : dict of str to str, optional
             What the author answers, by item of TRIPOD+AI: ``{"17": "Approved by ..."}``.
+        robustness : dict of str to DataFrame, optional
+            Tables of :func:`crtkit.evaluation.robustness_card` by the model's name.
 
         Returns
         -------
@@ -266,7 +272,7 @@ class Views:
         """
         from crtkit.evaluation.report import report_dict
 
-        return report_dict(self, n_bootstrap=n_bootstrap, answers=answers)
+        return report_dict(self, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness)
 
     def to_html(
         self,
@@ -276,6 +282,7 @@ class Views:
         attributions: dict[str, Any] | None = None,
         answers: dict[str, str] | None = None,
         thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
+        robustness: dict[str, Any] | None = None,
     ) -> None:
         """Write the report as one HTML file that needs nothing else, and its numbers as JSON.
 
@@ -291,6 +298,8 @@ class Views:
             As in :meth:`to_dict`.
         thresholds : (float, float), default=(0.1, 0.6)
             Of the decision curve, as in :meth:`plot_decision`.
+        robustness : dict of str to DataFrame, optional
+            As in :meth:`to_dict`: a section with table and picture of each.
 
         Raises
         ------
@@ -301,7 +310,7 @@ class Views:
 
         write_html(
             self, path, n_bootstrap=n_bootstrap, attributions=attributions, answers=answers,
-            thresholds=thresholds,
+            thresholds=thresholds, robustness=robustness,
         )  # fmt: skip
 
     def to_markdown(self, path: Any, **options: Any) -> None:
@@ -311,7 +320,7 @@ class Views:
         ----------
         path : path-like
         **options
-            ``n_bootstrap``, ``answers``, ``thresholds`` of :meth:`to_html`.
+            ``n_bootstrap``, ``answers``, ``thresholds``, ``robustness`` of :meth:`to_html`.
         """
         from crtkit.evaluation.report import write_markdown
 
@@ -324,7 +333,7 @@ class Views:
         ----------
         path : path-like
         **options
-            ``n_bootstrap``, ``answers``, ``thresholds`` of :meth:`to_html`.
+            ``n_bootstrap``, ``answers``, ``thresholds``, ``robustness`` of :meth:`to_html`.
 
         Raises
         ------
@@ -343,6 +352,7 @@ class Views:
         width: float = 8.0,
         thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
         n_bootstrap: int = 1000,
+        robustness: dict[str, Any] | None = None,
     ) -> list[Any]:
         """Write every figure of the report for a journal.
 
@@ -355,6 +365,8 @@ class Views:
             Centimetres: 8 is a column, 17 a page. Type is 7 points at either.
         thresholds : (float, float), default=(0.1, 0.6)
         n_bootstrap : int, default=1000
+        robustness : dict of str to DataFrame, optional
+            As in :meth:`to_dict`.
 
         Returns
         -------
@@ -364,5 +376,5 @@ class Views:
 
         return save_figures(
             self, folder, formats=formats, width=width, thresholds=thresholds,
-            n_bootstrap=n_bootstrap,
+            n_bootstrap=n_bootstrap, robustness=robustness,
         )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from crtkit import Cohort, Select, evaluate
+from crtkit import Cohort, LeadStatistics, Select, evaluate
 from crtkit.evaluation.report.checklists import PROBAST, TRIPOD
 
 QUICK = {"n_bootstrap": 20}
@@ -268,3 +268,41 @@ def test_a_stored_result_reports_without_its_patients(result):
     titles = [t["title"] for t in stored.to_dict(**QUICK)["tables"]]
     assert "Table 1. Baseline characteristics" not in titles
     assert "Models" in titles
+
+
+def test_a_robustness_card_is_a_section(tmp_path, plt):
+    pytest.importorskip("jinja2")
+    from crtkit.datasets import make_cohort
+    from crtkit.evaluation import robustness_card
+    from crtkit.evaluation.robustness import disturbances as d
+
+    cohort = make_cohort("mori2025", n_patients=40, random_state=0)
+    model = make_pipeline(Select("signal"), LeadStatistics(), LogisticRegression(max_iter=500))
+    result = evaluate({"a & b": model}, cohort, seeds=2, reference_rows=False, progress=False)
+
+    def refused(signals, fs, rng):
+        raise ValueError("no such leads")
+
+    changes = {"noise": d.noise(0.3), "other leads": refused}
+    fitted = result.refit("a & b", seed=0)
+    card = robustness_card(fitted, cohort, changes=changes, **QUICK)
+    path = tmp_path / "report.html"
+    result.to_html(path, robustness={"a & b": card}, **QUICK)
+    page = Page(path.read_text(encoding="utf-8"))
+    words = " ".join(page.words)
+    assert "Robustness: other input" in words
+    assert "refused: no such leads" in words
+    assert any("Change of AUC of a & b" in a.get("alt", "") or "changes of AUC" in a.get("alt", "")
+               for tag, a in page.tags if tag == "img")  # fmt: skip
+    content = json.loads(path.with_suffix(".json").read_text())
+    (table,) = [t for t in content["tables"] if t["section"] == "robustness"]
+    row = dict(zip(table["columns"], table["rows"][1]))
+    assert row["auc_change"] == pytest.approx(card.loc["noise", "auc_change"])
+    assert row["auc_change_low"] == pytest.approx(card.loc["noise", "auc_low"])
+    result.to_markdown(tmp_path / "report.md", robustness={"a & b": card}, **QUICK)
+    assert "Robustness of a & b" in (tmp_path / "report.md").read_text()
+    names = [p.name for p in result.save_figures(
+        tmp_path / "f", formats="svg", robustness={"a & b": card}, **QUICK)]  # fmt: skip
+    assert names[-1].endswith("robustness_a___b.svg")
+    with pytest.raises(ValueError, match="must be a table of crtkit.evaluation.robustness_card"):
+        result.to_dict(robustness={"a & b": card[["auc"]]}, **QUICK)

@@ -31,7 +31,11 @@ _CALIBRATION = {
 
 
 def report_dict(
-    result: Any, *, n_bootstrap: int = 1000, answers: dict[str, str] | None = None
+    result: Any,
+    *,
+    n_bootstrap: int = 1000,
+    answers: dict[str, str] | None = None,
+    robustness: dict[str, pd.DataFrame] | None = None,
 ) -> dict[str, Any]:
     """Notes, settings, tables, methods and checklists of an evaluation as JSON values.
 
@@ -41,6 +45,8 @@ def report_dict(
     n_bootstrap : int, default=1000
     answers : dict of str to str, optional
         The author's, by item of TRIPOD+AI.
+    robustness : dict of str to DataFrame, optional
+        Robustness cards by the name of the model, each printed in a section of its own.
 
     Returns
     -------
@@ -54,6 +60,7 @@ def report_dict(
         where = "" if on == "test" else f", external cohort {on}"
         tables += _tables_of(result, on, where, n_bootstrap)
     tables += _subgroups(result, n_bootstrap)
+    tables += [_robustness(name, card) for name, card in (robustness or {}).items()]
     searches = result.searches()
     if len(searches):
         text = "What searches inside the models chose, and the inner score less the outer one."
@@ -253,6 +260,31 @@ def _interactions(table: pd.DataFrame, on: str) -> Table:
         {"inside": "AUC inside", "others": "AUC, others", "difference": "Difference"},
         section="subgroups", heading="Subgroup",
         words={"model": "Model", "n_patients": "Patients", "n_others": "Others"},
+    )  # fmt: skip
+
+
+def _robustness(model: str, card: pd.DataFrame) -> Table:
+    """A robustness card: how a fitted model takes other input."""
+    if "auc_change" not in getattr(card, "columns", ()):
+        raise ValueError(
+            f"robustness[{model!r}] must be a table of crtkit.evaluation.robustness_card, got "
+            f"{type(card).__name__}."
+        )
+    ends = {f"{a}_{end}": f"{b}_{end}" for end in ("low", "high")
+            for a, b in (("auc", "auc_change"), ("intercept", "intercept_change"))}  # fmt: skip
+    text = (
+        f"One fitted {model}, the same patients, changed input ({card.attrs.get('note', '')}). "
+        "Change of AUC and of the calibration in the large (log odds), paired, with 95 % "
+        "intervals by patient; share of patients whose answer changed. A change that is not shown "
+        "is not shown to be absent."
+    )
+    heads = {
+        "auc": "AUC", "auc_change": "Change of AUC", "intercept_change": "Risks shifted by",
+        "changed": "Other answers",
+    }  # fmt: skip
+    return interval_table(
+        f"Robustness of {model}", text, card.rename(columns=ends), heads, section="robustness",
+        heading="Input", words={"n_patients": "Patients", "note": "Note"},
     )  # fmt: skip
 
 

@@ -95,6 +95,7 @@ def pictures(
         )
     )  # fmt: skip
     drawn += _other_forests(result, tables)
+    drawn += [_robustness(result, t) for t in content["tables"] if t["section"] == "robustness"]
     return drawn
 
 
@@ -199,6 +200,29 @@ def _other_forests(result: Any, tables: dict[str, Any]) -> list[Picture]:
     return found
 
 
+def _robustness(result: Any, table: dict[str, Any]) -> Picture:
+    """Change of AUC with each change of the input, of one robustness card."""
+    at = [table["columns"].index(name) for name in ("auc_change", "auc_change_low",
+                                                    "auc_change_high")]  # fmt: skip
+    # The first row is the input as it is; a row without figures was refused by the model.
+    values = {row[0]: [row[k] for k in at] for row in table["rows"][1:] if row[at[0]] is not None}
+    rows = pd.DataFrame.from_dict(values, "index", columns=["mean", "low", "high"]).astype(float)
+    words = " ".join(f"{name}: {row['mean']:+.2f}." for name, row in rows.iterrows())
+
+    def draw(width: float) -> Any:
+        def on(ax: Any) -> None:
+            draw_rows(ax, rows, reference=0.0, reference_name="input as it is")
+            ax.set_xlabel("Change of AUC (95 % interval by patient)")
+            _mark(result, ax)
+
+        return _one(on, width, 0.19 * len(rows) + 0.75)
+
+    model = table["title"].removeprefix("Robustness of ")
+    name = "robustness_" + "".join(c if c.isalnum() else "_" for c in model)
+    return Picture(name, "robustness", f"Change of AUC of {model} with its input",
+                   f"Forest plot of changes of AUC. {words}", draw)  # fmt: skip
+
+
 def _forest_of(result: Any, rows: pd.DataFrame, model: str) -> Callable[[float], Any]:
     def draw(width: float) -> Any:
         def on(ax: Any) -> None:
@@ -243,6 +267,7 @@ def save_figures(
     width: float = COLUMN_WIDTH * _CM,
     thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
     n_bootstrap: int = 1000,
+    robustness: dict[str, Any] | None = None,
 ) -> list[Path]:
     """Write every figure of a report; see ``Evaluation.save_figures``."""
     formats = [formats] if isinstance(formats, str) else list(formats)
@@ -253,7 +278,7 @@ def save_figures(
         raise ValueError(f"width is in centimetres, from 4 to 30; got {width!r}.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    content = result.to_dict(n_bootstrap=n_bootstrap)
+    content = result.to_dict(n_bootstrap=n_bootstrap, robustness=robustness)
     written = []
     for number, picture in enumerate(pictures(result, content, thresholds=thresholds), start=1):
         for form in formats:

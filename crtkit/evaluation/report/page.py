@@ -21,6 +21,7 @@ SECTIONS = (
     ("use", "Clinical use"),
     ("subgroups", "Subgroups"),
     ("external", "External validation"),
+    ("robustness", "Robustness: other input"),
     ("attribution", "What the models look at"),
 )
 _MIME = {".png": "png", ".svg": "svg+xml", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif"}
@@ -34,11 +35,12 @@ def write_html(
     attributions: dict[str, Any] | None = None,
     answers: dict[str, str] | None = None,
     thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
+    robustness: dict[str, Any] | None = None,
 ) -> None:
     """Write the report of an evaluation and its JSON; see ``Evaluation.to_html``."""
     jinja2 = import_optional("jinja2", extra="report", purpose="to_html")
     path = Path(path)
-    content = report_dict(result, n_bootstrap=n_bootstrap, answers=answers)
+    content = report_dict(result, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness)
     figures = drawn(result, content, thresholds) + given(attributions, content["simulated"])
     # Names of models and columns come from users: nothing of theirs is markup.
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
