@@ -7,6 +7,8 @@ columns to show: ``<!-- begin: path/to/table.md | column | column -->`` … ``<!
 import re
 from pathlib import Path
 
+from benchmarks import answers
+
 ROOT = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"(<!-- begin: ([^|>]+?)((?: \| [^|>]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -40,5 +42,6 @@ def _shown(path, columns):
 
 
 if __name__ == "__main__":
+    answers.write()
     readme = ROOT / "README.md"
     readme.write_text(fill(readme.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -25,8 +26,18 @@ extensions = [
 exclude_patterns = ["_build", "examples/README.rst"]
 templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["crtkit.css"]
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
+html_theme_options = {
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "show_nav_level": 2,
+}
+# Three hundred names beside one of them help nobody; the page of the reference has them in groups.
+html_sidebars = {"index": [], "api": [], "changes": [], "generated/*": []}
 html_title = "crtkit"
 
 autosummary_generate = True
@@ -37,6 +48,10 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/\d\d_",
+    "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "generated/examples_of",
+    "doc_module": ("crtkit",),
+    "remove_config_comments": True,
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 5,
@@ -76,5 +91,41 @@ def _write_answers():
             target.write_text(text, encoding="utf-8")
 
 
+def _write_front():
+    """The picture of the landing page, and the page of answers, from the committed results."""
+    from benchmarks import answers
+
+    folder = Path(__file__).parent / "generated"
+    (folder / "answers.inc").write_text(answers.as_rst(), encoding="utf-8")
+    picture = answers.RESULTS / "one_patient" / "forest.png"
+    text = (
+        ".. figure:: ../benchmarks/results/one_patient/forest.png\n"
+        "   :alt: AUC of every model of four studies and of the clinical rules on the same "
+        "simulated patients, by window, beside the best that each window allows.\n\n"
+        "   Simulated patients: one heart drives table, ECG, page and SPECT of each "
+        "(``python -m benchmarks one_patient``).\n"
+    )
+    (folder / "front.inc").write_text(text if picture.is_file() else "", encoding="utf-8")
+
+
+def _write_changes():
+    """The change log, whose Markdown is headings, lists and code, as reStructuredText."""
+    lines = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    out, item = [], False
+    for line in lines[1:]:
+        line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
+        # A line of Markdown that begins an item may follow the last item's without a blank one.
+        if line.startswith("- ") and not item and out and out[-1]:
+            out.append("")
+        item = line.startswith(("- ", "  "))
+        out.append(line)
+        if line.startswith("## "):
+            out[-1:] = [line[3:], "-" * len(line[3:])]
+    target = Path(__file__).parent / "generated" / "changes.inc"
+    target.write_text("\n".join(out) + "\n", encoding="utf-8")
+
+
 _write_remarks()
 _write_answers()
+_write_front()
+_write_changes()

@@ -26,4 +26,14 @@ result.summary()["roc_auc"]
 # Does the model beat left bundle branch block alone? The comparison is paired by seed, and its
 # interval allows for training sets that overlap.
 
-result.compare("LightGBM", "LBBB")
+result.compare("LightGBM", "LBBB").loc["roc_auc"]
+
+# %%
+# The same as a picture: hollow marks are rules, the dashed line is the best of them.
+
+result.plot_forest()
+
+# %%
+# And the ROC curve beside the best rule, with the band over patients.
+
+result.plot_roc(models="LightGBM", rule=True)

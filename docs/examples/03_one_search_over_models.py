@@ -10,6 +10,7 @@ splitter and, with metadata routing, a model that stops early by patient.
 # %%
 # Simulated patients, printed on report pages.
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from lightgbm import LGBMClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -19,6 +20,17 @@ from sklearn.preprocessing import FunctionTransformer
 import crtkit as ck
 
 cohort = ck.datasets.make_cohort("mori2025", n_patients=40, modality="image", random_state=0)
+
+# %%
+# What both models see: the page as it is printed, and the 48 x 64 pixels that are left of it here.
+
+page = ck.JPEGLoader(size=(525, 742)).fit_transform(cohort.X["image"].to_numpy()[:1])[0]
+small = ck.JPEGLoader(size=(48, 64)).fit_transform(cohort.X["image"].to_numpy()[:1])[0]
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+for ax, pixels, title in zip(axes, (page, small), ("printed", "as the models of this page see it")):
+    ax.imshow(pixels)
+    ax.set_title(title)
+    ax.axis("off")
 
 # %%
 # Small pages and a narrow network, so that this page builds quickly.

@@ -12,15 +12,32 @@ pretrain identically do so once.
 
 import tempfile
 
+import matplotlib.pyplot as plt
 import pandas as pd
+import torch
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 
 import crtkit as ck
+from crtkit.neural import PageAugment
 
 cohort = ck.datasets.make_cohort("mori2025", n_patients=24, modality="image", random_state=0)
 pages = make_pipeline(ck.Select("image"), ck.JPEGLoader(size=(48, 64))).fit_transform(cohort.X)
 cache = tempfile.mkdtemp()
+
+# %%
+# What SimCLR contrasts: two views of a page must find each other among those of all others. Views
+# of an ECG page are not mirrored, and their colours stay near those of paper.
+
+torch.manual_seed(0)
+large = ck.JPEGLoader(size=(210, 297)).fit_transform(cohort.X["image"].to_numpy()[:3])
+batch = torch.tensor(large).permute(0, 3, 1, 2) / 127.5 - 1.0
+figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), layout="constrained")
+for row in axes:
+    for ax, view in zip(row, PageAugment()(batch)):
+        ax.imshow((view.permute(1, 2, 0).numpy() / 2 + 0.5).clip(0, 1))
+        ax.axis("off")
+figure.suptitle("Two views of each of three pages (SIMULATED patients)")
 
 # %%
 # Two temperatures, two learning rates: four candidates, two pretrainings per fold.

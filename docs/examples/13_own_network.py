@@ -6,6 +6,7 @@ Two ways to bring a torch module into the same searches, folds and tables as the
 one call, or a class of your own when it has parameters to search over or a loss of its own.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from torch import nn
@@ -35,9 +36,17 @@ def small_network(n_leads, n_outputs, n_filters=8):
     )
 
 
-model = wrap_module(small_network, lr=1e-2, max_epochs=5, random_state=0)
+model = wrap_module(small_network, lr=1e-2, max_epochs=12, random_state=0)
 model.fit(X, cohort.y, groups=cohort.groups)
 print(model.predict_proba(X[:2]).round(2))
+
+# %%
+# How it learned: every network keeps its history.
+
+loss = [row["train_loss"] for row in model.history_]
+figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+ax.plot(range(1, len(loss) + 1), loss, "o-", color="#0072B2")
+ax.set(xlabel="epoch", ylabel="training loss", title="small_network (SIMULATED patients)")
 
 # %%
 # In thirty lines

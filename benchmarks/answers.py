@@ -1,0 +1,319 @@
+"""What the field asks, answered from the committed results: ``python -m benchmarks.answers``.
+
+A sentence and a number for each question, real data first. Nothing is computed here but the
+sentence: every figure stands in the ``results.json`` that is named beside it. The documentation
+includes what this writes; nobody types a figure into a page.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks._results import markdown_table, write_text
+from crtkit.studies.run.output import interval
+
+RESULTS = Path(__file__).parent / "results"
+SIMULATED = "SIMULATED"
+
+
+@dataclass
+class Question:
+    """A question, its short answer, and the figures behind it.
+
+    Attributes
+    ----------
+    asked, short : str
+    evidence : list of (str, str, str)
+        Whose data ("real" or "SIMULATED"), the sentence, the folder of the result.
+    """
+
+    asked: str
+    short: str
+    evidence: list = field(default_factory=list)
+
+    def add(self, sentence, folder, kind="real"):
+        """One more figure."""
+        self.evidence.append((kind, sentence, folder))
+
+
+def load(folder, root=RESULTS):
+    """The JSON of a committed run, or None where it has not been run."""
+    path = Path(root) / folder / "results.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def records(run):
+    """How many records a run had, as its statement on the patients says."""
+    return re.search(r"([\d,]+) records", run["patients"])[1]
+
+
+def shown(low, high):
+    """What an interval of a difference shows."""
+    if low > 0:
+        return "shown to help"
+    return "shown to harm" if high < 0 else "not shown to help"
+
+
+def pretraining(root):
+    """Does pretraining help, and make models steadier?"""
+    out = Question("Does pretraining help, and does it make models steadier?", "")
+    pages = load("ecg_images_mendeley_ssl", root)
+    labels, steadier = [], []
+    for row in pages["comparison"]:
+        labels.append(shown(row["ci_low"], row["ci_high"]))
+        steadier.append(row["sd_high"] < 1)
+        out.add(
+            f"SimCLR on {records(pages)} report pages, {row['fraction']:.0%} of the labels: AUC "
+            f"{row['difference']:+.3f} ({interval(row['ci_low'], row['ci_high'], '+')}) against "
+            f"scratch; SD {row['sd_ratio']:.2f} times as large ({row['sd_low']:.2f} to "
+            f"{row['sd_high']:.2f}).",
+            "ecg_images_mendeley_ssl",
+        )
+    ecgfm = load("ecgfm_pretraining", root)
+    gains = []
+    for name in ("crtkit-small", "crtkit-small-labels"):
+        row = next(
+            r
+            for r in ecgfm["gain"]
+            if (r["label"], r["n"], r["embedding"], r["network"]) == ("NORM", 100, "layers", name)
+        )
+        gains.append(shown(row["ci_low"], row["ci_high"]))
+        how = "with labels of other patients" if name.endswith("labels") else "without labels"
+        seen = sum(source["records"] for source in ecgfm["cards"][name]["data"])
+        out.add(
+            f"ECG-FM pretrained {how} on {seen:,} open ECGs, frozen, normal or not from 100 "
+            f"labelled records of PTB-XL: AUC {row['difference']:+.3f} "
+            f"({interval(row['ci_low'], row['ci_high'], '+')}) against the untrained network.",
+            "ecgfm_pretraining",
+        )
+    helps = "On signals, yes" if set(gains) == {"shown to help"} else "On signals, not shown"
+    pages_help = "it does" if "shown to help" in labels else "it is not shown to"
+    calm = "and it is steadier there" if any(steadier) else "nor to be steadier there"
+    out.short = f"{helps}: with few labels a pretrained ECG-FM ranks better. On pages {pages_help} "
+    out.short += f"help, {calm}."
+    return out
+
+
+def mitbih(root):
+    """Does transfer from MIT-BIH help?"""
+    out = Question("Does transfer from MIT-BIH help?", "")
+    found = {}
+    for n, rows in load("ptbxl_transfer", root)["transfer"].items():
+        for row in (r for r in rows if r["metric"] == "AUC"):
+            found[n, row["model"]] = row
+        row = found[n, "ResNet-18"]
+        others = [found[key] for key in found if key[0] == n and key[1] != "ResNet-18"]
+        harmed = sum(r["ci_high"] < 0 for r in others)
+        out.add(
+            f"Block on PTB-XL from {n} labelled patients: ResNet-18 {row['difference']:+.3f} "
+            f"({interval(row['ci_low'], row['ci_high'], '+')}); {harmed} of {len(others)} models "
+            "of its features are harmed.",
+            "ptbxl_transfer",
+        )
+    run = load("physionet2021_he2023_conduction", root)
+    row = next(
+        r for r in run["tables"]["transfer"] if r["model"] == "ResNet-18" and r["metric"] == "AUC"
+    )
+    out.add(
+        f"Conduction disturbance, {records(run)} records of the PhysioNet Challenge: ResNet-18 "
+        f"{row['difference']} ({row['95 % interval']}).",
+        "physionet2021_he2023_conduction",
+    )
+    beats = {}
+    for kind, title in (("S", "supraventricular"), ("V", "ventricular")):
+        rows = load("mitbih_transfer", root)["transfer"][kind]
+        row = next(r for r in rows if r["metric"] == "AUC" and r["model"] == "ResNet-18")
+        beats[kind] = row
+        out.add(
+            f"{title.capitalize()} beats of other subjects of MIT-BIH, a tenth of the labels: "
+            f"{row['difference']:+.3f} ({interval(row['ci_low'], row['ci_high'], '+')}).",
+            "mitbih_transfer",
+        )
+    helps = sum(r["ci_low"] > 0 for r in found.values())
+    harms = sum(r["ci_high"] < 0 for r in found.values())
+    inside = any(r["ci_low"] > 0 for r in beats.values())
+    out.short = (
+        f"{'To other subjects of MIT-BIH it does' if inside else 'Not even within MIT-BIH'}; on "
+        f"conduction, which CRT is about, it helps {helps} and harms {harms} of {len(found)} fits "
+        "of PTB-XL."
+    )
+    return out
+
+
+def autoencoder(root):
+    """Do autoencoder features add to PSD and to QRS duration?"""
+    rows = {r["model"]: r for r in load("he2021_simulated", root)["tables"]["table3"]}
+    inside, outside, limits = "AUC in-sample", "AUC out of fold", "95 % interval"
+
+    def figure(name, how):
+        return float(rows[name][how].split()[0])
+
+    psd, ae = "PSD + LVEF + gender", "AE + LVEF + gender"
+    both, qrs = "AE + LVEF + gender + QRS duration", "LVEF + gender + QRS duration"
+    out = Question("Do autoencoder features add to phase SD and to QRS duration?", "")
+    for a, b, what in ((ae, psd, "in place of phase SD"), (both, qrs, "beside QRS duration")):
+        out.add(
+            f"Autoencoder features {what}: out of fold {figure(a, outside):.3f} "
+            f"({rows[a][limits]}) against {figure(b, outside):.3f} ({rows[b][limits]}); in-sample, "
+            f"as published, {figure(a, inside):.3f} against {figure(b, inside):.3f}.",
+            "he2021_simulated",
+            SIMULATED,
+        )
+    gained = [figure(a, outside) - figure(b, outside) for a, b in ((ae, psd), (both, qrs))]
+    out.short = (
+        "There is no open gated SPECT to ask. On simulated patients, out of fold, they change "
+        f"AUC by {gained[0]:+.3f} in place of phase SD, by {gained[1]:+.3f} beside QRS duration, "
+        f"with intervals that overlap; in-sample, as published, it was {figure(ae, inside):.3f}."
+    )
+    return out
+
+
+def page(root):
+    """Does a page lose against its signal?"""
+    out = Question("Does a page lose against its signal?", "")
+    run = load("real_pages", root)
+    if run is None:
+        out.short = "Not run yet: python -m benchmarks real_pages."
+        return out
+    rows = {r["model"]: r for r in run["losses"]}
+    for name, row in rows.items():
+        out.add(
+            f"{name}: AUC {row['signal']:.3f} from the signal, {row['digitised']:.3f} from its "
+            f"digitised page ({row['difference']:+.3f}, "
+            f"{interval(row['low'], row['high'], '+')}).",
+            "real_pages",
+        )
+    change = next(r for r in run["qrs_duration"] if r["diagnosis"] == "all")
+    worse = [name for name, row in rows.items() if row["high"] < 0]
+    out.short = (
+        f"Of {len(rows)} models {len(worse) or 'none'} {'is' if len(worse) < 2 else 'are'} shown "
+        f"to lose on clean pages{': ' + ', '.join(worse) if worse else ''}; QRS duration through "
+        f"paper is {change['bias']:+.1f} ± {change['sd']:.1f} ms off."
+    )
+    return out
+
+
+def rules(root):
+    """Does anything beat LBBB, QRS duration and QRS area?"""
+    out = Question("Does anything beat LBBB, QRS duration and QRS area?", "")
+    run = load("ptbxl_transfer", root)
+    best = max(run["auc"], key=lambda row: row["100"])
+    out.add(
+        f"Block on PTB-XL: QRS duration has an AUC of {run['qrs_duration_auc']:.3f}, the best of "
+        f"{len(run['auc'])} models that learn from 100 patients ({best['model']}) "
+        f"{best['100']:.3f}.",
+        "ptbxl_transfer",
+    )
+    beaten = False  # by an interval, never by a mean
+    run = load("physionet2021_conduction_disturbance", root)
+    for row in run["tables"]["against_rules"]:
+        beaten |= row["beats it"] == "yes"
+        out.add(
+            f"Conduction disturbance, {records(run)} records of the PhysioNet Challenge: "
+            f"{row['model']} less the best rule ({row['best rule']}) {row['AUC, model less rule']} "
+            f"({row['95 % interval']}).",
+            "physionet2021_conduction_disturbance",
+        )
+    out.add(load("crt_trial", root)["answer"][0], "crt_trial")
+    virtual = load("one_patient", root)
+    if virtual is not None:
+        out.add(virtual["answer"][0].removeprefix("SIMULATED patients. "), "one_patient", SIMULATED)
+    out.short = (
+        "On some of the open data, yes."
+        if beaten
+        else "No model is shown to, on conduction; whether any does on response, no open data tell."
+    )
+    return out
+
+
+def patients(root):
+    """How many patients would it have taken?"""
+    out = Question("How many patients would it have taken?", "")
+    run = load("learning", root)
+    sizes = sorted({row["n"] for row in run["rows"]})
+    enough, left = {}, {}
+    for study, line in run["lines"].items():
+        rule, given = line["QRS duration"], line["signal can give"]
+        means = {}
+        for row in run["rows"]:
+            if row["study"] == study:
+                means.setdefault((row["name"], row["n"]), []).append(row["roc_auc"])
+        means = {key: sum(v) / len(v) for key, v in means.items()}
+        if not means:
+            continue
+        above = [n for n in sizes if any(k[1] == n and v > rule + 0.02 for k, v in means.items())]
+        enough[study] = above[0] if above else None
+        largest = max(n for _, n in means)
+        name, auc = max(
+            ((k[0], v) for k, v in means.items() if k[1] == largest), key=lambda m: m[1]
+        )
+        left[study] = given - auc
+        out.add(
+            f"{study}: QRS duration has {rule:.3f}; the best model ({name}) learning from "
+            f"{largest:,} patients {auc:.3f}, of {given:.3f} that the signal can give; the first "
+            f"size at which any model is 0.02 above the rule: "
+            f"{f'{above[0]:,}' if above else f'above {largest:,}'}.",
+            "learning",
+            SIMULATED,
+        )
+    said = "; ".join(f"{s} {f'{n:,}' if n else 'more than were run'}" for s, n in enough.items())
+    out.short = (
+        f"On simulated patients, to be 0.02 of AUC above QRS duration: {said}. With {sizes[-1]:,}, "
+        f"{min(left.values()):.3f} to {max(left.values()):.3f} is still missing to what the "
+        "signal can give."
+    )
+    return out
+
+
+def questions(root=RESULTS):
+    """All questions in order, each answered.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of results.
+
+    Returns
+    -------
+    list of Question
+
+    Examples
+    --------
+    >>> from benchmarks.answers import questions
+    >>> [len(q.evidence) > 0 for q in questions()][:3]
+    [True, True, True]
+    """
+    asked = (pretraining, mitbih, autoencoder, page, rules, patients)
+    return [ask(root) for ask in asked]
+
+
+def as_markdown(root=RESULTS):
+    """Questions with their short answers, as a table for the README."""
+    import pandas as pd
+
+    rows = {q.asked: q.short for q in questions(root)}
+    table = pd.DataFrame({"answer": rows}).rename_axis("question")
+    return f"**What the results say.** Real data first.\n\n{markdown_table(table)}"
+
+
+def as_rst(root=RESULTS):
+    """The page of answers: heading, short answer, figures with whose patients they are."""
+    parts = []
+    for q in questions(root):
+        parts.append(f"{q.asked}\n{'-' * len(q.asked)}\n\n**{q.short}**\n")
+        for kind, sentence, folder in q.evidence:
+            whose = "" if kind == "real" else f"{SIMULATED}. "
+            parts.append(f"- {whose}{sentence} (``{folder}``)")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def write():
+    """Put the table of answers beside the results, for the README."""
+    write_text(RESULTS / "answers.md", as_markdown())
+
+
+if __name__ == "__main__":
+    write()
+    print(as_rst())

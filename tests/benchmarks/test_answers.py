@@ -1,0 +1,109 @@
+"""Every answer's figures stand in the tables that were committed with its run."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from benchmarks import answers
+
+R = answers.RESULTS
+
+
+def sentences(asked):
+    question = next(q for q in answers.questions() if asked in q.asked)
+    return question, [sentence for _, sentence, _ in question.evidence]
+
+
+def test_pretraining_says_what_its_tables_say():
+    question, said = sentences("pretraining")
+    table = pd.read_csv(R / "ecg_images_mendeley_ssl" / "comparison.csv", dtype=str)
+    for sentence, (_, row) in zip(said, table.iterrows()):
+        wanted = (
+            f"{row['labels']} of the labels: AUC {row['difference of AUC']} "
+            f"({row['its 95 % interval']}) against scratch; SD {row['SD ratio']} times as "
+            f"large ({row['its bootstrap interval']})"
+        )
+        assert wanted in sentence
+    # The Markdown table gives the AUCs of both networks; their difference is the sentence's.
+    text = (R / "ecgfm_pretraining" / "results.md").read_text(encoding="utf-8")
+    auc = {}
+    for name in ("untrained", "crtkit-small", "crtkit-small-labels"):
+        line = re.search(rf"^\| NORM \| 100 \| layers \| {name} \| ([\d.]+)", text, re.M)
+        auc[name] = float(line[1])
+    for sentence, name in zip(said[3:], ("crtkit-small", "crtkit-small-labels")):
+        gain = float(re.search(r"AUC ([+-][\d.]+)", sentence)[1])
+        assert gain == pytest.approx(auc[name] - auc["untrained"], abs=0.0011)
+    assert question.short.startswith("On signals, yes")
+    assert "not shown to help, nor to be steadier" in question.short
+
+
+def test_transfer_says_what_its_tables_say():
+    question, said = sentences("MIT-BIH")
+    helps = harms = 0
+    for n in (50, 100):
+        table = pd.read_csv(R / "ptbxl_transfer" / f"transfer_{n}.csv")
+        table = table[table["metric"] == "AUC"].set_index("model")
+        helps += (table["transfer"] == "helps").sum()
+        harms += (table["transfer"] == "harms").sum()
+        net = table.loc["ResNet-18"]
+        wanted = (
+            f"{n} labelled patients: ResNet-18 {net['difference']:+.3f} ({net['95 % interval']})"
+        )
+        assert any(wanted in sentence for sentence in said)
+    assert f"helps {helps} and harms {harms} of" in question.short
+
+
+def test_autoencoder_says_what_table_3_says():
+    _, said = sentences("autoencoder")
+    table = pd.read_csv(R / "he2021_simulated" / "table3.csv", index_col="model")
+    for model in ("AE + LVEF + gender", "PSD + LVEF + gender", "LVEF + gender + QRS duration"):
+        row = table.loc[model]
+        figure = row["AUC out of fold"].split()[0]
+        assert any(f"{figure} ({row['95 % interval']})" in sentence for sentence in said)
+
+
+def test_rules_and_patients_say_what_their_tables_say():
+    _, said = sentences("LBBB")
+    table = pd.read_csv(R / "physionet2021_conduction_disturbance" / "against_rules.csv")
+    assert (table["beats it"] == "no").all()
+    for interval in table["95 % interval"]:
+        assert any(interval in sentence for sentence in said)
+    _, said = sentences("How many patients")
+    table = pd.read_csv(R / "learning" / "learning.csv").set_index(["study", "model"])
+    for sentence in said:
+        study, name = sentence.split(":")[0], re.search(r"best model \((.+?)\)", sentence)[1]
+        rule = float(table.loc[(study, "QRS duration")].iloc[-1])
+        assert f"QRS duration has {rule:.3f}" in sentence
+        last = str(table.loc[(study, name)].dropna().iloc[-1]).split()[0]
+        assert f"patients {last}," in sentence
+
+
+def test_the_committed_table_is_todays():
+    assert (R / "answers.md").read_text(encoding="utf-8") == answers.as_markdown()
+
+
+def test_simulated_figures_say_so():
+    for question in answers.questions():
+        for kind, _, folder in question.evidence:
+            text = (R / folder / "results.json").read_text(encoding="utf-8")
+            assert (kind == "SIMULATED") == ("SIMULATED" in text[:2000] or "simulated" in folder)
+        real = [kind == "real" for kind, _, _ in question.evidence]
+        assert real == sorted(real, reverse=True)  # real data first
+
+
+def test_a_change_of_the_figures_changes_the_answer(tmp_path):
+    folder = tmp_path / "ecg_images_mendeley_ssl"
+    shutil.copytree(R / "ecg_images_mendeley_ssl", folder)
+    shutil.copytree(R / "ecgfm_pretraining", tmp_path / "ecgfm_pretraining")
+    run = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    run["comparison"][2].update(ci_low=0.01, ci_high=0.05, sd_low=0.3, sd_high=0.9)
+    (folder / "results.json").write_text(json.dumps(run), encoding="utf-8")
+    short = answers.pretraining(tmp_path).short
+    assert "On pages it does help, and it is steadier there" in short
+
+
+def test_what_was_not_run_is_said(tmp_path):
+    assert answers.page(tmp_path).short.startswith("Not run yet")
