@@ -3,7 +3,6 @@
 import os
 import warnings
 from functools import partial
-from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import PIL
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
-from crtkit._io import atomic_path, is_path
+from crtkit._io import atomic_path, is_path, package_versions
 from crtkit.images.decode import MAX_PIXELS, check_eraser, check_size, read_page
 from crtkit.images.pdf import split_page
 
@@ -250,7 +249,7 @@ def load_many(paths, how, on_error, n_jobs, cache_dir, name, stacklevel=3):
     if cache_dir is not None:
         os.makedirs(cache_dir, exist_ok=True)
         # "whole": pages that were kept while files cut short could pass are decoded again.
-        made_by = (version("crtkit"), PIL.__version__, "whole")
+        made_by = (package_versions(["crtkit"]).get("crtkit"), PIL.__version__, "whole")
         read = partial(_read_cached, folder=Path(cache_dir), made_by=made_by, **how)
     else:
         read = partial(read_page, **how)

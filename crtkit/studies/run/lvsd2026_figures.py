@@ -111,7 +111,8 @@ def explain(output, result, cohort, split, quick=False):
     """Figure 4 and the shares of leads and waves, for SS-FF or the network from scratch."""
     import matplotlib.pyplot as plt
 
-    name = study.EXCHANGED if study.EXCHANGED in result.models else "ECG-FM (scratch)"
+    tuned = (model for model in result.models if model.endswith("(SS-FF)"))
+    name = next(tuned, "ECG-FM (scratch)")
     test = cohort.take(split[1])
     # The network that is explained is the one in Table 2: refit checks its predictions.
     model = result.refit(name, seed=result.info["seeds"][0])

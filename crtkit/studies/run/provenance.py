@@ -103,13 +103,15 @@ def _device(device):
 def _commit():
     """Commit of the working tree, "-dirty" when tracked files differ from it.
 
-    Without a repository what ``CRTKIT_COMMIT`` says, or None: for an installed package, even in an
+    What ``CRTKIT_COMMIT`` says where that is set. None for an installed package, even in an
     environment that lies within another repository.
     """
+    # A tree that was copied to another machine lacks its repository, or lies in another one.
+    if told := os.environ.get("CRTKIT_COMMIT"):
+        return told
     root = Path(crtkit.__file__).parents[1]
     if not (root / ".git").exists():
-        # A tree that was copied to another machine without its repository can be told its commit.
-        return os.environ.get("CRTKIT_COMMIT")
+        return None
     try:
         run = [
             subprocess.run(

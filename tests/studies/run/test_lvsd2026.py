@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -339,3 +340,18 @@ def test_table_2_is_read_at_once_and_has_an_interval_in_every_cell(tmp_path):
     report = (tmp_path / output.report().name).read_text()
     assert report.count("<details>") == 2
     assert report.index("## Table 2. Performance") < report.index("<details>")
+
+
+@pytest.mark.parametrize(("minutes", "n_stages"), [(None, 1), (1e9, 3), (-1.0, 1)])
+def test_a_run_of_few_minutes_evaluates_in_stages(minutes, n_stages):
+    models = {f"model {k}": k for k in range(2 * lvsd2026.STAGE + 1)}
+    asked = []
+
+    def evaluate(chosen):
+        asked.append(list(chosen))
+        return len(chosen)
+
+    result, late = lvsd2026.in_time(evaluate, models, time.perf_counter(), minutes)
+    assert len(asked) == n_stages
+    assert result == len(asked[-1])
+    assert [*asked[-1], *late] == list(models)
