@@ -1,12 +1,12 @@
 """From a raw record to the median beat that is measured: gaps, rate, pacing spikes."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from crtkit.signals.qrs.median_beats import MedianBeat, bridge_gaps, median_beat
 from crtkit.signals.qrs.pacing import find_pacing_spikes, locked_spikes, remove_spikes
-from crtkit.signals.resample import resample_leads
 
 #: Records of any other rate are resampled to this one, in hertz: every limit in these modules was
 #: chosen on records of 500 Hz, and a duration must not depend on the recorder's clock.
@@ -19,6 +19,7 @@ CONSTANT_S = 2.0
 # A shorter loss of all leads is bridged, and the interval across it still counts.
 _GAP_S = 0.3
 _SMALL_SPIKE_MV = 0.1
+_KEPT_BYTES = 1 << 24  # 16 MB: several times an ECG of 12 leads and 30 s; glibc heeds up to 32
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def prepare_beat(signal, fs) -> PreparedBeat:
     >>> prepared.beat.n_used, prepared.beat.fs, round(prepared.rr_s, 2)
     (10, 500.0, 1.0)
     """
+    _keep_freed_memory()
     signal = missing_where_constant(signal, fs)
     filled, missing = bridge_gaps(signal)
     small = find_pacing_spikes(filled, fs, min_amplitude=_SMALL_SPIKE_MV)
@@ -82,6 +84,16 @@ def prepare_beat(signal, fs) -> PreparedBeat:
     present = 1.0 - float(lost.mean()) if len(lost) else 0.0
     strong = (spikes * (RATE / fs)).round().astype(int)
     return PreparedBeat(beat, _interval(beat, lost, fs), present, strong)
+
+
+@lru_cache(maxsize=1)
+def _keep_freed_memory() -> None:
+    """Let the C library keep what arrays of one ECG give back, instead of asking the system again.
+
+    glibc maps arrays of more than 128 kB one by one until a larger block was freed: a thousand
+    page faults a record, a fifth of the time. A block that nobody touches costs nothing.
+    """
+    np.empty(_KEPT_BYTES, dtype=np.uint8)
 
 
 def missing_where_constant(signal, fs) -> np.ndarray:
@@ -129,6 +141,9 @@ def _beat(filled, missing, fs, spikes) -> MedianBeat:
     """Median beat at :data:`RATE`, spikes taken out at the record's own rate."""
     clean = remove_spikes(filled, spikes)
     if fs != RATE and clean.shape[1] > 1:
+        # Not at the top: it brings scikit-learn, which a record at this rate does without.
+        from crtkit.signals.resample import resample_leads
+
         clean = resample_leads(clean, fs, RATE)
         if missing is not None:
             at = np.minimum((np.arange(clean.shape[1]) * fs / RATE).round(), missing.shape[1] - 1)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import savgol_coeffs
 
 _NAN = float("nan")
 
@@ -186,9 +185,11 @@ def _half_fall(part, peak) -> float:
 
 @lru_cache(maxsize=32)
 def _kernels(fs) -> tuple[np.ndarray, np.ndarray]:
-    """Savitzky-Golay parabolas over 14 ms: value and slope a sample."""
-    n = max(5, 2 * round(0.006 * fs) + 1)
-    return savgol_coeffs(n, 2), savgol_coeffs(n, 2, deriv=1)
+    """Savitzky-Golay parabolas over 14 ms: value and slope a sample, to be convolved with."""
+    half = max(2, round(0.006 * fs))
+    times = np.arange(-half, half + 1)
+    value, slope, _ = np.linalg.pinv(np.vander(times, 3, increasing=True))
+    return value[::-1], slope[::-1]
 
 
 def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero) -> dict:
