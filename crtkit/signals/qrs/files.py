@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +135,20 @@ def _in_batches(paths: list[Path], n_jobs: int | None, verbose: bool) -> list[di
 
 
 def _measure_batch(paths: list[Path]) -> list[dict[str, Any]]:
-    from threadpoolctl import threadpool_limits
-
     from crtkit.readers import read_ecg
 
     # The matrices of one ECG are small: threads of BLAS wait for one another, and for those of
     # the other processes, longer than they compute.
-    with threadpool_limits(limits=1):
+    with _thread_pools().limit(limits=1):
         return [_measure_file(path, read_ecg) for path in paths]
+
+
+@lru_cache(maxsize=1)
+def _thread_pools() -> Any:
+    """The process's thread pools, looked for once: it takes as long as half a record."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _measure_file(path: Path, read_ecg: Callable[..., Any]) -> dict[str, Any]:
