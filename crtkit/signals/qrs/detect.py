@@ -48,7 +48,7 @@ def locate_qrs(signals, fs) -> np.ndarray:
         return np.empty(0, dtype=int)
     # Sums of strided slices: a mean over an axis of four is several times slower.
     slow = sum(signals[:, i : n * step : step] for i in range(step)) / step
-    slope = np.diff(_both_ways(slow, rate), axis=1)
+    slope = np.diff(both_ways(slow, rate), axis=1)
     energy = slope**2
     # One complex in ten seconds is still above this quantile.
     high = int(0.99 * n) - 1
@@ -67,15 +67,14 @@ def locate_qrs(signals, fs) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _gain(rate, n) -> np.ndarray:
-    """Gain of a Butterworth band-pass of second order, applied forwards and backwards, at n // 2 + 1
-    frequencies."""
+    """Gain of a Butterworth band-pass of second order, forwards and backwards, by frequency."""
     low, high = np.tan(np.pi / rate * np.array([5.0, min(25.0, 0.4 * rate)]))
     at = np.tan(np.pi / rate * np.fft.rfftfreq(n, 1.0 / rate)[1:])
     off = (at**2 - low * high) / (at * (high - low))
     return np.concatenate([[0.0], 1.0 / (1.0 + off**4)])
 
 
-def _both_ways(leads, rate) -> np.ndarray:
+def both_ways(leads, rate) -> np.ndarray:
     """Leads band-passed without a shift in time, extended at both ends as by ``sosfiltfilt``.
 
     By their spectra: the filter forgets in 50 ms, so that the seam of the extended signal is not

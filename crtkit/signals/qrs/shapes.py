@@ -184,7 +184,7 @@ def _half_fall(part, peak) -> float:
 
 
 @lru_cache(maxsize=32)
-def _kernels(fs) -> tuple[np.ndarray, np.ndarray]:
+def smoothing_kernels(fs) -> tuple[np.ndarray, np.ndarray]:
     """Savitzky-Golay parabolas over 14 ms: value and slope a sample, to be convolved with."""
     half = max(2, round(0.006 * fs))
     times = np.arange(-half, half + 1)
@@ -193,7 +193,7 @@ def _kernels(fs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _notches_and_slurs(lead, first, last, runs, fs, noise, depth, zero) -> dict:
-    level, derivative = _kernels(fs)
+    level, derivative = smoothing_kernels(fs)
     low, high = max(first - len(level), 0), min(last + 1 + len(level), len(lead))
     rough = lead[low:high]
     # Smoothing over 14 ms flattens a clean notch; only noise justifies it.

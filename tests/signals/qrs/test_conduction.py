@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.signal import savgol_coeffs
 
 from crtkit.datasets import simulate_ecg
 from crtkit.signals import (
@@ -12,6 +13,7 @@ from crtkit.signals import (
     median_beat,
 )
 from crtkit.signals.qrs.delineate import qrs_bounds
+from crtkit.signals.qrs.shapes import smoothing_kernels
 
 FS = 500
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -290,3 +292,11 @@ def test_an_electrode_off_makes_no_block_appear_or_vanish(seed, gone):
         flags = measure_qrs(off, 500)
         for name in ("lbbb_conventional", "lbbb_strict", "rbbb"):
             assert np.isnan(flags[name]) or flags[name] == whole[name], name
+
+
+@pytest.mark.parametrize("fs", [250, 360, 500, 1000])
+def test_smoothing_kernels_are_those_of_savitzky_and_golay(fs):
+    value, slope = smoothing_kernels(fs)
+    n = len(value)
+    np.testing.assert_allclose(value, savgol_coeffs(n, 2), atol=1e-12)
+    np.testing.assert_allclose(slope, savgol_coeffs(n, 2, deriv=1), atol=1e-12)

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.signal import butter, sosfiltfilt
 
 from crtkit.datasets import simulate_ecg
 from crtkit.signals import detect_r_peaks, locate_qrs, match_beats, median_beat
 from crtkit.signals.qrs.averages import less_baseline, middle_of_beats
+from crtkit.signals.qrs.detect import both_ways
 
 FS = 500
 
@@ -207,3 +209,11 @@ def test_the_baseline_is_a_polygon_through_the_levels(onsets, fs):
     baseline = [np.interp(np.arange(900), knots, y) for y in np.array(level).T]
     flat = less_baseline(signal, None, onsets, fs)
     np.testing.assert_allclose(flat, signal - np.array(baseline), atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [100.0, 125.0, 180.0])
+def test_the_band_pass_is_that_of_scipy(rate):
+    leads = np.cumsum(np.random.default_rng(0).standard_normal((3, 1000)), axis=1)
+    sos = butter(2, [5.0, 25.0], "bandpass", fs=rate, output="sos")
+    expected = sosfiltfilt(sos, leads, axis=1, padlen=round(rate))
+    np.testing.assert_allclose(both_ways(leads, rate), expected, atol=1e-7 * np.ptp(leads))
