@@ -110,10 +110,11 @@ def _write_front():
 
 def _write_changes():
     """The change log, whose Markdown is headings, lists and code, as reStructuredText."""
-    lines = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    text = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
+    # Code may go over the end of a line.
+    text = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", text)
     out, item = [], False
-    for line in lines[1:]:
-        line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
+    for line in text.splitlines()[1:]:
         # A line of Markdown that begins an item may follow the last item's without a blank one.
         if line.startswith("- ") and not item and out and out[-1]:
             out.append("")

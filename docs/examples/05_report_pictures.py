@@ -42,6 +42,8 @@ result = ck.evaluate(
 # %%
 # The flow of records into the analysis.
 
+# sphinx_gallery_thumbnail_number = 2
+
 result.plot_flow()
 
 # %%

@@ -35,6 +35,7 @@ result.plot(example, fs=100, name="SIMULATED patient")
 # Shares of the waves over all patients, beside the time that each wave takes: attribution that is
 # blind to waves would have the two equal.
 
+# sphinx_gallery_thumbnail_number = 2
 waves = explain.wave_share(result.maps, X, 100, groups=cohort.groups)
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 place = np.arange(len(waves))

@@ -12,7 +12,12 @@ It needs nothing beyond crtkit with its extras ``persistence``, ``plots`` and, f
 ``pages``. It listens on 127.0.0.1 only, answers no other site's pages, keeps a file no longer than
 it takes to answer, and writes no log of names. The bundle must be of a model of signals; for
 photographs, of one that takes blanks, as :class:`crtkit.QRSMeasurements` does.
+
+.. image:: /_static/serve.png
+   :alt: The page after it was given a simulated patient's ECG as a picture.
 """
+
+# sphinx_gallery_thumbnail_path = '_static/serve_thumb.png'
 
 import argparse
 import base64
