@@ -19,13 +19,20 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import sklearn
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 import crtkit as ck
+from benchmarks._learning_patients import (
+    LARGE,
+    LARGE_BATCH,
+    MEASURED,
+    after_front,
+    population,
+    with_batches,
+)
 from benchmarks._results import Output, environment, write_json
 from crtkit.evaluation.models import prepare
 from crtkit.evaluation.resume.fingerprint import versions
@@ -72,6 +79,8 @@ def add_arguments(parser):
     parser.add_argument("--pages", action="store_true", help="mori2025's networks, on pages")
     parser.add_argument("--size", choices=("small", "paper"), default="small", help="of the models")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--n-jobs", type=int, default=1, help="processes that simulate patients")
+    parser.add_argument("--collect", type=Path, nargs="+", help="join the results of these folders")
     parser.add_argument("--minutes", type=float, help="stop before a fit that would end later")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument(
@@ -101,9 +110,14 @@ def models_of(study, options):
         given.update(zip(("checkpoint", "finetuned_checkpoint"), module.OWN_WEIGHTS))
     elif study != "he2021":
         given = {"size": options.size}
+    if study == "he2023":
+        given.update(fs=module.FS, unit="beat", network={"device": options.device})
+    if study == "mori2025" and options.pages:
+        given["resnet"] = {"device": options.device}
     models = module.pipelines(**given)
     if study == "mori2025" and not options.pages:
         models = {"LightGBM": models["LightGBM"]}
+    models = {name: after_front(study, model, options.size) for name, model in models.items()}
     if study != "he2021":
         models = {**simple.pipelines(), **models}
     if options.models:
@@ -120,41 +134,13 @@ def cohorts_of(study, options):
     pool, test : Cohort
     """
     modality = "image" if study == "mori2025" and options.pages else MODALITIES[study]
-    make = make_featured
-    if options.cache is not None:
-        make = joblib.Memory(options.cache, verbose=0).cache(make_featured, ignore=["folder"])
     return [
-        # Versions are part of the key: cached features of older code would be compared with new
-        # models.
-        make(study, n, modality, 2 * options.random_state + k, versions(), options.cache)
+        population(
+            study, n, modality, (options.random_state, k), options.size, options.n_jobs,
+            options.cache,
+        )
         for k, n in enumerate((max(options.sizes), options.n_test))
-    ]
-
-
-def make_featured(study, n, modality, seed, made_with, folder=None):
-    """Simulated patients with their measurements and statistics.
-
-    Parameters
-    ----------
-    study : str
-    n : int
-    modality : str
-    seed : int
-    made_with : dict
-        Versions, so that a cache of another crtkit is not taken for this one's.
-    folder : Path or None
-        Where large arrays are kept, beside the cached table that points to them.
-
-    Returns
-    -------
-    Cohort
-    """
-    if folder is not None:
-        folder = folder / f"{study}-{modality}-{n}-{seed}"
-    cohort = ck.datasets.make_cohort(
-        study, n_patients=n, modality=modality, random_state=seed, cache_dir=folder
-    )
-    return simple.with_features(cohort)
+    ]  # fmt: skip
 
 
 def grid_of(studies, sizes, repeats, models):
@@ -164,6 +150,8 @@ def grid_of(studies, sizes, repeats, models):
         for study in studies
         for n in sorted(sizes)
         for name in models[study]
+        # Measuring takes the longest, and this model is done learning by then.
+        if not (name == "Logistic on measurements" and n > MEASURED)
         for repeat in range(repeats)
     ]
     return sorted(cells, key=lambda c: (c.name not in CHEAP, c.n))
@@ -174,6 +162,8 @@ def patients_drawn(pool, n, repeat, random_state):
     rng = np.random.default_rng([random_state, n, repeat])
     # Sorted, so that the draw does not depend on the order of the records.
     patients = np.unique(pool.groups)
+    if n <= MEASURED:
+        patients = patients[:MEASURED]  # those that are measured come first
     # Whole patients: pairs of one are alike, and n counts people.
     chosen = rng.permutation(patients)[: min(n, len(patients))]
     return np.flatnonzero(np.isin(pool.groups, chosen))
@@ -190,6 +180,7 @@ def fit_cell(cell, model, pool, test, random_state):
     start = time.perf_counter()
     rows = patients_drawn(pool, cell.n, cell.repeat, random_state)
     part = pool.take(rows)
+    model = with_batches(model, cell.n)
     seed = np.random.SeedSequence([random_state, cell.n, cell.repeat])
     fitted = prepare(model, seed, 1)
     # A chosen threshold needs its tuning rows; an AUC needs no threshold.
@@ -235,6 +226,8 @@ def run(options):
         The table.
     """
     start = time.perf_counter()
+    if options.collect:
+        return collect(options, start)
     models = {study: models_of(study, options) for study in options.studies}
     grid = grid_of(options.studies, options.sizes, options.repeats, models)
     path = options.out / "journal.jsonl"
@@ -325,7 +318,31 @@ def lines_of(folder, studies):
     return out
 
 
-def write(options, rows, left, start):
+def collect(options, start):
+    """Join finished runs of the same options, study by study; nothing is fitted."""
+    import json
+
+    parts = [json.loads((f / "results.json").read_text(encoding="utf-8")) for f in options.collect]
+    same = ("n_test", "size", "random_state", "device", "pages")
+    kinds = {tuple(str(part["options"].get(name)) for name in same) for part in parts}
+    if len(kinds) > 1:
+        raise ValueError(f"--collect expects runs of the same {', '.join(same)}; got {kinds}.")
+    for name in ("n_test", "size", "random_state", "device", "pages"):
+        setattr(options, name, parts[0]["options"][name])
+    options.sizes = sorted({n for part in parts for n in part["options"]["sizes"]})
+    options.repeats = max(part["options"]["repeats"] for part in parts)
+    options.studies = [study for part in parts for study in part["options"]["studies"]]
+    for part in parts:
+        for study, values in part["lines"].items():
+            write_json(options.out / f"lines_{study}.json", values)
+    rows = pd.concat([pd.DataFrame(part["rows"]) for part in parts], ignore_index=True)
+    rows["model"] = rows["study"] + ": " + rows["name"]
+    left = [Cell(**cell) for part in parts for cell in part["cells"]]
+    made = {"environment": parts[0]["environment"], "seconds": sum(p["seconds"] for p in parts)}
+    return write(options, rows.drop(columns="index", errors="ignore"), left, start, made)
+
+
+def write(options, rows, left, start, made=None):
     """Table, picture, report and JSON."""
     stated = (
         f"SIMULATED patients of {', '.join(options.studies)}; models of size {options.size}, "
@@ -344,7 +361,9 @@ def write(options, rows, left, start):
     table = table.loc[[s for s in options.studies if s in table.index.get_level_values(0)]]
     missing = sorted({cell.model for cell in left})
     note = (
-        "Mean ± SD over draws; at the largest n all draws have the same patients. A dash: not run."
+        f"Mean ± SD over draws; at n = {MEASURED:,} and at the largest n all draws have the same "
+        f"patients. Networks of signals have batches of {LARGE_BATCH} above n = {LARGE:,}. A dash: "
+        "not run."
     )
     text = output.table("learning", "AUC by number of patients learned from", table, note)
     output.figure("learning", "AUC by number of patients learned from", picture(rows, lines))
@@ -359,10 +378,15 @@ def write(options, rows, left, start):
             "rows": rows.drop(columns=["model", "model_id"], errors="ignore"),
             "lines": lines,
             "not_run": missing,
-            "options": {k: v for k, v in vars(options).items() if isinstance(v, (int, str, list))},
+            "options": {
+                k: v
+                for k, v in vars(options).items()
+                if isinstance(v, (int, str, list)) and k != "collect"
+            },
             "cells": [asdict(cell) for cell in left],
             "environment": environment(options.device),
             "seconds": round(time.perf_counter() - start, 1),
+            **(made or {}),
         },
     )
     return text

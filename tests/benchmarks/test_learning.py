@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
 
 import crtkit as ck
-from benchmarks import learning
+from benchmarks import _learning_patients as patients, learning
 from benchmarks.__main__ import parser
+from crtkit.studies import simple
 
 
 def given(out, **changed):
@@ -66,10 +68,51 @@ def test_cached_patients_are_the_same_patients(tmp_path, monkeypatch):
     monkeypatch.setattr(ck.datasets, "make_cohort", None)  # the second time nothing is simulated
     second = learning.cohorts_of("mori2025", options)
     for made in zip(fresh, first, second):
-        for name in ("signal", "measurements", "statistics"):
+        for name in ("measurements", "statistics"):
             for other in made[1:]:
                 a, b = (ck.Select(name).fit_transform(c.X) for c in (made[0], other))
                 np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_blocks_hold_what_the_models_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(patients, "BLOCK", 6)
+    monkeypatch.setattr(patients, "MEASURED", 6)
+    pool = patients.population("lvsd2026", 12, "signal", (0, 0), "small")
+    assert pool.n_patients == 12
+    assert "signal" not in pool.X
+    measured = pool.X["measurements"].map(lambda cell: isinstance(cell, np.ndarray)).to_numpy()
+    # Measured patients come first, and are those that few patients are drawn from.
+    assert set(pool.groups[measured]) == set(np.unique(pool.groups)[:6])
+    # The network reads the bits that the whole pipeline would have given it.
+    cohort = ck.datasets.make_cohort(
+        "lvsd2026", n_patients=6, random_state=np.random.default_rng((0, 0, 0))
+    )
+    front = make_pipeline(*ck.studies.lvsd2026.front(100))
+    expected = np.asarray(front.fit_transform(cohort.X), np.float32)
+    ready = np.asarray(ck.Select("ready").fit_transform(pool.X))[: len(expected)]
+    np.testing.assert_array_equal(ready, expected)
+
+
+@pytest.mark.parametrize("study", ["he2023", "mori2025", "lvsd2026"])
+def test_models_after_the_front_learn_from_a_block(study, tmp_path):
+    options = given(tmp_path, studies=[study], sizes=[16], n_test=8)
+    pool, test = learning.cohorts_of(study, options)
+    names = {"he2023": "SVM", "mori2025": "LightGBM", "lvsd2026": "FCN"}
+    options.models = [names[study], "Logistic on measurements"]
+    for name, model in learning.models_of(study, options).items():
+        row = learning.fit_cell(learning.Cell(study, name, 16, 0), model, pool, test, 0)
+        assert 0 <= row["roc_auc"] <= 1
+
+
+def test_finished_runs_are_joined(tmp_path):
+    only = list(simple.ROWS)
+    for study in ("mori2025", "he2023"):
+        learning.run(given(tmp_path / study, studies=[study], sizes=[12], n_test=8, models=only))
+    joined = given(tmp_path / "both", collect=[tmp_path / "mori2025", tmp_path / "he2023"])
+    learning.run(joined)
+    table = pd.read_csv(tmp_path / "both" / "learning.csv")
+    assert list(dict.fromkeys(table["study"])) == ["mori2025", "he2023"]
+    assert (tmp_path / "both" / "learning.png").is_file()
 
 
 @pytest.mark.parametrize("study", list(learning.MODALITIES))

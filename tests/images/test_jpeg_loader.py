@@ -472,7 +472,8 @@ def test_the_cache_belongs_to_one_version(tmp_path, monkeypatch):
     Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
     loader = JPEGLoader(size=(8, 8), cache_dir=tmp_path / "cache")
     loader.fit_transform([tmp_path / "a.png"])
-    monkeypatch.setattr("crtkit.images.files.version", lambda name: "next")
+    made_by = "crtkit.images.files.package_versions"
+    monkeypatch.setattr(made_by, lambda names: {"crtkit": "next"})
     loader.fit_transform([tmp_path / "a.png"])
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
