@@ -294,7 +294,7 @@ def as_markdown(root=RESULTS):
 
     rows = {q.asked: q.short for q in questions(root)}
     table = pd.DataFrame({"answer": rows}).rename_axis("question")
-    return f"**What the results say.** Real data first.\n\n{markdown_table(table)}"
+    return f"**Answers**, real data first.\n\n{markdown_table(table)}"
 
 
 def as_rst(root=RESULTS):

@@ -1,7 +1,8 @@
 """Put result tables into the README, between its marks: ``python -m benchmarks.readme``.
 
 Nobody types a number into a table. A mark names the Markdown table and, where a table is wide, the
-columns to show: ``<!-- begin: path/to/table.md | column | column -->`` … ``<!-- end -->``.
+columns to show: ``<!-- begin: path/to/table.md | column | column -->`` … ``<!-- end -->``. A
+picture is marked by ``<!-- picture: path | what it shows -->``, and is there once its run is.
 """
 
 import re
@@ -11,6 +12,7 @@ from benchmarks import answers
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"(<!-- begin: ([^|>]+?)((?: \| [^|>]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
+PICTURE = re.compile(r"(<!-- picture: ([^|>]+?) \| ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def fill(text, root=ROOT):
@@ -26,7 +28,13 @@ def fill(text, root=ROOT):
     -------
     str
     """
-    return MARK.sub(lambda match: match[1] + _shown(root / match[2], match[3]) + match[4], text)
+    text = MARK.sub(lambda match: match[1] + _shown(root / match[2], match[3]) + match[4], text)
+
+    def picture(match):
+        there = (root / match[2]).is_file()
+        return match[1] + (f"![{match[3]}]({match[2]})\n" if there else "") + match[4]
+
+    return PICTURE.sub(picture, text)
 
 
 def _shown(path, columns):
