@@ -17,7 +17,6 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks._results import environment, markdown_table, write_json, write_text
 from crtkit.metrics import roc_auc
-from crtkit.neural import ECGFMPretraining
 from crtkit.neural.ecgfm import SIZES
 
 #: As many weights as fit into 12 MB in half precision, with tokens of 40 ms.
@@ -49,16 +48,15 @@ LABELS = {"NORM": "norm", "complete LBBB": "clbbb"}
 N_LABELS = (100, 400)
 
 
-def choose(options, settings, pool, tested, embed, draw, penalty):
+def choose(options, train, tested, embed, draw, penalty):
     """Pretrain candidates, judge them, and write the table of all that were.
 
     Parameters
     ----------
     options : Namespace
         ``candidates`` (None: all), ``cache, device``.
-    settings : dict
-        Of the pretraining that candidates change.
-    pool : tuple of (signals, patients)
+    train : callable
+        ``train(changes, target)``: a fitted `ECGFMPretraining`, and a file of its weights.
     tested : dict
         ``signals, table`` of PTB-XL's fold 10.
     embed, draw : callable
@@ -72,29 +70,24 @@ def choose(options, settings, pool, tested, embed, draw, penalty):
         One row per candidate, label and number of labels.
     """
     for name in options.candidates or CANDIDATES:
-        path = _kept(options, name)
+        path = kept(options, name)
         if path.exists():
             continue
         start = time.perf_counter()
-        model = ECGFMPretraining(
-            **{**settings, **CANDIDATES[name]},
-            device=options.device,
-            precision=options.precision,
-            random_state=options.seed,
-            verbose=1,
-        ).fit(pool[0], groups=pool[1])
+        changes = {**CANDIDATES[name], "precision": options.precision}
+        model = train(changes, kept(options, name, ".safetensors"))
         seconds = time.perf_counter() - start
         rows = judge(model.module_.backbone, tested, embed, draw, penalty)
         row = {"candidate": name, "seed": options.seed, "seconds": round(seconds, 1), "rows": rows}
         row["loss"] = model.loss_curve_[-1]
         write_json(path, {**row, "environment": environment(options.device)})
     found = sorted(options.cache.glob("choice-*.json"))
-    kept = [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    made = [json.loads(path.read_text(encoding="utf-8")) for path in found]
     return pd.DataFrame(
         [
             {"candidate": one["candidate"], "seed": one["seed"], "device": _device(one), **row}
             | {"seconds": one["seconds"]}
-            for one in kept
+            for one in made
             for row in one["rows"]
         ]
     )
@@ -151,6 +144,7 @@ def _device(one):
     return one["environment"]["device"]
 
 
-def _kept(options, name):
+def kept(options, name, suffix=".json"):
+    """File of a candidate's figures, or of its weights."""
     plain = "".join(c if c.isalnum() else "_" for c in name)
-    return options.cache / f"choice-{plain}-{options.seed}.json"
+    return options.cache / f"choice-{plain}-{options.seed}{suffix}"

@@ -14,9 +14,8 @@ the same network untrained. Not a goal: the published ECG-FM, which saw 1.5 mill
 """
 
 import argparse
-import json
 import os
-import sys
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -27,9 +26,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tqdm import tqdm
 
 from benchmarks import _ecgfm_choice as choice
+from benchmarks._ecgfm_journal import LABELLED, SELF_SUPERVISED, Journal
 from benchmarks._ecgfm_report import markdown, report
 from benchmarks._open_ecgs import LICENCES, pool, ptbxl
 from benchmarks._results import environment, write_json, write_text
@@ -47,7 +46,6 @@ WEIGHTS = HERE.parent / "crtkit" / "neural" / "ecgfm" / "weights"
 OUT = HERE / "results" / "ecgfm_pretraining"
 SEED = 0
 FS = 100  # the network's rate
-SELF_SUPERVISED, LABELLED = "crtkit-small", "crtkit-small-labels"
 #: Without a quantizer, which costs more and was not tried at this length. In one trial CMSC alone,
 #: batches of 64, had NORM 0.882 after 35 epochs and 0.862 after 80 (among the patients that choices
 #: were made with): hence the contrast of tokens, and a projector.
@@ -91,21 +89,30 @@ TUNING_DRAWS = 2
 
 
 def make_self_supervised(options):
-    """Pretrain and write the file."""
+    """Pretrain and write the file; or take the one candidate named, as ``choose`` kept it."""
+    WEIGHTS.mkdir(exist_ok=True)
+    target = WEIGHTS / f"{SELF_SUPERVISED}.safetensors"
+    if options.candidates:
+        (name,) = options.candidates
+        shutil.copyfile(choice.kept(options, name, ".safetensors"), target)
+        return
+    pretrain(options, {**SETTINGS, "checkpoint_dir": options.cache}, SEED, target)
+
+
+def pretrain(options, settings, seed, target):
+    """Pretrain on the pool and write a file with its card.
+
+    Returns
+    -------
+    ECGFMPretraining
+    """
     signals, patients, table = _pool(options)
-    model = ECGFMPretraining(
-        **SETTINGS,
-        checkpoint_dir=options.cache,
-        device=options.device,
-        random_state=SEED,
-        verbose=1,
-    )
+    model = ECGFMPretraining(**settings, device=options.device, random_state=seed, verbose=1)
     model.fit(signals, groups=patients)
     tested = _tested(options)
     odd = ~tested["even"]
     # Refuses to write weights that have seen a patient whom the tables test.
     check_pool(model, tested["signals"][odd], groups=tested["patients"][odd])
-    WEIGHTS.mkdir(exist_ok=True)
     counts = table.groupby("source").agg(
         records=("record", "size"), patients=("patient", "nunique")
     )
@@ -119,12 +126,13 @@ def make_self_supervised(options):
         "folder and its patients, LUDB",
         "licence": "CC BY 4.0 and ODC-BY 1.0 of the data, with the credit above",
         "hours": round(sum(row["dur"] for row in model.history_) / 3600, 2),
-        "seed": SEED,
+        "seed": seed,
         "threads": torch.get_num_threads(),
         "environment": environment(options.device),
         "use": "12 leads in mV at any rate (fs=); research only, not a medical device",
     }
-    model.save(WEIGHTS / f"{SELF_SUPERVISED}.safetensors", card=card, half=True)
+    model.save(target, card=card, half=True)
+    return model
 
 
 def make_labelled(options):
@@ -198,10 +206,12 @@ def _tested(options):
 
 def choose(options):
     """Compare pretrainings among patients that no table tests."""
-    signals, patients, _ = _pool(options)
+
+    def train(changes, target):
+        return pretrain(options, {**SETTINGS, **changes}, options.seed, target)
+
     on = partial(embed, device=options.device)
-    tested = _tested(options)
-    table = choice.choose(options, SETTINGS, (signals, patients), tested, on, draw, PENALTY)
+    table = choice.choose(options, train, _tested(options), on, draw, PENALTY)
     OUT.mkdir(parents=True, exist_ok=True)
     choice.write(OUT, table)
     print(table.to_string())
@@ -246,50 +256,6 @@ def ask(options):
 
 def _key():
     return {name: checkpoint_hash(name) for name in (SELF_SUPERVISED, LABELLED)}
-
-
-class Journal:
-    """Finished parts, one JSON object a line; those of weights that have changed are forgotten.
-
-    Parameters
-    ----------
-    path : path-like
-    key : dict of str to str
-        sha256 of the weights by name. Parts that name no ``network`` start from crtkit-small, but
-        for those from scratch.
-    minutes : float, optional
-        After which no further part begins.
-    """
-
-    def __init__(self, path, key, minutes=None):
-        self.path, self.rows = Path(path), []
-        self.end = None if minutes is None else time.monotonic() + 60 * minutes
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        if lines:
-            old = json.loads(lines[0])
-            stale = {name for name, value in key.items() if old.get(name) != value}
-            rows = map(json.loads, lines[1:])
-            self.rows = [row for row in rows if _start(row) not in stale]
-        kept = [json.dumps(row) for row in [key, *self.rows]]
-        write_text(self.path, "\n".join(kept) + "\n")
-
-    def run(self, tasks, function):
-        """``function(**task)`` -> dict for every task that is not there yet, with the time left."""
-        done = [{k: row[k] for k in row["task"]} for row in self.rows]
-        left = [task for task in tasks if task not in done]
-        for task in tqdm(left, desc=function.__name__, unit="fit", file=sys.stderr):
-            if self.end is not None and time.monotonic() > self.end:
-                break
-            row = {"task": list(task), **task, **function(**task)}
-            self.rows.append(row)
-            with open(self.path, "a") as file:
-                file.write(json.dumps(row) + "\n")
-
-
-def _start(row):
-    """Weights that a part started from."""
-    scratch = row.get("way", "").startswith("scratch")
-    return None if scratch else row.get("network", SELF_SUPERVISED)
 
 
 def networks():
