@@ -108,6 +108,38 @@ def _write_front():
     (folder / "front.inc").write_text(text if picture.is_file() else "", encoding="utf-8")
 
 
+#: Study -> folder of the run whose tables and figures its page shows.
+DRAWN = {
+    "mori2025": "physionet2021_conduction_disturbance",
+    "he2023": "he2023_simulated",
+    "he2021": "he2021_simulated",
+    "lvsd2026": "lvsd2026_simulated",
+}
+
+
+def _write_drawn():
+    """Tables 1 to 3 and figures of a study's run, in the paper's order, as its report has them."""
+    results = Path(__file__).parents[1] / "benchmarks" / "results"
+    for study, folder in DRAWN.items():
+        report = (results / folder / "report.md").read_text(encoding="utf-8")
+        where = f"../../benchmarks/results/{folder}"
+        whose = report.split("\n\n")[1].strip()
+        parts = [whose]
+        for title in re.findall(r"^## (.+)$", report, re.M):
+            figure = re.search(rf"!\[{re.escape(title)}\]\((.+?)\)", report)
+            table = re.match(r"Table ([123])\. (?!Every)", title)
+            if "published" in title:
+                continue
+            if figure:
+                picture = f".. figure:: {where}/{figure[1]}\n   :alt: {title}\n\n   {title}"
+                parts += [picture] if picture not in parts else []
+            elif table:
+                file = f"{where}/table{table[1]}.csv"
+                parts.append(f".. csv-table:: {title}\n   :file: {file}\n   :header-rows: 1")
+        target = Path(__file__).parent / "generated" / f"drawn_{study}.inc"
+        target.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
 def _write_changes():
     """The change log, whose Markdown is headings, lists and code, as reStructuredText."""
     text = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -129,4 +161,5 @@ def _write_changes():
 _write_remarks()
 _write_answers()
 _write_front()
+_write_drawn()
 _write_changes()

@@ -14,7 +14,9 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 def grad_cam(model, X, *, stage="layer4", target=None):
-    """Grad-CAM [1]_ of a residual network, by captum's LayerGradCam, at the size of the pages.
+    """Grad-CAM of a residual network, by captum's LayerGradCam, at the size of the pages.
+
+    The method is that of [1]_.
 
     Parameters
     ----------

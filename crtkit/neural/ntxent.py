@@ -5,11 +5,11 @@ from torch.nn.functional import cross_entropy, normalize
 
 
 def nt_xent_loss(z0, z1, temperature=0.1, reduction="mean"):
-    """Normalised temperature-scaled cross-entropy between two views of a batch [1]_.
+    """Normalised temperature-scaled cross-entropy between two views of a batch.
 
     Each of the 2 n_records embeddings is an anchor. Its positive is the other view of the same
     record, its negatives are the 2 (n_records - 1) views of the others; it is never compared with
-    itself.
+    itself [1]_.
 
     Parameters
     ----------

@@ -22,7 +22,9 @@ N_STAGES = 5
 
 
 class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchClassifier):
-    """Classify images with a residual network [1]_, as torchvision builds it.
+    """Classify images with a residual network, as torchvision builds it.
+
+    The method is that of [1]_.
 
     Images enter as uint8 (n_records, height, width, 3), channel last, and stay uint8 until they
     are on the device. uint8 pixels are divided by 255 and normalised with the ImageNet mean and

@@ -14,9 +14,10 @@ from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SequenceMixin, posi
 
 
 class FCNClassifier(SequenceMixin, TorchClassifier):
-    """Fully convolutional network on signals [1]_, a baseline of lvsd2026.
+    """Fully convolutional network on signals, a baseline of lvsd2026.
 
-    Three convolutions, each with batch normalisation and ReLU, a mean over time and a linear layer.
+    Three convolutions, each with batch normalisation and ReLU, a mean over time and a linear layer
+    [1]_.
 
     Parameters
     ----------
@@ -129,10 +130,10 @@ class FCNClassifier(SequenceMixin, TorchClassifier):
 
 
 class LSTMFCNClassifier(SequenceMixin, TorchClassifier):
-    """LSTM beside a fully convolutional network [1]_, a baseline of lvsd2026.
+    """LSTM beside a fully convolutional network, a baseline of lvsd2026.
 
     The convolutions are those of :class:`FCNClassifier`; the LSTM runs over time steps, without
-    the dimension shuffle of the paper that introduced the network.
+    the dimension shuffle of the paper that introduced the network [1]_.
 
     Parameters
     ----------

@@ -13,7 +13,9 @@ from crtkit.neural.signal_networks import SIGNAL_PARAMETERS, SequenceMixin, posi
 
 
 class ResNet1dClassifier(SequenceMixin, TorchClassifier):
-    """Residual network on signals [1]_, a baseline of lvsd2026.
+    """Residual network on signals, a baseline of lvsd2026.
+
+    The method is that of [1]_.
 
     Parameters
     ----------
@@ -108,7 +110,9 @@ class ResNet1dClassifier(SequenceMixin, TorchClassifier):
 
 
 class InceptionTimeClassifier(SequenceMixin, TorchClassifier):
-    """One InceptionTime network on signals [1]_, a baseline of lvsd2026.
+    """One InceptionTime network on signals, a baseline of lvsd2026.
+
+    The method is that of [1]_.
 
     Modules of three convolutions (``kernel_size``, a half and a quarter of it) beside a pooled
     path, with a residual connection every third module. The published InceptionTime averages five

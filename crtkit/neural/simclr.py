@@ -37,7 +37,9 @@ _NOT_IN_KEY = ("checkpoint_dir", "memory", "cache_dir", "verbose", "random_state
 
 
 class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
-    """Pretrain a residual network on unlabelled pages [1]_.
+    """Pretrain a residual network on unlabelled pages.
+
+    The method is that of [1]_.
 
     Two views of every page, made by ``augment``, are pulled together and away from all other pages
     of the batch (:func:`nt_xent_loss`). ``ResNetClassifier(backbone=SimCLR(...))`` pretrains on

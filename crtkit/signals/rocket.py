@@ -28,7 +28,9 @@ BLOCK = 256
 
 
 class MiniRocketFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Shares of each record in which a few thousand fixed convolutions are positive [1]_.
+    """Shares of each record in which a few thousand fixed convolutions are positive.
+
+    The method is that of [1]_.
 
     With a ridge classifier behind it, one of the cheapest classifiers of time series that competes
     with networks. The kernels, dilations and channels are sktime's ``MiniRocketMultivariate``; as a

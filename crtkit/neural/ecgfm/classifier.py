@@ -33,7 +33,9 @@ PUBLISHED = ("pretrained", "finetuned")
 class ECGFMClassifier(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, SignalMixin, TorchClassifier
 ):
-    """Fine-tune the ECG foundation model ECG-FM [1]_ on signals, or train it from scratch.
+    """Fine-tune the ECG foundation model ECG-FM on signals, or train it from scratch.
+
+    The method is that of [1]_.
 
     Parameters
     ----------

@@ -38,7 +38,9 @@ QUANTIZER = (2, 320, 128)
 
 
 class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
-    """Pretrain ECG-FM on unlabelled signals [1]_.
+    """Pretrain ECG-FM on unlabelled signals.
+
+    The method is that of [1]_.
 
     Masked tokens are told from other masked tokens of their record (wav2vec 2.0 [2]_), adjacent
     segments of a patient are pulled together and away from those of others (CMSC [3]_), and leads
