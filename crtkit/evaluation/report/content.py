@@ -278,13 +278,14 @@ def _robustness(model: str, card: pd.DataFrame) -> Table:
         "intervals by patient; share of patients whose answer changed. A change that is not shown "
         "is not shown to be absent."
     )
+    notes = {"note": "Note"} if card["note"].astype(bool).any() else {}
     heads = {
         "auc": "AUC", "auc_change": "Change of AUC", "intercept_change": "Risks shifted by",
         "changed": "Other answers",
     }  # fmt: skip
     return interval_table(
         f"Robustness of {model}", text, card.rename(columns=ends), heads, section="robustness",
-        heading="Input", words={"n_patients": "Patients", "note": "Note"},
+        heading="Input", words={"n_patients": "Patients", **notes},
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,14 @@ def write_html(
 
 def _tables(content: dict[str, Any], section: str, folded: bool | None = None) -> list[Any]:
     own = [t for t in content["tables"] if t["section"] == section]
-    return own if folded is None else [t for t in own if t["folded"] == folded]
+    own = own if folded is None else [t for t in own if t["folded"] == folded]
+    return [{**table, "words": _columns_of_words(table)} for table in own]
+
+
+def _columns_of_words(table: dict[str, Any]) -> list[bool]:
+    """Columns that are read from the left: words, where others have figures."""
+    columns = zip(*table["shown"]) if table["shown"] else [() for _ in table["head"]]
+    return [any(re.match(r"[^\W\d_]", cell[0]) for cell in column) for column in columns]
 
 
 def drawn(

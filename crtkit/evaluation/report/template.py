@@ -34,6 +34,7 @@ thead th { border-bottom: 1px solid var(--ink); vertical-align: bottom; }
 th, td { padding: 0.28em 0.9em 0.28em 0; text-align: right; vertical-align: top; }
 th[scope=row], thead th:first-child { text-align: left; font-weight: normal; }
 thead th { font-weight: bold; }
+td.word, th.word { text-align: left; }
 .tiny { color: var(--quiet); font: 0.72rem/1.4 "Helvetica Neue", Arial, sans-serif;
   margin: 0 0 1.2em; text-align: left; }
 td small { display: block; color: var(--quiet); font-size: 0.88em; white-space: nowrap; }
@@ -54,6 +55,7 @@ footer { margin-top: 3em; }
   body { padding: 0.8rem 0.7rem 2rem; font-size: 15px; }
   table { font-size: 0.76rem; }
   th, td { padding-right: 0.6em; }
+  .wide:not(.prose) tr > :first-child { position: sticky; left: 0; background: #fff; }
 }
 @page { size: A4; margin: 18mm 16mm; }
 @media print {
@@ -77,13 +79,15 @@ footer { margin-top: 3em; }
 <table>
 <caption>{{ table.title }}{% if simulated %} <span class="sim">(SIMULATED)</span>{% endif %}
 </caption>
-<thead><tr>{% for name in table.head %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
+<thead><tr>{% for name in table.head %}<th scope="col"
+{%- if table.words[loop.index0] %} class="word"{% endif %}>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in table.shown %}
 {% set kind = table.kinds[loop.index0] if table.kinds else "" %}
 {% set fresh = kind == "rule" and table.kinds[loop.index0 - 1] != "rule" %}
 <tr class="{{ kind }}{{ ' first-rule' if fresh else '' }}"><th scope="row">{{ row[0][0] }}</th>
-{%- for cell in row[1:] %}<td>{{ cell[0] }}
+{%- for cell in row[1:] %}<td{% if table.words[loop.index] %} class="word"{% endif %}>
+{{- cell[0] }}
 {%- if cell[1] %}<small>{{ cell[1] }}</small>{% endif %}</td>
 {%- endfor %}</tr>
 {% endfor %}
