@@ -1,7 +1,7 @@
 """TRIPOD+AI and PROBAST+AI: what a run can answer is answered, the rest is marked for the author.
 
-Items are in our own words: TRIPOD+AI's 27 with their parts (52 lines) under its numbers, PROBAST+AI's
-16 questions on development and 18 on evaluation by domain, without its numbers. The published lists
+Items are in our own words: the 27 of TRIPOD+AI with their parts (52 lines) under its numbers, the
+16 questions of PROBAST+AI on development and 18 on evaluation by domain. The published lists
 prevail: Collins et al., BMJ 385 (2024) e078378, and Moons et al., BMJ 388 (2025) e082505.
 """
 
