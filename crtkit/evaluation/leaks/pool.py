@@ -12,13 +12,15 @@ from crtkit.cohort import Cohort, Select
 
 __all__ = ["PoolLeakError", "check_pool"]
 
-# How near a page is to the nearest of the pool, and how much nearer than to the next. Strangers
-# among 216 real pages stay below a margin of 0.29; of 150 simulated patients, whose beats are more
-# alike, 1 passes the first pair against a pool of 150 others and 5 the second. Copies made brighter
-# by 1.1 to 1.2 reach 0.61 to 0.98 and mostly 0.4 or more; turned, moved or cropped ones 0.35 to
-# 0.91 and 0.13 to 0.66, which overlaps with strangers: those are only told.
+# How near a page's thumbnail is to the nearest of the pool, and how much nearer than to the next.
+# Copies made brighter, turned, moved or cropped reach 0.35 to 0.98 and 0.13 to 0.66, which overlaps
+# with strangers: above the first pair both pages are laid one over the other. Where the pool's
+# pages are not at hand (an encoder remembers thumbnails), the second pair decides, which 1 of 150
+# simulated strangers passes, and above the third it is told.
+_LOOK = (0.3, 0.08)
 _SURE = (0.6, 0.4)
 _LIKELY = (0.5, 0.3)
+_MOST_LOOKS = 300  # a second each
 _THUMBNAIL = 64
 _NAMED = 10  # leaks that a message names; ``leaks`` of the error has them all
 _BLOCK = 256
@@ -48,11 +50,13 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
 
     An encoder that was fitted once and reused (``FrozenEstimator``) may have seen test pages,
     which no splitter can know. Images are compared by their pixels (sha256) and by how they look
-    (a thumbnail), so that a copy saved again, resized, or made brighter or darker by up to a fifth
-    is refused (most of the brightest, at least). One turned by up to 1 degree, cropped by up to 1 %
-    or moved by up to 0.4 % of its side looks like the page of a stranger does now and then: most
-    are warned of, some refused; one that was changed by more is not recognised. Pages of fewer than
-    64 pixels a side, and signals, are refused only where they are nearly equal by ``tolerance``.
+    (a thumbnail), and those that may be copies at full resolution, one laid over the other
+    (:func:`crtkit.evaluation.leaks.registration.page_agreement`): a copy that was saved again,
+    resized, made brighter or darker by a fifth, turned by 1 degree, moved or cropped by 1 % is
+    refused, a stranger's page on the same form is not. Of an encoder only thumbnails are left of
+    its pool: copies that moved are then mostly warned of. Pages of fewer than 200 pixels a side are
+    compared by thumbnails alone, and of fewer than 64, as signals, refused only where they are
+    nearly equal by ``tolerance``.
 
     Parameters
     ----------
@@ -124,7 +128,8 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     matches = _equal(seen, tested)
     # A thumbnail of a smaller page holds less than the margins were measured on.
     pair = _SURE if look_size is not None and min(look_size) >= _THUMBNAIL else None
-    resembling = _nearly_equal(matches, seen, tested, tolerance, pair)
+    pages = None if known is not None else _both_pages(pool, test)
+    resembling = _nearly_equal(matches, seen, tested, tolerance, pair, pages)
     if pool_groups is not None and groups is not None:
         pool_groups = check_groups("check_pool, pool", pool_groups, len(seen.exact))
         groups = check_groups("check_pool", groups, len(tested.exact))
@@ -176,8 +181,27 @@ def _side(images, size):
     return shape[1:3] if len(shape) == 4 else size
 
 
-def _nearly_equal(matches, seen, tested, tolerance, pair):
+def _both_pages(pool, test):
+    """Functions of a position that give a page of the pool, and of the test, as it is."""
+    from crtkit.images import load_image
+    from crtkit.images.pool import as_paths
+
+    def pages(images):
+        paths = as_paths(images)
+        if paths is not None:
+            return lambda k: load_image(paths[k], size=None)
+        return lambda k: np.asarray(images[k])
+
+    return pages(pool), pages(test)
+
+
+def _nearly_equal(matches, seen, tested, tolerance, pair, pages=None):
     """Add records whose thumbnail correlates with one of the pool, once the form is taken off.
+
+    Parameters
+    ----------
+    pages : tuple of two functions, optional
+        Of :func:`_both_pages`: what may be a copy is then decided at full resolution.
 
     Returns
     -------
@@ -191,6 +215,7 @@ def _nearly_equal(matches, seen, tested, tolerance, pair):
     mean = sum(part.sum(axis=0, dtype=np.float64) for part in everything)
     mean = (mean / (len(seen) + len(tested))).astype(np.float32)
     pool = _residual(seen.perceptual, mean)
+    looks = []
     for start in range(0, len(tested), _BLOCK):
         block = _residual(tested.perceptual[start : start + _BLOCK], mean)
         alike = block @ pool.T
@@ -200,13 +225,35 @@ def _nearly_equal(matches, seen, tested, tolerance, pair):
         # A copy that was changed a little is far from 1, and far from all other pages too.
         likely = (height > _LIKELY[0]) & (height - second > _LIKELY[1])
         sure = height > 1 - tolerance
-        if pair is not None:
+        if pages is not None:
+            maybe = (height > _LOOK[0]) & (height - second > _LOOK[1]) & ~sure
+            looks += [(float((height - second)[j]), start + int(j), int(best[j]))
+                      for j in np.flatnonzero(maybe)]  # fmt: skip
+        elif pair is not None:
             sure |= (height > pair[0]) & (height - second > pair[1])
         for j in np.flatnonzero(sure):
             matches.setdefault(start + int(j), (int(best[j]), "nearly equal"))
         for j in np.flatnonzero(likely & ~sure):
             resembling[start + int(j)] = int(best[j])
+    for _, j, i in sorted(looks, reverse=True)[:_MOST_LOOKS]:
+        if j in matches:
+            continue
+        same = _same_page(pages[0](i), pages[1](j))
+        if same:
+            matches[j] = (i, "nearly equal")
+        elif same is not None:
+            resembling.pop(j, None)
     return resembling
+
+
+def _same_page(a, b):
+    """Whether two pages are one, laid one over the other; None where they are too small to say."""
+    from crtkit.evaluation.leaks.registration import LEAST_SIDE, SAME, page_agreement
+
+    for page in (a, b):
+        if page.dtype != np.uint8 or page.ndim != 3 or min(page.shape[:2]) < LEAST_SIDE:
+            return None
+    return page_agreement(a, b) > SAME
 
 
 def _warn_of(resembling, seen, tested):
