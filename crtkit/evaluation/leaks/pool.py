@@ -9,18 +9,22 @@ import numpy as np
 
 from crtkit._labels import check_groups, patient_text
 from crtkit.cohort import Cohort, Select
+from crtkit.evaluation.leaks.registration import (
+    LEAST_SIDE,
+    SAME,
+    likely_copies,
+    page_agreement,
+    residual,
+)
 
 __all__ = ["PoolLeakError", "check_pool"]
 
-# How near a page's thumbnail is to the nearest of the pool, and how much nearer than to the next.
-# Copies made brighter, turned, moved or cropped reach 0.35 to 0.98 and 0.13 to 0.66, which overlaps
-# with strangers: above the first pair both pages are laid one over the other. Where the pool's
-# pages are not at hand (an encoder remembers thumbnails), the second pair decides, which 1 of 150
-# simulated strangers passes, and above the third it is told.
-_LOOK = (0.3, 0.08)
+# How near a page's thumbnail is to the nearest of the pool, and how much nearer than to the next,
+# where the pool's pages are not at hand (an encoder remembers thumbnails alone): copies made
+# brighter pass the first pair, and 1 of 150 simulated strangers; above the second it is told.
 _SURE = (0.6, 0.4)
 _LIKELY = (0.5, 0.3)
-_MOST_LOOKS = 300  # a second each
+_MOST_LOOKS = 300  # pages laid one over the other, a second each
 _THUMBNAIL = 64
 _NAMED = 10  # leaks that a message names; ``leaks`` of the error has them all
 _BLOCK = 256
@@ -214,10 +218,9 @@ def _nearly_equal(matches, seen, tested, tolerance, pair, pages=None):
     everything = [seen.perceptual, tested.perceptual]
     mean = sum(part.sum(axis=0, dtype=np.float64) for part in everything)
     mean = (mean / (len(seen) + len(tested))).astype(np.float32)
-    pool = _residual(seen.perceptual, mean)
-    looks = []
+    pool = residual(seen.perceptual, mean)
     for start in range(0, len(tested), _BLOCK):
-        block = _residual(tested.perceptual[start : start + _BLOCK], mean)
+        block = residual(tested.perceptual[start : start + _BLOCK], mean)
         alike = block @ pool.T
         best = alike.argmax(axis=1)
         height = alike[np.arange(len(block)), best]
@@ -225,31 +228,32 @@ def _nearly_equal(matches, seen, tested, tolerance, pair, pages=None):
         # A copy that was changed a little is far from 1, and far from all other pages too.
         likely = (height > _LIKELY[0]) & (height - second > _LIKELY[1])
         sure = height > 1 - tolerance
-        if pages is not None:
-            maybe = (height > _LOOK[0]) & (height - second > _LOOK[1]) & ~sure
-            looks += [(float((height - second)[j]), start + int(j), int(best[j]))
-                      for j in np.flatnonzero(maybe)]  # fmt: skip
-        elif pair is not None:
+        if pages is None and pair is not None:
             sure |= (height > pair[0]) & (height - second > pair[1])
         for j in np.flatnonzero(sure):
             matches.setdefault(start + int(j), (int(best[j]), "nearly equal"))
         for j in np.flatnonzero(likely & ~sure):
             resembling[start + int(j)] = int(best[j])
-    for _, j, i in sorted(looks, reverse=True)[:_MOST_LOOKS]:
-        if j in matches:
-            continue
+    if pages is not None:
+        _look_at(
+            pages, likely_copies(tested.perceptual, seen.perceptual, mean), matches, resembling
+        )
+    return resembling
+
+
+def _look_at(pages, candidates, matches, resembling):
+    """Decide at full resolution, the likeliest first; beyond a number, thumbnails have to do."""
+    candidates = [(j, i) for j, i in candidates if j not in matches]
+    for j, i in candidates[:_MOST_LOOKS]:
         same = _same_page(pages[0](i), pages[1](j))
         if same:
             matches[j] = (i, "nearly equal")
         elif same is not None:
             resembling.pop(j, None)
-    return resembling
 
 
 def _same_page(a, b):
     """Whether two pages are one, laid one over the other; None where they are too small to say."""
-    from crtkit.evaluation.leaks.registration import LEAST_SIDE, SAME, page_agreement
-
     for page in (a, b):
         if page.dtype != np.uint8 or page.ndim != 3 or min(page.shape[:2]) < LEAST_SIDE:
             return None
@@ -279,20 +283,7 @@ def page_residuals(images) -> np.ndarray:
     """How each page differs from the average page, (n_records, 4096), each of length 1."""
     marks = _fingerprints(images, (224, 224))
     mean = marks.perceptual.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return _residual(marks.perceptual, mean)
-
-
-def _residual(thumbnails, mean):
-    """How a page differs from the average page, scaled to length 1.
-
-    The average page is taken off by regression, so that another brightness or contrast, which has
-    more or less of it, leaves the same rest.
-    """
-    form = mean - mean.mean()
-    rest = thumbnails.astype(np.float32)
-    rest -= rest.mean(axis=1, keepdims=True)
-    rest -= (rest @ form / max(float(form @ form), 1e-6))[:, None] * form
-    return rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-6)
+    return residual(marks.perceptual, mean)
 
 
 def _same_patient(matches, seen, tested, pool_groups, groups):
