@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.speed.ecgfm import literal, throughput
+from benchmarks.speed.ecgfm import literal, throughput, training
 from crtkit.neural.ecgfm.network import ECGFM, SIZES
 
 
@@ -23,3 +23,9 @@ def test_throughput_counts_tokens_and_operations():
     # Of each token: four square matrices, two of the feed-forward part, in two layers.
     least = 2 * 2 * 312 * 2 * (4 * 48 * 48 + 2 * 48 * 96)
     assert out["flops_per_second"] * seconds > least
+
+
+def test_training_is_timed_in_both_forms():
+    timed = training("tiny", "cpu", n=2, repeats=1, precision="float32")
+    assert timed["ratio"] > 0
+    assert set(timed["records_per_second"]) == {"direct", "fft"}
