@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from crtkit.images.digitize.ink import UnreadablePageError, components
+from crtkit.images.digitize.ink import WALL_MM, UnreadablePageError, components
 
 GAINS = (5.0, 10.0, 20.0)
 """mm per mV that devices print."""
@@ -87,7 +87,52 @@ def find_pulses(runs, px, py, pen):
         most = int(np.argmax(like.sum(axis=1)))
         if like[most].sum() >= 2 and (best is None or like[most].sum() > len(best[0])):
             best = (_one_a_row(pairs[like[most]], py), side)
+    if best is None:
+        best = _crowded(runs, px, py, pen)
     return None if best is None else _measure(runs, *best, px, py, pen)
+
+
+def _crowded(runs, px, py, pen):
+    """Pulses that are taller than the rows are apart, whose upright strokes make two walls.
+
+    Only their tops and feet are seen singly: every top lies one gain above a foot.
+    """
+    width = runs.shape[1]
+    marks, _ = ndimage.label(runs.below - runs.above > WALL_MM * py)
+    walls = [(place.start + place.stop - 1) / 2 for (place,) in ndimage.find_objects(marks)]
+    for left, right in zip(walls, walls[1:]):
+        wide = (right - left) / px
+        if not _PULSE_WIDTH_MM[0] < wide < _PULSE_WIDTH_MM[1] or 0.2 < left / width < 0.8:
+            continue
+        tops = _levels(runs, left + pen, right - pen, py, pen)
+        feet = _levels(runs, right + pen, right + pen + px, py, pen)
+        if len(feet) < 2 or not len(tops):
+            feet = _levels(runs, left - pen - px, left - pen, py, pen)
+        best = None
+        for gain in GAINS:
+            apart = np.abs(feet[:, None] - gain * py - tops[None]) < 0.04 * gain * py
+            good = apart.any(axis=1)
+            # Those of the first rows may leave the paper, but no top stands without a foot.
+            told = apart.any(axis=0).mean() if len(tops) else 0.0
+            if good.sum() >= 2 and told > 0.8 and (best is None or told > best[0]):
+                high = tops[apart[good].argmax(axis=1)]
+                best = told, np.column_stack([high - pen / 2, feet[good] + pen / 2])
+        if best is not None:
+            ends = np.tile([left, right], (len(best[1]), 1))
+            return np.column_stack([ends, best[1]]), "left" if left < width / 2 else "right"
+    return None
+
+
+def _levels(runs, left, right, py, pen):
+    """y of level ink that fills most columns between two x."""
+    inside = (runs.column > left) & (runs.column < right)
+    inside &= runs.lower - runs.upper < pen + max(0.3 * py, 2.0)
+    middle = np.sort((runs.upper + runs.lower)[inside] / 2)
+    if not len(middle):
+        return np.empty(0)
+    groups = np.split(middle, np.flatnonzero(np.diff(middle) > 0.3 * py) + 1)
+    least = 0.6 * (right - left - 1)
+    return np.array([np.median(group) for group in groups if len(group) >= least])
 
 
 def _strokes(runs, px, py):
@@ -187,6 +232,9 @@ def _feet(runs, foot, px, py, pen, start, stop):
         left = right = None
         for at, step in ((start - pen, -1), (stop + pen, 1)):
             x = int(round(at))
+            # Beside an upright stroke that is a wall the foot's first columns are hidden.
+            seen = np.isin(np.arange(x, x + step * int(px), step), columns)
+            x += step * int(np.argmax(seen))
             inside = np.isin(np.arange(x, x + step * int(4 * px), step), columns)
             n = int(np.argmin(inside)) if not inside.all() else len(inside)
             if step < 0:

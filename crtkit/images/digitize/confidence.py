@@ -34,7 +34,9 @@ WEIGHTS = {
 _PEN_MM, _PX_PER_MM = 0.45, 7.87
 _MOST_MEAN, _MOST_WORST = 18.0, 12.0
 
-_MUCH_SHARED = 0.03  # share of the columns: two rows meet in most QRS complexes
+_MUCH_SHARED = 0.2  # share of a lead's tall ink that is another's as well
+_TANGLED, _MOST_TANGLED = 0.4, 5  # a lead is lost; a page is, of which so many leads are
+_BLANK = 0.2  # part of the limit below which a single lead is no signal
 _CONTRADICTION_DB, _FAR_DB, _REPEATED_DB = 1.5, 3.0, 15.0
 _OBEYED_DB = 4.0  # one law broken, the other kept, and the strip repeats: so the record was
 _QUIET_DB = 12.0
@@ -53,7 +55,8 @@ def judge(reading, least=LEAST_CONFIDENCE):
     Returns
     -------
     PageReading
-        A refused page keeps its strips and scale, but its signal is all NaN.
+        A refused page keeps its strips and scale, but its signal is all NaN; so is a lead whose
+        own confidence is below a fifth of the limit.
     """
     values = page_checks(reading)
     mistaken = contradiction(values)
@@ -72,9 +75,10 @@ def judge(reading, least=LEAST_CONFIDENCE):
         confidence[name] = float(trust * np.clip((seen - 0.4) / 0.5, 0, 1))
     reading = replace(reading, confidence=confidence)
     reason = _reason(reading, least, values, mistaken)
-    if reason is None:
-        return reading
-    return replace(reading, reason=reason, signal=np.full_like(reading.signal, np.nan))
+    # A page is worth keeping without the one lead that is not.
+    doubted = [reason is not None or confidence[lead] < _BLANK * least for lead in LEADS_12]
+    signal = np.where(np.array(doubted)[:, None], np.float32(np.nan), reading.signal)
+    return replace(reading, reason=reason, signal=signal)
 
 
 def predicted_db(reading, values):
@@ -198,6 +202,9 @@ _WORDS = {
 
 def _reason(reading, least, values, mistaken):
     median = float(np.median(list(reading.confidence.values())))
+    tangled = {s.lead for s in reading.strips if s.shared > _TANGLED and s.lead}
+    if least > 0 and len(tangled) >= _MOST_TANGLED:
+        return f"traces of neighbouring rows run into each other in {len(tangled)} of 12 leads"
     if median >= least:
         return None
     if mistaken is not None:

@@ -37,6 +37,7 @@ SECONDS = 10.0
 _HOLE_MM = 1.0  # a gap in the ink longer than twice this is not bridged
 _LEAST_GRID = 6.0
 _UNNAMED_DB = 3.0
+_COMPLEX_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Traces:
         y of 0 mV where the calibration pulse told it, else NaN.
     upper, lower : ndarray of shape (n_rows, width)
         Edges of each row's ink, NaN where there is none.
-    shared : ndarray of bool, shape (n_rows, width)
-        Where two rows share their ink.
+    tangled : ndarray of bool, shape (n_rows, width)
+        Where rows share ink that cannot be divided.
     pen : float
         Pixels.
     axis : TimeAxis
@@ -68,7 +69,7 @@ class Traces:
     zero: np.ndarray
     upper: np.ndarray
     lower: np.ndarray
-    shared: np.ndarray
+    tangled: np.ndarray
     pen: float
     axis: object
     px_per_mv: float
@@ -191,8 +192,7 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     runs = runs.take(~bars(runs, separators, rows, px, py))
     # First without knowing where leads end: the ends of the rows tell where they must.
     path = trace_rows(runs, rows, px, py)
-    begin = pulses.end if pulses is not None and pulses.side == "left" else 0
-    end = pulses.begin if pulses is not None and pulses.side == "right" else flat.ink.shape[1]
+    begin, end = _beside(pulses, flat)
     span = trace_span(flat.ink, runs, path, pen, ink_level(flat.ink), begin, end)
     # Gain before time: a pulse of known height is what makes its width worth believing.
     px_per_mv, gain, measured = gain_of(pulses, py, gain)
@@ -211,7 +211,30 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
         tied = range(arrangement.rows, arrangement.n_rows)
         path = trace_rows(runs, rows, px, py, free, tied)
         edges = row_edges(runs, path, pen)
-    return replace(traces, **dict(zip(("upper", "lower", "shared"), edges))), arrangement
+    traces = replace(traces, **dict(zip(("upper", "lower", "tangled"), edges)))
+    return replace(traces, tangled=traces.tangled | _walled(runs, traces, arrangement)), arrangement
+
+
+def _walled(runs, traces, arrangement):
+    """Columns of each row that a wall hides where no separator belongs: complexes of many rows."""
+    x = np.arange(runs.shape[1])
+    axis, px = traces.axis, traces.flat.px
+    borders = axis.x(np.arange(arrangement.columns + 1) * axis.seconds / arrangement.columns)
+    inner = (np.abs(x[:, None] - borders).min(axis=1) > 2 * px) & (x > borders[0])
+    inner &= x < borders[-1]
+    hidden = (runs.above < traces.rows[:, None]) & (runs.below > traces.rows[:, None])
+    return hidden & inner
+
+
+def _beside(pulses, flat):
+    """First and last column in which traces may begin and end."""
+    if pulses is None:
+        return 0, flat.ink.shape[1]
+    # Feet are not all of one length to a pixel: the end of a longer one is no trace.
+    gap = 0.0 if pulses.joined else 0.25 * flat.px
+    if pulses.side == "left":
+        return pulses.end + gap, flat.ink.shape[1]
+    return 0, pulses.begin - gap
 
 
 def _rows(runs, pulses, px, py):
@@ -222,7 +245,7 @@ def _rows(runs, pulses, px, py):
         rows = np.empty(0, dtype=int)
     feet = np.empty(0) if pulses is None else np.round(pulses.foot).astype(int)
     # One pulse per row is surer than level ink, of which rhythms without rest have none.
-    if len(feet) in LAYOUTS and len(feet) >= len(rows) - 1:
+    if len(feet) in LAYOUTS and len(feet) >= len(rows) - 1 and not _cut_pulse(rows, feet, py):
         return feet
     if len(rows) in LAYOUTS or not len(feet):
         if not len(rows):
@@ -231,6 +254,16 @@ def _rows(runs, pulses, px, py):
     # Level ink that no pulse stands on is a rule or text; a pulse without level ink is a row.
     far = np.abs(rows[:, None] - feet[None]).min(axis=0) > 5 * py if len(rows) else feet > -1
     return np.sort(np.concatenate([rows, feet[far]]))
+
+
+def _cut_pulse(rows, feet, py):
+    """Whether the one row without a pulse continues the others evenly: its pulse was cut."""
+    if len(rows) != len(feet) + 1 or len(feet) < 2:
+        return False
+    near = np.abs(rows[:, None] - feet[None]).min(axis=1) < 3 * py
+    pitch = np.diff(rows)
+    # The first pulse of a page at 20 mm/mV is taller than the paper above it.
+    return near[1:].all() and not near[0] and abs(pitch[0] - np.median(pitch)) < 2 * py
 
 
 def _zero_levels(rows, pulses, py):
@@ -265,9 +298,15 @@ def _signals(traces, arrangement, fs, quick=False):
         if quick:
             curve = np.flatnonzero(np.isfinite(upper)).astype(float), _present(upper + lower) / 2
         else:
+            # Ink of two rows that run into each other is nobody's: a gap, not a wrong wave.
+            tangled = traces.tangled[row, a:b]
+            upper, lower = np.where(tangled, np.nan, upper), np.where(tangled, np.nan, lower)
             curve = fit_pen(upper, lower, traces.pen)
         inside = (time >= start - 1e-9) & (time < stop - 1e-9)
-        y = _resample(*curve, upper, axis.x(time[inside]) + late - a, _HOLE_MM * traces.flat.px)
+        at = axis.x(time[inside]) + late - a
+        y = _resample(*curve, upper, at, _HOLE_MM * traces.flat.px)
+        if not quick:
+            y[tangled[np.clip(np.round(at).astype(int), 0, b - a - 1)]] = np.nan
         # The foot of the pulse is 0 mV; without one the level on which the trace stays longest is.
         zero = traces.zero[row]
         if not np.isfinite(zero):
@@ -358,7 +397,7 @@ def _strips(traces, arrangement, names, curves):
         corners_y = rows[row] + pitch / 2 * np.array([-1, -1, 1, 1])
         box_x, box_y = flat.to_page(corners_x, corners_y)
         page_x, page_y = flat.to_page(x, y)
-        part = slice(max(int(axis.x(start)), 0), max(int(axis.x(stop)), 1))
+        part = row, slice(max(int(axis.x(start)), 0), max(int(axis.x(stop)), 1))
         out.append(
             LeadStrip(
                 lead=lead or names[row - arrangement.rows],
@@ -370,7 +409,18 @@ def _strips(traces, arrangement, names, curves):
                 box=tuple(float(v) for v in (box_x.min(), box_y.min(), box_x.max(), box_y.max())),
                 x=page_x,
                 y=page_y,
-                shared=float(traces.shared[row, part].mean()),
+                shared=_tangled_share(traces, part),
             )
         )
     return tuple(out)
+
+
+def _tangled_share(traces, part):
+    """Share of a strip's waves, by the ink of them, that cannot be told from another row's."""
+    tall = traces.lower[part] - traces.upper[part] - 2 * traces.pen
+    # Behind a wall of ink nothing is seen, but what makes one is a complex.
+    behind = _COMPLEX_MM * traces.flat.py * traces.tangled[part]
+    tall = np.where(np.isfinite(tall), tall, behind)
+    # Level trace says nothing: a tenth of the columns may hold all QRS complexes.
+    tall = np.maximum(tall, 0)
+    return float(tall[traces.tangled[part]].sum() / max(tall.sum(), 1e-9))

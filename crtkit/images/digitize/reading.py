@@ -26,7 +26,7 @@ class LeadStrip:
     x, y : ndarray of shape (n_points,)
         The trace in pixels of the page as it came.
     shared : float
-        Share of its columns whose ink belongs to another row too.
+        Share of its waves, by their ink, that cannot be told from those of another row.
     """
 
     lead: str

@@ -192,25 +192,32 @@ def row_edges(runs, path, pen):
     -------
     upper, lower : ndarray of float, shape (n_rows, width)
         NaN where the row takes no ink.
-    shared : ndarray of bool, shape (n_rows, width)
-        Where a row shares its ink with a neighbour.
+    tangled : ndarray of bool, shape (n_rows, width)
+        Where a row shares its ink with another and neither goes straight through: what belongs to
+        which cannot be told.
     """
     seen = path >= 0
     upper = np.where(seen, runs.upper[path], np.nan)
     lower = np.where(seen, runs.lower[path], np.nan)
-    shared = np.zeros(path.shape, dtype=bool)
+    straight = np.zeros(path.shape, dtype=bool)
     for row in range(len(path) - 1):
         same = (path[row] == path[row + 1]) & seen[row]
         if not same.any():
             continue
-        shared[row : row + 2] |= same
         marks, _ = ndimage.label(same)
         for (place,) in ndimage.find_objects(marks):
-            _divide(upper, lower, row, place, pen)
-    return upper, lower, shared
+            _divide(upper, lower, straight, row, place, pen)
+    tangled = np.zeros(path.shape, dtype=bool)
+    own = seen & ~straight
+    # A tall wave may reach two rows farther, past one that goes straight through.
+    for row in range(len(path)):
+        for other in range(row + 1, len(path)):
+            same = (path[row] == path[other]) & own[row] & own[other]
+            tangled[[row, other]] |= same
+    return upper, lower, tangled
 
 
-def _divide(upper, lower, row, place, pen):
+def _divide(upper, lower, straight, row, place, pen):
     """Let one of two rows that share their ink pass straight through it, if it was calm before."""
     ends = []
     for k in (row, row + 1):
@@ -234,6 +241,7 @@ def _divide(upper, lower, row, place, pen):
             x = np.arange(place.start, place.stop)
             y = np.interp(x, [place.start - 1, place.stop], ends[mine][0])
             upper[row + mine, place], lower[row + mine, place] = y - pen / 2, y + pen / 2
+            straight[row + mine, place] = True
 
 
 def pen_width(runs, py):

@@ -212,9 +212,10 @@ def _common_ends(span, px, speed, pulses):
                 off = min(abs(seconds / s - 1) for s in _row_seconds(speed, pulses))
                 cost = 100 * min(off, 2 * _ROW_SLACK) + 2 * (2 - many - much)
                 if best is None or cost < best[0]:
-                    best = (cost, first, last, off)
-        if best is not None and best[3] < _ROW_SLACK / 2:
-            break  # else one row that has its full length may tell more than two that break off
+                    best = (cost, first, last, off, min(many, much))
+        # One row that has its full length may tell more than two that break off.
+        if best is not None and best[3] < (_ROW_SLACK / 2 if best[4] >= 0.5 else _SAME_SCALE):
+            break
     return (None, None) if best is None else best[1:3]
 
 

@@ -55,7 +55,8 @@ def coverage(true, read):
 
 @pytest.mark.parametrize("layout", ["3x4", "6x2", "12x1", "3x4+V1+II+V5"])
 def test_layouts_are_found(layout):
-    signal = make_record(seed=1)
+    # Rows of twelve leads are 13 mm apart: waves of a millivolt would run into each other.
+    signal = make_record(seed=1, amplitude=0.4 if layout == "12x1" else 1.0)
     page, truth = render_page(signal, 500, px_per_mm=7.874, layout=layout)
     reading = digitize_page(page)
     assert reading.reason is None
@@ -120,8 +121,11 @@ def check_round_trip(rate, seed, px_per_mm, layout, scale, colour, paper):
         assert reading.layout.startswith(layout.partition("+")[0])
         assert (reading.speed, reading.gain) == (speed, gain)
         true = printed(signal, truth)
-        assert coverage(true, reading.signal) > 0.9
-        assert np.median(ratio(true, reading.signal)) > 7
+        # Of crowded rows a few leads may be lost, and say so.
+        kept = np.isfinite(reading.signal).any(axis=1)
+        assert kept.sum() >= 8
+        assert coverage(true[kept], reading.signal[kept]) > 0.9
+        assert np.median(ratio(true, reading.signal)[kept]) > 7
     else:
         assert len(reading.reason) > 10
 
@@ -139,15 +143,33 @@ def test_many_round_trips(**style):
     check_round_trip(**style)
 
 
-@pytest.mark.xfail(
-    reason="at 20 mm/mV and few pixels the pulses and traces of crowded rows overlap: the layout, "
-    "the gain or a row is misread, and confidence does not tell",
-    strict=False,
-)
 @pytest.mark.parametrize(("layout", "seed"), [("3x4+V1+II+V5", 53), ("6x2", 13), ("12x1", 0)])
 def test_crowded_rows_at_double_gain(layout, seed):
     px_per_mm = 5.0 if layout == "12x1" else 4.0
     check_round_trip(45.0, seed, px_per_mm, layout, (25.0, 20.0), "red", "white")
+
+
+def test_pulses_taller_than_the_rows_are_apart_tell_the_gain():
+    """Their upright strokes make two walls down the page; tops and feet are told singly."""
+    signal = make_record(70.0, 14, amplitude=0.3)
+    page, truth = render_page(signal, 500, px_per_mm=5.0, layout="12x1", gain=20.0)
+    reading = digitize_page(page)
+    assert (reading.gain, reading.layout, reading.reason) == (20.0, "12x1", None)
+    assert reading.px_per_mv == pytest.approx(truth.px_per_mv, rel=0.01)
+    assert np.median(ratio(printed(signal, truth), reading.signal)) > 20
+
+
+def test_complexes_that_run_into_each_other_are_no_signal():
+    """Where two rows share ink that cannot be divided there is a gap, and a lost page is told."""
+    signal = make_record(75.0, 1)
+    page, truth = render_page(signal, 500, px_per_mm=7.874, layout="12x1")
+    reading = digitize_page(page)
+    lost = np.isnan(reading.signal).all(axis=1)
+    assert reading.accepted
+    assert 0 < lost.sum() <= 4
+    assert ratio(printed(signal, truth), reading.signal)[~lost].min() > 25
+    page, _ = render_page(signal, 500, px_per_mm=7.874, layout="12x1", gain=20.0)
+    assert "run into each other" in digitize_page(page).reason
 
 
 @pytest.mark.parametrize(
