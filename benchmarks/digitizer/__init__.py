@@ -2,7 +2,7 @@
 
 Rule
 ----
-Real records (PhysioNet/CinC 2021, 0.5-40 Hz unless "wide") are rendered, spoiled on one dial or
+Real records (PTB-XL, one a patient, 0.5-40 Hz unless "wide") are rendered, spoiled on one dial or
 several, and read; LUDB pages (drawn by another program) are read beside their own signals and
 beside what ECG-Miner read from them; PTB-XL vector PDFs beside their records; EDAN report pages
 and photographs have no signals, and are checked by what they must obey. Three figures:
@@ -15,7 +15,8 @@ and photographs have no signals, and are checked by what they must obey. Three f
 Each lead counts once. Samples that the renderer cut at the edge of the grid are left out. The PDFs
 print a mean of five samples at 125 Hz, 8 ms late: "printed" compares with that, the other figures
 with the record. "QRS" measures digitised pages of PTB-XL records beside the records themselves;
-"degraded" are pages spoiled at random, read with and without the limit of confidence.
+"degraded" are pages spoiled at random, read with and without the limit of confidence; a gap counts
+there as 0 mV, for a page without its QRS complexes is none.
 
 A set goes on where it was interrupted, page by page, unless the code of the digitizer changed.
 The table of confidence is fitted by ``python -m benchmarks.digitizer.confidence``, what erasing

@@ -1,6 +1,7 @@
 """Command line of the digitizer's benchmark; see the package's docstring."""
 
 import argparse
+import multiprocessing
 import os
 import sys
 import time
@@ -23,7 +24,7 @@ SETS = {
     "photographs": real.photograph_pages,
 }
 #: Rendered sets need no more records to tell a decibel; everything else is run whole.
-MOST = {**dict.fromkeys(rendered.RENDERED, 30), "degraded": 200, "QRS": 80}
+MOST = {**dict.fromkeys(rendered.RENDERED, 40), "degraded": 240, "QRS": 200}
 VERDICTS = Path(__file__).with_name("photographs.csv")
 
 
@@ -32,43 +33,91 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.digitizer")
     parser.add_argument("--data", default=os.environ.get("CRTKIT_DATA"), type=Path)
     parser.add_argument("--out", default="results/digitizer", type=Path)
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="NAME")
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        default=list(SETS),
+        choices=[*SETS, "rendered"],
+        metavar="NAME",
+        help='names of sets; "rendered" stands for all that need records only',
+    )
     parser.add_argument("--n", type=int, default=24, help="most pages per set")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--minutes", type=float, help="stop after so long; call again to go on")
+    parser.add_argument("--n-jobs", type=int, default=1, help="processes that read pages")
     how = parser.parse_args(arguments)
     if how.data is None:
         parser.error("pass --data, or set CRTKIT_DATA")
+    if "rendered" in how.sets:
+        how.sets = list(dict.fromkeys([*rendered.RENDERED, "degraded", "QRS", *how.sets]))
+        how.sets.remove("rendered")
     stop = time.monotonic() + 60 * how.minutes if how.minutes else float("inf")
-    for name in how.sets:
-        if not run_set(how, name, stop):
-            print(f"{name} is not finished: call again", file=sys.stderr)
-            break
+    journals = {name: _journal(how, name) for name in how.sets}
+    # Page by page through all sets: what a limit of time cuts off is the end of each.
+    todo = [
+        (k, name, page, read)
+        for name, journal in journals.items()
+        for k, (page, read) in enumerate(SETS[name](how.data, name, journal.stamp["n"], how.seed))
+        if page not in journal.rows
+    ]
+    todo = sorted(todo, key=lambda task: task[0])
+    left = {name: sum(name == task[1] for task in todo) for name in journals}
+    for name, page, rows in _read(todo, how.n_jobs, stop):
+        journals[name].add(page, rows)
+        left[name] -= 1
+    for name, journal in journals.items():
+        _table_of_set(how.out, name, journal, finished=not left[name])
+        if left[name]:
+            print(f"{name} is not finished ({left[name]} pages left): call again", file=sys.stderr)
     write_tables(how.out)
     return 0
 
 
-def run_set(how, name, stop):
-    """Read the pages of a set that are not in its journal; whether all are."""
+def _journal(how, name):
     n = min(how.n, MOST.get(name, how.n))
-    stem = name.replace(",", "").replace(" ", "_").replace("%", "pct").replace("/", "_per_")
-    journal = PageJournal(how.out / "journal" / f"{stem}.jsonl", set=name, n=n, seed=how.seed)
-    finished = True
-    for page, read in SETS[name](how.data, name, n, how.seed):
-        if page in journal.rows:
-            continue
-        if time.monotonic() > stop:
-            finished = False
-            break
-        journal.add(page, read())
+    return PageJournal(how.out / "journal" / f"{_stem(name)}.jsonl", set=name, n=n, seed=how.seed)
+
+
+def _stem(name):
+    return name.replace(",", "").replace(" ", "_").replace("%", "pct").replace("/", "_per_")
+
+
+_TODO = []
+_LONG = 3600.0  # s: no page takes an hour
+
+
+def _read(todo, n_jobs, stop):
+    """Set, page and rows of each task, as they are finished, until time is up."""
+    if n_jobs == 1:
+        for _, name, page, read in todo:
+            if time.monotonic() > stop:
+                return
+            yield name, page, read()
+        return
+    # Tasks are closures over records: processes that were forked have them, none is sent.
+    _TODO[:] = todo
+    with multiprocessing.get_context("fork").Pool(n_jobs) as pool:
+        finished = pool.imap_unordered(_read_one, range(len(todo)))
+        for _ in todo:
+            try:
+                yield finished.next(timeout=min(max(stop - time.monotonic(), 0.0), _LONG))
+            except multiprocessing.TimeoutError:
+                return  # leaving the pool ends its processes; what is in the journals stays
+
+
+def _read_one(i):
+    _, name, page, read = _TODO[i]
+    return name, page, read()
+
+
+def _table_of_set(out, name, journal, finished):
     # What there is so far is a table too, and says how many pages it has.
-    rows = [{"page": page, **row} for page, rows in journal.rows.items() for row in rows]
+    rows = [{"page": page, **row} for page in sorted(journal.rows) for row in journal.rows[page]]
     if rows:
-        target = how.out / f"{stem}.csv"
+        target = out / f"{_stem(name)}.csv"
         write_text(target, pd.DataFrame(rows).assign(set=name).round(4).to_csv(index=False))
-        stamp = {**environment(), **journal.stamp, "finished": finished}
-        write_json(target.with_suffix(".json"), stamp)
-    return finished
+        stamp = {**environment(), **journal.stamp, "pages": len(journal.rows)}
+        write_json(target.with_suffix(".json"), {**stamp, "finished": finished})
 
 
 def write_tables(out):

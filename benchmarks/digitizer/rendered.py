@@ -1,13 +1,15 @@
 """Pages that crtkit draws of real records: clean, spoiled on stated dials, or at random."""
 
 import time
+from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from benchmarks._open_ecgs import read_shard
-from benchmarks.digitizer.compare import FS, lead_rows, printed_part
+from benchmarks.digitizer.compare import FS, lead_rows, page_db, printed_part
 from crtkit.images import digitize_page, render_page
 from crtkit.images.render.artefacts import spoil
 from crtkit.readers import read_ecg
@@ -48,20 +50,44 @@ RENDERED = {
 }
 
 
-def records(folder, n, seed, wide=False):
-    """Records of ten seconds and twelve leads: name and mV, from 0.5 to 40 Hz unless ``wide``."""
+SOURCES = ("ptbxl_500hz", "ecg12_physionet2021")
+
+
+@lru_cache(maxsize=4)
+def records(folder, n, seed, wide=False, source=SOURCES[0]):
+    """Records of ten seconds and twelve leads: name and mV, from 0.5 to 40 Hz unless ``wide``.
+
+    One a patient. Those of PTB-XL are what pages are tested on; the other collection, without its
+    own records of PTB-XL, is what confidence is fitted on.
+    """
+    read = _ptbxl if source == SOURCES[0] else _challenge
+    return [(name, band(signal, wide)) for name, signal in islice(read(folder, seed), n)]
+
+
+def _ptbxl(folder, seed):
+    table = pd.read_csv(folder / "ptbxl_500hz" / "labels.csv")
+    table = table[table["pace"] == 0].sample(frac=1, random_state=seed)
+    for record in table.drop_duplicates("patient_id").itertuples():
+        signal = _shard(folder / "ptbxl_500hz" / record.shard)[record.row] / 1000
+        if np.isfinite(signal).all() and (np.ptp(signal, axis=1) > 0.1).all():
+            yield f"ecg {record.ecg_id}", signal
+
+
+# Draws run through all shards: unpacked again for each record they would take minutes.
+_shard = lru_cache(maxsize=None)(read_shard)
+
+
+def _challenge(folder, seed):
     files = sorted((folder / "ecg12_physionet2021" / "records").glob("*.hea"))
+    files = [file for file in files if not file.stem.startswith("HR")]
     for i in np.random.default_rng(seed).permutation(len(files)):
-        if n == 0:
-            return
         try:
             ecg = read_ecg(files[i])
         except ValueError:
             continue
         usable = ecg.fs == FS and ecg.signal.shape[1] >= 10 * FS
         if usable and tuple(ecg.lead_names) == LEADS_12 and np.isfinite(ecg.signal).all():
-            n -= 1
-            yield files[i].stem, band(ecg.signal[:, : 10 * FS], wide)
+            yield files[i].stem, ecg.signal[:, : 10 * FS]
 
 
 def band(signal, wide=False):
@@ -118,7 +144,7 @@ def random_page(signal, seed):
 
 def degraded_pages(folder, name, n, seed):
     """Pages spoiled at random: rows, one a page, with the ratio and whether it was accepted."""
-    drawn = list(records(folder, min(n, 60), seed))
+    drawn = records(folder, min(n, 60), seed)
     for k in range(n):
         record, signal = drawn[k % len(drawn)]
 
@@ -128,10 +154,9 @@ def degraded_pages(folder, name, n, seed):
             # Read twice: what comes out without a limit, and what the limit makes of it.
             judged = digitize_page(page, FS)
             true = printed_part(signal, truth)
-            # A page that prints less than half a lead's worth of what was read says nothing.
             table = pd.DataFrame(lead_rows(true, reading.signal))
             out = {"lead": "all", "seconds": spent, "layout": reading.layout}
-            out.update(coverage=table["coverage"].mean(), strict=table["strict"].median())
+            out.update(coverage=table["coverage"].mean(), strict=page_db(true, reading.signal))
             out.update(unreadable=reading.reason, reason=judged.reason, dials=str(dials))
             out.update(confidence=float(np.median(list(reading.confidence.values()) or [0.0])))
             return [out]
@@ -150,11 +175,8 @@ def qrs_pages(folder, name, n, seed):
     # Half with block: at their natural share kappa would rest on two pages.
     half = min(n // 2, len(block))
     chosen = pd.concat([block.iloc[:half], rest.iloc[: n - half]]).sort_values(["shard", "row"])
-    shard, data = None, None
     for record in chosen.itertuples():
-        if record.shard != shard:
-            shard, data = record.shard, read_shard(folder / "ptbxl_500hz" / record.shard)
-        signal = band(data[record.row] / 1000)
+        signal = band(_shard(folder / "ptbxl_500hz" / record.shard)[record.row] / 1000)
 
         def rows(signal=signal, record=record):
             page, _ = render_page(signal, FS, header=HEADER, px_per_mm=PX["200 dpi"])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.digitizer import __main__ as run, journal, tables
-from benchmarks.digitizer.compare import compare, nominal_part
+from benchmarks.digitizer.compare import compare, nominal_part, page_db
 from benchmarks.digitizer.erasing import legible
 
 
@@ -49,6 +49,22 @@ def test_a_set_is_run_in_slices(tmp_path, monkeypatch, capsys):
     assert "| made" in (tmp_path / "README.md").read_text()
 
 
+def test_processes_read_what_one_reads(tmp_path, monkeypatch):
+    def pages(folder, name, n, seed):
+        for k in range(n):
+            yield f"page {k}", lambda k=k: [{"lead": "I", "strict": float(k)}]
+
+    monkeypatch.setattr(run, "SETS", {"made": pages, "other": pages})
+    for n_jobs in ("1", "2"):
+        run.main(
+            ["--data", str(tmp_path), "--out", str(tmp_path / n_jobs), "--n", "5"]
+            + ["--sets", "made", "other", "--n-jobs", n_jobs]
+        )
+    for name in ("made.csv", "other.csv"):
+        assert (tmp_path / "1" / name).read_text() == (tmp_path / "2" / name).read_text()
+    assert json.loads((tmp_path / "2" / "made.json").read_text())["finished"]
+
+
 @pytest.mark.parametrize("late", [-4, 0, 3])
 def test_the_ratio_is_strict_and_the_other_is_aligned(late):
     rng = np.random.default_rng(0)
@@ -61,6 +77,9 @@ def test_the_ratio_is_strict_and_the_other_is_aligned(late):
     nothing = compare(wave, np.full(3000, np.nan))
     assert nothing["coverage"] == 0
     assert np.isnan(nothing["strict"])
+    half = np.where(np.arange(3000) < 1500, wave, np.nan)
+    # Half of the power that was not read is an error of half the power.
+    assert page_db(wave[None], half[None]) == pytest.approx(3.0, abs=0.7)
     assert np.isfinite(nominal_part(np.ones((12, 5000)), ("II",))).sum() == 11 * 1250 + 5000
 
 

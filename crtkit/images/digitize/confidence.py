@@ -16,26 +16,31 @@ LEAST_CONFIDENCE = 0.5
 """Pages below this are refused by default."""
 GOOD_DB = 10.0
 """Signal-to-noise ratio that a confidence of one half stands for."""
-_DB_PER_STEP = 2.5  # steepness of the step from distrust to trust
+DB_PER_STEP = 2.5
+"""dB from one half of trust to e to one."""
 
-# Fitted to the ratio of rendered pages, from 55 to 215 dpi, spoiled at random, of six layouts
-# (benchmarks/digitizer/confidence.py): agreement of the leads says most.
+# Fitted to rendered pages, from 55 to 215 dpi, spoiled at random, of six layouts, by a logistic
+# function of being read to 10 dB (benchmarks/digitizer/confidence.py writes the figures):
+# agreement of the leads says most, then how thick the pen is and how the rows end.
 WEIGHTS = {
-    "base": 2.8,
-    "mean": 1.15,
-    "worst": -0.4,
-    "pen": -3.4,
-    "px": 1.3,
-    "twelve_rows": -2.5,
-    "unnamed_strip": -3.0,
-    "per_cent": -3.0,
+    "base": 0.95,
+    "mean": 1.31,
+    "pen": -10.32,
+    "half": -27.2,
+    "shared": -26.83,
+    "ends": -1.48,
+    "guessed": -1.82,
+    "noise": -2.78,
+    "stray": -6.1,
+    "holes": -77.39,
 }
 """dB for each of :func:`page_features`."""
-_PEN_MM, _PX_PER_MM = 0.45, 7.87
-_MOST_MEAN, _MOST_WORST = 18.0, 12.0
+_PEN_MM = 0.45
+_MOST_MEAN, _MOST_HALF, _MOST_ENDS, _MOST_HOLES = 18.0, 0.4, 0.6, 0.3
+_SPECKS, _STRAY, _FEWEST = 0.1, 0.03, 0.003  # runs per column and row: more is not a clean page
 
 _MUCH_SHARED = 0.2  # share of a lead's tall ink that is another's as well
-_TANGLED, _MOST_TANGLED = 0.4, 5  # a lead is lost; a page is, of which so many leads are
+_TANGLED, _MOST_TANGLED = 0.4, 6  # a lead is lost; a page is, of which so many leads are
 _BLANK = 0.2  # part of the limit below which a single lead is no signal
 _CONTRADICTION_DB, _FAR_DB, _REPEATED_DB = 1.5, 3.0, 15.0
 _OBEYED_DB = 4.0  # one law broken, the other kept, and the strip repeats: so the record was
@@ -63,12 +68,12 @@ def judge(reading, least=LEAST_CONFIDENCE):
     page_db = predicted_db(reading, values)
     if mistaken is not None:
         page_db = min(page_db, values[mistaken] + 4.0)
-    confidence = {}
+    confidence, tangled = {}, _shared(reading)
     for name, lead in zip(LEADS_12, reading.signal):
         printed = _printed(reading, name)
         seen = np.isfinite(lead[printed]).mean() if printed.any() else 0.0
-        shared = max((s.shared for s in reading.strips if s.lead == name), default=0.0)
-        trust = 1 / (1 + np.exp(-(page_db - GOOD_DB) / _DB_PER_STEP))
+        shared = tangled.get(name, 0.0)
+        trust = 1 / (1 + np.exp(-(page_db - GOOD_DB) / DB_PER_STEP))
         # Where rows share their ink it is the QRS complexes that are lost.
         trust /= 1 + (shared / _MUCH_SHARED) ** 2
         # A lead of which a third is hidden is hardly worth more than none.
@@ -112,28 +117,45 @@ def page_features(reading, values):
     Returns
     -------
     dict of str to float
-        Mean and least check in dB; octaves by which the pen is thicker than usual, as it is out of
-        focus; decades of resolution; per cent beyond one by which the scales of time and gain
-        depart from the grid by different shares, for then one of them is wrong.
+        Mean check in dB; octaves by which the pen is thicker than usual, as it is out of focus, or
+        on a coarse page; share of the waves that another row's ink hides, in the middle lead and
+        on average; mm by which rows end elsewhere; whether time was taken from the grid alone;
+        decades of specks and of stray ink beyond what a clean page has; share of the rows without
+        ink.
     """
     checks = list(values.values()) or [GOOD_DB]
     out = {
         "base": 1.0,
         "mean": min(float(np.mean(checks)), _MOST_MEAN),
-        "worst": min(*checks, _MOST_WORST),
     }
     if reading.scale_from.get("time") == "paths":
         return out
-    along, down = reading.px_per_second / reading.speed, reading.px_per_mv / reading.gain
-    apart = abs(along / reading.px_per_mm[0] - down / reading.px_per_mm[1])
+    shared = list(_shared(reading).values()) or [0.0]
+    seen = reading.evidence
     return {
         **out,
         "pen": max(float(np.log2(reading.pen_mm / _PEN_MM)), 0.0),
-        "px": float(np.log10(min(along, down) / _PX_PER_MM)),
-        "twelve_rows": float(reading.layout.startswith("12x1")),
-        "unnamed_strip": float("?" in reading.layout),
-        "per_cent": max(100 * apart - 1.0, 0.0),
+        "half": min(float(np.median(shared)), _MOST_HALF),
+        "shared": float(np.mean(shared)),
+        "ends": min(seen.get("ends_mm", 0.0), _MOST_ENDS),
+        "guessed": float(reading.scale_from.get("time") == "grid"),
+        "noise": _decades(seen.get("specks", 0.0), _SPECKS),
+        "stray": _decades(seen.get("stray", 0.0), _STRAY),
+        "holes": min(seen.get("holes", 0.0), _MOST_HOLES),
     }
+
+
+def _decades(count, usual):
+    return max(float(np.log10((count + _FEWEST) / usual)), 0.0)
+
+
+def _shared(reading):
+    """Share of each lead's waves that is another row's as well."""
+    out = {}
+    for strip in reading.strips:
+        if strip.lead:
+            out[strip.lead] = max(out.get(strip.lead, 0.0), strip.shared)
+    return out
 
 
 def page_checks(reading):
@@ -202,7 +224,7 @@ _WORDS = {
 
 def _reason(reading, least, values, mistaken):
     median = float(np.median(list(reading.confidence.values())))
-    tangled = {s.lead for s in reading.strips if s.shared > _TANGLED and s.lead}
+    tangled = [name for name, share in _shared(reading).items() if share > _TANGLED]
     if least > 0 and len(tangled) >= _MOST_TANGLED:
         return f"traces of neighbouring rows run into each other in {len(tangled)} of 12 leads"
     if median >= least:

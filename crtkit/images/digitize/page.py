@@ -1,14 +1,14 @@
 """A page to twelve leads: the stages in their order."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import ndimage
 
 from crtkit._leads import LEADS_12
 from crtkit.images.digitize.boxes import check_boxes, read_boxes
 from crtkit.images.digitize.calibrate import find_pulses, gain_of, trace_span
 from crtkit.images.digitize.confidence import LEAST_CONFIDENCE, judge
+from crtkit.images.digitize.evidence import page_evidence
 from crtkit.images.digitize.grid import find_lines
 from crtkit.images.digitize.ink import (
     UnreadablePageError,
@@ -26,18 +26,14 @@ from crtkit.images.digitize.leads import (
     row_shifts,
     strip_shift,
 )
-from crtkit.images.digitize.pen import fit_pen
 from crtkit.images.digitize.reading import LeadStrip, PageReading
 from crtkit.images.digitize.rectify import rectify
 from crtkit.images.digitize.rows import find_rows, frame_lines, pen_width, row_edges, trace_rows
+from crtkit.images.digitize.sample import BORDER_MM, SECONDS, sample_leads, tangled_share
 from crtkit.images.digitize.timing import bars, find_separators, pulse_speed, time_axis
 
-SECONDS = 10.0
-"""Duration of the records that come out."""
-_HOLE_MM = 1.0  # a gap in the ink longer than twice this is not bridged
 _LEAST_GRID = 6.0
 _UNNAMED_DB = 3.0
-_COMPLEX_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,8 @@ class Traces:
     gain_measured : bool
     shift : tuple of float
         Pixels by which each row begins later than the axis says.
+    evidence : dict of str to float
+        From :func:`~crtkit.images.digitize.evidence.page_evidence`.
     """
 
     flat: object
@@ -76,6 +74,7 @@ class Traces:
     gain: float
     gain_measured: bool
     shift: tuple = ()
+    evidence: dict = field(default_factory=dict)
 
 
 def digitize_page(
@@ -203,16 +202,20 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     edges = row_edges(runs, path, pen)
     traces = Traces(flat, rows, zero, *edges, pen, axis, px_per_mv, gain, measured)
     # Middles of the ink are enough to tell layouts apart, at a tenth of the time of the pen.
-    arrangement = choose(arrangements, lambda which: _signals(traces, which, 500, quick=True)[:2])
+    arrangement = choose(
+        arrangements, lambda which: sample_leads(traces, which, 500, quick=True)[:2]
+    )
     if arrangement.columns > 1:
         # Where a lead ends the next may begin at any height: trace again with those columns free.
         borders = axis.x(np.arange(1, arrangement.columns) * axis.seconds / arrangement.columns)
-        free = (np.ceil(borders)[:, None] + np.arange(-1, 1 + round(0.7 * px))).ravel()
+        free = (np.ceil(borders)[:, None] + np.arange(-1, 1 + round(BORDER_MM * px))).ravel()
         tied = range(arrangement.rows, arrangement.n_rows)
         path = trace_rows(runs, rows, px, py, free, tied)
         edges = row_edges(runs, path, pen)
     traces = replace(traces, **dict(zip(("upper", "lower", "tangled"), edges)))
-    return replace(traces, tangled=traces.tangled | _walled(runs, traces, arrangement)), arrangement
+    evidence = page_evidence(runs, path, *edges[:2], span, axis, px, unbent=unbent)
+    tangled = traces.tangled | _walled(runs, traces, arrangement)
+    return replace(traces, tangled=tangled, evidence=evidence), arrangement
 
 
 def _walled(runs, traces, arrangement):
@@ -277,67 +280,11 @@ def _zero_levels(rows, pulses, py):
     return zero
 
 
-def _signals(traces, arrangement, fs, quick=False):
-    """Leads, rhythm strips and the curve of each strip in pixels of the upright page."""
-    n = int(round(SECONDS * fs))
-    signals = np.full((12, n), np.nan)
-    rhythm = np.full((arrangement.n_rhythm, n), np.nan)
-    axis, curves = traces.axis, []
-    time = np.arange(n) / fs
-    for row, column, lead, start, stop in arrangement.strips(axis.seconds):
-        # The first and last sample may lie a rounding beyond the ink.
-        late = traces.shift[row] if traces.shift else 0.0
-        left = axis.x(start) + late - (1.0 if column == 0 else 0.0)
-        right = (
-            axis.x(stop) + late + (1.0 if column == arrangement.columns - 1 or not lead else 0.0)
-        )
-        a, b = max(int(np.ceil(left)), 0), min(int(np.ceil(right)), traces.upper.shape[1])
-        if b - a < 10:
-            raise UnreadablePageError("the rows are shorter than their leads")
-        upper, lower = traces.upper[row, a:b], traces.lower[row, a:b]
-        if quick:
-            curve = np.flatnonzero(np.isfinite(upper)).astype(float), _present(upper + lower) / 2
-        else:
-            # Ink of two rows that run into each other is nobody's: a gap, not a wrong wave.
-            tangled = traces.tangled[row, a:b]
-            upper, lower = np.where(tangled, np.nan, upper), np.where(tangled, np.nan, lower)
-            curve = fit_pen(upper, lower, traces.pen)
-        inside = (time >= start - 1e-9) & (time < stop - 1e-9)
-        at = axis.x(time[inside]) + late - a
-        y = _resample(*curve, upper, at, _HOLE_MM * traces.flat.px)
-        if not quick:
-            y[tangled[np.clip(np.round(at).astype(int), 0, b - a - 1)]] = np.nan
-        # The foot of the pulse is 0 mV; without one the level on which the trace stays longest is.
-        zero = traces.zero[row]
-        if not np.isfinite(zero):
-            whole = (traces.upper[row] + traces.lower[row]) / 2
-            zero = np.nanmedian(whole) if np.isfinite(whole).any() else np.nan
-        out = signals[LEADS_12.index(lead)] if lead else rhythm[row - arrangement.rows]
-        out[inside] = (zero - y) / traces.px_per_mv
-        curves.append((curve[0] + a, curve[1]))
-    return signals, rhythm, curves
-
-
-def _present(values):
-    return values[np.isfinite(values)]
-
-
-def _resample(x, y, seen, at, hole):
-    """Values of a curve at other x; NaN farther than ``hole`` pixels from any ink."""
-    if len(x) < 5:
-        return np.full(len(at), np.nan)
-    out = np.interp(at, x, y)
-    away = ndimage.distance_transform_edt(~np.isfinite(seen))
-    out[away[np.clip(np.round(at).astype(int), 0, len(seen) - 1)] > hole] = np.nan
-    out[(at < x[0] - hole) | (at > x[-1] + hole)] = np.nan
-    return out
-
-
 def _read(traces, arrangement, fs):
     """Signals, names of the rhythm strips, and where all lies on the page as it came."""
     if traces.flat.method == "unbent" and arrangement.rows == 3:
         traces = _level_in_time(traces, arrangement)
-    signals, rhythm, curves = _signals(traces, arrangement, fs)
+    signals, rhythm, curves = sample_leads(traces, arrangement, fs)
     checks = limb_agreement(signals)
     # Named by what they repeat, not by their text: no engine is needed, and no language.
     names = name_rhythm(rhythm, signals)
@@ -370,6 +317,7 @@ def _read(traces, arrangement, fs):
         bend=flat.bend,
         pen_mm=float(traces.pen / flat.py),
         checks=checks,
+        evidence=traces.evidence,
     )
 
 
@@ -378,11 +326,11 @@ def _level_in_time(traces, arrangement):
     quick = 500
     scale = traces.axis.px_per_second / quick
     lean = np.zeros(arrangement.n_rows)
-    signals, *_ = _signals(traces, arrangement, quick, quick=True)
+    signals, *_ = sample_leads(traces, arrangement, quick, quick=True)
     # Limb leads first, for a strip is compared with the lead that they have put right.
     lean[0], lean[2] = row_shifts(signals)
     moved = replace(traces, shift=tuple(lean * scale))
-    signals, rhythm, _ = _signals(moved, arrangement, quick, quick=True)
+    signals, rhythm, _ = sample_leads(moved, arrangement, quick, quick=True)
     lean[arrangement.rows :] = [strip_shift(strip, signals) for strip in rhythm]
     return replace(traces, shift=tuple(lean * scale)) if lean.any() else traces
 
@@ -409,18 +357,7 @@ def _strips(traces, arrangement, names, curves):
                 box=tuple(float(v) for v in (box_x.min(), box_y.min(), box_x.max(), box_y.max())),
                 x=page_x,
                 y=page_y,
-                shared=_tangled_share(traces, part),
+                shared=tangled_share(traces, part),
             )
         )
     return tuple(out)
-
-
-def _tangled_share(traces, part):
-    """Share of a strip's waves, by the ink of them, that cannot be told from another row's."""
-    tall = traces.lower[part] - traces.upper[part] - 2 * traces.pen
-    # Behind a wall of ink nothing is seen, but what makes one is a complex.
-    behind = _COMPLEX_MM * traces.flat.py * traces.tangled[part]
-    tall = np.where(np.isfinite(tall), tall, behind)
-    # Level trace says nothing: a tenth of the columns may hold all QRS complexes.
-    tall = np.maximum(tall, 0)
-    return float(tall[traces.tangled[part]].sum() / max(tall.sum(), 1e-9))

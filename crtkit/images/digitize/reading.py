@@ -75,6 +75,8 @@ class PageReading:
         Thickness of the pen.
     checks : dict of str to float
         Agreement in dB: ``"einthoven"``, ``"goldberger"``, ``"augmented"``, ``"repeat"``.
+    evidence : dict of str to float
+        How well the ink was followed; see :func:`~crtkit.images.digitize.evidence.page_evidence`.
     confidence : dict of str to float
         A lead's share of trust, 0 to 1.
     """
@@ -95,6 +97,7 @@ class PageReading:
     bend: float = np.nan
     pen_mm: float = np.nan
     checks: dict = field(default_factory=dict)
+    evidence: dict = field(default_factory=dict)
     confidence: dict = field(default_factory=dict)
 
     @property

@@ -13,6 +13,7 @@ from scipy import ndimage
 from crtkit.images.digitize.lattice import follow_grid, plane_of, through
 
 FLAT_PX = 0.8  # a page whose grid leaves its straight lines by less (in pixels) is only turned
+FLAT_MM = 0.1  # or by less than this, on a coarse page: 4 ms
 _CELL_MM = 5.0  # cells of the mesh that unbends a page
 _MARGIN_MM = 3.0
 _BEYOND_MM = 60.0  # traces run on where lines are too pale to follow, so far at most
@@ -76,7 +77,7 @@ def rectify(ink, grid, unbend="auto"):
     grid : Grid
     unbend : {"auto", True, False}
         Whether perspective and curl are taken out; "auto" does where the grid leaves straight
-        lines by more than 0.8 pixels, along a smooth surface.
+        lines by more than 0.8 pixels or 0.1 mm, along a smooth surface.
 
     Returns
     -------
@@ -86,7 +87,9 @@ def rectify(ink, grid, unbend="auto"):
     if unbend is not False:
         bent = follow_grid(grid)
         bend = bent.bend if bent is not None else 0.0
-    if bent is not None and (unbend is True or (bent.smooth and bend > FLAT_PX)):
+    if bent is not None and (
+        unbend is True or (bent.smooth and bend > min(FLAT_PX, FLAT_MM * grid.px))
+    ):
         return _unbend(ink, grid, bent)
     angle = grid.angle
     left, top, right, bottom = grid.box

@@ -1,0 +1,60 @@
+"""What a page shows of how well it was followed, beside what the leads say about each other.
+
+Leads that were read alike badly agree. What tells then is that rows end in different places, that
+the ink has holes, or that it lies where no row went.
+"""
+
+import numpy as np
+
+from crtkit.images.digitize.ink import SPECK
+
+_MOST_MM = 2.0  # rows that end farther from where they should do not end there at all
+
+
+def page_evidence(runs, path, upper, lower, span, axis, px, *, unbent=False):
+    """Evidence of a page whose rows were followed.
+
+    Parameters
+    ----------
+    runs : Runs
+    path : ndarray of int, shape (n_rows, width)
+        From :func:`~crtkit.images.digitize.rows.trace_rows`.
+    upper, lower : ndarray of float, shape (n_rows, width)
+        Edges of the ink of each row, NaN where there is none.
+    span : ndarray of shape (n_rows, 2)
+        First and last x of each row's trace, NaN where not seen.
+    axis : TimeAxis
+    px : float
+        Pixels per mm.
+    unbent : bool
+        Whether the page was straightened by its grid.
+
+    Returns
+    -------
+    dict of str to float
+        ``"ends_mm"``, by how much the rows end elsewhere than the axis says (mean of both ends of
+        all rows, each at most 2 mm), where ends can be seen; ``"holes"``, share of the rows
+        without ink; ``"stray"`` and ``"specks"``, runs of ink per column and row that no row goes
+        through, long ones and dots.
+    """
+    left, right = axis.x(0.0), axis.x(axis.seconds)
+    off = np.abs(span - np.array([left, right])) / px
+    ends = np.minimum(np.where(np.isfinite(off), off, _MOST_MM), _MOST_MM)
+    width = path.shape[1]
+    inner = slice(max(int(left), 0), min(max(int(right), int(left) + 3), width))
+    taken = np.zeros(len(runs.column), dtype=bool)
+    taken[path[path >= 0]] = True
+    # Between the rows only: a header has ink that no row ever could take.
+    high, low = np.nanmin(upper[:, inner]), np.nanmax(lower[:, inner])
+    beside = ~taken & (runs.column >= inner.start) & (runs.column < inner.stop)
+    beside &= (runs.bottom > high) & (runs.top < low)
+    # Rows that run into their pulses or marks have no end to be seen, those of an unbent page lean.
+    plain = axis.source == "row" and not unbent
+    cells = path[:, inner].size
+    return {
+        "ends_mm": float(ends.mean()) if plain else 0.0,
+        "holes": float(np.isnan(upper[:, inner]).mean()),
+        "stray": float((beside & (runs.kind == 0)).sum() / cells),
+        # Photographs of paper show the dots of their grids, and are none the worse.
+        "specks": 0.0 if unbent else float((beside & (runs.kind == SPECK)).sum() / cells),
+    }
