@@ -52,6 +52,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/examples_of",
     "doc_module": ("crtkit",),
     "remove_config_comments": True,
+    "ignore_repr_types": r"matplotlib|.*Axes",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 5,
