@@ -1,7 +1,6 @@
 """Signal quality against the readers of the PhysioNet/CinC Challenge 2011."""
 
 import numpy as np
-import pandas as pd
 from sklearn.metrics import roc_curve
 
 from benchmarks._real_ecgs import read_shards
@@ -41,8 +40,3 @@ def quality_against_readers(folder):
         "flags_sensitivity": float(flagged[bad].mean()),
         "flags_specificity": float(1.0 - flagged[~bad].mean()),
     }
-
-
-def quality_rows(result):
-    """The same as a table of one row."""
-    return pd.DataFrame([result], index=["Challenge 2011, set A"]).rename_axis("readers")

@@ -28,6 +28,11 @@ def resample_leads(signals, fs_in: float, fs_out: float, *, method: str = "polyp
     -------
     ndarray of shape (..., ceil(n_samples * fs_out / fs_in))
 
+    Raises
+    ------
+    ValueError
+        An unknown method, or rates that are not positive.
+
     Examples
     --------
     >>> import numpy as np

@@ -35,6 +35,11 @@ def lead_masks(layout, shape, rhythm=True):
     dict of str to ndarray of float64, shape (height, width)
         Share of each pixel that lies in the boxes of the lead, in [0, 1]; leads in standard order.
 
+    Raises
+    ------
+    ValueError
+        A layout that lacks one of the twelve leads.
+
     Examples
     --------
     >>> from crtkit.explain import lead_masks

@@ -138,6 +138,11 @@ def wave_share(
         found), and ``time``, the share of the record's time: an attribution that is blind to waves
         has ``share`` equal to it.
 
+    Raises
+    ------
+    ValueError
+        Signals that do not fit the maps in number or length.
+
     Notes
     -----
     QRS is measured; P is the 240 ms in front of it and T the 360 ms behind it, less what the next

@@ -88,6 +88,10 @@ def accuracy(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
 
     Parameters as in :func:`confusion_counts`.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from crtkit.metrics import accuracy
@@ -101,6 +105,10 @@ def balanced_accuracy(y_true, y_pred, *, pos_label=None, sample_weight=None) -> 
     """Mean of sensitivity and specificity; nan where either class is absent.
 
     Parameters as in :func:`confusion_counts`.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -116,6 +124,10 @@ def balanced_accuracy(y_true, y_pred, *, pos_label=None, sample_weight=None) -> 
 def sensitivity(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     """TP / (TP + FN); nan without a positive. Parameters as in :func:`confusion_counts`.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from crtkit.metrics import sensitivity
@@ -127,6 +139,10 @@ def sensitivity(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
 
 def specificity(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     """TN / (TN + FP); nan without a negative. Parameters as in :func:`confusion_counts`.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -142,6 +158,10 @@ def ppv(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
 
     Parameters as in :func:`confusion_counts`.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from crtkit.metrics import ppv
@@ -156,6 +176,10 @@ def npv(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
 
     Parameters as in :func:`confusion_counts`.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from crtkit.metrics import npv
@@ -169,6 +193,10 @@ def f1(y_true, y_pred, *, pos_label=None, sample_weight=None) -> float:
     """2 TP / (2 TP + FP + FN); nan without a positive among truth and answers.
 
     Parameters as in :func:`confusion_counts`.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

@@ -69,6 +69,10 @@ def average_precision(y_true, y_score, *, pos_label=None, sample_weight=None) ->
     Parameters as in :func:`roc_auc`. No interpolation, as in scikit-learn; with positives only it
     is 1 by definition.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from crtkit.metrics import average_precision
@@ -88,6 +92,15 @@ def brier(y_true, y_prob, *, pos_label=None, sample_weight=None) -> float:
     """Mean squared distance of the predicted probability from 0 or 1; lower is better.
 
     Parameters as in :func:`roc_auc`, but ``y_prob`` must lie in [0, 1].
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Probabilities outside [0, 1].
 
     Examples
     --------
@@ -127,6 +140,11 @@ def at_sensitivity(
     -------
     OperatingPoint
         Fields ``threshold, sensitivity, specificity, ppv, npv``; nan where a class is absent.
+
+    Raises
+    ------
+    ValueError
+        A sensitivity outside (0, 1], or arrays that do not belong together.
 
     Examples
     --------

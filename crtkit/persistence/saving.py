@@ -216,6 +216,12 @@ def read_bundle(
     -------
     Bundle
 
+    Raises
+    ------
+    BundleError
+        The file is damaged, lacks a part, names a type that is not trusted, or cannot be put
+        together.
+
     Examples
     --------
     >>> import os, tempfile
@@ -261,6 +267,11 @@ def card(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
+
+    Raises
+    ------
+    BundleError
+        The file is no bundle, is damaged, or has no card.
 
     Examples
     --------

@@ -47,6 +47,11 @@ def splice_leads(signals, layout="3x4+II") -> np.ndarray:
         The columns are aligned in time: of four leads in a row, the second shows the second
         quarter of the record.
 
+    Raises
+    ------
+    ValueError
+        Signals that are not of twelve leads, or an unknown layout.
+
     Examples
     --------
     >>> import numpy as np

@@ -142,6 +142,11 @@ def spectrogram(
     ndarray of shape (..., n_freqs, n_frames)
         float32 for float32, else float64.
 
+    Raises
+    ------
+    ValueError
+        An unknown scaling, window or padding, or a window longer than it may be.
+
     Examples
     --------
     >>> import numpy as np

@@ -25,6 +25,11 @@ def plot_polar_map(values, *, ax=None, circular=True, first_angle=0.0, title=Non
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    ValueError
+        Values that are not of two dimensions.
+
     Examples
     --------
     >>> from crtkit.spect import plot_polar_map
@@ -116,6 +121,11 @@ def plot_segments(phase, *, ax=None, first_angle=0.0, title=None):
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        Phases that are not of two dimensions.
 
     Examples
     --------

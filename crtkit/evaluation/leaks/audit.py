@@ -67,6 +67,11 @@ def audit_leaks(
         "patient on both sides", "two labels", "equal records", "near-equal records", "label
         column", "frozen transform", "inner split", "pool", "later training".
 
+    Raises
+    ------
+    ValueError
+        ``by`` is neither "patient" nor "record".
+
     Notes
     -----
     Signals are near-equal where their samples correlate above 0.99, pages where their thumbnails do

@@ -93,6 +93,11 @@ def conformal_sets(y_prob: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
         Negative and positive class. Both: the model abstains. None: a record unlike any in the
         calibration part.
 
+    Raises
+    ------
+    ValueError
+        Other than two thresholds.
+
     Examples
     --------
     >>> from crtkit.evaluation import conformal_sets

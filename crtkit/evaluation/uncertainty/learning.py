@@ -164,6 +164,11 @@ def optimism_bootstrap(
         the replicates (their spread, no interval of the corrected figure); ``n_valid`` replicates
         with both classes.
 
+    Raises
+    ------
+    ValueError
+        More than one model, or ``by`` is neither "patient" nor "record".
+
     References
     ----------
     Harrell, Lee, Mark, Multivariable prognostic models, Statistics in Medicine 15 (1996) 361-387.

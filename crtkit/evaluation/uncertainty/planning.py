@@ -153,6 +153,11 @@ def validation_sample_size(
     DataFrame of one row
         ``n_oe`` (O:E), ``n_auc`` (Newcombe's standard error), ``n`` and ``events``.
 
+    Raises
+    ------
+    ValueError
+        Widths that are not positive, or figures out of range.
+
     References
     ----------
     Riley et al., Minimum sample size for external validation of a clinical prediction model with a
