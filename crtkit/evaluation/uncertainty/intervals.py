@@ -132,11 +132,6 @@ def bootstrap_interval(
         No interval of our metrics has zero width: at 0 and 1 the other limit is Wilson's for as
         many patients as could have made it different.
 
-    Raises
-    ------
-    ValueError
-        An unknown method, a confidence outside (0, 1), or arrays of different length or index.
-
     Examples
     --------
     >>> from crtkit.evaluation import bootstrap_interval
@@ -252,11 +247,6 @@ def wilson_interval(
     -------
     low, high : float
         nan where ``n`` is 0.
-
-    Raises
-    ------
-    ValueError
-        More successes than patients, or a negative number of them.
 
     References
     ----------
