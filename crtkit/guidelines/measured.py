@@ -42,7 +42,7 @@ def measure_cohort(
     replace : bool, default=False
         Measure columns that the table has, too.
     n_jobs : int, optional
-        Workers; a record takes some 20 ms.
+        Workers; a record takes some 10 ms.
 
     Returns
     -------
