@@ -92,7 +92,11 @@ def run(options):
         parts.ablations(output, scores, result, sets)
     parts.bands(output, result, {"internal": inside, **external}, sets)
     tests = figures.tests(output, scores, result.info["reference_rows"])
-    explained = figures.explain(output, result, inside, split, quick=options.quick)
+    try:
+        explained = figures.explain(output, result, inside, split, options.quick, options.device)
+    except RuntimeError as error:  # hours of fits are not lost to the last picture
+        explained = {"failed": str(error)}
+        output.text("Figure 4 could not be drawn", [str(error)])
     output.text("Sizes of this run", _sizes(options))
     if late:
         output.text("Not run: no time was left", late)

@@ -10,7 +10,7 @@ from crtkit.statistics import friedman_test, rm_anova, wilcoxon_holm
 from crtkit.studies import lvsd2026 as study
 from crtkit.studies.run.figures import flow_diagram
 from crtkit.studies.run.lvsd2026_tables import VARIANTS
-from crtkit.studies.run.output import MISSING
+from crtkit.studies.run.output import MISSING, refitted
 
 #: Stands with every p-value of this form, in tables and within the picture.
 CAVEAT = "Eight metrics of the same predictions are not independent: these p-values are too small."
@@ -107,7 +107,7 @@ def _matrix(pairs, names, title):
     return figure
 
 
-def explain(output, result, cohort, split, quick=False):
+def explain(output, result, cohort, split, quick=False, device="cpu"):
     """Figure 4 and the shares of leads and waves, for SS-FF or the network from scratch."""
     import matplotlib.pyplot as plt
 
@@ -115,7 +115,7 @@ def explain(output, result, cohort, split, quick=False):
     name = next(tuned, "ECG-FM (scratch)")
     test = cohort.take(split[1])
     # The network that is explained is the one in Table 2: refit checks its predictions.
-    model = result.refit(name, seed=result.info["seeds"][0])
+    model, again = refitted(result, name, result.info["seeds"][0], device)
     network = model.estimator_[-1]
     positive = np.flatnonzero(test.y == model.classes_[1])[: 4 if quick else 16]
     chosen = test.take(positive)
@@ -134,7 +134,7 @@ def explain(output, result, cohort, split, quick=False):
             "note": result.note or MISSING,
         }
     table = pd.DataFrame.from_dict(errors, orient="index").rename_axis("method")
-    output.table("attribution", f"Attribution of {name}", table)
+    output.table("attribution", f"Attribution of {name}", table, again.strip())
     best = int(np.argmax(model.predict_proba(chosen.X)[:, 1]))
     figure, axes = plt.subplots(2, 1, figsize=(11, 11.5))
     for ax, (method, result) in zip(axes, results.items()):

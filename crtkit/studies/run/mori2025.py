@@ -102,7 +102,11 @@ def run(options):
     size = described(options) if "image" in cohort.X else ""
     text = table2(output, result, not_run, published, size)
     against_rules(output, result)
-    maps = explain_positives(output, featured, result, options, published)
+    try:
+        maps = explain_positives(output, featured, result, options, published)
+    except RuntimeError as error:  # hours of fits are not lost to the last picture
+        maps = {"failed": str(error)}
+        output.text("Figure 3 could not be drawn", [str(error)])
     parameters(output, options, pages=maps is not None, boosting="LightGBM" in models)
     output.table("tableS4", "Table S4. Every seed", table_s4(result))
     figures4(output, result)

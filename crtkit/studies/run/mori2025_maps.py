@@ -6,6 +6,7 @@ import pandas as pd
 from crtkit.explain import grad_cam, lead_share, plot_grad_cam, read_boxes
 from crtkit.images import EDAN_SE3, JPEGLoader, load_image
 from crtkit.studies import mori2025 as study
+from crtkit.studies.run.output import refitted
 
 MODELS = ("SSL + ResNet-18", "ResNet-18", "ResNet-18 from scratch")
 SHOWN = 4
@@ -84,7 +85,7 @@ def explain_positives(output, cohort, result, options, published):
         return None
     seed, positive = result.info["seeds"][0], result.classes[1]
     # Keeping a network per seed and fold would take gigabytes; one is fitted again and checked.
-    model = result.refit(name, seed)
+    model, again = refitted(result, name, seed, options.device)
     tested = result.predictions.query("model == @name and seed == @seed and set == 'test'")
     test = tested["row"].to_numpy(dtype=int)
     # True positives and misses alike, as the paper judged all 36 responders of its test set.
@@ -96,7 +97,7 @@ def explain_positives(output, cohort, result, options, published):
     proba = model[-1].predict_proba(pages)[:, list(model[-1].classes_).index(positive)]
     what = (
         f"{name}, seed {seed}: Grad-CAM of {options.stage} for the {len(rows)} test records of "
-        f"the positive class. Layout {layout_name}."
+        f"the positive class. Layout {layout_name}.{again}"
     )
     outside, leads = tables_of(output, share, what, published)
     chosen = shown_pages(share.region)
