@@ -15,6 +15,7 @@ SAME = 0.78
 #: Pages of fewer pixels a side hold too little of the trace to tell.
 LEAST_SIDE = 200
 _FINE, _COARSE = 512, 256  # pixels of the longer side
+_STRANGERS = 0.6  # at the coarse size, where copies reach 0.87
 # Degrees and factors that are tried, then around the best of them.
 _TURNS, _SCALES = np.arange(-1.5, 1.51, 0.25), np.arange(0.97, 1.031, 0.0075)
 _FINE_TURNS, _FINE_SCALES = np.arange(-0.15, 0.16, 0.075), np.arange(-0.004, 0.0041, 0.002)
@@ -55,7 +56,9 @@ def page_agreement(a: np.ndarray, b: np.ndarray) -> float:
     """
     small = min(a.shape[:2], b.shape[:2], key=lambda shape: shape[0] * shape[1])
     inks = [[_ink(page, small, side) for page in (a, b)] for side in (_COARSE, _FINE)]
-    _, turn, scale = _best(*inks[0], _TURNS, _SCALES)
+    rough, turn, scale = _best(*inks[0], _TURNS, _SCALES)
+    if rough < _STRANGERS:
+        return rough
     return _best(*inks[1], turn + _FINE_TURNS, scale + _FINE_SCALES)[0]
 
 
