@@ -28,6 +28,7 @@ from crtkit.statistics import (
 from crtkit.studies import he2021 as study
 from crtkit.studies.run import he2021_printed as printed
 from crtkit.studies.run.cohorts import asks_response, load_cohort, stated
+from crtkit.studies.run.figures import evaluation_figures
 from crtkit.studies.run.output import (
     MISSING,
     Output,
@@ -88,6 +89,7 @@ def run(options):
             random_state=options.random_state,
         )
     text = table3(output, result, in_sample_areas(X, cohort.y, best), seeds)
+    evaluation_figures(output, result)
     output.text("The autoencoder", fit["lines"])
     if published:
         printed.write(output)

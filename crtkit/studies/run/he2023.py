@@ -25,6 +25,7 @@ from crtkit.studies.run.cohorts import (
     stated,
     with_signals,
 )
+from crtkit.studies.run.figures import evaluation_figures
 from crtkit.studies.run.output import (
     MISSING,
     NOT_RUN,
@@ -117,6 +118,7 @@ def run(options):
         table1(output, cohort, published)
     text = table2(output, result, seeds, missing, published)
     transfer(output, result, cohort)
+    evaluation_figures(output, result)
     figure2(output, cohort, prepared)
     output.text("What this run was", described(options, weights, settings, flow))
     if published:

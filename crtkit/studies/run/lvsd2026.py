@@ -21,6 +21,7 @@ from crtkit.studies.run import (
     lvsd2026_tables as parts,
 )
 from crtkit.studies.run.cohorts import load_cohort, stated, with_signals
+from crtkit.studies.run.figures import evaluation_figures
 from crtkit.studies.run.output import Output, finish, journal_path
 
 PAIRS, QUICK_PAIRS = 300, 80
@@ -92,6 +93,7 @@ def run(options):
         parts.ablations(output, scores, result, sets)
     parts.bands(output, result, {"internal": inside, **external}, sets)
     tests = figures.tests(output, scores, result.info["reference_rows"])
+    evaluation_figures(output, result)
     try:
         explained = figures.explain(output, result, inside, split, options.quick, options.device)
     except RuntimeError as error:  # hours of fits are not lost to the last picture

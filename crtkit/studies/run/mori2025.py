@@ -24,7 +24,7 @@ from crtkit.studies.run.cohorts import (
     stated,
     with_signals,
 )
-from crtkit.studies.run.figures import flow_diagram
+from crtkit.studies.run.figures import evaluation_figures, flow_diagram
 from crtkit.studies.run.mori2025_maps import explain_positives
 from crtkit.studies.run.mori2025_parameters import (
     described,
@@ -367,16 +367,7 @@ def figures4(output, result):
         ax.set_ylabel("Sensitivity")
         figure.tight_layout(rect=(0, 0.03, 1, 1))
         output.figure(f"figure4{letter}", title, figure)
-    figure, ax = plt.subplots(figsize=(7.5, 0.8 + 0.3 * len(result.models)), layout="constrained")
-    result.plot_forest(ax)
-    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))  # room for whose patients they are
-    output.figure("forest", "AUC with its interval", figure)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
-    new = [name for name in result.models if name not in result.info["reference_rows"]]
-    result.plot_calibration(left, models=new[:3])
-    result.plot_decision(right, models=new[:3])
-    figure.get_layout_engine().set(rect=(0, 0.04, 1, 0.96))
-    output.figure("calibration", "Calibration and net benefit", figure)
+    evaluation_figures(output, result)
 
 
 def _flat(summary):

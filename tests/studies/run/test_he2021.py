@@ -25,7 +25,8 @@ PUBLISHED = ("table1_published", "table2_published", "figure3_published")
 FILES = {
     *(f"{name}.md" for name in (*TABLES, *PUBLISHED, "report")),
     *(f"{name}.csv" for name in (*TABLES, *PUBLISHED)),
-    *("figure2.png", "figure3.png", "results.json", "journal.jsonl"),
+    *("figure2.png", "figure3.png", "forest.png", "calibration.png"),
+    *("results.json", "journal.jsonl"),
 }
 
 

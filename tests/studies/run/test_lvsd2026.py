@@ -45,7 +45,7 @@ FILES = {
     *(f"{name}.md" for name in (*TABLES, *PUBLISHED, "report")),
     *(f"{name}.csv" for name in (*TABLES, *PUBLISHED)),
     *("figure1.png", "figure1_published.png", "figure3.png", "figure3_published.png"),
-    "figure4.png",
+    *("figure4.png", "forest.png", "calibration.png"),
     *("results.json", "journal.jsonl"),
 }
 
