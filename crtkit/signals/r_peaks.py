@@ -67,14 +67,15 @@ def detect_r_peaks(x, fs, method="shannon") -> np.ndarray:
         raise ValueError(
             f"detect_r_peaks needs at least {MIN_SECONDS:g} s, got {len(x)} samples at {fs:g} Hz."
         )
-    n_missing = int((~np.isfinite(x)).sum())
-    if n_missing:
+    lowest, highest = x.min(), x.max()  # NaN if there is one
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        n_missing = int((~np.isfinite(x)).sum())
         raise ValueError(
             f"detect_r_peaks got {n_missing} missing or infinite sample(s) of {len(x)}. Fill the "
             "gaps, or pass the finite runs one by one."
         )
     # Relative to the offset, which rounding is: a constant 1000 mV is flat too.
-    if np.ptp(x) <= 1e-9 * max(1.0, np.abs(x).max()):
+    if highest - lowest <= 1e-9 * max(1.0, -lowest, highest):
         raise ValueError("detect_r_peaks got a flat lead: there is nothing to find in it.")
     if method == "shannon":
         return detect_shannon(x, fs)
