@@ -134,7 +134,7 @@ def shannon_envelope(slope, fs, settings=SETTINGS) -> np.ndarray:
     centres, levels = local_level(slope, fs, settings)
     unit = np.maximum(settings.gain * levels, np.finfo(float).tiny)
     # In place, and the logarithm in float32: memory traffic is what this step costs.
-    amplitude = _at_every_sample(len(slope), centres, unit)
+    amplitude = at_every_sample(len(slope), centres, unit)
     np.divide(slope, amplitude, out=amplitude)
     # Energy rises up to exp(-1/2) and falls beyond: cut there, tall beats and artefacts count
     # alike.
@@ -332,7 +332,7 @@ def _at(positions, centres, levels) -> np.ndarray:
     return np.interp(positions, centres, levels)
 
 
-def _at_every_sample(n, centres, levels) -> np.ndarray:
+def at_every_sample(n, centres, levels) -> np.ndarray:
     """Levels between centres that lie equally far apart, at samples 0 to n - 1; level outside."""
     out = np.full(n, levels[-1])
     first = int(np.ceil(centres[0]))

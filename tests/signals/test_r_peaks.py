@@ -10,7 +10,7 @@ from scipy.signal import resample_poly
 
 from crtkit.datasets import load_mitbih
 from crtkit.signals import detect_r_peaks, match_beats, score_r_peaks
-from crtkit.signals.shannon import SETTINGS, select_beats, shannon_envelope
+from crtkit.signals.shannon import SETTINGS, at_every_sample, select_beats, shannon_envelope
 
 DATA = Path(__file__).parents[1] / "data" / "ecg_clean"
 
@@ -244,3 +244,13 @@ def test_all_of_mitbih(data_dir):
     assert tp / (tp + fn) >= 0.999
     assert tp / (tp + fp) >= 0.9985
     assert np.median(errors) <= 10
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 270])
+@pytest.mark.parametrize("blocks", [1, 2, 5])
+def test_levelsat_every_sample_are_those_of_interp(size, blocks):
+    centres = (np.arange(blocks) + 0.5) * size
+    levels = np.random.default_rng(blocks).uniform(1, 2, blocks)
+    n = blocks * size + size // 2
+    expected = np.interp(np.arange(n), centres, levels)
+    np.testing.assert_allclose(at_every_sample(n, centres, levels), expected, rtol=1e-12)
