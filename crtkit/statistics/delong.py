@@ -134,7 +134,7 @@ def delong_interval(y, score, *, groups=None, pos_label=None, confidence=0.95) -
         "ci_high": min(1.0, auc[0] + reach),
         "se": se,
         **counts,
-        "note": "" if se else "variance 0 (classes fully apart): the interval has no width",
+        "note": "" if se else f"variance 0 ({_why(auc[0])}): the interval has no width",
     }
     return pd.DataFrame([row])
 
@@ -227,3 +227,8 @@ def _same_length(name, y, scores) -> list[Any]:
             f"scores {', '.join(map(str, shapes))}. Take one column of predict_proba."
         )
     return scores
+
+
+def _why(auc: float) -> str:
+    """Why nothing varies: no pair is uncertain, or every pair is tied."""
+    return "classes fully apart" if auc in (0.0, 1.0) else "every score is equal"

@@ -66,6 +66,11 @@ result.plot_calibration(left, models="Logistic")
 result.plot_decision(right, models=["Logistic", "Random forest"], thresholds=(0.2, 0.7))
 
 # %%
+# How much surer the answers are where those who are least certain are sent on instead.
+
+result.plot_risk_coverage(models=["Logistic", "Random forest"])
+
+# %%
 # One model over the centres, and over the subgroups. Two intervals that overlap say nothing of a
 # difference; ``interactions`` gives the interval of the difference.
 

@@ -75,3 +75,12 @@ def test_an_evaluation_pools_answers(make_table_cohort, models):
 def test_logits_and_per_cent_are_refused(scale):
     with pytest.raises(ValueError, match=r"net_benefit expects risks in \[0, 1\], got"):
         net_benefit([0, 1, 1], np.array([0.2, 0.5, 1.0]) * scale, [0.5])
+
+
+def test_thresholds_of_arange_tie_as_decimals_do():
+    rng = np.random.default_rng(0)
+    prob = np.round(rng.random(300), 2)
+    y = rng.random(300) < prob
+    grid = np.arange(0.05, 1, 0.05)
+    assert (grid != grid.round(2)).any()
+    np.testing.assert_allclose(net_benefit(y, prob, grid), net_benefit(y, prob, grid.round(2)))

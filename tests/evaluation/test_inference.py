@@ -60,6 +60,21 @@ def test_the_rank_plot_names_every_model(result):
     assert "Friedman p" in ax.get_title()
 
 
+def test_the_plot_of_risk_over_coverage_is_its_table(result):
+    pytest.importorskip("matplotlib")
+    ax = result.plot_risk_coverage(models=["a", "both"])
+    table = result.risk_coverage()
+    drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
+    for model in ("a", "both"):
+        curve = table.loc[table["model"] == model, ["coverage", "error"]].to_numpy()
+        kept = curve[curve[:, 0] >= 5 / result.predictions["group"].nunique()]
+        assert 0 < len(kept) <= len(curve)
+        np.testing.assert_allclose(drawn[model], kept)
+        assert drawn[model][-1, 0] == 1
+    with pytest.raises(ValueError, match="no model"):
+        result.plot_risk_coverage(models="c")
+
+
 def test_first_answers_of_patients_are_tested(result):
     table = result.predictions
     table = table[table["set"] == "test"].groupby(["model", "seed", "group"], observed=True)

@@ -175,3 +175,10 @@ def test_labels_of_any_type_and_pos_label():
 def test_bad_input_is_named(y, a, options, message):
     with pytest.raises(ValueError, match=message):
         delong_test(y, a, a, **options)
+
+
+def test_what_does_not_vary_says_why():
+    apart = delong_interval([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])["note"].iloc[0]
+    tied = delong_interval([0, 0, 1, 1], [0.5] * 4)["note"].iloc[0]
+    assert "classes fully apart" in apart
+    assert "every score is equal" in tied

@@ -55,11 +55,12 @@ def page_agreement(a: np.ndarray, b: np.ndarray) -> float:
     True
     """
     small = min(a.shape[:2], b.shape[:2], key=lambda shape: shape[0] * shape[1])
-    inks = [[_ink(page, small, side) for page in (a, b)] for side in (_COARSE, _FINE)]
-    rough, turn, scale = _best(*inks[0], _TURNS, _SCALES)
+    coarse_a, coarse_b = (_ink(page, small, _COARSE) for page in (a, b))
+    rough, turn, scale = _best(coarse_a, coarse_b, _TURNS, _SCALES)
     if rough < _STRANGERS:
         return rough
-    return _best(*inks[1], turn + _FINE_TURNS, scale + _FINE_SCALES)[0]
+    fine_a, fine_b = (_ink(page, small, _FINE) for page in (a, b))
+    return _best(fine_a, fine_b, turn + _FINE_TURNS, scale + _FINE_SCALES)[0]
 
 
 def _ink(page: np.ndarray, shape: tuple[int, int], side: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from crtkit.evaluation.uncertainty.intervals import patient_weights, percentile_
 
 __all__ = ["DEFAULT_THRESHOLDS", "net_benefit"]
 
-# Rounded: np.arange gives 0.30000000000000004, which moves risks that tie with a threshold.
 DEFAULT_THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 
 
@@ -75,8 +74,9 @@ def replicate_benefit(
     y_true: np.ndarray, prob: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Net benefit under many weightings, (n_replicates, n_thresholds)."""
-    # A risk at the threshold is treated, as in the reference implementation (dcurves).
-    treated = prob[:, None] >= thresholds
+    # A risk at the threshold is treated, as in the reference implementation (dcurves); also where
+    # the threshold is 0.30000000000000004, as np.arange makes it.
+    treated = prob[:, None] >= thresholds - 1e-12
     total = weights.sum(axis=1, keepdims=True)
     gain = weights @ (treated & y_true[:, None])
     harm = weights @ (treated & ~y_true[:, None]) * (thresholds / (1 - thresholds))

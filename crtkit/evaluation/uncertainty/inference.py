@@ -271,6 +271,33 @@ class Inference:
         table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
         return self._noted(table, on)
 
+    def plot_risk_coverage(
+        self: Any, ax: Any = None, on: str = "test", *, models: Any = None
+    ) -> Any:
+        """Draw :meth:`risk_coverage`: how much surer answers are where some are withheld.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        on : str, default="test"
+        models : str or list of str, optional
+            Those without risks are left out.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ValueError
+            No model has risks.
+        ImportError
+            matplotlib is not installed.
+        """
+        from crtkit.evaluation.plots.coverage import draw_risk_coverage
+
+        return draw_risk_coverage(self, ax, on, models=models)
+
     def _parts_of_model(self: Any, name: str, on: str) -> list[Part]:
         models = by_model(self.units(on))
         if name not in models:
