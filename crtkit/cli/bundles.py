@@ -15,12 +15,13 @@ from crtkit.cli.common import (
     emit,
     emit_json,
     emit_lines,
-    parse_columns,
     positive_label,
+    printable,
     read_cohort,
     say,
 )
-from crtkit.cli.studies import STUDIES
+from crtkit.cli.studies import STUDIES, add_size
+from crtkit.studies.run import renamed, sized_pipelines, study_module
 
 
 def add_commands(commands: Any) -> None:
@@ -45,6 +46,7 @@ def _add_fit(commands: Any) -> None:
     parser.add_argument(
         "--model", required=True, help="STUDY/MODEL, such as mori2025/LightGBM; 'list' lists them"
     )
+    add_size(parser)
     add_manifest_options(parser)
     parser.add_argument(
         "--held-out",
@@ -78,7 +80,7 @@ def _add_predict(commands: Any) -> None:
     )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("data", nargs="+", type=Path, help="ECG files or pages, or one table")
-    parser.add_argument("--columns", type=parse_columns, metavar="THEIRS=OURS,...")
+    parser.add_argument("--columns", type=renamed, metavar="THEIRS=OURS,...")
     parser.add_argument(
         "--allow-outside",
         action="store_true",
@@ -117,9 +119,9 @@ def run_fit(options: argparse.Namespace) -> int:
     from crtkit.persistence import save
 
     if options.model == "list":
-        emit_lines(_models("list"))
+        emit_lines(_models("list", options.size))
         return 0
-    models = _models(options.model)
+    models = _models(options.model, options.size)
     if options.data is None:
         raise CommandError("name the table of records to fit on")
     check_out(options.out)
@@ -147,31 +149,36 @@ def run_fit(options: argparse.Namespace) -> int:
         name=options.name or options.model,
         licence=options.licence,
         intended_use=options.intended_use,
-        notes=f"Fitted on all patients with random_state={options.random_state}; not judged here.",
+        notes=_notes(options),
     )
     say(f"wrote {options.out}")
     return 0
 
 
+def _notes(options: argparse.Namespace) -> str:
+    size = options.size or study_module(options.model.partition("/")[0]).SIZE
+    return (
+        f"Fitted on all patients with random_state={options.random_state}, size {size!r} of the "
+        "study; not judged here."
+    )
+
+
 def _zero_one(cohort: Any, options: argparse.Namespace) -> Any:
     """Labels as 0 and 1 where --pos-label says which is meant, whatever order the text has."""
-    from dataclasses import replace
+    from crtkit.studies.run.cohorts import with_positive
 
-    import numpy as np
-
-    positive = positive_label(cohort, options.pos_label)
-    if positive is None:
+    # Asked first: it says in the options' words what is wrong with the label.
+    if positive_label(cohort, options.pos_label) is None:
         return cohort
-    y = np.asarray(cohort.y == positive).astype(int)
-    # The studies' pipelines and cards speak of 0 and 1, whatever the table calls its outcome.
-    return replace(cohort, y=y, info={**cohort.info, "classes": [0, 1]})
+    return with_positive(cohort, options.pos_label)
 
 
 def run_predict(options: argparse.Namespace) -> int:
     """Predict; 1 where no record at all could be answered."""
-    from crtkit.persistence import predict
+    from crtkit.persistence import predict, read_bundle
 
     check_out(options.out)
+    bundle = read_bundle(options.bundle)
     # One path may be a table; several are always files.
     data: Any = options.data[0] if len(options.data) == 1 else options.data
     digitizer = None
@@ -180,20 +187,34 @@ def run_predict(options: argparse.Namespace) -> int:
 
         digitizer = ECGDigitizer()
     table = predict(
-        options.bundle,
+        bundle,
         data,
         columns=options.columns,
         allow_outside=options.allow_outside,
         digitizer=digitizer,
         pictures=options.pictures,
     )
-    emit(table, options)
+    emit(_in_words(table, bundle.manifest), options)
     # A risk without an answer, where the sets withhold it, is still what was asked for.
     if (table["abstained"] & table["risk"].isna()).all():
         first = next((text for text in table["reasons"] if text), "the model withheld them")
         say(f"error: no record could be answered; the first: {as_options(first)}")
         return 1
     return 0
+
+
+def _in_words(table: Any, manifest: dict[str, Any]) -> Any:
+    """Answers as the table of the fit called its outcome, where it had words for 0 and 1."""
+    words = (manifest.get("training") or {}).get("words")
+    if not words:
+        return table
+
+    def say_class(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(say_class, value))
+        return words.get(str(value), value)
+
+    return table.assign(**{name: table[name].map(say_class) for name in ("answer", "possible")})
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -222,21 +243,19 @@ def run_card(options: argparse.Namespace) -> int:
         options.out = None
         emit_json(read_bundle(options.bundle).manifest, options)
     else:
-        sys.stdout.write(card(options.bundle))
+        sys.stdout.write(printable(card(options.bundle)))
     return 0
 
 
-def _models(wanted: str) -> dict[str, Any]:
+def _models(wanted: str, size: str | None) -> dict[str, Any]:
     """Unfitted pipelines of the study that is named, by STUDY/MODEL."""
-    from importlib import import_module
-
     study = wanted.partition("/")[0]
     # All studies are imported only where the name is wrong, to list what there is.
     names = (study,) if study in STUDIES else STUDIES
     models = {
         f"{name}/{key}": model
         for name in names
-        for key, model in import_module(f"crtkit.studies.{name}").pipelines().items()
+        for key, model in sized_pipelines(name, size).items()
     }
     if wanted == "list":
         return models

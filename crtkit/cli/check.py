@@ -24,7 +24,8 @@ def add_commands(commands: Any) -> None:
         "check",
         help="say what is in a table of patients, and what is wrong",
         description="Read a table and its files as the studies would: counts by class, Table 1, "
-        "quality of the signals, reference rules that can be applied. Nothing is fitted.",
+        "quality of the signals, leaks, and how large a model so many patients can carry. Nothing "
+        "is fitted.",
     )
     parser.add_argument("data", type=Path, help="table of records (CSV)")
     add_manifest_options(parser)
@@ -37,9 +38,10 @@ def run(options: argparse.Namespace) -> int:
     """Read the cohort and describe it."""
     check_out(options.out)
     cohort = read_cohort(options.data, options)
-    # Its answer is not needed; a wrong name and a "no" that counts as positive are told here.
-    positive_label(cohort, options.pos_label)
-    facts = describe(cohort)
+    # A wrong name and a "no" that counts as positive are told here.
+    positive = positive_label(cohort, options.pos_label)
+    by = "record" if options.mixed_labels == "keep" else "patient"
+    facts = describe(cohort, positive=positive, by=by)
     if options.json or options.out:
         emit_json(facts, options)
         return 0
@@ -47,18 +49,23 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def describe(cohort: Any) -> dict[str, Any]:
-    """Counts, Table 1, signal quality and usable rules of a cohort.
+def describe(cohort: Any, *, positive: Any = None, by: str = "patient") -> dict[str, Any]:
+    """Counts, Table 1, signal quality, leaks and sample size of a cohort.
 
     Parameters
     ----------
     cohort : Cohort
+    positive : label, optional
+        Outcome that is predicted; default: the later class.
+    by : {"patient", "record"}
+        Whom the outcome belongs to.
 
     Returns
     -------
     dict
     """
     from crtkit.evaluation.baseline import clinical_table, tabulated
+    from crtkit.evaluation.leaks.audit import quick_audit
 
     classes = pd.Series(np.asarray(cohort.y).astype(str)).value_counts().to_dict()
     facts: dict[str, Any] = {
@@ -78,7 +85,33 @@ def describe(cohort: Any) -> dict[str, Any]:
         facts["table_1"] = table
     if "signal" in cohort.X and cohort.info.get("sampling_rate"):
         facts["signal_quality"] = _quality(cohort)
+    found = quick_audit(cohort, {})
+    facts["leaks"] = [f"{row.kind}: {row.reason}" for row in found.itertuples()]
+    if len(classes) == 2:
+        facts["sample_size"] = _planned(cohort, positive)
     return facts
+
+
+#: AUC that a plan supposes: what the four studies report lies around it.
+EXPECTED_AUC = 0.75
+
+
+def _planned(cohort: Any, positive: Any) -> dict[str, Any]:
+    """What so many patients allow, by the criteria of Riley et al."""
+    from crtkit.evaluation import max_parameters, sample_size, validation_sample_size
+
+    order = cohort.info.get("classes") or sorted(set(cohort.y))
+    outcome = pd.Series(cohort.y == (order[-1] if positive is None else positive))
+    share = float(outcome.groupby(cohort.groups).max().mean())
+    plan: dict[str, Any] = {"prevalence": round(share, 3), "supposed_auc": EXPECTED_AUC}
+    if not 0 < share < 1:
+        return plan
+    n = int(cohort.n_patients)
+    plan["parameters_that_they_carry"] = max_parameters(n, share, auc=EXPECTED_AUC)
+    needed = sample_size(10, share, auc=EXPECTED_AUC)["n"].iloc[0]
+    plan["patients_for_ten_parameters"] = int(needed)
+    plan["patients_to_validate"] = int(validation_sample_size(share, EXPECTED_AUC)["n"].iloc[0])
+    return plan
 
 
 def _quality(cohort: Any) -> dict[str, int]:
@@ -91,13 +124,16 @@ def _quality(cohort: Any) -> dict[str, int]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    table = facts.pop("table_1", None)
+    table, leaks = facts.pop("table_1", None), facts.pop("leaks")
     for key, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name}: {entry}" for name, entry in value.items()) or "–"
         elif isinstance(value, list):
             value = ", ".join(value)
         print(f"{key.replace('_', ' '):24} {value}")  # noqa: T201 - this is the command line
+    print(f"{'leaks':24} {'none found' if not leaks else ''}".rstrip())  # noqa: T201
+    for leak in leaks:
+        print(f"  {leak}")  # noqa: T201
     if table is not None:
         # What a paper prints; --json has the tests, their statistics and all moments.
         shown = table.iloc[:, : 2 + table.columns.get_loc("p")] if "p" in table else table

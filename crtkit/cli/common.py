@@ -17,6 +17,7 @@ import numpy as np
 
 from crtkit._io import write_text
 from crtkit._labels import classes_in_order, reads_as_negative
+from crtkit.studies.run import renamed
 
 
 class CommandError(Exception):
@@ -30,6 +31,11 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
         group.add_argument("--label", help="column of the outcome")
         group.add_argument("--pos-label", help="the outcome that is predicted, such as yes")
         group.add_argument("--group", default="patient", help="column of the patient [patient]")
+        group.add_argument(
+            "--mixed-labels",
+            choices=("raise", "keep"),
+            help="whether records of one patient may have different outcomes [raise]",
+        )
     group.add_argument("--signal", help="column of ECG files")
     group.add_argument("--image", help="column of pages (JPEG, PNG, TIFF)")
     group.add_argument("--map", help="column of polar maps")
@@ -70,19 +76,9 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
     group.add_argument(
         "--columns",
         metavar="THEIRS=OURS,...",
-        type=parse_columns,
+        type=renamed,
         help="names in the table for names that crtkit knows, as QRS=qrs_duration_ms,Sex=male",
     )
-
-
-def parse_columns(text: str) -> dict[str, str]:
-    """``"QRS=qrs_duration_ms,Sex=male"`` -> dict."""
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    if not pairs or any(not sep or not a.strip() or not b.strip() for a, sep, b in pairs):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not of the form THEIRS=OURS,THEIRS=OURS, such as QRS=qrs_duration_ms"
-        )
-    return {a.strip(): b.strip() for a, _, b in pairs}
 
 
 def _names(text: str) -> list[str]:
@@ -101,7 +97,7 @@ def read_cohort(path: Path, options: argparse.Namespace) -> Any:
         for name in (
             *("label", "group", "signal", "image", "map", "fs", "duration"),
             *("unit", "lead_names", "na_values", "on_error", "sep", "decimal", "encoding"),
-            *("columns", "missing_leads", "missing", "short", "root"),
+            *("columns", "missing_leads", "missing", "short", "root", "mixed_labels"),
         )
         if getattr(options, name, None) is not None
     }
@@ -149,7 +145,7 @@ def emit(table: Any, options: argparse.Namespace) -> None:
         # Eight digits: more than any measurement has, and what a spreadsheet shows.
         text = table.to_csv(float_format="%.8g")
     else:
-        text = table.to_string() + "\n"
+        text = printable(table.to_string()) + "\n"
     if out is None:
         sys.stdout.write(text)
     else:
@@ -177,6 +173,7 @@ _PARAMETERS = (
     *("label", "pos_label", "group", "signal", "image", "map", "fs", "duration", "unit"),
     *("lead_names", "na_values", "on_error", "columns", "sep", "decimal", "encoding"),
     *("allow_outside", "held_out", "alpha", "missing_leads", "missing", "short", "root"),
+    *("mixed_labels", "by"),
 )
 _AS_PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(_PARAMETERS)})=(?!=)")
 
@@ -202,7 +199,20 @@ def as_options(message: str) -> str:
 
 def say(text: str) -> None:
     """A line for people, on stderr: standard output is for results."""
+    text = printable(text)
     print(f"crtkit: {text}", file=sys.stderr, flush=True)  # noqa: T201 - this is the command line
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: a file's words may come from anybody.
+
+    Examples
+    --------
+    >>> from crtkit.cli.common import printable
+    >>> printable("risk" + chr(27) + "[2J 0.9")
+    'risk?[2J 0.9'
+    """
+    return "".join(c if c in "\n\t" or c.isprintable() else "?" for c in text)
 
 
 def plain(value: Any) -> Any:

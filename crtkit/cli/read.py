@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
     from crtkit.signals import measure_qrs
 
     check_out(options.png)
+    if options.file.is_dir():
+        raise CommandError(f"{options.file} is a folder: crtkit measure reads all of its files")
     if options.file.suffix.lower() in PAGES:
         return _read_page(options)
     ecg = read_ecg(options.file)

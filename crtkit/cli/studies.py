@@ -40,6 +40,13 @@ def add_commands(commands: Any) -> None:
     report.add_argument("data", type=Path, help="table of records (CSV)")
     add_manifest_options(report)
     report.add_argument("--study", choices=STUDIES, default="mori2025", help="[mori2025]")
+    add_size(report)
+    report.add_argument(
+        "--by",
+        choices=("patient", "record"),
+        default="patient",
+        help="judge by patient, or by record where a patient may have both outcomes [patient]",
+    )
     report.add_argument("--models", help="names from the study, with commas [all that can be read]")
     report.add_argument("--seeds", type=int, default=10, help="repeats [10]")
     report.add_argument("-j", "--jobs", type=cpu_jobs, help="processes [1]")
@@ -52,6 +59,15 @@ def add_commands(commands: Any) -> None:
         help="a page, or Word (.docx) or Markdown (.md) by its suffix [%(default)s]",
     )
     report.set_defaults(run=run_report)
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """``--size`` of the models, as ``crtkit run`` has it."""
+    parser.add_argument(
+        "--size",
+        choices=("small", "paper"),
+        help="of the networks: small is for two cores, paper as published [small; he2021: paper]",
+    )
 
 
 def run_study_command(options: argparse.Namespace) -> int:
@@ -69,11 +85,10 @@ def run_study_command(options: argparse.Namespace) -> int:
 
 def run_report(options: argparse.Namespace) -> int:
     """Evaluate and write the page."""
-    from importlib import import_module
-
     from crtkit.evaluation import evaluate
+    from crtkit.studies.run import sized_pipelines
 
-    models = import_module(f"crtkit.studies.{options.study}").pipelines()
+    models = sized_pipelines(options.study, options.size)
     if options.models:
         wanted = [name.strip() for name in options.models.split(",")]
         absent = [name for name in wanted if name not in models]
@@ -91,7 +106,13 @@ def run_report(options: argparse.Namespace) -> int:
     given = {} if positive is None else {"pos_label": positive}
     say(f"judging {len(models)} model(s) on {cohort.n_patients} patients, {options.seeds} seeds")
     result = evaluate(
-        models, cohort, seeds=options.seeds, n_jobs=options.jobs, journal=options.journal, **given
+        models,
+        cohort,
+        by=options.by,
+        seeds=options.seeds,
+        n_jobs=options.jobs,
+        journal=options.journal,
+        **given,
     )
     getattr(result, forms[options.out.suffix.lower()])(options.out)
     say(f"wrote {options.out}, and its numbers in {options.out.with_suffix('.json').name}")

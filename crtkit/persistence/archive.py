@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 MAX_BYTES = 4 * 2**30  # of a whole file: ECG-FM base has 0.4 GB
 # Each tensor of a network is in one part, so real bundles have a handful.
 MAX_PARTS = 10_000
+MAX_MANIFEST = 64 * 2**20  # columns by the thousand have a tenth of it
 
 
 class BundleError(ValueError):
@@ -119,17 +120,29 @@ def _stored(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
             raise BundleError(f"{path} has a member named {info.filename!r}: a path, no name.")
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise BundleError(f"{path}: the member {info.filename!r} is compressed; refused.")
+    _refuse_overlap(path, infos, path.stat().st_size)
     return {info.filename: archive.read(info) for info in infos}
+
+
+def _refuse_overlap(path: Any, infos: list[zipfile.ZipInfo], size: int) -> None:
+    """Members that share bytes: ten thousand of them would be a small file that fills a memory."""
+    if sum(info.file_size for info in infos) > size:
+        raise BundleError(f"{path}: its members announce more bytes than the file has.")
 
 
 def _manifest(path: Path, members: Mapping[str, bytes]) -> dict[str, Any]:
     try:
-        manifest = json.loads(members[MANIFEST].decode())
+        if len(members[MANIFEST]) > MAX_MANIFEST:
+            raise ValueError(f"it has {len(members[MANIFEST])} bytes")
+        manifest = json.loads(members[MANIFEST].decode(), parse_constant=_no_constant)
         if manifest["format"] != FORMAT:
             raise ValueError(f"format is {manifest['format']!r}")
         version, digest, parts = manifest["format_version"], manifest["digest"], manifest["parts"]
         if not isinstance(version, int) or not isinstance(parts, dict):
             raise TypeError("format_version or parts are of another type")
+        if not all(isinstance(part, dict) for part in parts.values()):
+            raise TypeError("its parts are of another type")
+        found = digest_of(manifest)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{path} is not a crtkit bundle: its {MANIFEST} cannot be read ({error})."
@@ -140,9 +153,13 @@ def _manifest(path: Path, members: Mapping[str, bytes]) -> dict[str, Any]:
             "Install a newer crtkit."
         )
     # Against damage and careless edits; whoever can write the file can write this too.
-    if digest != digest_of(manifest):
+    if digest != found:
         raise BundleError(f"{path}: its {MANIFEST} was changed after it was written.")
     return manifest
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _compare(path: Path, expected: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
@@ -161,11 +178,14 @@ def check_inner_archive(path: str | os.PathLike[str], data: bytes) -> None:
     """Refuse a skops part whose members are compressed, or whose arrays outgrow their bytes."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _refuse_overlap(path, archive.infolist(), len(data))
             for info in archive.infolist():
                 if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
                     raise BundleError(f"{path}: {info.filename!r} in its model is compressed.")
-                if info.filename.endswith(".npy"):
-                    _check_array(path, info.filename, archive.read(info))
+                content = archive.read(info)
+                # By what it holds: numpy asks no name for its suffix.
+                if info.filename.endswith(".npy") or content[:6] == b"\x93NUMPY":
+                    _check_array(path, info.filename, content)
     except (zipfile.BadZipFile, struct.error) as error:
         raise BundleError(f"{path}: its model cannot be read ({error}).") from error
 

@@ -48,10 +48,15 @@ def _model_rows(manifest: dict[str, Any]) -> list[tuple[str, Any]]:
     label = manifest["label"]
     versions = ", ".join(f"{name} {text}" for name, text in manifest["versions"].items())
     threshold = label["threshold"]
+    words = (manifest.get("training") or {}).get("words") or {}
+
+    def word(value: Any) -> str:
+        return f"{value} ({words[str(value)]})" if str(value) in words else str(value)
+
     return [
         ("model", " > ".join(manifest["steps"])),
-        ("classes", ", ".join(map(str, label["classes"])) if label["classes"] else "–"),
-        ("positive class", "–" if label["positive"] is None else label["positive"]),
+        ("classes", ", ".join(map(word, label["classes"])) if label["classes"] else "–"),
+        ("positive class", "–" if label["positive"] is None else word(label["positive"])),
         ("threshold", "–" if threshold is None else f"{threshold:.4g}"),
         ("conformal sets", _sets(manifest.get("conformal"))),
         ("saved", manifest["created"]),

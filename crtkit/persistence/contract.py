@@ -87,6 +87,8 @@ def describe_training(cohort: Any) -> dict[str, Any] | None:
         "name": str(info.get("name", "unnamed")),
         "source": info.get("source"),
         "label": info.get("label"),
+        # What 0 and 1 were called in the table of the fit.
+        "words": info.get("words"),
         "fs": as_json(info.get("sampling_rate")),
         "lead_names": list(map(str, info["lead_names"])) if info.get("lead_names") else None,
         "n_records": len(cohort),

@@ -17,11 +17,13 @@ from crtkit.persistence.archive import (
     read_archive,
     write_archive,
 )
+from crtkit.persistence.boosters import check_booster_text
 from crtkit.persistence.card_text import write_card
 from crtkit.persistence.contract import describe_evaluation, describe_model, describe_training
 from crtkit.persistence.held_out import calibrate
-from crtkit.persistence.parts import put_together, take_apart, walk
-from crtkit.persistence.trees import check_booster_text, check_predictor, check_tree
+from crtkit.persistence.manifest_checks import check_manifest
+from crtkit.persistence.parts import TENSORS, put_together, take_apart, walk
+from crtkit.persistence.trees import check_compiled
 from crtkit.persistence.trust import check_types
 
 if TYPE_CHECKING:
@@ -237,6 +239,10 @@ def read_bundle(
     # A model without its card would be used without its limits.
     if MODEL not in parts or CARD not in parts:
         raise BundleError(f"{path} lacks its model or its card.")
+    unknown = [name for name in parts if not _is_part(name)]
+    if unknown:
+        raise BundleError(f"{path} holds parts that no bundle has: {unknown[:8]}.")
+    check_manifest(path, manifest)
     check_inner_archive(path, parts[MODEL])
     names = check_types(path, parts[MODEL], trusted)
     # Before anything is built: LightGBM's parser is C++ that trusts its text.
@@ -246,7 +252,8 @@ def read_bundle(
     _warn_of_versions(path, manifest.get("versions", {}))
     try:
         bare = skops.loads(parts[MODEL], trusted=names)
-        _check_trees(bare)
+        refuse_places(path, bare)
+        check_compiled(walk(bare))
         model = put_together(bare, parts, device)
     except BundleError:
         raise
@@ -289,28 +296,35 @@ def card(path: str | os.PathLike[str]) -> str:
     return parts[CARD].decode()
 
 
+#: Parameters that name a folder to write to.
+PLACES = ("memory", "cache_dir", "checkpoint_dir")
+
+
+def refuse_places(path: Any, bare: Any) -> None:
+    """Refuse a model that would write to a folder of the file's choice; `save` keeps none."""
+    for item in walk(bare):
+        for attribute in PLACES:
+            if getattr(item, attribute, None) is not None and hasattr(item, "get_params"):
+                raise BundleError(
+                    f"{path}: {type(item).__name__}.{attribute} names a folder to write to; "
+                    "crtkit.save never keeps one. Nothing of it was run."
+                )
+
+
+def _is_part(name: str) -> bool:
+    if name.startswith("booster-") and name.endswith(".txt"):
+        return name[len("booster-") : -len(".txt")].isdigit()
+    return name in (MODEL, CARD, TENSORS)
+
+
 def _forget_places(bare: Any) -> None:
     """Drop folders of the machine that trained: a cache there means nothing elsewhere."""
     for item in walk(bare):
         if hasattr(item, "get_params") and hasattr(item, "report_"):
             del item.report_  # of the last pages that were read: patients' files by name
-        for attribute in ("memory", "cache_dir", "checkpoint_dir"):
+        for attribute in PLACES:
             if getattr(item, attribute, None) is not None and hasattr(item, "get_params"):
                 setattr(item, attribute, None)
-
-
-def _check_trees(bare: Any) -> None:
-    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-    from sklearn.tree._tree import Tree
-
-    for item in walk(bare):
-        if isinstance(item, Tree):
-            check_tree(item)
-        elif hasattr(item, "_predictors") and hasattr(item, "n_features_in_"):
-            predictors = [p for row in item._predictors for p in row]
-            for predictor in predictors:
-                if isinstance(predictor, TreePredictor):
-                    check_predictor(predictor.nodes, item.n_features_in_)
 
 
 def _warn_of_versions(path: Any, written: dict[str, str]) -> None:

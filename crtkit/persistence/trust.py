@@ -16,6 +16,8 @@ import zipfile
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import numpy as np
+
 from crtkit.persistence.archive import BundleError
 
 # Packages of estimators and layers. Only classes of the kinds below are taken from them.
@@ -96,6 +98,7 @@ def check_types(
         nodes = list(_nodes(schema))
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: its model cannot be read ({error}).") from error
+    _check_reduced(path, data, nodes)
     refused, accepted = set(), set()
     for node in nodes:
         loader, name = node["__loader__"], _full_name(node)
@@ -111,6 +114,25 @@ def check_types(
             "(package.Name) as trusted=[...]."
         )
     return sorted(accepted)
+
+
+def _check_reduced(
+    path: str | os.PathLike[str], data: bytes, nodes: Collection[dict[str, Any]]
+) -> None:
+    """Arguments of a tree's constructor, which reads as many classes as it is told there are."""
+    for node in nodes:
+        if node.get("__loader__") != "TreeNode":
+            continue
+        try:
+            n_features, classes, n_outputs = node["__reduce__"]["args"]["content"]
+            numbers = [int(json.loads(part["content"])) for part in (n_features, n_outputs)]
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                found = np.load(io.BytesIO(archive.read(classes["file"])), allow_pickle=False)
+            whole = found.shape == (numbers[1],) and found.dtype.kind == "i" and (found > 0).all()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"{path}: a decision tree of it cannot be read ({error}).") from error
+        if not whole or min(numbers) < 1:
+            raise BundleError(f"{path}: a decision tree of it has other outputs than it says.")
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:

@@ -79,7 +79,8 @@ def read_stated(path: str | os.PathLike[str], stated: Stated, identifiers: bool 
         stated.refuse(path, "a WFDB record")
         return read_wfdb(header, identifiers=identifiers)
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist, nor does a WFDB header {path.name}.hea.")
+        header = "" if path.suffix == ".hea" else f", nor does a WFDB header {path.name}.hea"
+        raise FileNotFoundError(f"{path} does not exist{header}.")
     if not path.is_file():  # opening a FIFO would wait for a writer, a device might never end
         raise ValueError(f"{path} is not a regular file; read_ecg reads files.")
     with path.open("rb") as file:

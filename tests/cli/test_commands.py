@@ -343,7 +343,7 @@ def test_an_answer_for_another_hospital_tells_of_no_patient(clinical, tmp_path):
         (["card", "."], "not a regular file"),
         (["predict", "absent.crtkit", "{clinical}"], "no bundle at"),
         (["evaluate", "{clinical}", "{clinical}", "--label", "responder"], "not a crtkit bundle"),
-        (["read", "."], "directory"),
+        (["read", "."], "folder"),
         (["measure", "absent/"], "absent"),
         (["run", "mori2025", "--data", "absent.csv", "--out", "{out}"], "absent.csv"),
         (["report", "{clinical}", "--label", "responder", "--models", "x"], "are not among"),
@@ -544,7 +544,75 @@ def test_sets_and_pictures_from_the_command_line(records, tmp_path):
         *("--pictures", tmp_path / "pictures"),
     )
     (row,) = json.loads(done.stdout)
-    assert set(row["possible"]) <= {0, 1}
+    assert set(row["possible"]) <= {"narrow", "lbbb"}
     assert Path(row["picture"]).stat().st_size > 5000
     lines = crtkit("fit", "--model", "list").stdout.splitlines()
     assert "mori2025/LightGBM" in lines
+
+
+def test_check_tells_leaks_and_what_so_many_patients_carry(clinical, tmp_path):
+    """A column that is the outcome is told; the sizes are those of the library."""
+    table = pd.read_csv(clinical / "cohort.csv")
+    table["lvesv_after"] = 90.0 - 30 * (table["responder"] == "yes")
+    table.to_csv(tmp_path / "leak.csv", index=False)
+    asked = ("--label", "responder", "--pos-label", "yes")
+    facts = json.loads(crtkit("check", tmp_path / "leak.csv", *asked, "--json").stdout)
+    assert [text.partition(":")[0] for text in facts["leaks"]] == ["label column"]
+    assert "lvesv_after" in crtkit("check", tmp_path / "leak.csv", *asked).stdout
+    plan = facts["sample_size"]
+    share = (table["responder"] == "yes").mean()
+    assert plan["prevalence"] == round(share, 3)
+    needed = ck.evaluation.sample_size(10, share, auc=plan["supposed_auc"])["n"].iloc[0]
+    assert plan["patients_for_ten_parameters"] == needed
+    assert "none found" in crtkit("check", clinical / "cohort.csv", *asked).stdout
+
+
+def test_patients_with_both_outcomes_are_judged_by_record(clinical, tmp_path):
+    table = pd.read_csv(clinical / "cohort.csv")
+    first, other = table.index[0], table.index[table["responder"] != table["responder"][0]][0]
+    table.loc[other, "patient"] = table.loc[first, "patient"]
+    table.to_csv(tmp_path / "both.csv", index=False)
+    asked = ("--label", "responder", "--pos-label", "yes")
+    assert "--mixed-labels 'keep'" in crtkit("check", tmp_path / "both.csv", *asked, code=1).stderr
+    kept = (*asked, "--mixed-labels", "keep")
+    facts = json.loads(crtkit("check", tmp_path / "both.csv", *kept, "--json").stdout)
+    assert facts["records"] == facts["patients"] + 1
+    assert facts["leaks"] == []
+    arguments = ("--study", "he2023", "--models", "Guideline", "--seeds", "2", "--by", "record")
+    columns = ("--columns", "QRS=qrs_duration_ms")
+    out = tmp_path / "report.md"
+    crtkit("report", tmp_path / "both.csv", *kept, *columns, *arguments, "-o", out)
+    assert "Guideline" in out.read_text()
+
+
+def test_the_table_of_another_hospital_runs_a_study(clinical, tmp_path):
+    """``run`` takes its names and its words for the outcome, as the other commands do."""
+    maps = np.random.default_rng(0).uniform(90, 150, size=(120, 6, 8)).astype(np.float32)
+    np.save(tmp_path / "maps.npy", maps)
+    table = pd.read_csv(clinical / "cohort.csv").rename(columns={"male": "Sex"})
+    table["Sex"] = table["Sex"].map({0: "F", 1: "M"})
+    table["phase"] = [f"maps.npy#{i}" for i in range(len(table))]
+    table.to_csv(tmp_path / "cohort.csv", index=False)
+    asked = ("--label", "responder", "--pos-label", "yes", "--map", "phase", "--quick")
+    columns = ("--columns", "QRS=qrs_duration_ms,Sex=male")
+    done = crtkit(
+        *("run", "he2021", "--data", tmp_path / "cohort.csv", *asked, *columns),
+        *("--size", "small", "--out", tmp_path / "out"),
+    )
+    assert "LVEF + gender + QRS duration" in done.stdout
+    wrong = ("--label", "responder", "--pos-label", "maybe", "--map", "phase")
+    error = crtkit(
+        *("run", "he2021", "--data", tmp_path / "cohort.csv", *wrong, "--out", tmp_path / "no"),
+        code=1,
+    ).stderr
+    assert "--pos-label 'maybe' is not among the labels ['no', 'yes']" in error
+
+
+def test_card_and_answers_use_the_words_of_the_table(bundle, records):
+    card = crtkit("card", bundle).stdout
+    assert "| classes | 0 (narrow), 1 (lbbb) |" in card
+    assert "size 'small'" in card
+    rows = json.loads(crtkit("predict", bundle, records / "r01.hea", "--json").stdout)
+    assert rows[0]["answer"] in ("narrow", "lbbb")
+    error = crtkit("read", records, code=1).stderr
+    assert "crtkit measure reads all of its files" in error

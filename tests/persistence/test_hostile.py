@@ -1,11 +1,12 @@
 """Bundles that somebody tampered with: refused by name, and nothing of them runs."""
 
-import hashlib
+import importlib.util
 import io
 import json
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +20,12 @@ from sklearn.tree import DecisionTreeClassifier
 
 import crtkit as ck
 from crtkit.persistence import BundleError
-from crtkit.persistence.archive import MANIFEST, digest_of, read_archive
+from crtkit.persistence.archive import MANIFEST, read_archive
 
+_SPEC = importlib.util.spec_from_file_location("tamper", Path(__file__).parent / "tamper.py")
+tamper = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(tamper)
+members, rewrite, edit_schema = tamper.members, tamper.rewrite, tamper.edit_schema
 X, Y = np.arange(20.0)[:, None], np.arange(20) // 10
 
 
@@ -29,41 +34,6 @@ def bundle(tmp_path):
     path = tmp_path / "model.crtkit"
     ck.save(LogisticRegression().fit(X, Y), path)
     return path
-
-
-def members(path):
-    with zipfile.ZipFile(path) as archive:
-        return {info.filename: archive.read(info) for info in archive.infolist()}
-
-
-def rewrite(path, parts, *, compression=zipfile.ZIP_STORED, rehash=True):
-    """Write members back; with ``rehash`` as an attacker would who also corrects every hash."""
-    parts = dict(parts)
-    if rehash:
-        manifest = json.loads(parts[MANIFEST])
-        manifest["parts"] = {
-            name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-            for name, data in parts.items()
-            if name != MANIFEST
-        }
-        manifest["digest"] = digest_of(manifest)
-        parts[MANIFEST] = json.dumps(manifest).encode()
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in parts.items():
-            archive.writestr(name, data)
-    return path
-
-
-def edit_schema(data, function):
-    """The skops part with its schema changed."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
-        for info in old.infolist():
-            content = old.read(info)
-            if info.filename == "schema.json":
-                content = json.dumps(function(json.loads(content))).encode()
-            new.writestr(info.filename, content)
-    return out.getvalue()
 
 
 def test_a_changed_part_is_named(bundle):

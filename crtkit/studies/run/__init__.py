@@ -3,7 +3,7 @@
 ``python -m benchmarks STUDY`` and ``crtkit run STUDY`` are thin command lines over this package.
 """
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from importlib import import_module
 from pathlib import Path
 
@@ -86,6 +86,21 @@ def add_shared_arguments(parser, out):
     parser.add_argument("--signal", help="ECG file column of the manifest (default: signal)")
     parser.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
     parser.add_argument("--duration", type=float, help="seconds to keep of each signal")
+    parser.add_argument("--pos-label", help="the outcome that is predicted, such as yes")
+    parser.add_argument(
+        "--columns",
+        type=renamed,
+        metavar="THEIRS=OURS,...",
+        help="names in the table for names that crtkit knows, as QRS=qrs_duration_ms,Sex=male",
+    )
+    for name, choices, text in (
+        ("on-error", ("raise", "drop"), "cannot be read"),
+        ("missing-leads", ("raise", "nan", "drop"), "lacks one of the twelve leads"),
+        ("short", ("raise", "drop", "pad"), "is shorter than --duration"),
+    ):
+        parser.add_argument(
+            f"--{name}", choices=choices, help=f"what a record does that {text} [raise]"
+        )
     parser.add_argument("--seeds", type=int, help="number of seeds (default: the paper's)")
     parser.add_argument("--quick", action="store_true", help="two seeds, fewer simulated patients")
     parser.add_argument("--out", type=Path, default=out, help="output folder")
@@ -94,6 +109,65 @@ def add_shared_arguments(parser, out):
     parser.add_argument(
         "--random-state", type=int, default=0, help="of the simulated cohort, splits and models"
     )
+
+
+def renamed(text):
+    """Columns of another table by crtkit's names, as a command line has them.
+
+    Parameters
+    ----------
+    text : str
+        ``THEIRS=OURS,THEIRS=OURS``.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    ArgumentTypeError
+        Another form.
+
+    Examples
+    --------
+    >>> from crtkit.studies.run import renamed
+    >>> renamed("QRS=qrs_duration_ms, Sex=male")
+    {'QRS': 'qrs_duration_ms', 'Sex': 'male'}
+    """
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not pairs or any(not sep or not a.strip() or not b.strip() for a, sep, b in pairs):
+        raise ArgumentTypeError(
+            f"{text!r} is not of the form THEIRS=OURS,THEIRS=OURS, such as QRS=qrs_duration_ms"
+        )
+    return {a.strip(): b.strip() for a, _, b in pairs}
+
+
+def sized_pipelines(study, size=None):
+    """Unfitted pipelines of a study, for two cores or as published.
+
+    Parameters
+    ----------
+    study : str
+        One of ``STUDIES``.
+    size : {"small", "paper"}, optional
+        Default: the study's own, as ``crtkit run`` has it.
+
+    Returns
+    -------
+    dict of str to Pipeline
+
+    Examples
+    --------
+    >>> from crtkit.studies.run import sized_pipelines
+    >>> sized_pipelines("mori2025", "small")["ResNet-18"][-1].width
+    16
+    """
+    size = size or study_module(study).SIZE
+    models = import_module(f"crtkit.studies.{study}")
+    if study != "mori2025":
+        return models.pipelines(size=size)
+    chosen = models.SIZES[size]
+    return models.pipelines(size=chosen["pixels"], resnet=chosen["resnet"], simclr=chosen["simclr"])
 
 
 def run_study(study, arguments=(), **options):

@@ -1,8 +1,11 @@
 """Cohort of a run: as the command line asks, without unusable signals, and in a sentence."""
 
+from dataclasses import replace
+
 import numpy as np
 
 import crtkit as ck
+from crtkit._labels import classes_in_order
 from crtkit.signals import quality_counts, signal_quality, usable_records
 from crtkit.studies.ceiling import signal_ceilings
 
@@ -17,7 +20,8 @@ def load_cohort(options, study):
     ----------
     options : Namespace
         ``data``, ``label``, ``group``, ``signal``, ``fs``, ``duration``, ``quick``,
-        ``random_state``.
+        ``random_state``; optionally ``pos_label``, ``columns``, ``on_error``, ``missing_leads``,
+        ``short``, as :func:`crtkit.read_manifest` takes them.
     study : str
         Study whose simulated cohort stands in where no data are given.
 
@@ -49,7 +53,9 @@ def load_cohort(options, study):
             fs=options.fs or 500.0,
         )
     maps = getattr(options, "map", None)
-    return ck.read_manifest(
+    named = ("columns", "on_error", "missing_leads", "short")
+    given = {name: getattr(options, name, None) for name in named}
+    cohort = ck.read_manifest(
         table,
         label=options.label or "responder",
         group=options.group,
@@ -58,7 +64,44 @@ def load_cohort(options, study):
         map=maps,
         fs=options.fs,
         duration=options.duration,
+        **{name: value for name, value in given.items() if value is not None},
     )
+    positive = getattr(options, "pos_label", None)
+    return cohort if positive is None else with_positive(cohort, positive)
+
+
+def with_positive(cohort, text):
+    """Cohort whose labels are 1 for the outcome that is named, and 0 for the other.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    text : str
+        A label, as text.
+
+    Returns
+    -------
+    Cohort
+        ``info["words"]`` keeps what 0 and 1 were called.
+
+    Raises
+    ------
+    ValueError
+        The text is not among the labels.
+    """
+    classes = classes_in_order("The outcome", cohort.y, order=cohort.info.get("classes"))
+    found = [
+        value
+        for value in classes
+        if str(value) == text or (isinstance(value, float) and str(int(value)) == text)
+    ]
+    if not found:
+        raise ValueError(f"pos_label={text!r} is not among the labels {classes}")
+    y = np.asarray(cohort.y == found[0]).astype(int)
+    others = [str(value) for value in classes if value != found[0]]
+    # The studies' pipelines and tables speak of 0 and 1, whatever a manifest calls its outcome.
+    words = {"0": " or ".join(others), "1": str(found[0])}
+    return replace(cohort, y=y, info={**cohort.info, "classes": [0, 1], "words": words})
 
 
 def with_signals(cohort, options):
