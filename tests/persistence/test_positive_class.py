@@ -127,11 +127,12 @@ def test_the_command_line_warns_of_the_class_that_is_positive(capsys):
 
 def test_fit_and_evaluate_as_commands_name_one_class(monkeypatch, here, there, tmp_path):
     """--pos-label wins over the order of a table, also where both are 0 and 1."""
-    monkeypatch.setattr("crtkit.cli.bundles._models", lambda name: {name: logistic()})
+    monkeypatch.setattr("crtkit.cli.bundles._models", lambda name, size: {name: logistic()})
     monkeypatch.setattr("crtkit.cli.bundles.read_cohort", lambda data, options: data)
     told = []
     monkeypatch.setattr("crtkit.cli.bundles.emit_json", lambda answer, options: told.append(answer))
     shared = {"licence": None, "intended_use": None, "name": None, "random_state": 0, "model": "m"}
+    shared |= {"size": "small"}
     shared |= {"held_out": None, "alpha": None}
     shared |= {"smallest": 5, "bootstrap": 50, "bundle": tmp_path / "m.crtkit"}
     for label in (None, "0"):
