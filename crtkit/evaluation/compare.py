@@ -96,6 +96,35 @@ def compare_table(
     return table
 
 
+#: What a row of :func:`by_estimand` speaks of, its limits, its p-value, and how it is found.
+ESTIMANDS = (
+    ("the models as recipes, other patients", "low", "high", None, "patients and fits"),
+    ("the models as recipes, other splits", "nb_low", "nb_high", "p_value", "corrected t"),
+    ("these fits, other patients", "ci_low", "ci_high", None, "bootstrap by patient"),
+    ("these fits, mean scores", None, None, "delong_p", "DeLong"),
+)
+
+
+def by_estimand(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`compare_table` taken apart, one per metric and estimand."""
+    rows = {}
+    for metric, row in table.iterrows():
+        for what, low, high, p, method in ESTIMANDS:
+            if p is not None and low is None and np.isnan(row[p]):
+                continue  # DeLong's is of AUC alone
+            rows[metric, what] = {
+                "difference": row["difference"],
+                "low": row[low] if low else np.nan,
+                "high": row[high] if high else np.nan,
+                "p_value": row[p] if p else np.nan,
+                "method": method,
+            }
+    index = pd.MultiIndex.from_tuples(list(rows), names=["metric", "estimand"])
+    out = pd.DataFrame(list(rows.values()), index=index)
+    out.attrs.update(table.attrs)
+    return out
+
+
 def reference_table(
     parts: list[Part],
     per_seed: pd.Series,

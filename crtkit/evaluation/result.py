@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crtkit.evaluation.compare import compare_table, reference_table
+from crtkit.evaluation.compare import by_estimand, compare_table, reference_table
 from crtkit.evaluation.predictions import Predictions
 from crtkit.evaluation.risks.calibration import calibration_curve_table, calibration_table
 from crtkit.evaluation.risks.decision import DEFAULT_THRESHOLDS, decision_table
@@ -155,6 +155,7 @@ class Evaluation(Views, Inference, Predictions):
         *,
         confidence: float = 0.95,
         n_bootstrap: int = 1000,
+        estimands: bool = False,
     ) -> pd.DataFrame:
         """Difference of two models on the same patients, paired.
 
@@ -166,6 +167,9 @@ class Evaluation(Views, Inference, Predictions):
         subgroup : str, optional
         confidence : float, default=0.95
         n_bootstrap : int, default=1000
+        estimands : bool, default=False
+            True: one row per metric and estimand (the models as recipes, or these fits), each with
+            its own interval and p-value, for a table that nobody can misread.
 
         Returns
         -------
@@ -193,7 +197,7 @@ class Evaluation(Views, Inference, Predictions):
             n_bootstrap=n_bootstrap,
             n_patients=self.info.get("n_patients"),
         )
-        return self._noted(table, on)
+        return self._noted(by_estimand(table) if estimands else table, on)
 
     def against_references(
         self,

@@ -83,3 +83,17 @@ def test_bad_names(result):
         result.compare("good", "best")
     with pytest.raises(ValueError, match="twice"):
         result.compare("good", "good")
+
+
+def test_one_estimand_a_row(result):
+    wide = result.compare("good", "weak", n_bootstrap=100).loc["roc_auc"]
+    long = result.compare("good", "weak", n_bootstrap=100, estimands=True)
+    assert not long.index.duplicated().any()
+    rows = long.loc["roc_auc"].set_index("method")
+    assert (rows["difference"] == wide["difference"]).all()
+    assert rows.loc["patients and fits", "low"] == wide["low"]
+    assert rows.loc["corrected t", "p_value"] == wide["p_value"]
+    assert rows.loc["bootstrap by patient", "high"] == wide["ci_high"]
+    assert rows.loc["DeLong", "p_value"] == wide["delong_p"]
+    assert "DeLong" not in set(long.loc["accuracy", "method"])
+    assert long.attrs["pair"] == ("good", "weak")
