@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 import crtkit as ck
 from crtkit.evaluation import learning_curve, sample_size
 
-cohort = ck.datasets.make_cohort("mori2025", n_patients=240, random_state=0)
+cohort = ck.datasets.make_cohort("mori2025", n_patients=200, random_state=0)
 models = {
     "Logistic on 60 statistics": make_pipeline(
         ck.Select("signal"), ck.LeadStatistics(), StandardScaler(), LogisticRegression(C=0.01)
@@ -30,7 +30,7 @@ models = {
         LGBMClassifier(n_estimators=40, num_leaves=7, verbosity=-1),
     ),
 }
-curve = learning_curve(models, cohort, shares=(0.3, 0.6, 1.0), n_splits=4, n_bootstrap=100)
+curve = learning_curve(models, cohort, shares=(0.3, 0.6, 1.0), n_splits=3, n_bootstrap=50)
 curve.round(3)
 
 # %%
