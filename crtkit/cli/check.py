@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from crtkit.cli.common import (
     add_manifest_options,
@@ -64,6 +63,8 @@ def describe(cohort: Any, *, positive: Any = None, by: str = "patient") -> dict[
     -------
     dict
     """
+    import pandas as pd
+
     from crtkit.evaluation.baseline import clinical_table, tabulated
     from crtkit.evaluation.leaks.audit import quick_audit
 
@@ -98,6 +99,8 @@ EXPECTED_AUC = 0.75
 
 def _planned(cohort: Any, positive: Any) -> dict[str, Any]:
     """What so many patients allow, by the criteria of Riley et al."""
+    import pandas as pd
+
     from crtkit.evaluation import max_parameters, sample_size, validation_sample_size
 
     order = cohort.info.get("classes") or sorted(set(cohort.y))

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from crtkit._io import write_text
-from crtkit._labels import classes_in_order, reads_as_negative
 from crtkit.studies.run import renamed
 
 
@@ -112,6 +111,8 @@ def positive_label(cohort: Any, text: str | None) -> Any:
 
     None without it: the cohort's order, or else the larger label, then decides further on.
     """
+    from crtkit._labels import classes_in_order, reads_as_negative
+
     classes = classes_in_order("The outcome", cohort.y, order=cohort.info.get("classes"))
     if text is None:
         if len(classes) == 2 and reads_as_negative(classes[1], classes[0]):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from crtkit._progress import Progress
 from crtkit.cli.common import CommandError, check_out, cpu_jobs, emit, say
 from crtkit.cli.forking import forked_workers
-from crtkit.persistence.records import PAGES
+from crtkit.persistence.suffixes import PAGES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_commands(commands: Any) -> None:
@@ -53,6 +55,9 @@ def run(options: argparse.Namespace) -> int:
             tables.append(measure_files(files, on_error="nan", n_jobs=jobs, verbose=True))
         if pages:
             tables.append(measure_pages(pages, jobs))
+    # Here and not at the top: it was imported while the workers measured.
+    import pandas as pd
+
     table = pd.concat(tables)
     bad = table["error"][table["error"] != ""]
     for error in bad.iloc[:20]:
@@ -93,6 +98,7 @@ def measure_pages(paths: list[Path], jobs: int) -> pd.DataFrame:
     DataFrame of shape (n_pages, n_measurements + 4)
         As :func:`crtkit.signals.measure_files`, with the ``confidence`` of the reading.
     """
+    import pandas as pd
     from joblib import Parallel, delayed
 
     rows: list[dict[str, Any]] = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crtkit.cli.common import CommandError, check_out, emit_json, say
-from crtkit.persistence.records import PAGES
+from crtkit.persistence.suffixes import PAGES
 
 SHOWN = ("heart_rate_bpm", "pr_ms", "qrs_duration_ms", "qtc_ms", "qrs_axis_deg", "lbbb")
 

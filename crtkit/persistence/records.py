@@ -14,9 +14,7 @@ import pandas as pd
 
 from crtkit._io import is_path
 from crtkit._leads import LEADS_12
-
-TABLES = {".csv", ".tsv", ".txt", ".xlsx", ".parquet"}
-PAGES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".pdf", ".heic"}
+from crtkit.persistence.suffixes import PAGES, TABLES
 
 
 @dataclass

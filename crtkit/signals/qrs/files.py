@@ -6,14 +6,16 @@ import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from crtkit._io import is_path
 from crtkit._progress import Progress
 from crtkit.signals.qrs.measure import MEASUREMENTS, measure_qrs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Suffixes of the formats that read_ecg reads; a WFDB record is its header.
 SUFFIXES = (".hea", ".xml", ".scp", ".dcm", ".edf", ".ecg", ".h5", ".hdf5")
@@ -106,6 +108,8 @@ def measure_files(
     if not paths:
         raise ValueError("measure_files got no file.")
     rows = _in_batches(paths, n_jobs, verbose)
+    import pandas as pd
+
     table = pd.DataFrame(rows, index=pd.Index([str(path) for path in paths], name="file"))
     # Only now, with all files tried: one message names every bad file of a folder.
     bad = table["error"][table["error"] != ""]
@@ -126,6 +130,9 @@ def _in_batches(paths: list[Path], n_jobs: int | None, verbose: bool) -> list[di
     done = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_measure_batch)(batch) for batch in batches
     )
+    # Workers are at it by now: what only the table needs is imported beside them.
+    import pandas  # noqa: F401
+
     rows: list[dict[str, Any]] = []
     with Progress(len(paths), "measuring", "file", show=verbose) as progress:
         for part in done:
