@@ -8,10 +8,11 @@ import numpy as np
 
 from crtkit.images.digitize.ink import SPECK
 
+_QUIET_PHASES = 0.25  # dots and lines take three of eight pixels either way
 _MOST_MM = 2.0  # rows that end farther from where they should do not end there at all
 
 
-def page_evidence(runs, path, upper, lower, span, axis, px, *, unbent=False):
+def page_evidence(runs, path, upper, lower, span, axis, px, py, *, unbent=False):
     """Evidence of a page whose rows were followed.
 
     Parameters
@@ -24,8 +25,8 @@ def page_evidence(runs, path, upper, lower, span, axis, px, *, unbent=False):
     span : ndarray of shape (n_rows, 2)
         First and last x of each row's trace, NaN where not seen.
     axis : TimeAxis
-    px : float
-        Pixels per mm.
+    px, py : float
+        Pixels per mm along and down the page.
     unbent : bool
         Whether the page was straightened by its grid.
 
@@ -50,11 +51,27 @@ def page_evidence(runs, path, upper, lower, span, axis, px, *, unbent=False):
     beside &= (runs.bottom > high) & (runs.top < low)
     # Rows that run into their pulses or marks have no end to be seen, those of an unbent page lean.
     plain = axis.source == "row" and not unbent
-    cells = path[:, inner].size
+
+    def rest(which):
+        return _between_dots(runs, which, inner, px, py) / len(path)
+
     return {
         "ends_mm": float(ends.mean()) if plain else 0.0,
         "holes": float(np.isnan(upper[:, inner]).mean()),
-        "stray": float((beside & (runs.kind == 0)).sum() / cells),
+        "stray": rest(beside & (runs.kind == 0)),
         # Photographs of paper show the dots of their grids, and are none the worse.
-        "specks": 0.0 if unbent else float((beside & (runs.kind == SPECK)).sum() / cells),
+        "specks": 0.0 if unbent else rest(beside & (runs.kind == SPECK)),
     }
+
+
+def _between_dots(runs, which, inner, px, py):
+    """Runs per column away from those that return with each millimetre: a dotted grid is no noise.
+
+    Noise is the same at all phases of the grid, dots and dotted lines are not.
+    """
+    n = max(int(min(px, py)), 2)
+    across = (runs.column[which] / px % 1.0 * n).astype(int)
+    along = ((runs.top + runs.bottom)[which] / 2 / py % 1.0 * n).astype(int)
+    seen = np.bincount(across * n + along, minlength=n * n)
+    # As if all of the page were like its quietest phases.
+    return float(np.quantile(seen, _QUIET_PHASES)) * n * n / (inner.stop - inner.start)

@@ -213,7 +213,7 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
         path = trace_rows(runs, rows, px, py, free, tied)
         edges = row_edges(runs, path, pen)
     traces = replace(traces, **dict(zip(("upper", "lower", "tangled"), edges)))
-    evidence = page_evidence(runs, path, *edges[:2], span, axis, px, unbent=unbent)
+    evidence = page_evidence(runs, path, *edges[:2], span, axis, px, py, unbent=unbent)
     tangled = traces.tangled | _walled(runs, traces, arrangement)
     return replace(traces, tangled=tangled, evidence=evidence), arrangement
 

@@ -37,6 +37,16 @@ def test_noise_and_a_hole_are_seen(page):
     assert follow_traces(torn)[0].evidence["holes"] > 0.02
 
 
+def test_a_dotted_grid_is_no_noise(page):
+    dotted = page.copy()
+    dotted[2::25, 2::5] = 60
+    rng = np.random.default_rng(0)
+    strewn = page.copy()
+    strewn[rng.integers(0, page.shape[0], 15_000), rng.integers(0, page.shape[1], 15_000)] = 60
+    dots, noise = (follow_traces(image)[0].evidence for image in (dotted, strewn))
+    assert dots["specks"] + dots["stray"] < 0.1 * (noise["specks"] + noise["stray"])
+
+
 @pytest.mark.parametrize("name", ["half", "shared", "ends", "guessed", "noise", "stray", "holes"])
 def test_no_fault_speaks_for_a_page(name):
     assert WEIGHTS[name] <= 0
