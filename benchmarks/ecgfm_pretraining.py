@@ -59,7 +59,7 @@ SETTINGS = {
     "fs": FS,
     "lr": 1.5e-3,
     "batch_size": 128,
-    "max_epochs": 50,
+    "max_epochs": 200,  # as `choose` has it: 50 are too few with the contrast of tokens
 }
 FINE_TUNING = {"lr": 5e-4, "max_epochs": 30, "batch_size": 32, "augment": "light"}
 

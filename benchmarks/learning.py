@@ -384,12 +384,17 @@ def write(options, rows, left, start, made=None):
                 if isinstance(v, (int, str, list)) and k != "collect"
             },
             "cells": [asdict(cell) for cell in left],
-            "environment": environment(options.device),
-            "seconds": round(time.perf_counter() - start, 1),
-            **(made or {}),
+            # Joined runs were made elsewhere, maybe on a GPU that is not here.
+            **(made or made_here(options, start)),
         },
     )
     return text
+
+
+def made_here(options, start):
+    """Environment and seconds of this run."""
+    seconds = round(time.perf_counter() - start, 1)
+    return {"environment": environment(options.device), "seconds": seconds}
 
 
 def picture(rows, lines):
@@ -418,7 +423,7 @@ def picture(rows, lines):
         ax.minorticks_off()
         ax.set_title(study)
         ax.set_xlabel("Patients learned from")
-        ax.legend(fontsize=6, loc="lower right")
+        ax.legend(fontsize=6, loc="best")
     axes[0, 0].set_ylabel("AUC on other simulated patients")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure
