@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-isa test-pandas3 lint docs speed clean
+.PHONY: demo test test-isa test-pandas3 test-lowest lint docs speed clean
 
 # All three models of the study on rendered pages of simulated patients, at two-core size.
 demo: $(STAMP)
@@ -43,11 +43,24 @@ test-pandas3: $(STAMP)
 	  tests/cohort/test_manifest.py tests/cohort/test_rows.py tests/readers/test_wfdb.py \
 	  tests/datasets/test_physionet.py
 
+# The oldest versions that pyproject.toml allows: every bound is pinned to itself.
+LOWEST := .venv-lowest
+test-lowest: $(STAMP)
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	sed -n '/^dependencies = /,/^\[tool/p' pyproject.toml | sed '/^all = /d; /^dev = /,$$d' \
+	  | grep -o '"[A-Za-z][A-Za-z0-9_.-]*\(\[[a-z]*\]\)\?>=[0-9.]*"' | tr -d '"' | sed 's/>=/==/' \
+	  > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -r $(LOWEST)/lowest.txt pytest hypothesis
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -p no:cacheprovider \
+	  -m "not slow" tests/cohort tests/readers tests/signals tests/statistics tests/persistence
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy
+	$(BIN)/mypy $$(find crtkit -name '*.pyi')
 
 docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
@@ -64,5 +77,5 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) $(PANDAS3) build dist *.egg-info docs/_build docs/auto_examples docs/generated results
+	rm -rf $(VENV) $(PANDAS3) $(LOWEST) build dist *.egg-info docs/_build docs/auto_examples docs/generated results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -98,15 +98,39 @@ def _training(training: dict[str, Any] | None) -> str:
         ("classes", ", ".join(f"{key}: {n}" for key, n in training["classes"].items())),
     ]
     text = _table(rows)
-    numbers = [
-        (name, f"{c['mean']:g} ± {c['sd']:g}", f"{c['low']:g} to {c['high']:g}")
-        for name, c in training["columns"].items()
-        if c["kind"] == "number"
-    ]
-    if numbers:
-        head = "| variable | mean ± SD | lowest to highest hundredth |\n| --- | --- | --- |\n"
-        text += "\n\n" + head + "\n".join(f"| {a} | {b} | {c} |" for a, b, c in numbers)
-    return text
+    return "\n\n".join(filter(None, [text, _table_one(training)]))
+
+
+def _table_one(training: dict[str, Any]) -> str:
+    """Who the patients were: all, each class where it may be told, and the range."""
+    by_class, words = training.get("by_class") or {}, training.get("words") or {}
+    classes = sorted(training["classes"])
+    rows = []
+    for name, column in training["columns"].items():
+        # What only a simulation knows of its patients is in the manifest alone.
+        if column["kind"] not in ("number", "flag", "levels") or name.startswith("true_"):
+            continue
+        own = by_class.get(name) or {}
+        cells = [_cell(column), *(_cell(own[key]) if key in own else "–" for key in classes)]
+        number = column["kind"] == "number"
+        cells.append(f"{column['low']:g} to {column['high']:g}" if number else "–")
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    if not rows:
+        return ""
+    head = ["variable", "all", *(words.get(key, key) for key in classes)]
+    head.append("lowest to highest hundredth")
+    rule = "| " + " | ".join(["---"] * len(head)) + " |"
+    return "\n".join(["| " + " | ".join(head) + " |", rule, *rows])
+
+
+def _cell(column: dict[str, Any]) -> str:
+    """Mean ± SD, or shares."""
+    if column["kind"] == "number":
+        return f"{column['mean']:g} ± {column['sd']:g}"
+    if column["kind"] == "flag":
+        share = column["share_of_larger"]
+        return "fewer than may be told" if share is None else f"{share:.0%}"
+    return ", ".join(f"{level}: {count}" for level, count in column["levels"].items()) or "–"
 
 
 def _evaluation(evaluation: dict[str, Any] | None) -> str:

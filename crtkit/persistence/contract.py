@@ -102,9 +102,38 @@ def describe_training(cohort: Any) -> dict[str, Any] | None:
         summary = _summary(X, name)
         if summary is not None:
             described["columns"][str(name)] = summary
+    y = np.asarray(cohort.y)[~pd.Series(cohort.groups).duplicated().to_numpy()].astype(str)
+    described["by_class"] = _by_class(X, y, described["columns"])
     if "signal" in described["columns"]:
         described["columns"]["signal"].update(describe_signals(X))
     return described
+
+
+def _by_class(X: pd.DataFrame, y: np.ndarray, columns: dict[str, Any]) -> dict[str, Any]:
+    """Table 1 by outcome: means and shares of each class, column by column.
+
+    A column with a cell that may not be told is left out for every class: what all patients have,
+    less the classes that are told, would give the cell away.
+    """
+    classes = sorted(set(y))
+    table: dict[str, Any] = {}
+    for name in X.columns:
+        whole = columns.get(str(name), {"kind": "file"})
+        if whole["kind"] not in ("number", "flag", "levels"):
+            continue
+        own = {value: _summary(X[y == value], name) for value in classes}
+        if all(_is_told(part, whole) for part in own.values()):
+            table[str(name)] = own
+    return table
+
+
+def _is_told(part: dict[str, Any] | None, whole: dict[str, Any]) -> bool:
+    """Whether a class's summary has no cell of fewer patients than may be told."""
+    if part is None or part["kind"] != whole["kind"] or isinstance(part["missing"], str):
+        return False
+    if part["kind"] == "flag":
+        return part["share_of_larger"] is not None
+    return part["kind"] == "number" or set(part["levels"]) == set(whole["levels"])
 
 
 def describe_evaluation(evaluation: Any, name: str | None) -> dict[str, Any] | None:

@@ -114,6 +114,7 @@ _FORM: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "training.n_patients": ("a count", _COUNT),
     "training.classes": ("an object", lambda value: isinstance(value, dict)),
     "training.columns": ("ranges by column", _dict_of(_is_range)),
+    "training.by_class": ("summaries by column", _maybe(_dict_of(_dict_of(_is_range)))),
     "training.words": ("texts by class or null", _maybe(_dict_of(_is_text))),
     "conformal": ("an object or null", _maybe(lambda value: isinstance(value, dict))),
     "conformal.alpha": ("a share", _number(0, 1)),

@@ -97,6 +97,7 @@ def add_shared_arguments(parser, out):
         ("on-error", ("raise", "drop"), "cannot be read"),
         ("missing-leads", ("raise", "nan", "drop"), "lacks one of the twelve leads"),
         ("short", ("raise", "drop", "pad"), "is shorter than --duration"),
+        ("mixed-labels", ("raise", "keep"), "has another outcome than one of the same patient"),
     ):
         parser.add_argument(
             f"--{name}", choices=choices, help=f"what a record does that {text} [raise]"

@@ -21,7 +21,7 @@ def load_cohort(options, study):
     options : Namespace
         ``data``, ``label``, ``group``, ``signal``, ``fs``, ``duration``, ``quick``,
         ``random_state``; optionally ``pos_label``, ``columns``, ``on_error``, ``missing_leads``,
-        ``short``, as :func:`crtkit.read_manifest` takes them.
+        ``short``, ``mixed_labels``, as :func:`crtkit.read_manifest` takes them.
     study : str
         Study whose simulated cohort stands in where no data are given.
 
@@ -53,7 +53,7 @@ def load_cohort(options, study):
             fs=options.fs or 500.0,
         )
     maps = getattr(options, "map", None)
-    named = ("columns", "on_error", "missing_leads", "short")
+    named = ("columns", "on_error", "missing_leads", "short", "mixed_labels")
     given = {name: getattr(options, name, None) for name in named}
     cohort = ck.read_manifest(
         table,
