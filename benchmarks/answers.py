@@ -186,10 +186,11 @@ def page(root):
         )
     change = next(r for r in run["qrs_duration"] if r["diagnosis"] == "all")
     worse = [name for name, row in rows.items() if row["high"] < 0]
+    lost = [row["difference"] for row in rows.values()]
     out.short = (
         f"Of {len(rows)} models {len(worse) or 'none'} {'is' if len(worse) < 2 else 'are'} shown "
-        f"to lose on clean pages{': ' + ', '.join(worse) if worse else ''}; QRS duration through "
-        f"paper is {change['bias']:+.1f} ± {change['sd']:.1f} ms off."
+        f"to lose on clean pages{': ' + ', '.join(worse) if worse else ''} (AUC "
+        f"{min(lost):+.3f} to {max(lost):+.3f}, few patients); QRS duration through paper is {change['bias']:+.1f} ± {change['sd']:.1f} ms off."
     )
     return out
 

@@ -107,6 +107,13 @@ def _write_front():
         "(``python -m benchmarks one_patient``).\n"
     )
     (folder / "front.inc").write_text(text if picture.is_file() else "", encoding="utf-8")
+    table = (
+        ".. csv-table:: Every model on the same simulated patients\n"
+        # Of an included file docutils counts from where it lies, Sphinx from the page.
+        "   :file: ../../benchmarks/results/one_patient/table.csv\n   :header-rows: 1\n"
+    )
+    virtual = f"{text}\n{table}" if picture.is_file() else "Not run yet.\n"
+    (folder / "virtual.inc").write_text(virtual, encoding="utf-8")
 
 
 #: Study -> folder of the run whose tables and figures its page shows.

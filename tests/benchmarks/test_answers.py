@@ -107,3 +107,19 @@ def test_a_change_of_the_figures_changes_the_answer(tmp_path):
 
 def test_what_was_not_run_is_said(tmp_path):
     assert answers.page(tmp_path).short.startswith("Not run yet")
+
+
+def test_the_page_says_what_its_tables_say():
+    question, said = sentences("page lose")
+    table = pd.read_csv(R / "real_pages" / "losses.csv", index_col="model", dtype=str)
+    assert len(said) == len(table)
+    for sentence, (name, row) in zip(said, table.iterrows()):
+        wanted = f"digitised page ({row['difference']}, {row['95 % interval']})"
+        assert sentence.startswith(f"{name}: AUC {float(row['signal']):.3f} from the signal")
+        assert wanted in sentence
+    change = pd.read_csv(R / "real_pages" / "qrs_duration.csv", index_col="diagnosis").loc["all"]
+    off = re.search(r"paper is ([+-][\d.]+) ± ([\d.]+) ms", question.short)
+    assert float(off[1]) == pytest.approx(change["bias"], abs=0.06)
+    assert float(off[2]) == pytest.approx(change["sd"], abs=0.06)
+    worse = [n for n, row in table.iterrows() if float(row["95 % interval"].split(" to ")[1]) < 0]
+    assert f"models {len(worse) or 'none'} " in question.short
