@@ -190,7 +190,8 @@ def page(root):
     out.short = (
         f"Of {len(rows)} models {len(worse) or 'none'} {'is' if len(worse) < 2 else 'are'} shown "
         f"to lose on clean pages{': ' + ', '.join(worse) if worse else ''} (AUC "
-        f"{min(lost):+.3f} to {max(lost):+.3f}, few patients); QRS duration through paper is {change['bias']:+.1f} ± {change['sd']:.1f} ms off."
+        f"{min(lost):+.3f} to {max(lost):+.3f}, few patients); QRS duration through "
+        f"paper is {change['bias']:+.1f} ± {change['sd']:.1f} ms off."
     )
     return out
 
