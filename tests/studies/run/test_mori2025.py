@@ -297,7 +297,7 @@ def test_grad_cam_is_of_the_network_that_was_evaluated(pages, tmp_path, monkeypa
         raise Stop
 
     monkeypatch.setattr(mori2025_maps, "grad_cam", grad_cam)
-    options = SimpleNamespace(layout=None, stage="layer3")
+    options = SimpleNamespace(layout=None, stage="layer3", device="cpu")
     with pytest.raises(Stop):
         mori2025_maps.explain_positives(Output(tmp_path, "t", "s"), cohort, result, options, True)
     positive = result.predictions[cohort.y[result.predictions["row"]] == 1]
