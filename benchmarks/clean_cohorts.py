@@ -152,6 +152,7 @@ def main(arguments=None):
     if not whole:
         print("tables of what is there; the same command goes on")
     audit, noise, found = tables(work, pieces)
+    options.out.mkdir(parents=True, exist_ok=True)
     for name, table in (("audit", audit), ("noise", noise)):
         write_text(options.out / f"{name}.csv", table.to_csv())
         write_text(options.out / f"{name}.md", markdown_table(table) + "\n")
