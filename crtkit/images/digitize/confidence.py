@@ -20,19 +20,19 @@ DB_PER_STEP = 2.5
 """dB from one half of trust to e to one."""
 
 # Fitted to rendered pages, from 55 to 215 dpi, spoiled at random, of six layouts, by a logistic
-# function of being read to 10 dB (benchmarks/digitizer/confidence.py writes the figures):
-# agreement of the leads says most, then how thick the pen is and how the rows end.
+# function of being read to 10 dB, with the signs held (benchmarks/digitizer/confidence.py writes
+# the figures). Stray ink and specks cost little: dotted grids and labels of real pages have both.
 WEIGHTS = {
-    "base": 0.95,
-    "mean": 1.31,
-    "pen": -10.32,
-    "half": -27.2,
-    "shared": -26.83,
-    "ends": -1.48,
-    "guessed": -1.82,
-    "noise": -2.78,
-    "stray": -6.1,
-    "holes": -77.39,
+    "base": 7.88,
+    "mean": 0.51,
+    "pen": -6.86,
+    "half": -17.19,
+    "shared": -6.53,
+    "ends": -3.16,
+    "guessed": -4.79,
+    "noise": -0.46,
+    "stray": -0.98,
+    "holes": -5.86,
 }
 """dB for each of :func:`page_features`."""
 _PEN_MM = 0.45
