@@ -50,11 +50,11 @@ def test_a_cohort_through_evaluate(count, make_signals):
     calls = count("crtkit.cohort.select._stack", "crtkit.signals.statistics.check_records")
     result = ck.evaluate({"rows": model}, cohort, seeds=3, reference_rows=False, n_jobs=1)
     assert len(result.predictions) == 3 * 4
-    # A sample for its unit, all to look for equal records under two patients, then the training and
-    # the test part of each split: labels and scores come from one transform.
-    assert calls["_stack"] == 1 + 1 + 3 * 2
-    # LeadStatistics checks in fit, and again in each of its two transforms.
-    assert calls["check_records"] == 3 * 3
+    # A sample for its unit, all to look for equal records under two patients, all to be measured for
+    # every split at once, then the measured rows of the training and the test part of each split.
+    assert calls["_stack"] == 1 + 1 + 1 + 3 * 2
+    # LeadStatistics checks in its one fit, and again in its one transform.
+    assert calls["check_records"] == 2
 
 
 def test_pages_into_a_network(count, tmp_path, monkeypatch):

@@ -86,11 +86,22 @@ def describe(cohort: Any, *, positive: Any = None, by: str = "patient") -> dict[
         facts["table_1"] = table
     if "signal" in cohort.X and cohort.info.get("sampling_rate"):
         facts["signal_quality"] = _quality(cohort)
-    found = quick_audit(cohort, {})
+    found = quick_audit(_in_order(cohort, positive), {})
     facts["leaks"] = [f"{row.kind}: {row.reason}" for row in found.itertuples()]
     if len(classes) == 2:
         facts["sample_size"] = _planned(cohort, positive)
     return facts
+
+
+def _in_order(cohort: Any, positive: Any) -> Any:
+    """The cohort with its outcomes in the order that was asked for, which the audit need not guess."""
+    if positive is None:
+        return cohort
+    from crtkit.cohort import Cohort
+
+    others = [value for value in dict.fromkeys(cohort.y) if value != positive]
+    info = {**cohort.info, "classes": [*others, positive]}
+    return Cohort(cohort.X, cohort.y, cohort.groups, info)
 
 
 #: AUC that a plan supposes: what the four studies report lies around it.

@@ -160,7 +160,7 @@ def sized_pipelines(study, size=None):
     Examples
     --------
     >>> from crtkit.studies.run import sized_pipelines
-    >>> sized_pipelines("mori2025", "small")["ResNet-18"][-1].width
+    >>> sized_pipelines("mori2025", "small")["ResNet-18 from scratch"][-1].width
     16
     """
     size = size or study_module(study).SIZE
@@ -199,7 +199,7 @@ def run_study(study, arguments=(), **options):
     >>> run_study("mori2025", sedes=3)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: mori2025 has no option 'sedes'; it has cache, data, device, ...
+    ValueError: mori2025 has no option 'sedes'; it has cache, columns, data, device, ...
     """
     parser = ArgumentParser(prog=study)
     add_arguments(parser, study)
