@@ -50,8 +50,8 @@ def test_a_cohort_through_evaluate(count, make_signals):
     calls = count("crtkit.cohort.select._stack", "crtkit.signals.statistics.check_records")
     result = ck.evaluate({"rows": model}, cohort, seeds=3, reference_rows=False, n_jobs=1)
     assert len(result.predictions) == 3 * 4
-    # A sample for its unit, all to look for equal records under two patients, all to be measured for
-    # every split at once, then the measured rows of the training and the test part of each split.
+    # A sample for its unit, all to look for equal records under two patients, all to be measured
+    # for every split at once, then the measured rows of both parts of each split.
     assert calls["_stack"] == 1 + 1 + 1 + 3 * 2
     # LeadStatistics checks in its one fit, and again in its one transform.
     assert calls["check_records"] == 2

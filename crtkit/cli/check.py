@@ -94,7 +94,7 @@ def describe(cohort: Any, *, positive: Any = None, by: str = "patient") -> dict[
 
 
 def _in_order(cohort: Any, positive: Any) -> Any:
-    """The cohort with its outcomes in the order that was asked for, which the audit need not guess."""
+    """The cohort with its outcomes in the order that was asked for: the audit need not guess."""
     if positive is None:
         return cohort
     from crtkit.cohort import Cohort
