@@ -59,7 +59,11 @@ def test_confidence_falls_with_what_speaks_against_a_page(page):
     assert sure > 0.9
     spoiled = digitize_page(blur(page, 2.0), least_confidence=0)
     assert np.median(list(spoiled.confidence.values())) < sure
-    worse = dataclasses.replace(reading, evidence={**reading.evidence, "holes": 0.3})
+    for name, value in {"holes": 0.3, "ends_mm": 1.0, "stray": 1.0, "specks": 1.0}.items():
+        worse = dataclasses.replace(reading, evidence={**reading.evidence, name: value})
+        assert np.median(list(judge(worse).confidence.values())) < sure
+    strips = tuple(dataclasses.replace(strip, shared=0.35) for strip in reading.strips)
+    worse = dataclasses.replace(reading, strips=strips)
     assert not judge(worse).accepted
     assert judge(worse, least=0).accepted
     features = page_features(reading, page_checks(reading))
