@@ -105,6 +105,18 @@ def test_a_change_of_the_figures_changes_the_answer(tmp_path):
     assert "On pages it does help, and it is steadier there" in short
 
 
+def test_intervals_that_part_are_no_longer_said_to_overlap(tmp_path):
+    assert "with intervals that overlap" in answers.autoencoder(R).short
+    folder = tmp_path / "he2021_simulated"
+    shutil.copytree(R / "he2021_simulated", folder)
+    run = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    for row in run["tables"]["table3"]:
+        if row["model"] == "AE + LVEF + gender":
+            row["95 % interval"] = "0.900 to 0.990"
+    (folder / "results.json").write_text(json.dumps(run), encoding="utf-8")
+    assert "1 of 2 with intervals apart" in answers.autoencoder(tmp_path).short
+
+
 def test_what_was_not_run_is_said(tmp_path):
     assert answers.page(tmp_path).short.startswith("Not run yet")
 

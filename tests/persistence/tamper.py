@@ -43,6 +43,17 @@ def edit_schema(data, function):
     return out.getvalue()
 
 
+def replace_text(path, old, new):
+    """Put another text into the manifest, JSON or not, and leave all else as it is."""
+    parts = members(path)
+    text = parts[MANIFEST].decode()
+    assert old in text
+    parts[MANIFEST] = text.replace(old, new).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+
+
 def edit_manifest(path, change):
     """The bundle with its manifest changed by ``change(manifest)``, and its digest corrected."""
     parts = members(path)
