@@ -303,11 +303,8 @@ def _fit_all(
         todo = [(name, s) for name, s in keys if (name, s.seed, s.fold) not in finished]
         folder, shared = None, Shared(tables, {}, {})
         if share:
-            readers = {name: refitter.models[name] for name, _ in todo}
-            readers = {n: m for n, m in readers.items() if refitter.tables[n] is tables}
-            shared = share_prefixes(
-                readers, tables, n_jobs=n_jobs, n_threads=refitter.n_threads, show=progress
-            )
+            names = {name for name, _ in todo}
+            shared = _measured_once(refitter, names, tables, n_jobs=n_jobs, show=progress)
         given = shared.tables
         # Workers on other machines do not see this folder; they get the arrays themselves.
         if joblib.effective_n_jobs(n_jobs) > 1 and on_this_machine():
@@ -341,6 +338,24 @@ def _fit_all(
         except BrokenProcessPool as error:
             raise _killed(left_at_work(folder), journal is not None, error) from error
     return [finished[name, split.seed, split.fold] for name, split in keys], shared.said
+
+
+def _measured_once(
+    refitter: Refitter,
+    names: set[str],
+    tables: dict[str, Any],
+    *,
+    n_jobs: int | None,
+    show: bool,
+) -> Shared:
+    """What the models that are still to be fitted would measure again and again."""
+    # A reference row reads a table of its own, whose measurements are there already.
+    readers = {
+        name: model
+        for name, model in refitter.models.items()
+        if name in names and refitter.tables[name] is tables
+    }
+    return share_prefixes(readers, tables, n_jobs=n_jobs, n_threads=refitter.n_threads, show=show)
 
 
 def _rows_predicted(test: Any, tables: dict[str, Any]) -> dict[str, list[int]]:
