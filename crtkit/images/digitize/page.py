@@ -30,7 +30,8 @@ from crtkit.images.digitize.reading import LeadStrip, PageReading
 from crtkit.images.digitize.rectify import rectify
 from crtkit.images.digitize.rows import find_rows, frame_lines, pen_width, row_edges, trace_rows
 from crtkit.images.digitize.sample import BORDER_MM, SECONDS, sample_leads, tangled_share
-from crtkit.images.digitize.timing import bars, find_separators, pulse_speed, time_axis
+from crtkit.images.digitize.separators import bars, find_separators
+from crtkit.images.digitize.timing import pulse_speed, time_axis
 
 _LEAST_GRID = 6.0
 _UNNAMED_DB = 3.0

@@ -7,15 +7,13 @@ separators between the leads; the grid.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
-from crtkit.images.digitize.ink import MARK, UnreadablePageError
+from crtkit.images.digitize.ink import UnreadablePageError
 
 _ROW_SECONDS = (10.0, 5.0)
 _LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
 _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
 _SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
-_BAR_MM = 2.5  # upright strokes across a trace that are taller may be separators
 _FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
 
 
@@ -48,78 +46,6 @@ class TimeAxis:
     def x(self, seconds):
         """Pixels at a time."""
         return self.x_start + np.asarray(seconds) * self.px_per_second
-
-
-def find_separators(runs, rows, px, py):
-    """Find upright marks and lines that stand at one place in most rows.
-
-    Parameters
-    ----------
-    runs : Runs
-    rows : array-like of shape (n_rows,)
-        y of the baselines.
-    px, py : float
-        Pixels per mm.
-
-    Returns
-    -------
-    ndarray of float
-        x in pixels, from left to right.
-    """
-    width = runs.shape[1]
-    rows = np.asarray(rows)
-    votes = np.zeros((len(rows), width), dtype=bool)
-    tall = (runs.kind == MARK) & (runs.height > 1.2 * py)
-    for i, y in enumerate(rows):
-        near = tall & (np.abs((runs.top + runs.bottom) / 2 - y) < 14 * py)
-        votes[i, runs.column[near]] = True
-        votes[i] |= (runs.above < y) & (runs.below > y)
-    # Marks of one separator stand within half a millimetre of each other.
-    votes = ndimage.binary_dilation(votes, np.ones((1, 2 * int(round(0.25 * px)) + 1)))
-    count = votes.sum(axis=0)
-    labels, n_marks = ndimage.label(count >= max(2, 0.6 * len(rows)))
-    out = []
-    for (place,) in ndimage.find_objects(labels):
-        if place.stop - place.start < 2.5 * px:
-            out.append((place.start + place.stop - 1) / 2)
-    return np.array(out)
-
-
-def bars(runs, separators, rows, px, py):
-    """Runs that belong to separators drawn across the traces, alike in most rows.
-
-    Parameters
-    ----------
-    runs : Runs
-    separators : ndarray of shape (n_separators,)
-        x in pixels.
-    rows : array-like of shape (n_rows,)
-        y of the baselines.
-    px, py : float
-        Pixels per mm.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_runs,)
-    """
-    out = np.zeros(len(runs.column), dtype=bool)
-    tall = np.flatnonzero(runs.height > _BAR_MM * py)
-    column, top, bottom = runs.column[tall], runs.top[tall], runs.bottom[tall]
-    for x in separators:
-        ends, found = [], []
-        for y in np.asarray(rows):
-            near = (np.abs(column - x) < 1.5 * px) & (top < y + py) & (bottom > y - py)
-            if near.any():
-                at = tall[near]
-                ends.append((np.median(runs.top[at]) - y, np.median(runs.bottom[at]) - y))
-                found.append(at)
-        if len(ends) < max(2, 0.6 * len(rows)):
-            continue
-        # QRS complexes stand in one place too, but no two leads have them of one height.
-        alike = np.abs(np.array(ends) - np.median(ends, axis=0)).max(axis=1) < 0.6 * py
-        if alike.sum() >= max(2, 0.6 * len(rows)):
-            out[np.concatenate([at for at, good in zip(found, alike) if good])] = True
-    return out
 
 
 def pulse_speed(pulses, px, stated=None):
@@ -244,6 +170,11 @@ def _from_separators(separators, first, last, per_second, n_columns, px):
                 scale, zero = np.polyfit(k[good], separators[good], 1)
                 rest = np.abs(separators[good] - zero - scale * k[good]).max()
                 beside = zero < first - 4 * px or zero + n * scale > last + 4 * px
+                # Three at one distance name four leads, also of a page that is cut within one.
+                if n >= 4 and np.isin(np.arange(1, n), k[good]).all():
+                    beside = zero < first - scale / 2 or zero + (n - 0.5) * scale > last
+                # Leads go on behind the last one: the row is longer than this.
+                beside |= bool(((k > n) & (np.abs(off) < 0.02 * width + 1.5 * px)).any())
                 if rest > 0.6 * px or abs(scale / width - 1) > _ROW_SLACK or beside:
                     continue
                 score = good.sum() - abs(zero - first) / px

@@ -29,7 +29,8 @@ from crtkit.images.digitize.leads import (
 from crtkit.images.digitize.pen import fit_pen
 from crtkit.images.digitize.rectify import rectify
 from crtkit.images.digitize.rows import find_rows, pen_width, row_edges, trace_rows
-from crtkit.images.digitize.timing import bars, find_separators, time_axis
+from crtkit.images.digitize.separators import bars, find_separators
+from crtkit.images.digitize.timing import time_axis
 from crtkit.images.render.artefacts import curl, jpeg, perspective, shadow, tilt
 
 
