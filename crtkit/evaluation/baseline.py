@@ -31,25 +31,31 @@ def clinical_table(cohort: Cohort) -> tuple[pd.DataFrame, np.ndarray]:
     return cohort.X.loc[first, names].reset_index(drop=True), np.asarray(cohort.y)[first]
 
 
-def tabulated(table: pd.DataFrame, y: np.ndarray, **options: Any) -> pd.DataFrame | None:
+def tabulated(
+    table: pd.DataFrame, y: np.ndarray, names: dict[str, str] | None = None, **options: Any
+) -> pd.DataFrame | None:
     """Table 1, or None where no column holds numbers, flags or few levels."""
     from crtkit.statistics import baseline_table
 
     if not len(table.columns):
         return None
+    # One set of names serves several tables: a column that one of them lacks is no mistake there.
+    own = {column: name for column, name in (names or {}).items() if column in table}
     try:
-        return baseline_table(table, y, **options)
+        return baseline_table(table, y, names=own, **options)
     except ValueError as error:
         if "no column of numbers" in str(error):
             return None
         raise
 
 
-def baseline_of(cohort: Cohort, classes: tuple[Any, Any]) -> pd.DataFrame | None:
+def baseline_of(
+    cohort: Cohort, classes: tuple[Any, Any], names: dict[str, str] | None = None
+) -> pd.DataFrame | None:
     """Table 1 by class with standardised differences; None where nothing can be tabulated."""
     table, y = clinical_table(cohort)
     if len(pd.unique(y)) < 2:
         return None
     name = cohort.info.get("label")
     labels = {classes[1]: str(name), classes[0]: f"not {name}"} if name else None
-    return tabulated(table, y, order=list(classes), labels=labels, levels="rows", smd=True)
+    return tabulated(table, y, names, order=list(classes), labels=labels, levels="rows", smd=True)

@@ -80,7 +80,12 @@ def expected_auc(y_prob: ArrayLike) -> float:
     return float(right / total) if total > 0 else float("nan")
 
 
-def case_mix_table(cohort: Cohort, others: dict[str, Cohort], label: str) -> pd.DataFrame | None:
+def case_mix_table(
+    cohort: Cohort,
+    others: dict[str, Cohort],
+    label: str,
+    names: dict[str, str] | None = None,
+) -> pd.DataFrame | None:
     """Development and external patients side by side; see ``Evaluation.case_mix``."""
     parts = {"development": clinical_table(cohort)}
     parts.update({name: clinical_table(other) for name, other in others.items()})
@@ -94,7 +99,7 @@ def case_mix_table(cohort: Cohort, others: dict[str, Cohort], label: str) -> pd.
         frames.append(frame)
     by = np.repeat(list(parts), [len(frame) for frame in frames])
     together = pd.concat(frames, ignore_index=True)
-    return tabulated(together, by, order=list(parts), levels="rows", smd=True)
+    return tabulated(together, by, names, order=list(parts), levels="rows", smd=True)
 
 
 def external_table(result: Any, on: str, *, n_bootstrap: int) -> pd.DataFrame:

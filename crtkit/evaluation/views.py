@@ -156,8 +156,13 @@ class Views:
         """
         return draw_flow(self, ax)
 
-    def case_mix(self) -> pd.DataFrame | None:
+    def case_mix(self, names: dict[str, str] | None = None) -> pd.DataFrame | None:
         """Development patients beside those of every external cohort, one row per patient.
+
+        Parameters
+        ----------
+        names : dict of str to str, optional
+            As in :func:`crtkit.statistics.baseline_table`.
 
         Returns
         -------
@@ -175,7 +180,7 @@ class Views:
             return None
         cohorts = self._at_hand("case_mix")
         others = {name: cohorts[name] for name in self.sets if name != "test"}
-        return case_mix_table(cohorts["test"], others, self.classes[1])
+        return case_mix_table(cohorts["test"], others, self.classes[1], names)
 
     def external_validation(self, on: str, *, n_bootstrap: int = 1000) -> pd.DataFrame:
         """How the frozen models do in an external cohort, and what case mix explains of it.
@@ -251,6 +256,7 @@ class Views:
         n_bootstrap: int = 1000,
         answers: dict[str, str] | None = None,
         robustness: dict[str, Any] | None = None,
+        names: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Everything but the predictions as plain values, ready for JSON.
 
@@ -261,6 +267,9 @@ class Views:
             What the author answers, by item of TRIPOD+AI: ``{"17": "Approved by ..."}``.
         robustness : dict of str to DataFrame, optional
             Tables of :func:`crtkit.evaluation.robustness_card` by the model's name.
+        names : dict of str to str, optional
+            How columns of the cohort are printed in Table 1, with their unit; those that crtkit
+            knows have such names.
 
         Returns
         -------
@@ -272,7 +281,9 @@ class Views:
         """
         from crtkit.evaluation.report import report_dict
 
-        return report_dict(self, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness)
+        return report_dict(
+            self, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness, names=names
+        )
 
     def to_html(
         self,
@@ -283,6 +294,7 @@ class Views:
         answers: dict[str, str] | None = None,
         thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
         robustness: dict[str, Any] | None = None,
+        names: dict[str, str] | None = None,
     ) -> None:
         """Write the report as one HTML file that needs nothing else, and its numbers as JSON.
 
@@ -300,6 +312,8 @@ class Views:
             Of the decision curve, as in :meth:`plot_decision`.
         robustness : dict of str to DataFrame, optional
             As in :meth:`to_dict`: a section with table and picture of each.
+        names : dict of str to str, optional
+            As in :meth:`to_dict`.
 
         Raises
         ------
@@ -310,7 +324,7 @@ class Views:
 
         write_html(
             self, path, n_bootstrap=n_bootstrap, attributions=attributions, answers=answers,
-            thresholds=thresholds, robustness=robustness,
+            thresholds=thresholds, robustness=robustness, names=names,
         )  # fmt: skip
 
     def to_markdown(self, path: Any, **options: Any) -> None:
@@ -320,7 +334,7 @@ class Views:
         ----------
         path : path-like
         **options
-            ``n_bootstrap``, ``answers``, ``thresholds``, ``robustness`` of :meth:`to_html`.
+            ``n_bootstrap, answers, thresholds, robustness, names`` of :meth:`to_html`.
         """
         from crtkit.evaluation.report import write_markdown
 
@@ -333,7 +347,7 @@ class Views:
         ----------
         path : path-like
         **options
-            ``n_bootstrap``, ``answers``, ``thresholds``, ``robustness`` of :meth:`to_html`.
+            ``n_bootstrap, answers, thresholds, robustness, names`` of :meth:`to_html`.
 
         Raises
         ------

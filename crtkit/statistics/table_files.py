@@ -32,7 +32,8 @@ def write_table(table: pd.DataFrame, path: Any, *, title: str = "", note: str = 
     ----------
     table : DataFrame
         Of :func:`baseline_table`, or any table of text and numbers. Columns that only a program
-        reads (`p_value`, `mean (group)`, ...) are left out.
+        reads (`p_value`, `mean (group)`, ...) are left out; its rows bear printed names with units
+        (``baseline_table(names=)``).
     path : path-like
         ``.md``, ``.docx`` (needs python-docx), ``.tex``, ``.html`` or ``.csv``.
     title, note : str
@@ -57,7 +58,7 @@ def write_table(table: pd.DataFrame, path: Any, *, title: str = "", note: str = 
     >>> folder = Path(tempfile.mkdtemp())
     >>> write_table(table, folder / "table1.md", title="Table 1. Baseline characteristics")
     >>> print((folder / "table1.md").read_text().splitlines()[2])
-    | variable | overall (n = 8) | 0 (n = 4) | 1 (n = 4) | p | SMD | missing |
+    | Characteristic | overall (n = 8) | 0 (n = 4) | 1 (n = 4) | p | SMD | missing |
     """
     path = Path(path)
     writers = {
@@ -85,10 +86,12 @@ def printed(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     counts = table.attrs.get("counts", {})
     shown = [name for name in table.columns if name not in MEANING and not _of_group(name)]
     first = str(table.index.name or "")
-    columns = [first]
+    # A table of :func:`baseline_table` has named rows: "variable" is a word of the program.
+    columns = ["Characteristic" if "names" in table.attrs and first == "variable" else first]
     columns += [f"{name} (n = {counts[name]})" if name in counts else str(name) for name in shown]
+    names = table.attrs.get("names", {})
     rows = [
-        [str(index), *map(_cell, row)]
+        [str(names.get(index, index)), *map(_cell, row)]
         for index, row in zip(table.index, table[shown].itertuples(index=False))
     ]
     return columns, rows

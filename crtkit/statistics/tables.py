@@ -19,6 +19,7 @@ from crtkit.statistics.group_tests import (
 from crtkit.statistics.p_values import benjamini_hochberg, format_p, holm
 from crtkit.statistics.standardised import largest_difference
 from crtkit.statistics.table_files import MEANING, table_note
+from crtkit.statistics.variable_names import printed_names
 
 KINDS = ("mean_sd", "median_iqr", "auto", "binary", "categorical")
 MEAN_TESTS = ("student", "welch", "levene", "mannwhitney")
@@ -45,6 +46,7 @@ def baseline_table(
     decimals=1,
     numbers=True,
     smd=False,
+    names=None,
 ) -> pd.DataFrame:
     """Compare the baseline characteristics of groups of patients, one row per variable.
 
@@ -98,15 +100,15 @@ def baseline_table(
         ``kind``, ``note`` (why a p-value is missing or doubtful), ``smd``, ``shapiro_p`` and
         ``levene_p`` of continuous variables, and for overall and each group ``n``, ``missing``,
         ``mean``, ``sd``, ``median``, ``q1``, ``q3``, ``count`` and ``percent``, as
-        ``"mean (group)"``. ``attrs``: ``left_out``, columns that hold no category, and ``counts``
-        of patients by group, which :func:`write_table` prints.
+        ``"mean (group)"``. ``attrs``: ``left_out``, columns that hold no category, ``counts`` of
+        patients by group, and ``names`` of the rows, which :func:`write_table` prints.
 
     Raises
     ------
     TypeError
         If `table` is not a DataFrame.
     ValueError
-        A variable that is not in the table, a kind for an unknown variable, one group, missing
+        A variable that is not in the table, a kind or name for an unknown one, one group, missing
         labels, infinite values.
 
     Examples
@@ -128,45 +130,51 @@ def baseline_table(
     """
     table = as_frame(table)
     _check_options(table, continuous, test, categorical, levels, adjust)
-    given = table[by] if types.is_scalar(by) and by in table else by
-    stated = stated_order("baseline_table", [given]) if order is None else None
+    stated = None
+    if order is None:
+        grouped = table[by] if types.is_scalar(by) and by in table else by
+        stated = stated_order("baseline_table", [grouped])
     groups, table = _groups(table, by)
     if stated is not None:
         order = [level for level in stated if level in set(groups)]
     order = _group_order(groups, order)
-    names = [str((labels or {}).get(label, label)) for label in order]
-    if len(set(names)) < len(names) or RESERVED & set(names):
+    heads = [str((labels or {}).get(label, label)) for label in order]
+    if len(set(heads)) < len(heads) or RESERVED & set(heads):
         raise ValueError(
             "baseline_table needs distinct column names of groups, none of "
-            f"{sorted(RESERVED)}; got {names}. Rename them by labels={{label: name}}."
+            f"{sorted(RESERVED)}; got {heads}. Rename them by labels={{label: name}}."
         )
     members = [np.ones(len(table), dtype=bool)] + [groups == label for label in order]
     chosen, left_out = _choose(table, variables)
-    strangers = [name for name in kinds or {} if name not in chosen]
-    if strangers:
-        raise ValueError(f"baseline_table: kinds names {strangers}, which are not rows: {chosen}.")
+    for what, given in (("kinds", kinds), ("names", names)):
+        strangers = [name for name in given or {} if name not in chosen]
+        if strangers:
+            raise ValueError(
+                f"baseline_table: {what} names {strangers}, which are not rows: {chosen}."
+            )
 
     rows = []
     for variable in chosen:
         kind = _kind(table[variable], (kinds or {}).get(variable), continuous)
         if kind in ("binary", "categorical"):
             rows += _count_rows(
-                table[variable], members, ["overall", *names], kind, categorical, levels, decimals
+                table[variable], members, ["overall", *heads], kind, categorical, levels, decimals
             )
         else:
             rows.append(
-                _number_row(table[variable], members, ["overall", *names], kind, test, decimals)
+                _number_row(table[variable], members, ["overall", *heads], kind, test, decimals)
             )
     out = pd.DataFrame(rows).set_index("variable")
     if adjust:
         out["p_adjusted"] = (holm if adjust == "holm" else benjamini_hochberg)(out["p_value"])
     if smd:
         out["SMD"] = [_print_smd(value) for value in out["smd"]]
-    printed = ["overall", *names, "p", *(["SMD"] if smd else []), "missing"]
+    printed = ["overall", *heads, "p", *(["SMD"] if smd else []), "missing"]
     first = [c for c in [*printed, *MEANING] if c in out]
     out = out[first + [c for c in out if c not in first]]
     out.attrs["left_out"] = left_out
-    out.attrs["counts"] = {n: int(m.sum()) for n, m in zip(["overall", *names], members)}
+    out.attrs["names"] = printed_names(out.index, names)
+    out.attrs["counts"] = {n: int(m.sum()) for n, m in zip(["overall", *heads], members)}
     if not numbers:
         # What a reader of the file asks is kept when the columns that answer it are not.
         out.attrs["printed_note"] = table_note(out)

@@ -453,11 +453,11 @@ def test_the_table_is_written_in_every_form(cohort, tmp_path, suffix, numbers):
         cells = [[c.text for c in row.cells] for row in document.tables[0].rows]
         text = "\n".join(p.text for p in document.paragraphs)
         assert cells[0][:3] == [
-            "variable",
+            "Characteristic",
             f"overall (n = {len(cohort)})",
             f"no (n = {(cohort['response'] == 0).sum()})",
         ]
-        assert [row[0] for row in cells[1:]] == list(out.index)
+        assert [row[0] for row in cells[1:]] == [out.attrs["names"][row] for row in out.index]
         assert cells[1][1] == out["overall"].iloc[0]
     else:
         text = path.read_text(encoding="utf-8")
@@ -474,3 +474,32 @@ def test_the_table_is_written_in_every_form(cohort, tmp_path, suffix, numbers):
         assert text.count(r"\\") == len(out) + 1
     with pytest.raises(ValueError, match="write_table writes"):
         write_table(out, tmp_path / "table1.xls")
+
+
+FIRST_CELL = {
+    ".md": "| {} |", ".tex": "\n{} & ", ".html": '<th scope="row">{}</th>', ".csv": '\n"{}",'
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".docx", *FIRST_CELL])
+def test_rows_bear_their_printed_names_and_the_authors(tmp_path, suffix):
+    table = pd.DataFrame({
+        "qrs_duration_ms": np.linspace(120, 180, 30), "nyha": [2, 3, 4] * 10,
+        "own_score": np.arange(30.0), "lvef": np.linspace(20, 35, 30),
+    })  # fmt: skip
+    own = {"own_score": "Own score, points", "nyha": "NYHA, class"}
+    out = baseline_table(table, [0, 1] * 15, levels="rows", names=own)
+    assert list(out.index)[:2] == ["qrs_duration_ms", "nyha"]
+    path = tmp_path / f"table1{suffix}"
+    write_table(out, path)
+    names = ["QRS duration, ms", "NYHA, class", "NYHA, class: 2", "Own score, points", "LVEF, %"]
+    if suffix == ".docx":
+        document = pytest.importorskip("docx").Document(path)
+        rows = [row.cells[0].text for row in document.tables[0].rows]
+        assert {"Characteristic", *names} <= set(rows)
+    else:
+        text = path.read_text(encoding="utf-8").replace(r"\%", "%")
+        assert "Characteristic" in text
+        assert all(FIRST_CELL[suffix].format(name) in text for name in names)
+    with pytest.raises(ValueError, match="names"):
+        baseline_table(table, [0, 1] * 15, names={"lvfe": "LVEF"})

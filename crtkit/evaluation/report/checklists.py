@@ -1,8 +1,9 @@
 """TRIPOD+AI and PROBAST+AI: what a run can answer is answered, the rest is marked for the author.
 
-Items are in our own words: the 27 of TRIPOD+AI with their parts (52 lines) under its numbers, the
-16 questions of PROBAST+AI on development and 18 on evaluation by domain. The published lists
-prevail: Collins et al., BMJ 385 (2024) e078378, and Moons et al., BMJ 388 (2025) e082505.
+Items are in our own words under the published numbers: the 27 of TRIPOD+AI with their parts (52
+lines), and the signalling questions of PROBAST+AI, 3, 4, 4 and 5 on development and 3, 4, 4 and 7
+on evaluation. The published lists prevail: Collins et al., BMJ 385 (2024) e078378, and Moons et
+al., BMJ 388 (2025) e082505. Judgements of risk and of applicability are the assessor's alone.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ TRIPOD = (
     ("3b", "Background: target population, purpose in the care pathway, users", None),
     ("3c", "Background: known health inequalities", None),
     ("4", "Objectives: development, evaluation, or both", "objective"),
-    ("5a", "Data: sources for development and evaluation, and whom they represent", "data"),
+    ("5a", "Data: sources for development and evaluation, why these, whom they represent", "data"),
     ("5b", "Data: dates of inclusion and of follow-up", None),
     ("6a", "Participants: setting, number and place of centres", "centres"),
     ("6b", "Participants: eligibility", None),
     ("6c", "Participants: treatments and how they were handled", None),
-    ("7", "Data preparation and quality checks", "preparation"),
-    ("8a", "Outcome: definition, horizon, how and when assessed", "outcome"),
+    ("7", "Data preparation and quality checks, and whether alike in all groups", "preparation"),
+    ("8a", "Outcome: definition, horizon, why this one, how and when assessed", "outcome"),
     ("8b", "Outcome: who judged it, if it takes judgement", None),
     ("8c", "Outcome: blinding of its assessment", None),
-    ("9a", "Predictors: which at the start, and any selection before modelling", "predictors"),
-    ("9b", "Predictors: definition, time and method of measurement", None),
+    ("9a", "Predictors: which at the start and why, any selection before modelling", "predictors"),
+    ("9b", "Predictors: definition, time and method of measurement, blinding", None),
     ("9c", "Predictors: who judged them, if they take judgement", None),
-    ("10", "Sample size: how it came about, and whether it is enough", "size"),
+    ("10", "Sample size: how it came about, and whether it is enough for each part", "size"),
     ("11", "Missing data: how handled, and why records were left out", "missing"),
     ("12a", "Analysis: how data were used and divided", "division"),
-    ("12b", "Analysis: how predictors were handled", "pipelines"),
+    ("12b", "Analysis: how predictors were handled (form, scale, transformation)", "pipelines"),
     ("12c", "Analysis: type of model, building steps, tuning, internal validation", "building"),
     ("12d", "Analysis: differences between clusters, such as hospitals", "clusters"),
     ("12e", "Analysis: measures and plots of performance, comparison of models", "measures"),
@@ -50,66 +51,68 @@ TRIPOD = (
     ("17", "Ethical approval and consent", None),
     ("18a", "Open science: funding", None),
     ("18b", "Open science: conflicts of interest", None),
-    ("18c", "Open science: protocol", None),
-    ("18d", "Open science: registration", None),
+    ("18c", "Open science: protocol, or that there is none", None),
+    ("18d", "Open science: registration, or that there is none", None),
     ("18e", "Open science: data sharing", None),
     ("18f", "Open science: code sharing", "code"),
     ("19", "Involvement of patients and the public", None),
-    ("20a", "Results: flow of participants, with and without the outcome", "flow"),
-    ("20b", "Results: characteristics of participants", "characteristics"),
+    ("20a", "Results: flow of participants, with and without the outcome, follow-up", "flow"),
+    ("20b", "Results: characteristics of participants, what is missing", "characteristics"),
     ("20c", "Results: development against evaluation data", "differences"),
     ("21", "Results: participants and outcomes in each analysis", "each_analysis"),
-    ("22", "Results: the full model, so that others can predict with it", "full_model"),
+    ("22", "Results: the full model, so that others can use it, and its licence", "full_model"),
     ("23a", "Results: performance with intervals, subgroups included", "performance"),
     ("23b", "Results: differences of performance between clusters", "clusters"),
-    ("24", "Results: the updated model", "updating"),
+    ("24", "Results: the updated model, and how well it does", "updating"),
     ("25", "Discussion: interpretation, fairness included", None),
-    ("26", "Discussion: limitations", "limitations"),
+    ("26", "Discussion: limitations, and what they may have done to the figures", "limitations"),
     ("27a", "Usability: poor or absent input", None),
     ("27b", "Usability: what users must do and know", None),
     ("27c", "Usability: next steps", None),
 )
 
-_QUESTIONS = (
-    ("participants", "Was the data source right for the intended use?", "data"),
-    ("participants", "Were inclusions and exclusions right?", "flow"),
-    ("participants", "Do participants represent the target population?", None),
-    ("predictors", "Were predictors defined and assessed alike for all?", None),
-    ("predictors", "Were predictors assessed without knowledge of the outcome?", None),
-    ("predictors", "Are predictors there when the model is to be used?", "leaks"),
-    ("outcome", "Was the outcome determined by a right and standard method?", "outcome"),
-    ("outcome", "Were predictors kept out of the outcome's definition?", "leaks"),
-    ("outcome", "Was it determined alike for all, without knowledge of predictors?", None),
-    ("outcome", "Was the time between predictors and outcome right?", None),
+# Asked of either part; a new domain begins at 1 of its number.
+_BOTH = (
+    ("1.1", "Was the source of the data right for the purpose?", "data"),
+    ("1.2", "Was the design of the study right for it?", None),
+    ("1.3", "Do those who are in, after all exclusions, stand for those it is meant for?", "flow"),
+    ("2.1", "Were predictors defined and measured in everybody alike?", None),
+    ("2.2", "Were they prepared (filtered, scaled, turned into features) alike?", "pipelines"),
+    ("2.3", "Were they measured by somebody who did not know the outcome?", None),
+    ("2.4", "Are they known at the moment at which the model is to be used?", "leaks"),
+    ("3.1", "Was the outcome defined and determined in a sound way?", "outcome"),
+    ("3.2", "Was it defined and determined in everybody alike?", None),
+    ("3.3", "Was it determined without the predictors, and are none a part of it?", "leaks"),
+    ("3.4", "Was the time from predictors to outcome right?", None),
 )
 _DEVELOPMENT = (
-    ("analysis", "Was the sample large enough?", "size"),
-    ("analysis", "Were predictors and data prepared properly?", "pipelines"),
-    ("analysis", "Were missing data handled properly?", "missing"),
-    ("analysis", "Was class imbalance handled properly, if at all?", "imbalance"),
-    ("analysis", "Was overfitting addressed, tuning included?", "building"),
-    ("analysis", "Was leakage between development and test avoided?", "division"),
+    ("4.1", "Is there evidence that enough patients were there to develop a model?", "size"),
+    ("4.2", "Were numbers kept as numbers, and categories handled properly?", "pipelines"),
+    ("4.3", "Were missing values, and patients lost to follow-up, handled properly?", "missing"),
+    ("4.4", "If classes were balanced: were the risks put right afterwards?", "imbalance"),
+    ("4.5", "Was something done against overfitting?", "building"),
 )
 _EVALUATION = (
-    ("analysis", "Was the sample large enough for the evaluation?", "size"),
-    ("analysis", "Were missing data handled properly?", "missing"),
-    ("analysis", "Were all participants in the analysis?", "flow"),
-    ("analysis", "Were several records of a patient accounted for?", "records"),
-    ("analysis", "Were evaluated data apart from development data?", "division"),
-    ("analysis", "Were discrimination and calibration assessed?", "measures"),
-    ("analysis", "Were thresholds fixed beforehand?", "output"),
-    ("analysis", "Was performance looked at in subgroups?", "fairness"),
+    ("4.1", "Do figures rest on more than the patients that the model was fitted on?", "apparent"),
+    ("4.2", "Is there evidence that enough patients were there to evaluate it?", "size"),
+    ("4.3", "Were missing values, and patients lost to follow-up, handled properly?", "missing"),
+    ("4.4", "If classes were balanced: were the tested patients left as they are?", "imbalance"),
+    ("4.5", "If data were split: is there evidence that nothing leaked?", "division"),
+    ("4.6", "If data were drawn again: was every step of development done again?", "building"),
+    ("4.7", "Were discrimination, calibration and net benefit looked at?", "measures"),
 )
+_DOMAINS = {"1": "participants and data sources", "2": "predictors", "3": "outcome",
+            "4": "analysis"}  # fmt: skip
 #: Development first, then evaluation: 16 and 18 questions, as the tool has.
 PROBAST = tuple(
-    (f"{part}, {domain}", question, name)
+    (f"{part} {number}, {_DOMAINS[number[0]]}", question, name)
     for part, questions in (("Development", _DEVELOPMENT), ("Evaluation", _EVALUATION))
-    for domain, question, name in (*_QUESTIONS, *questions)
+    for number, question, name in (*_BOTH, *questions)
 )
 
 
 def checklists(result: Any, answers: dict[str, str] | None = None) -> dict[str, list[list[str]]]:
-    """Rows of number or domain, item, answer and who answers ("run", "author").
+    """Rows of number, item, answer and who answers ("run", "author").
 
     Parameters
     ----------
@@ -199,7 +202,15 @@ def _missing(result: Any) -> str:
 def _division(result: Any) -> str:
     return (
         f"{len(result.splits)} splits by patient, also inside the models; preparation was fitted "
-        "on training patients only; records under two patients are refused by their content."
+        "on training patients only; records under two patients are refused by their content; "
+        f"intervals are by patient. The audit named {len(result.leaks_)} leak(s)."
+    )
+
+
+def _apparent(result: Any) -> str:
+    outside = _external(result)
+    return "Every figure is of patients whom the fitted model had not seen" + (
+        f", in test parts and in {', '.join(outside)}." if outside else "."
     )
 
 
@@ -261,16 +272,12 @@ def _performance(result: Any) -> str:
     return "Main table, every metric with its 95 % interval; forest plot."
 
 
-def _records(result: Any) -> str:
-    n, patients = result.info["n_records"], result.info["n_patients"]
-    if n == patients:
-        return "One record per patient."
-    return f"{n} records of {patients} patients: splits and intervals by patient."
-
-
 def _leaks(result: Any) -> str:
     found = len(result.leaks_)
-    return f"Columns were looked through for the label in another form: {found} leak(s) found."
+    return (
+        "When each column is known is for the author; columns were looked through for the label "
+        f"in another form, and the audit named {found} leak(s)."
+    )
 
 
 def _limitations(result: Any) -> str:
@@ -289,6 +296,7 @@ _ANSWERS: dict[str, Callable[[Any], str]] = {
     "size": _size,
     "missing": _missing,
     "division": _division,
+    "apparent": _apparent,
     "pipelines": lambda result: "Steps of each pipeline, fitted in training folds.",
     "building": lambda result: (
         "Searches and early stopping are inside the training part of each split; "
@@ -309,6 +317,5 @@ _ANSWERS: dict[str, Callable[[Any], str]] = {
     "full_model": lambda result: "crtkit.save(result.refit(model, seed), path) writes one file.",
     "performance": _performance,
     "limitations": _limitations,
-    "records": _records,
     "leaks": _leaks,
 }  # fmt: skip

@@ -36,6 +36,7 @@ def report_dict(
     n_bootstrap: int = 1000,
     answers: dict[str, str] | None = None,
     robustness: dict[str, pd.DataFrame] | None = None,
+    names: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Notes, settings, tables, methods and checklists of an evaluation as JSON values.
 
@@ -47,6 +48,8 @@ def report_dict(
         The author's, by item of TRIPOD+AI.
     robustness : dict of str to DataFrame, optional
         Robustness cards by the name of the model, each printed in a section of its own.
+    names : dict of str to str, optional
+        How columns are printed in Table 1, beside those that crtkit knows.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def report_dict(
         table has
         ``title, text, section, folded, columns, rows`` (numbers) and ``head, shown`` (printed).
     """
-    tables = _patients(result)
+    tables = _patients(result, names)
     for on in result.sets:
         where = "" if on == "test" else f", external cohort {on}"
         tables += _tables_of(result, on, where, n_bootstrap)
@@ -85,15 +88,15 @@ def report_dict(
     }
 
 
-def _patients(result: Any) -> list[Table]:
+def _patients(result: Any, names: dict[str, str] | None) -> list[Table]:
     """Table 1, and who the external patients are beside it."""
     if not result._cohorts:  # unpickled: patients are not stored with a result
         return []
     tables = []
-    table = baseline_of(result._cohorts["test"], result.classes)
+    table = baseline_of(result._cohorts["test"], result.classes, names)
     if table is not None:
         tables.append(baseline("Table 1. Baseline characteristics", table, section="patients"))
-    mix = result.case_mix()
+    mix = result.case_mix(names)
     if mix is not None:
         tables.append(baseline("Case mix: development and external", mix, section="external"))
     return tables

@@ -37,11 +37,14 @@ def write_html(
     answers: dict[str, str] | None = None,
     thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
     robustness: dict[str, Any] | None = None,
+    names: dict[str, str] | None = None,
 ) -> None:
     """Write the report of an evaluation and its JSON; see ``Evaluation.to_html``."""
     jinja2 = import_optional("jinja2", extra="report", purpose="to_html")
     path = Path(path)
-    content = report_dict(result, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness)
+    content = report_dict(
+        result, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness, names=names
+    )
     figures = drawn(result, content, thresholds) + given(attributions, content["simulated"])
     # Names of models and columns come from users: nothing of theirs is markup.
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -70,12 +70,22 @@ footer { margin-top: 3em; }
   .wide { overflow: visible; }
   .prose td, .prose th { font-size: 7.5pt; }
   .banner { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  /* Paper cannot be unfolded: what is folded on the screen is printed, its title once. */
+  details::details-content { content-visibility: visible; display: block; height: auto;
+    opacity: 1; }
+  footer { margin-top: 0.5em; }
+  summary { list-style: none; color: var(--ink); break-after: avoid; }
+  summary.titled { display: none; }
+  .dense table { font-size: 6.3pt; }
+  .dense th, .dense td { padding-right: 0.5em; }
+  .dense thead th { overflow-wrap: anywhere; hyphens: auto; }
 }
 </style>
 </head>
 <body>
 {% macro grid(table) %}
-<div class="wide" tabindex="0" role="region" aria-label="{{ table.title }}">
+<div class="wide{{ ' dense' if table.head | length > 9 else '' }}" tabindex="0" role="region"
+aria-label="{{ table.title }}">
 <table>
 <caption>{{ table.title }}{% if simulated %} <span class="sim">(SIMULATED)</span>{% endif %}
 </caption>
@@ -140,7 +150,7 @@ hospital.</small></p>
 {% endif %}
 {% endfor %}
 {% for table in section.folded %}
-<details><summary>{{ table.title }}</summary>
+<details><summary class="titled">{{ table.title }}</summary>
 {{ grid(table) }}
 </details>
 {% endfor %}
@@ -183,7 +193,7 @@ published lists prevail.</p>
 <section id="detail">
 <h2>Detail</h2>
 {% for table in detail %}
-<details><summary>{{ table.title }}</summary>
+<details><summary class="titled">{{ table.title }}</summary>
 {{ grid(table) }}
 </details>
 {% endfor %}

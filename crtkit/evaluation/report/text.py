@@ -42,10 +42,13 @@ def write_markdown(
     answers: dict[str, str] | None = None,
     thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
     robustness: dict[str, Any] | None = None,
+    names: dict[str, str] | None = None,
 ) -> None:
     """Write the report as Markdown, its figures in a folder beside it."""
     path = Path(path)
-    content = report_dict(result, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness)
+    content = report_dict(
+        result, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness, names=names
+    )
     mark = " (SIMULATED)" if content["simulated"] else ""
     parts = [f"# {content['title']}{mark}", content["note"]]
     if content["simulated"]:
@@ -85,11 +88,14 @@ def write_word(
     answers: dict[str, str] | None = None,
     thresholds: tuple[float, float] = CLINICAL_THRESHOLDS,
     robustness: dict[str, Any] | None = None,
+    names: dict[str, str] | None = None,
 ) -> None:
     """Write the report as a Word document; see ``Evaluation.to_docx``."""
     docx = import_optional("docx", extra="report", purpose="to_docx")
     path = Path(path)
-    content = report_dict(result, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness)
+    content = report_dict(
+        result, n_bootstrap=n_bootstrap, answers=answers, robustness=robustness, names=names
+    )
     # In every caption and on every page: tables are copied one by one.
     mark = " (SIMULATED)" if content["simulated"] else ""
     document = docx.Document()
