@@ -3,7 +3,8 @@
 Real records of PTB-XL (complete LBBB or IVCD against normal ECGs), each of them printed as a page
 of 3 x 4 leads and a rhythm strip and digitised again: the same models learn from the same patients
 on the same splits, once from the signals and once from what the digitizer read, and networks that
-look at the page itself stand beside them.
+look at the page itself stand beside them. Then LUDB's own pages, which another program drew,
+against LUDB's signals and its readers' marks.
 
 Goals
 -----
@@ -28,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import crtkit as ck
+from benchmarks import _ludb_pages as ludb
 from benchmarks._open_ecgs import load as read_ecgs
 from benchmarks._results import Output, environment, journal_path, write_json
 from crtkit.datasets import render_cohort
@@ -51,6 +53,7 @@ def add_arguments(parser):
     parser.add_argument("--data", type=Path, help="folder of real data (default: CRTKIT_DATA)")
     parser.add_argument("--controls", type=int, default=300, help="patients with a normal ECG")
     parser.add_argument("--cases", type=int, help="patients with LBBB or IVCD (default: all)")
+    parser.add_argument("--ludb", type=int, help="patients of LUDB (default: all; 0: none)")
     parser.add_argument("--seeds", type=int, default=10, help="splits of 80:20 by patient")
     parser.add_argument("--epochs", type=int, help="of every network, to see the form of a run")
     parser.add_argument("--no-networks", action="store_true", help="models that fit in seconds")
@@ -125,11 +128,32 @@ def both_ways(cohort, folder, n_jobs=None):
     reasons : Series
         Why the others were not.
     """
-    signals = simple.with_features(measure_cohort(cohort))
     printed = render_cohort(cohort, folder, px_per_mm=PX_PER_MM)
-    numbered = printed.X[["image"]].assign(row=np.arange(len(cohort)))
+    return read_twice(cohort, printed.X["image"], folder.parent, n_jobs)
+
+
+def read_twice(cohort, images, cache, n_jobs=None):
+    """Cohort of records whose page was read, with what both readings say.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        With ``signal``.
+    images : Series
+        Path of the page of every record.
+    cache : Path
+        Folder in which digitised signals are kept.
+    n_jobs : int, optional
+
+    Returns
+    -------
+    cohort, reasons
+        As :func:`both_ways`.
+    """
+    signals = simple.with_features(measure_cohort(cohort))
+    numbered = pd.DataFrame({"image": images, "row": np.arange(len(cohort))})
     pages = ck.Cohort(numbered, cohort.y, cohort.groups, dict(cohort.info))
-    read = simple.with_features(digitised_cohort(pages, n_jobs=n_jobs, cache=folder.parent))
+    read = simple.with_features(digitised_cohort(pages, n_jobs=n_jobs, cache=cache))
     reasons = read.info["digitised"]["reason"].dropna()
     kept = signals.take(read.X["row"].to_numpy())
     second = {f"{DIGITISED}{name}": list(read.X[name]) for name in READ_TWICE}
@@ -213,13 +237,15 @@ def losses(result):
     return pd.DataFrame(rows).T.rename_axis("model")
 
 
-def agreement(cohort):
+def agreement(cohort, kinds=("LBBB", "IVCD", "normal")):
     """QRS duration from the page less that from the signal, in ms, by diagnosis.
 
     Parameters
     ----------
     cohort : Cohort
         Of :func:`both_ways`.
+    kinds : tuple of str
+        Values of ``diagnosis``, a row each.
 
     Returns
     -------
@@ -228,7 +254,7 @@ def agreement(cohort):
     """
     change = cohort.X[f"{DIGITISED}qrs_duration_ms"] - cohort.X["qrs_duration_ms"]
     groups = {"all": np.ones(len(change), dtype=bool)}
-    groups |= {d: (cohort.X["diagnosis"] == d).to_numpy() for d in ("LBBB", "IVCD", "normal")}
+    groups |= {d: (cohort.X["diagnosis"] == d).to_numpy() for d in kinds}
     rows = {}
     for name, chosen in groups.items():
         d = change[chosen].dropna()
@@ -274,6 +300,36 @@ def answers(table, change, result, refused):
     return lines
 
 
+def own_pages(data, cache, n_jobs=None, n=None):
+    """LUDB's pages against its signals and its readers' marks.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of real data.
+    cache : Path
+        Folder in which digitised signals are kept.
+    n_jobs : int, optional
+    n : int, optional
+        Patients; all by default.
+
+    Returns
+    -------
+    tables : dict of str to DataFrame
+        ``ludb_qrs_duration`` (page less signal), ``ludb_readers``.
+    facts : dict
+        AUC of QRS duration, and the reasons why pages were not read.
+    lines : list of str
+    """
+    cohort, images = ludb.load(data / "ludb", n)
+    cohort, reasons = read_twice(cohort, images, cache, n_jobs)
+    change, readers = agreement(cohort, ludb.KINDS), ludb.against_readers(cohort)
+    found = ludb.by_duration(cohort)
+    facts = {**found, "not_read": sorted(reasons.astype(str)), "sha256": cohort.fingerprint()}
+    tables = {"ludb_qrs_duration": change, "ludb_readers": readers}
+    return tables, facts, ludb.answer(found, change, readers)
+
+
 def run(options):
     """Print, digitise and evaluate, and write tables and the answers.
 
@@ -315,18 +371,11 @@ def run(options):
     output = Output(options.out, "Does a page lose against its signal?", stated)
     table, change = losses(result), agreement(cohort)
     lines = answers(table, change, result, len(reasons))
-    printed = table.round(3)
-    printed["difference"] = [f"{d:+.3f}" for d in table["difference"]]
-    limits = zip(table["low"], table["high"])
-    printed = printed.drop(columns=["low", "high"])
-    printed["95 % interval"] = [interval(low, high, "+") for low, high in limits]
-    note = "AUC; page less signal; the interval counts patients and fits."
-    output.table("losses", "Each model from the signal and from its page", printed, note)
-    shown = change.round(2).astype({"records": int, "measured": int})
-    output.table("qrs_duration", "QRS duration, page less signal (ms)", shown)
-    output.table("table", "Every model", result.summary()["roc_auc"].round(3))
-    output.text("The answer", lines)
-    output.report()
+    tables, facts = {"qrs_duration": change}, None
+    if options.ludb != 0 and (data / "ludb").is_dir():
+        more, facts, said = own_pages(data, cache, options.n_jobs, options.ludb)
+        tables, lines = tables | more, lines + said
+    write(output, table, tables, result, lines)
     write_json(
         options.out / "results.json",
         {
@@ -334,7 +383,8 @@ def run(options):
             "stated": stated,
             "answer": lines,
             "losses": table,
-            "qrs_duration": change,
+            **tables,
+            "ludb": facts,
             "not_read": sorted(reasons.astype(str)),
             "auc": result.summary()["roc_auc"],
             "data_sha256": cohort.fingerprint(),
@@ -343,3 +393,38 @@ def run(options):
         },
     )
     return "\n".join([stated, "", *lines])
+
+
+#: Title of each table of milliseconds.
+TITLES = {
+    "qrs_duration": "QRS duration, page less signal (ms)",
+    "ludb_qrs_duration": "LUDB's own pages: QRS duration, page less signal (ms)",
+    "ludb_readers": "LUDB: QRS duration less the readers' marks (ms)",
+}
+
+
+def write(output, table, durations, result, lines):
+    """Tables and the answers, as they are printed.
+
+    Parameters
+    ----------
+    output : Output
+    table : DataFrame
+        Of :func:`losses`.
+    durations : dict of str to DataFrame
+        Tables of ``TITLES``.
+    result : Evaluation
+    lines : list of str
+    """
+    printed = table.round(3)
+    printed["difference"] = [f"{d:+.3f}" for d in table["difference"]]
+    limits = zip(table["low"], table["high"])
+    printed = printed.drop(columns=["low", "high"])
+    printed["95 % interval"] = [interval(low, high, "+") for low, high in limits]
+    note = "AUC; page less signal; the interval counts patients and fits."
+    output.table("losses", "Each model from the signal and from its page", printed, note)
+    for name, rows in durations.items():
+        output.table(name, TITLES[name], rows.round(2).astype({"records": int, "measured": int}))
+    output.table("table", "Every model", result.summary()["roc_auc"].round(3))
+    output.text("The answer", lines)
+    output.report()

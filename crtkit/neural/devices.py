@@ -45,13 +45,13 @@ def forked_rng(seed, device):
     """
     refuse_fork()
     cuda = []
-    if device.type == "cuda":
+    if device.type == "cuda":  # cuda only
         cuda = [torch.cuda.current_device() if device.index is None else device.index]
     with _TURN, torch.random.fork_rng(devices=cuda):
         deterministic = torch.backends.cudnn.deterministic
         # torch.manual_seed would also seed the devices that are not in use here.
         torch.default_generator.manual_seed(seed)
-        if cuda:
+        if cuda:  # cuda only
             with torch.cuda.device(cuda[0]):
                 torch.cuda.manual_seed(seed)
             torch.backends.cudnn.deterministic = True

@@ -61,7 +61,7 @@ def several_devices(backend=None):
             "torchrun --nproc-per-node 2 script.py"
         )
     gpu = torch.cuda.is_available()
-    if gpu:
+    if gpu:  # cuda only
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     distributed.init_process_group(backend or ("nccl" if gpu else "gloo"), timeout=TIMEOUT)
     try:

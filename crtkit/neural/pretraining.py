@@ -80,7 +80,7 @@ class PretrainNet(Net):
             self.optimizer_.load_state_dict(state["optimizer"])
             own = state["generators"][place_in_world()[0]]
             torch.set_rng_state(own["rng"])
-            if own["rng_device"] is not None:
+            if own["rng_device"] is not None:  # cuda only
                 torch.cuda.set_rng_state(own["rng_device"], self.device)
         return batches
 
@@ -125,7 +125,7 @@ class SharedNet(PretrainNet):
         self.seed_ = int(seed)
         own = self.seed_ + 1 + place_in_world()[0]
         torch.default_generator.manual_seed(own)
-        if gpu:
+        if gpu:  # cuda only
             torch.cuda.manual_seed(own)
         return self
 

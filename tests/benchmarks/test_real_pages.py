@@ -2,12 +2,13 @@
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import real_pages
+from benchmarks import _ludb_pages as ludb, real_pages
 
 
 def options(folder, *more):
@@ -31,7 +32,7 @@ def test_every_model_reads_its_own_column():
 
 
 def test_a_small_run_reads_pages_as_signals(tmp_path, data_dir):
-    few = ("--cases", "6", "--controls", "6", "--seeds", "2", "--no-networks")
+    few = ("--cases", "6", "--controls", "6", "--seeds", "2", "--no-networks", "--ludb", "20")
     said = real_pages.run(options(tmp_path, "--data", str(data_dir), *few))
     result = json.loads((tmp_path / "results.json").read_text())
     assert result["stated"].startswith("Real data, PTB-XL")
@@ -43,6 +44,12 @@ def test_a_small_run_reads_pages_as_signals(tmp_path, data_dir):
     # The same record's duration, through paper: off by a few samples, not by another patient's.
     assert abs(change.loc["all", "bias"]) < 10
     assert change.loc["all", "sd"] < 25
+    # LUDB: another program's pages, and readers who are neither reading.
+    assert result["ludb"]["n"] >= 15
+    assert 10 <= result["ludb"]["cases"] < result["ludb"]["n"]
+    readers = pd.read_csv(tmp_path / "ludb_readers.csv", index_col=0)
+    assert (readers.loc[["signal, all", "page, all"], "bias"].abs() < 15).all()
+    assert len(result["answer"]) == 5
 
 
 def test_one_record_a_patient_and_no_pacing(data_dir):
@@ -74,3 +81,14 @@ def test_the_answer_names_what_is_worse(refused):
     lines = real_pages.answers(table, change, Result(), refused)
     assert "worse from the page: LightGBM" in lines[1]
     assert lines[-1].startswith(f"{refused} pages")
+
+
+def test_ludb_is_one_record_a_patient_with_its_page(data_dir):
+    cohort, images = ludb.load(data_dir / "ludb")
+    assert pd.Series(cohort.groups).is_unique
+    assert all(Path(image).is_file() for image in images)
+    assert [int(Path(image).stem) for image in images] == list(cohort.groups)
+    cases = cohort.X["diagnosis"] == "block or paced"
+    assert np.array_equal(cases, cohort.y == 1)
+    # Wide complexes are what these diagnoses are about, by marks that no program of ours made.
+    assert cohort.X["marked_ms"][cases].median() > cohort.X["marked_ms"][~cases].median() + 30

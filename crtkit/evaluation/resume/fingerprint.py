@@ -57,7 +57,7 @@ def device(models: dict[str, Any]) -> dict[str, str]:
     if any(_has_device(model) for model in models.values()):
         import torch
 
-        if torch.cuda.is_available():
+        if torch.cuda.is_available():  # cuda only
             hardware["gpu"] = torch.cuda.get_device_name()
     return hardware
 

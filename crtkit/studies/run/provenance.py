@@ -95,9 +95,9 @@ def _threads():
 def _device(device):
     if not str(device).startswith("cuda"):
         return str(device)
-    import torch
+    import torch  # cuda only
 
-    return torch.cuda.get_device_name(device)
+    return torch.cuda.get_device_name(device)  # cuda only
 
 
 def _commit():
