@@ -7,8 +7,12 @@ import re
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, os.path.abspath(".."))
+
+from sphinx.directives.patches import CSVTable
 
 import crtkit
 
@@ -67,8 +71,29 @@ def _without_inherited(app, what, name, obj, skip, options):
     return True if module and not module.startswith("crtkit") else skip
 
 
+#: How the columns of result files are called on a page.
+HEADINGS = {"n_patients": "patients", "sd": "SD", "auc": "AUC", "ci_low": "low", "ci_high": "high"}
+
+
+class ResultTable(CSVTable):
+    """A table whose figures have three decimals: the files behind it hold every digit."""
+
+    def get_csv_data(self):
+        rows, source = super().get_csv_data()
+        header = [HEADINGS.get(name, name.replace("_", " ")) for name in rows[0].split(",")]
+        long = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(?:e[-+]?\d+)?(?![\w.])")
+        rows = [",".join(header), *(long.sub(_rounded, row) for row in rows[1:])]
+        return rows, source
+
+
+def _rounded(match):
+    value = float(match[0])
+    return f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.1e}"
+
+
 def setup(app):
     app.connect("autodoc-skip-member", _without_inherited)
+    app.add_directive("csv-table", ResultTable, override=True)
 
 
 def _write_remarks():
@@ -107,11 +132,11 @@ def _write_front():
         "(``python -m benchmarks one_patient``).\n"
     )
     (folder / "front.inc").write_text(text if picture.is_file() else "", encoding="utf-8")
-    table = (
-        ".. csv-table:: Every model on the same simulated patients\n"
-        # Of an included file docutils counts from where it lies, Sphinx from the page.
-        "   :file: ../../benchmarks/results/one_patient/table.csv\n   :header-rows: 1\n"
-    )
+    table = ".. csv-table:: Every model on the same simulated patients\n"
+    table += "   :file: virtual.csv\n   :header-rows: 1\n"
+    if picture.is_file():
+        every = pd.read_csv(answers.RESULTS / "one_patient" / "table.csv")
+        every.drop(columns="model").to_csv(folder / "virtual.csv", index=False)
     virtual = f"{text}\n{table}" if picture.is_file() else "Not run yet.\n"
     (folder / "virtual.inc").write_text(virtual, encoding="utf-8")
 
@@ -139,13 +164,37 @@ def _write_drawn():
             if "published" in title:
                 continue
             if figure:
-                picture = f".. figure:: {where}/{figure[1]}\n   :alt: {title}\n\n   {title}"
+                # A width makes it a link to the whole picture.
+                picture = f".. figure:: {where}/{figure[1]}\n   :alt: {title}\n   :width: 100%"
+                picture += f"\n\n   {title}"
                 parts += [picture] if picture not in parts else []
             elif table:
                 file = f"{where}/table{table[1]}.csv"
                 parts.append(f".. csv-table:: {title}\n   :file: {file}\n   :header-rows: 1")
         target = Path(__file__).parent / "generated" / f"drawn_{study}.inc"
         target.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _write_coverage():
+    """Coverage of the intervals, numbers of patients side by side in each cell."""
+    root = Path(__file__).parents[1] / "benchmarks" / "results" / "coverage"
+    folder = Path(__file__).parent / "generated"
+    names = {"roc_auc": "AUC", "ppv": "PPV", "npv": "NPV", "bca": "BCa", "delong": "DeLong"}
+    for name in ("headline", "fixed"):
+        table = pd.read_csv(root / f"{name}.csv").drop(columns="cohorts")
+        table = table.sort_values("n_patients", kind="stable").replace({"metric": names})
+        sizes = " / ".join(str(n) for n in table["n_patients"].unique())
+        rows = table.groupby(["setting", "metric"], sort=False).agg(
+            # Spaces that do not break: a line for each cell.
+            lambda held: "\u00a0/\u00a0".join(f"{100 * x:.1f}" for x in held.dropna())
+        )
+        rows = rows.drop(columns="n_patients").rename(columns=names)
+        rows.reset_index().to_csv(folder / f"coverage_{name}.csv", index=False)
+        text = (
+            f".. csv-table:: How often a 95 % interval holds the truth (%): {sizes} patients\n"
+            f"   :file: coverage_{name}.csv\n   :header-rows: 1\n"
+        )
+        (folder / f"coverage_{name}.inc").write_text(text, encoding="utf-8")
 
 
 def _write_changes():
@@ -170,4 +219,5 @@ _write_remarks()
 _write_answers()
 _write_front()
 _write_drawn()
+_write_coverage()
 _write_changes()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from crtkit._io import import_optional
 from crtkit.cli.common import (
     CommandError,
     add_manifest_options,
@@ -125,6 +126,8 @@ def run_fit(options: argparse.Namespace) -> int:
     if options.data is None:
         raise CommandError("name the table of records to fit on")
     check_out(options.out)
+    # Asked before a fit of minutes, not after it.
+    import_optional("skops.io", extra="persistence", purpose="Saving a model")
     cohort = _zero_one(read_cohort(options.data, options), options)
     apart = None
     if options.held_out is not None:
