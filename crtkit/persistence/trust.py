@@ -12,6 +12,7 @@ import importlib
 import io
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -158,8 +159,18 @@ def _is_trusted(loader: Any, name: str) -> bool:
     if loader == "FunctionNode":
         return name in FUNCTIONS or _is_function(name)
     if loader in ("ReduceNode", "TreeNode", "LossNode"):
-        return name in REDUCED or name.startswith("sklearn._loss._loss.Cy")
+        return name in REDUCED or name.startswith("sklearn._loss._loss.Cy") or _is_old_loss(name)
     return name in VALUES or name.startswith("numpy.dtypes.") or _is_plain(name)
+
+
+def _is_old_loss(name: str) -> bool:
+    """A loss as scikit-learn before 1.8 names it: its module without the package."""
+    if not name.startswith("_loss.Cy"):
+        return False
+    from sklearn._loss import _loss
+
+    # What would be imported under that name is scikit-learn's, and no file of the same name.
+    return sys.modules.get("_loss") is _loss
 
 
 def _is_function(name: str) -> bool:

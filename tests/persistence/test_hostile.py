@@ -5,6 +5,9 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
+import types
 import zipfile
 from pathlib import Path
 
@@ -106,6 +109,23 @@ def test_types_and_functions_that_are_not_trusted_are_named(bundle, loader, modu
 
     parts["model.skops"] = edit_schema(parts["model.skops"], plant)
     with pytest.raises(BundleError, match=rf"{module}\.{name} \({loader}\)"):
+        ck.load(rewrite(bundle, parts))
+
+
+def test_a_module_called_as_old_losses_are_is_not_imported(bundle, monkeypatch):
+    # scikit-learn before 1.8 calls the module of its losses `_loss`; so may anybody.
+    strange = types.ModuleType("_loss")
+    strange.CyHalfBinomialLoss = subprocess.Popen
+    monkeypatch.setitem(sys.modules, "_loss", strange)
+    parts = members(bundle)
+
+    def plant(schema):
+        node = {"__class__": "CyHalfBinomialLoss", "__module__": "_loss", "content": {}}
+        schema["content"]["content"]["C"] = {**node, "__loader__": "LossNode"}
+        return schema
+
+    parts["model.skops"] = edit_schema(parts["model.skops"], plant)
+    with pytest.raises(BundleError, match="_loss.CyHalfBinomialLoss"):
         ck.load(rewrite(bundle, parts))
 
 
