@@ -20,8 +20,8 @@ def report(rows):
     Returns
     -------
     dict of str to DataFrame
-        ``probe``, ``gain`` (against the network untrained), ``ways`` and ``ways_gain`` (against
-        scratch).
+        ``probe``, ``gain`` (against the network untrained), ``ways``, ``ways_gain`` (against
+        scratch) and ``channels`` (four against twelve leads).
     """
     probe = _untrained([row for row in rows if row["part"] == "probe"])
     way = [row for row in rows if row["part"] == "way"]
@@ -30,6 +30,7 @@ def report(rows):
         "gain": _gains(probe, ["label", "n", "embedding"], "network", "untrained"),
         "ways": _table(way, ["leads", "n", "way"]),
         "ways_gain": _gains(way, ["leads", "n"], "way", "scratch, full"),
+        "channels": _gains(way, ["way", "n"], "leads", "12 leads"),
     }
 
 
@@ -38,6 +39,7 @@ TITLES = {
     "gain": "Against the same network untrained (mean of its seeds), paired over patients",
     "ways": "Ways to train on NORM, from crtkit-small",
     "ways_gain": "Against the network from scratch, paired over patients",
+    "channels": "A page's four channels against twelve leads, paired over patients",
 }
 
 

@@ -72,13 +72,15 @@ PENALTY = 0.003  # C of the logistic regression on standardised embeddings
 EMBEDDINGS = ("last", "layers")
 BOOTSTRAP = 500
 N_UNTRAINED = 3
-#: How the network is trained in the comparison of ways, on NORM.
+RANDOM_HEAD = "full, random head"
+#: How the network is trained in the comparison of ways, on NORM. With four channels the projection
+#: in front trains in each of them: the linear probe is then lvsd2026's additive tuning.
 WAYS = {
     "scratch, full": {"checkpoint": None, "size": SIZES["small"]},
     "linear probe": {"trainable_layers": 0},
     "partial, 2 of 3 layers": {"trainable_layers": 2},
     "full": {},
-    "full, random head": {"head_start": "random"},
+    RANDOM_HEAD: {"head_start": "random"},
 }
 TUNING = {"lr": 3e-4, "batch_size": 16, "class_weight": "balanced"}
 TUNING_EPOCHS = {50: 20, 100: 15, 400: 10}  # the fewer the records, the fewer the steps per epoch
@@ -131,6 +133,8 @@ def pretrain(options, settings, seed, target):
         "environment": environment(options.device),
         "use": "12 leads in mV at any rate (fs=); research only, not a medical device",
     }
+    if options.note:
+        card["note"] = options.note
     model.save(target, card=card, half=True)
     return model
 
@@ -342,7 +346,7 @@ def ways(journal, tested, n_labels, device):
         {"part": "way", "way": name, "leads": leads, "n": n}
         for n in sorted(n_labels, reverse=True)  # a run that is cut short has the larger numbers
         for leads in inputs
-        for name in (WAYS if leads == "12 leads" else ["scratch, full", "full"])
+        for name in (WAYS if leads == "12 leads" else [w for w in WAYS if w != RANDOM_HEAD])
     ]
     journal.run(tasks, way)
 
@@ -390,6 +394,7 @@ def main(arguments=None):
     )
     parser.add_argument("--precision", default="float32", help="of the candidates")
     parser.add_argument("--seed", type=int, default=SEED, help="of the candidates")
+    parser.add_argument("--note", help="for the card: what the trained records went through")
     parser.add_argument("--minutes", type=float, help="begin no further part after this time")
     options = parser.parse_args(arguments)
     if options.data is None:

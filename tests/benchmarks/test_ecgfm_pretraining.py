@@ -72,6 +72,7 @@ def test_gains_are_paired_and_the_untrained_are_averaged():
         _row("probe", [0.9, 0.92], [0.89, 0.90, 0.94], **asked, network="crtkit-small"),
         _row("way", [0.7, 0.8], [0.7, 0.8, 0.75], leads="12 leads", n=50, way="scratch, full"),
         _row("way", [0.8, 0.8], [0.8, 0.9, 0.85], leads="12 leads", n=50, way="full"),
+        _row("way", [0.7, 0.8], [0.7, 0.8, 0.75], leads="4 channels", n=50, way="full"),
     ]
     tables = report(rows)
     gain = tables["gain"].iloc[0]
@@ -80,7 +81,11 @@ def test_gains_are_paired_and_the_untrained_are_averaged():
     assert gain["ci_high"] == pytest.approx(0.08)
     untrained = tables["probe"].set_index("network").loc["untrained"]
     assert untrained["auc"] == pytest.approx(0.83)
-    assert len(tables["ways"]) == 2
+    assert len(tables["ways"]) == 3
+    channels = tables["channels"].iloc[0]
+    assert (channels["way"], channels["leads"], channels["n"]) == ("full", "4 channels", 50)
+    assert channels["difference"] == pytest.approx(-0.05)
+    assert channels["ci_low"] == pytest.approx(-0.1)
     assert tables["ways_gain"]["difference"].tolist() == pytest.approx([0.05])
 
 

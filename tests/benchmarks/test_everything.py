@@ -52,6 +52,31 @@ def test_without_time_nothing_begins(three, tmp_path):
     assert text.count("not begun, no time left") == 3
 
 
+WRITES = """
+import json, sys, pathlib
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+out = pathlib.Path(given["--out"])
+out.mkdir(parents=True, exist_ok=True)
+left = [] if float(given.get("--minutes", 99)) > 1 else ["a model"]
+(out / "results.json").write_text(json.dumps({"not_run": left, "given": given}))
+"""
+
+
+def test_a_job_that_ends_itself_is_told_the_time_and_goes_on_until_nothing_is_left(
+    monkeypatch, tmp_path
+):
+    job = everything.Job("learning", (), 1, resumes=False, ends_itself=True, cached=True)
+    monkeypatch.setattr(everything, "jobs", lambda size, device: [job])
+    monkeypatch.setattr(everything, "PROGRAM", (sys.executable, "-c", WRITES))
+    text = everything.run(options(tmp_path, minutes=1))
+    assert text == "learning: its minutes ended, goes on next time"
+    given = json.loads((tmp_path / "learning" / "results.json").read_text())["given"]
+    # Less than what is left: tables have to be written, too.
+    assert 0.2 < float(given["--minutes"]) < 0.7
+    assert given["--cache"].startswith(str(tmp_path))
+    assert "finished in" in everything.run(options(tmp_path))
+
+
 def test_an_unknown_job_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"mori2025, he2023.*; got mori\.$"):
         everything.run(options(tmp_path, only=["mori"]))
@@ -61,5 +86,7 @@ def test_an_unknown_job_is_named(tmp_path):
 def test_every_job_is_a_command_that_parses(size, device, tmp_path):
     for job in everything.jobs(size, device):
         more = ["--resume"] if job.resumes else []
+        more += ["--minutes", "1"] if job.ends_itself else []
+        more += ["--cache", str(tmp_path)] if job.cached else []
         parsed = parser().parse_args([*job.arguments, "--out", str(tmp_path), *more])
         assert callable(parsed.run)
