@@ -46,38 +46,56 @@ def test_a_difference_picture_is_grey_where_a_beat_is_usual():
     assert np.corrcoef(middle[1].ravel(), middle[3].ravel())[0, 1] > 0.8
 
 
-def test_halves_never_answer_for_their_own_subjects(monkeypatch):
+def test_a_network_never_answers_for_a_subject_that_it_has_seen(monkeypatch):
     rng = np.random.default_rng(0)
     records = np.repeat(["100", "101", "102", "103", "104", "105"], 30)
     y = rng.choice(list("NV"), 180, p=[0.7, 0.3])
     X = pd.DataFrame({"signal": list(np.zeros((180, 1, 8))), "record": records})
-    X["rr_before_s"], X["rr_after_s"] = rng.uniform(0.6, 1.2, (2, 180))
-    X["rr_ratio"] = 1.0
     beats = mitbih.Beats(ck.Cohort(X, y, records, {}), Namespace(window=96, size=8, seed=0))
-    seen_by_network, heads = [], []
 
     class Network:
         def __init__(self, rows):
-            self.classes_ = np.unique(y[rows])
-            seen_by_network.append(set(records[rows]))
+            self.classes_, self.seen = np.unique(y[rows]), set(records[rows])
 
         def predict_proba(self, pictures):
+            # The pictures tell whose they are.
+            assert not self.seen & {str(100 + value) for value in np.unique(pictures)}
             return np.full((len(pictures), len(self.classes_)), 1 / len(self.classes_))
 
     monkeypatch.setattr(beats, "network", lambda rows, pictures: Network(rows))
     train = np.arange(180)
-    folds, said = beats.halves(train, np.zeros((180, 8, 8, 3), dtype=np.uint8))
+    whose = np.repeat(np.arange(6), 30).astype(np.uint8)[:, None, None, None]
+    networks, said = beats.apart(train, whose)
+    assert [len(net.seen) for net in networks] == [4, 4, 4]
     assert np.allclose(np.exp(said).sum(axis=1), 1, atol=1e-3)
-    for (_, left), seen in zip(folds, seen_by_network):
-        assert not seen & set(records[left])
-    inner = beats.head
 
-    def head(rows, said, weight):
-        heads.append(set(records[rows]))
-        return inner(rows, said, weight)
 
-    monkeypatch.setattr(beats, "head", head)
-    answers = beats.exchanged(train, folds, said, np.ones(180))
-    assert set(answers) <= {"N", "V"}
-    for (seen, _), learned in zip(folds, heads):
-        assert not learned & set(records[seen])
+def test_partitions_hold_every_subject_once_and_differ():
+    groups = np.repeat(list("abcdefghijk"), 3)
+    parts = mitbih.parts_of(groups, 5, 0)
+    assert np.sum(parts, axis=0).tolist() == [1] * 33
+    for part in parts:
+        assert not set(groups[part]) & set(groups[~part])
+    others = mitbih.parts_of(groups, 5, 1)
+    assert any((a != b).any() for a, b in zip(parts, others))
+
+
+def test_a_head_answers_for_subjects_it_has_not_seen_and_weighs_rare_beats_up():
+    rng = np.random.default_rng(0)
+    y = np.array(list("N" * 950 + "V" * 50))
+    X = rng.normal(size=(1000, 3)) + 2.5 * (y == "V")[:, None]
+    groups = rng.integers(0, 10, 1000).astype(str)
+    found = mitbih.answers_across(X, y, groups, np.ones(1000), 5, 0)
+    assert (found[y == "V"] == "V").mean() > 0.8
+    assert (found[y == "N"] == "N").mean() > 0.8
+    # A subject whose every label is wrong spoils the answers for others, not for itself.
+    other = np.where(groups == "3", "N", y)
+    again = mitbih.answers_across(X, other, groups, np.ones(1000), 5, 0)
+    own = mitbih.parts_of(groups, 5, 0)
+    own = next(part for part in own if part[groups == "3"].all())
+    np.testing.assert_array_equal(again[own], found[own])
+    # A beat that stands for two weighs as two beats.
+    twice = mitbih.fit_head(X, y, np.r_[np.full(500, 2.0), np.ones(500)])
+    repeated = np.r_[np.arange(500), np.arange(1000)]
+    same = mitbih.fit_head(X[repeated], y[repeated], np.ones(1500))
+    assert np.mean(twice.predict(X) == same.predict(X)) > 0.97
