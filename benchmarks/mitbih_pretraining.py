@@ -61,8 +61,8 @@ from crtkit.studies.pretraining import (
 )
 
 GOALS = {"accuracy": 0.90, "macro sensitivity": 0.70}
-#: What is held against the goals.
-SHAPE, JUDGED = "Rhythm + shape", "Difference + rhythm + shape"
+#: The two heads; the one that does better across the training subjects is held against the goals.
+SHAPE, JOINT = "Rhythm + shape", "Difference + rhythm + shape"
 #: Partitions of the training subjects into five parts, by which choices were made.
 PARTITIONS, PARTS = 5, 5
 
@@ -82,7 +82,7 @@ def run(options):
     say(options, start, "networks of differences trained")
     labels = np.unique(beats.y[train])
     answers["Difference"] = labels[asked["Difference"].argmax(axis=1)]
-    for name in (SHAPE, JUDGED):
+    for name in (SHAPE, JOINT):
         head = fit_head(inputs[name], beats.y[train], weight)
         answers[name] = head.predict(asked[name])
     say(options, start, f"tested on {len(test)} beats")
@@ -97,14 +97,15 @@ def run(options):
     # Nine beats of ten are N: no accuracy can be read without this row.
     majority = np.full(len(test), "N")
     rows["Always N"], _ = scores(beats.y[test], majority, classes)
-    for name in (SHAPE, JUDGED):
+    found = {}
+    for name in (SHAPE, JOINT):
         # What the choices were made by: no tested subject is in it.
-        rows[f"{name}, across the training subjects"] = across(
-            inputs[name], beats, train, weight, classes
-        )
+        found[name] = across(inputs[name], beats, train, weight, classes)
+        rows[f"{name}, across the training subjects"] = found[name]
+    judged = preferred(found)
     rows["RANDOM SPLIT OF BEATS, Picture (a warning)"] = warning(beats, train, options, classes)
     say(options, start, "random split done")
-    write(options, beats, train, test, rows, matrices, net, start)
+    write(options, beats, train, test, rows, matrices, net, judged, start)
 
 
 def inputs_of(beats, train, test, options):
@@ -124,8 +125,8 @@ def inputs_of(beats, train, test, options):
     told = np.mean([beats.likelihoods(net, pictures, labels) for net in networks], axis=0)
     known, asked = features[: len(train)], features[len(train) :]
     return (
-        {SHAPE: known, JUDGED: np.hstack([said, known])},
-        {SHAPE: asked, JUDGED: np.hstack([told, asked]), "Difference": told},
+        {SHAPE: known, JOINT: np.hstack([said, known])},
+        {SHAPE: asked, JOINT: np.hstack([told, asked]), "Difference": told},
     )
 
 
@@ -136,6 +137,11 @@ def across(X, beats, train, weight, classes):
         found = answers_across(X, beats.y[train], beats.groups[train], weight, PARTS, seed)
         figures.append(scores(beats.y[train], found, classes, weight)[0])
     return pd.DataFrame(figures).mean().to_dict()
+
+
+def preferred(found):
+    """The head whose figures across the training subjects are furthest above the goals."""
+    return max(found, key=lambda name: min(found[name][goal] - GOALS[goal] for goal in GOALS))
 
 
 def warning(beats, train, options, classes):
@@ -149,7 +155,7 @@ def warning(beats, train, options, classes):
     return figures
 
 
-def write(options, beats, train, test, rows, matrices, net, start):
+def write(options, beats, train, test, rows, matrices, net, judged, start):
     """Tables, JSON, and the weights with their card."""
     stated = (
         f"Real data, MIT-BIH Arrhythmia Database 1.0.0: {WHAT[options.setup]}; trained on "
@@ -176,14 +182,14 @@ def write(options, beats, train, test, rows, matrices, net, start):
     for name, matrix in matrices.items():
         stem = "confusion_" + name.lower().replace(" + ", "_")
         output.table(stem, f"Confusion matrix, {name} (truth down, answer across)", matrix)
-    best = table.loc[f"{JUDGED}, between subjects"]
+    best = table.loc[f"{judged}, between subjects"]
     if options.setup == "aami":
         verdict = [
             f"{name}: {best[name]:.3f}, goal {goal:.2f}: "
             + ("reached." if best[name] >= goal else "NOT reached.")
             for name, goal in GOALS.items()
         ]
-        output.text(f"Goals on DS2 ({JUDGED})", verdict)
+        output.text(f"Goals on DS2 ({judged}, chosen on DS1)", verdict)
     output.report()
     weights = options.out / f"resnet{options.depth}.safetensors"
     card = save_network(
@@ -204,6 +210,7 @@ def write(options, beats, train, test, rows, matrices, net, start):
             "data_sha256": beats.cohort.fingerprint(),
             "flow": beats.cohort.info["flow"],
             "goals": GOALS,
+            "judged": judged,
             "scores": table,
             "confusion": matrices,
             "card": card,
