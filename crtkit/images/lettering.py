@@ -10,6 +10,7 @@ _WIDE_MM, _TALL_MM, _LEAST_MM = 9.0, 6.5, 0.7  # a letter, or a short word whose
 _DARK, _FULL = 0.6, 0.85  # shares of full ink; dots of a grid have half of it, letters all
 _NEAR_MM = 1.0  # dots and accents of a letter are no farther from it
 _GAP_MM = 0.4  # a trace that was drawn thin breaks into pieces no farther apart
+_BESIDE_MM = (1.5, 0.8)  # height and width of what is a letter although a trace is as near
 
 
 def find_lettering(page):
@@ -68,7 +69,33 @@ def find_lettering(page):
         beside = widen(found, int(round(_NEAR_MM * px)))
         near = ndimage.maximum(beside, label, np.arange(1, n_parts + 1)) > 0
         found = np.r_[False, letter | (small & near)][label]
-    return widen(found & joined, 1)
+    close = _beside_traces(dark & ~found, label, ink > _FULL * level, px, py)
+    return widen(found & joined, 1) | (widen(close, 2) & ~(dark & ~close & ~found))
+
+
+def _beside_traces(dark, group, full, px, py):
+    """Letters that stand no farther from a trace than its own pieces from each other.
+
+    A trace is a function of time: a piece of it has its columns for itself, while past a letter
+    the trace goes on above or below.
+    """
+    label, n_parts = ndimage.label(dark, np.ones((3, 3)))
+    out = np.zeros(dark.shape, dtype=bool)
+    boxes = ndimage.find_objects(label)
+    size = np.array([[(s.stop - s.start) for s in box] for box in boxes]).reshape(-1, 2) / [py, px]
+    tall, wide = size.T
+    like = (tall < _TALL_MM) & (wide < _WIDE_MM) & (tall > _BESIDE_MM[0]) & (wide > _BESIDE_MM[1])
+    trace = np.r_[False, wide >= _WIDE_MM][label]
+    for i in np.flatnonzero(like):
+        rows, columns = boxes[i]
+        inside = label[rows, columns] == i + 1
+        if not full[rows, columns][inside].any():
+            continue
+        here = group[rows, columns][inside].max()
+        along = (trace[:, columns] & (group[:, columns] == here)).any(axis=0)
+        if along.all():
+            out[rows, columns] |= inside
+    return out
 
 
 def paint_over(page, mask):

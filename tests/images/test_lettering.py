@@ -38,3 +38,21 @@ def test_painting_over_takes_the_paper_beside_it():
     assert (page == 200).all()
     paint_over(page[:4, :4], np.ones((4, 4), bool))  # nothing beside it: white
     assert (page[:4, :4] == 255).all()
+
+
+def test_a_letter_a_hair_beside_an_r_wave_is_found_and_the_wave_is_not():
+    t = np.arange(5000) / 500
+    page, truth = render_page(make_signal(), 500, px_per_mm=7.874)
+    left, top, right, bottom = dict(truth.label_boxes)["V4"]
+    trace = next(trace for trace in truth.traces if trace.lead == "V4")
+    # An R wave that rises beside the name, nearer than pieces of a thin trace are to each other.
+    at = trace.start + (right + 4 - trace.x[0]) / (25 * 7.874)
+    signal = np.outer(np.ones(12), 1.5 * np.exp(-0.5 * ((t - at) / 0.006) ** 2))
+    page, truth = render_page(signal, 500, px_per_mm=7.874)
+    inked = (page[:, right : right + 8] < 60).all(axis=2)[top:bottom]
+    assert inked.any(axis=0).any()
+    found = find_lettering(page)
+    dark = (page[top:bottom, left:right] < 60).all(axis=2)
+    assert found[top:bottom, left:right][dark].mean() > 0.9
+    trace = next(trace for trace in truth.traces if trace.lead == "V4")
+    assert not found[np.round(trace.y).astype(int), np.round(trace.x).astype(int)].any()
