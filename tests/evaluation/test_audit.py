@@ -1,5 +1,7 @@
 """Six planted leaks are named, and nothing on clean cohorts."""
 
+import lzma
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,11 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks._real_ecgs import decode_leads
 from crtkit import Cohort, LeadStatistics, Select, evaluate
 from crtkit.datasets import make_cohort
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, audit_leaks
+from crtkit.evaluation.leaks.beats import same_beats
 
 
 def clean(seed=0, n=40, records=2):
@@ -145,6 +149,73 @@ def test_every_evaluation_looks_for_leaks():
     assert result.leaks_["kind"].tolist() == [
         "near-equal records", "label column", "frozen transform",
     ]  # fmt: skip
+
+
+def another_cut(signal, start=1300, seed=0):
+    """The same recording from another moment on, with noise at 20 dB."""
+    cut = signal[:, start:]
+    noise = np.random.default_rng(seed).normal(size=cut.shape)
+    return (cut + 0.1 * cut.std(axis=1, keepdims=True) * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [500.0, 250.0])
+def test_another_stretch_of_a_recording_under_another_name(rate):
+    cohort = make_cohort("mori2025", n_patients=24, modality="signal", random_state=2)
+    step = round(500 / rate)
+    whole = [cell[:, ::step] for cell in cohort.X["signal"]]
+    n = 3500 // step
+    cells = [signal[:, :n] for signal in whole]
+    info = {"sampling_rate": rate}
+    assert audit_leaks(Cohort(pd.DataFrame({"signal": cells}), cohort.y, cohort.groups, info)).empty
+    # Under two other names: neither copy hides the other.
+    for row, start in ((5, 1300), (9, 700)):
+        cells[row] = another_cut(whole[3], start // step, row)[:, :n]
+    planted = Cohort(pd.DataFrame({"signal": cells}), cohort.y, cohort.groups, info)
+    found = audit_leaks(planted)
+    assert found["kind"].tolist() == ["near-equal records"]
+    assert found["records"].iloc[0] == [(3, 5), (3, 9), (5, 9)]
+    assert "Look at both" in found["reason"].iloc[0]
+    assert audit_leaks(planted, beats=False).empty
+    # Of one patient they are no leak.
+    groups = cohort.groups.astype(object).copy()
+    groups[[5, 9]] = groups[3]
+    y = cohort.y.copy()
+    y[[5, 9]] = y[3]
+    assert audit_leaks(Cohort(planted.X, y, groups, info)).empty
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        np.zeros((6, 12, 1000)),
+        np.full((6, 12, 1000), np.nan),
+        np.random.default_rng(0).normal(size=(6, 12, 90)),
+        np.random.default_rng(0).normal(size=(6, 2, 1000)),
+    ],
+)
+def test_what_has_no_beats_is_no_pair(cells):
+    assert same_beats(cells, np.arange(6), 100.0) == []
+    assert same_beats(list(cells[:1]), np.arange(1), 500.0) == []
+
+
+def test_real_records_cut_in_two(data_dir):
+    """Of 120 patients of PTB-XL most second cuts are found, and no stranger is."""
+    folder = data_dir / "ptbxl_500hz"
+    if not (folder / "labels.csv").exists():
+        pytest.skip("PTB-XL is not here")
+    with lzma.open(folder / "shard_00.npy.xz") as file:
+        records = decode_leads(np.load(file, allow_pickle=False)) / 1000.0
+    labels = pd.read_csv(folder / "labels.csv")
+    labels = labels[labels["shard"] == "shard_00.npy.xz"].drop_duplicates("patient_id")[:120]
+    records = records[labels["row"].to_numpy()].astype(np.float32)
+    n = len(records)
+    cells = [
+        *records[:, :, :2500],
+        *(another_cut(record, 2500, k) for k, record in enumerate(records)),
+    ]
+    found = same_beats(cells, np.arange(2 * n), 500.0)
+    assert all(j == i + n for i, j in found)
+    assert len(found) > 0.7 * n
 
 
 @pytest.mark.slow

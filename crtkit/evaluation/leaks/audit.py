@@ -13,6 +13,7 @@ from crtkit import metrics
 from crtkit._labels import class_pair
 from crtkit.cohort import Cohort, Select, shared_records
 from crtkit.evaluation.checks import check_cv, inner_split_problems
+from crtkit.evaluation.leaks.beats import same_beats
 from crtkit.evaluation.leaks.pool import PoolLeakError, check_pool
 from crtkit.evaluation.models import name_models
 from crtkit.evaluation.requirements import columns_of, frozen_parts
@@ -41,6 +42,7 @@ def audit_leaks(
     pool: Any = None,
     time: str | None = None,
     by: str = "patient",
+    beats: bool = True,
 ) -> pd.DataFrame:
     """Look for what makes a model look better on its test records than on new patients.
 
@@ -58,6 +60,8 @@ def audit_leaks(
     by : {"patient", "record"}, default="patient"
         "record": labels belong to records, as an ejection fraction measured beside each ECG does,
         and a patient may have both.
+    beats : bool, default=True
+        Compare the median beats of signals too (20 ms a record).
 
     Returns
     -------
@@ -76,7 +80,12 @@ def audit_leaks(
     -----
     Signals are near-equal where their samples correlate above 0.99, pages where their thumbnails do
     once the form is taken off (:func:`check_pool`): a record that was scaled, filtered or saved
-    again under another patient. A column is the label where its AUC alone is above 0.99, where
+    again under another patient. Signals of eight leads or more are near-equal too where their
+    median beats are the same within the noise left in them: another stretch of the same recording.
+    Look at such a pair before you leave one out. Another recording of a patient, with electrodes
+    placed anew, is as different as a stranger's and is not found (``python -m benchmarks.leaks``).
+
+    A column is the label where its AUC alone is above 0.99, where
     ``info["label_columns"]`` declares it, or where it is one of a simulation's ``true_`` columns
     and a model reads it.
 
@@ -95,7 +104,7 @@ def audit_leaks(
     named = {} if models is None else name_models(models)
     rows = [
         *(_two_labels(cohort) if by == "patient" else []),
-        *_same_records(cohort),
+        *_same_records(cohort, beats=beats),
         *_label_columns(cohort, named),
         *_frozen(cohort, named),
         *(_row("inner split", name, [], why) for name, why in inner_split_problems(named, cohort)),
@@ -109,8 +118,8 @@ def audit_leaks(
 def quick_audit(cohort: Cohort, named: dict[str, Any]) -> pd.DataFrame:
     """What :func:`audit_leaks` finds in seconds, for every evaluation.
 
-    Pages are compared by their look up to 500 records; splits are checked where they are made, and
-    a pool is looked at where a model holds a frozen encoder.
+    Pages are compared by their look up to 500 records, signals by samples and not by beats; splits
+    are checked where they are made, and a pool is looked at where a model holds a frozen encoder.
 
     Parameters
     ----------
@@ -155,7 +164,7 @@ def _two_labels(cohort: Cohort) -> list[dict[str, Any]]:
     return [_row("two labels", "y", where.tolist(), reason)]
 
 
-def _same_records(cohort: Cohort, images: bool = True) -> list[dict[str, Any]]:
+def _same_records(cohort: Cohort, images: bool = True, beats: bool = False) -> list[dict[str, Any]]:
     """Records under several patients, equal by content or nearly."""
     rows, shared = [], shared_records(cohort)
     for column in [name for name in MODALITIES if name in cohort.X]:
@@ -173,6 +182,16 @@ def _same_records(cohort: Cohort, images: bool = True) -> list[dict[str, Any]]:
             more = " or more" if len(near) >= MOST_PAIRS else ""
             reason = f"{len(near)}{more} pair(s) of records of different patients are nearly equal"
             rows.append(_row("near-equal records", column, near, reason))
+        rate = cohort.info.get("sampling_rate")
+        if column == "signal" and beats and rate:
+            found = same_beats(cells, cohort.groups, float(rate))
+            found = [p for p in found if not set(p) <= known and p not in near]
+            if found:
+                reason = (
+                    f"{len(found)} pair(s) of records of different patients have one median beat, "
+                    "within their noise: the same heart under two names? Look at both"
+                )
+                rows.append(_row("near-equal records", column, found, reason))
     return rows
 
 
