@@ -98,3 +98,19 @@ def test_goals_say_what_is_missed():
 def test_names_of_leads_are_not_legible():
     assert not any(map(legible, ["aVR", "V1 V2", "II", "mmm", "", "I"]))
     assert all(map(legible, ["ID: 168594", "2020-08-06", "Department"]))
+
+
+def test_a_page_is_measured_beside_what_is_printed_on_it():
+    part = pd.DataFrame({"page": ["a", "b"], "set": "QRS", "lead": "all", "reason": None})
+    durations = {"record": (100.0, 150.0), "page": (130.0, 151.0), "printed": (131.0, 150.0)}
+    for where, values in durations.items():
+        part[f"{where}_qrs_duration_ms"] = values
+        part[f"{where}_lbbb_conventional"] = part[f"{where}_lbbb_strict"] = [0.0, 1.0]
+    table = tables.goals(part).set_index("what")
+    assert table.loc["QRS duration within 12 ms, share", ["figure", "met"]].tolist() == [
+        *("0.5", "**no**"),
+    ]
+    beside = table.loc["page against the printed part of the record, within 12 ms"]
+    # What the paper leaves out is told, and is no goal.
+    assert (beside["figure"], beside["goal"], beside["met"]) == ("1", "", "to compare")
+    assert table.loc["all leads of one quarter against the whole, within 12 ms", "figure"] == "nan"

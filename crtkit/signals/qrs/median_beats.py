@@ -17,6 +17,12 @@ from crtkit.signals.qrs.averages import (
 )
 from crtkit.signals.qrs.coarse import coarse_bounds
 from crtkit.signals.qrs.detect import locate_qrs
+from crtkit.signals.qrs.incomplete import (
+    bridge_beat,
+    in_turns,
+    relative_speed,
+    with_common_lead,
+)
 from crtkit.signals.qrs.pacing import find_pacing_spikes, remove_spikes
 
 _ALIGN_S = 0.2
@@ -137,10 +143,15 @@ def median_beat(
     if not len(peaks):
         return _nothing(signals, fs, spikes, "no QRS complex stands out of the signal")
 
-    speed = _top_speed(clean, peaks, half // 2, fs)
-    positions, correlation = _align(clean, missing, peaks, half, speed, fs)
+    turns = in_turns(missing)
+    if turns:
+        known = with_common_lead(clean, missing, peaks, half // 2, fs)
+        speed = relative_speed(clean, missing, peaks, half // 2, fs)
+    else:
+        known, speed = (clean, missing), _top_speed(clean, peaks, half // 2, fs)
+    positions, correlation = _align(*known, peaks, half, speed, fs, turns)
     keep = _are_complexes(positions / fs, correlation, speed)
-    keep &= ~_are_other_waves(clean, missing, positions, correlation, speed, fs)
+    keep &= ~_are_other_waves(*known, positions, correlation, speed, fs)
     positions, correlation, speed = positions[keep], correlation[keep], speed[keep]
     used = correlation >= min_correlation * _typical(correlation)
     # Wider than for the alignment: a paced complex and its P wave must be seen whole.
@@ -150,8 +161,9 @@ def median_beat(
     positions = positions + (fiducial - reach)
     flat = less_baseline(clean, missing, positions[used] + (onset - fiducial), fs)
     segments = cut_beats(flat, missing, positions[used], pre, post)
+    beat = hold_edges(middle_of_beats(segments))
     return MedianBeat(
-        beat=hold_edges(middle_of_beats(segments)),
+        beat=bridge_beat(beat, fs) if turns else beat,
         residual=alternating_mean(segments),
         fs=float(fs),
         fiducial=pre,
@@ -182,8 +194,11 @@ def bridge_gaps(signals) -> tuple[np.ndarray, np.ndarray | None]:
     return filled, missing
 
 
-def _align(clean, missing, peaks, half, speed, fs) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of equal phase in every beat, and the correlation of each with the template."""
+def _align(clean, missing, peaks, half, speed, fs, turns=False) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of equal phase in every beat, and the correlation of each with the template.
+
+    Where leads are seen in ``turns``, the last one is the common one.
+    """
     few = np.unique(np.linspace(0, len(peaks) - 1, min(len(peaks), _MAX_CLUSTERED)).astype(int))
     segments = cut_beats(clean, missing, peaks, half, half)
     spectra, energy = _spectra(segments)
@@ -204,10 +219,25 @@ def _align(clean, missing, peaks, half, speed, fs) -> tuple[np.ndarray, np.ndarr
     positions = np.clip(peaks + lags[0], half, clean.shape[1] - half)
     # A second pass against an average: the first template is a single beat, with its noise.
     alike = correlation[0] >= 0.9 * _typical(correlation[0])
+    if turns:
+        alike |= _like_their_kind(energy[:, :-1] > 0, correlation[0])
     average = middle_of_beats(cut_beats(clean, missing, positions[alike], half, half))
     template, template_energy = _spectra(average[None])
     correlation, lags = _correlate(template, template_energy, spectra, energy, half)
     return np.clip(peaks + lags[0], half, clean.shape[1] - half), correlation[0]
+
+
+def _like_their_kind(known, correlation) -> np.ndarray:
+    """Whether each beat correlates with the first as well as others do of which the same is seen.
+
+    Of other leads it shares hardly more than the speed with it: judged beside beats that share all,
+    none of them would be left, and their leads would have no template.
+    """
+    out = np.zeros(len(known), dtype=bool)
+    for pattern in np.unique(known, axis=0):
+        same = (known == pattern).all(axis=1)
+        out |= same & (correlation >= 0.9 * _typical(correlation[same]))
+    return out
 
 
 def _top_speed(clean, peaks, reach, fs) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from crtkit._leads import LEADS_12, LIMB_FROM_I_II, check_lead_names, refuse_exchanged_axes
 from crtkit.signals.medians import median
 from crtkit.signals.qrs.delineate import AGREEMENT, QRSBounds, qrs_bounds
+from crtkit.signals.qrs.incomplete import fill_limb_leads
 from crtkit.signals.qrs.median_beats import MedianBeat
 from crtkit.signals.qrs.pacing import after_potential_end, locked_spikes, paced_beats
 from crtkit.signals.qrs.prepare import PreparedBeat, prepare_beat
@@ -141,7 +142,7 @@ def delineate_record(signal, fs, names, *, agreement=AGREEMENT) -> Delineation:
     >>> delineate_record(signal, 500, LEADS_12).waves["V1"].shape in ("QS", "rS")
     True
     """
-    prepared = prepare_beat(signal, fs)
+    prepared = prepare_beat(signal if names is None else fill_limb_leads(signal, names), fs)
     beat = prepared.beat
     if beat.reason:
         return Delineation(prepared, reason=beat.reason)
