@@ -168,15 +168,17 @@ class Evaluation(Views, Inference, Predictions):
         confidence : float, default=0.95
         n_bootstrap : int, default=1000
         estimands : bool, default=False
-            True: one row per metric and estimand (the models as recipes, or these fits), each with
-            its own interval and p-value, for a table that nobody can misread.
+            True: the rows that are printed as a table of their own, one per metric and estimand
+            (the models as recipes, or these fits), each with its interval, p-value and ``note``.
 
         Returns
         -------
         DataFrame
-            One row per metric: ``mean_a, mean_b`` and ``difference, sd`` over splits where both are
-            defined; ``low, high``, the interval to print, which counts patients and fits, as in
-            :meth:`summary`; ``ci_low, ci_high``, patients drawn again, fits fixed; ``nb_low,
+            Printed with one estimand a row, so that nobody takes one for another. Its columns, one
+            row per metric: ``mean_a, mean_b`` and ``difference, sd`` over splits where both are
+            defined; ``low, high`` and ``p``, the interval and test to print, which count patients
+            and fits, as in :meth:`summary`; ``ci_low, ci_high``, patients drawn again, fits fixed;
+            ``nb_low,
             nb_high, t, p_value`` of the corrected resampled t-test over distinct splits, nan for
             external sets; ``delong_p`` (AUC), DeLong's test on the mean of the scores that a
             patient got over the splits that tested them; ``n_valid`` splits.

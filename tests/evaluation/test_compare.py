@@ -1,4 +1,7 @@
+import pickle
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
@@ -97,3 +100,26 @@ def test_one_estimand_a_row(result):
     assert rows.loc["DeLong", "p_value"] == wide["delong_p"]
     assert "DeLong" not in set(long.loc["accuracy", "method"])
     assert long.attrs["pair"] == ("good", "weak")
+    assert rows.loc["patients and fits", "p_value"] == wide["p"]
+    assert rows.loc["patients and fits", "note"] == ""
+    assert (rows["note"].drop("patients and fits") != "").all()
+
+
+def test_what_is_printed_has_one_estimand_a_row(result):
+    table = result.compare("good", "weak", n_bootstrap=100)
+    long = result.compare("good", "weak", n_bootstrap=100, estimands=True)
+    assert repr(table) == repr(long)
+    assert table._repr_html_() == long._repr_html_()
+    assert "these fits, other patients" in str(table)
+    assert "mean_a" in repr(table[["mean_a"]])
+    assert list(table.index) == list(result.scoring)
+    again = pickle.loads(pickle.dumps(table))
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_the_p_value_is_that_of_the_headline_interval(result):
+    for confidence in (0.8, 0.95, 0.999):
+        table = result.compare("good", "weak", n_bootstrap=300, confidence=confidence)
+        out = (table["low"] > 0) | (table["high"] < 0)
+        assert ((table["p"] < 1 - confidence) == out)[table["low"].notna()].all()
+    assert table["p"].isna().equals(table["low"].isna())

@@ -89,7 +89,14 @@ def test_first_answers_of_patients_are_tested(result):
     theirs = permutation_test(a["y"], a["score"], n_permutations=99, random_state=0).iloc[0]
     assert ours["auc_a"] == pytest.approx(theirs["auc_a"])
     assert ours["p_value"] == ours["p_smallest"] == 0.01
+    assert ours["p_value"] <= ours["p"] < 0.2
     assert result.permutation("a", "b", n_permutations=99)["p_value"].iloc[0] < 0.2
+    two = result.permutation("a", "b", n_permutations=99).iloc[0]
+    wide = result.compare("a", "b", n_bootstrap=500).loc["roc_auc"]
+    widening = (wide["high"] - wide["low"]) / (wide["ci_high"] - wide["ci_low"])
+    assert widening >= 1
+    z = stats.norm.isf(two["p_value"] / 2) / widening
+    assert two["p"] == pytest.approx(2 * stats.norm.sf(z))
     with pytest.raises(ValueError, match="no model 'c'"):
         result.permutation("c")
 

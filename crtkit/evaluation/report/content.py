@@ -181,16 +181,16 @@ def _pairs(result: Any, on: str, where: str, section: str, n_bootstrap: int) -> 
             ratio=result.test_train_ratio if on == "test" else None, split_of=result._split_of,
             confidence=0.95, n_bootstrap=n_bootstrap,
         ).loc["roc_auc"]  # fmt: skip
-        rows[other] = {name: row[name] for name in ("difference", "low", "high", "delong_p")}
+        rows[other] = {name: row[name] for name in ("difference", "low", "high", "p", "delong_p")}
     text = (
-        f"AUC of {best}, the best on average, less that of each other model, paired; chosen after "
-        "the fact, so that the differences flatter it."
+        f"AUC of {best}, the best on average, less that of each other model, paired; interval and "
+        "p count patients and fits. Chosen after the fact, so that the differences flatter it."
     )
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     return [
         interval_table(
             f"Model against model{where}", text, table,
-            {"difference": "Difference of AUC", "delong_p": "DeLong p"},
+            {"difference": "Difference of AUC", "p": "p"},
             section=section, folded=True, heading=f"{best} against",
         )
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from crtkit.evaluation.risks.abstain import conformal_table
 from crtkit.evaluation.scoring import Part, by_model, nanmean, over_distinct
@@ -144,8 +145,10 @@ class Inference:
         Returns
         -------
         DataFrame of one row
-            As :func:`crtkit.statistics.permutation_test`, with the smallest p that it can reach. It
-            answers for these fits.
+            As :func:`crtkit.statistics.permutation_test`, with the smallest p that it can reach;
+            ``p_value`` answers for these fits and is too small for models that another cohort would
+            train. ``p``, the one to print, counts fits: its normal score is that of ``p_value``
+            over how much wider the headline interval is than the one with fits held fixed.
         """
         from crtkit.statistics import permutation_test
 
@@ -157,7 +160,29 @@ class Inference:
             n_permutations=n_permutations,
             random_state=random_state,
         )
+        # One-sided against chance, two-sided between two models.
+        sides = 1 if b is None else 2
+        z = stats.norm.isf(table["p_value"] / sides) / self._widening(a, b, on)
+        table.insert(table.columns.get_loc("p_value"), "p", sides * stats.norm.sf(z))
         return self._noted(table, on)
+
+    def _widening(self: Any, a: str, b: str | None, on: str) -> float:
+        """How much wider the headline interval of an AUC is than that with fits held fixed."""
+        from crtkit.evaluation.compare import compare_table
+        from crtkit.evaluation.summary import summary_table
+
+        options = {
+            "ratio": self.test_train_ratio if on == "test" else None, "split_of": self._split_of,
+            "confidence": 0.95, "n_bootstrap": 500, "n_patients": self.info.get("n_patients"),
+        }  # fmt: skip
+        names, area = [n for n in (a, b) if n is not None], {"roc_auc": None}
+        parts = [part for part in self.units(on) if part.model in names]
+        if b is None:
+            row = summary_table(parts, area, **options).loc[a, "roc_auc"]
+        else:
+            row = compare_table(parts, a, b, area, **options).loc["roc_auc"]
+        wide, fixed = row["high"] - row["low"], row["ci_high"] - row["ci_low"]
+        return float(max(wide / fixed, 1.0)) if fixed > 0 and wide > 0 else 1.0
 
     def spread(self: Any, metric: str = "roc_auc", on: str = "test") -> pd.DataFrame:
         """Spread of a metric over splits, and of seeds within a split, apart.
