@@ -18,7 +18,8 @@ test: $(STAMP)
 # Lines of crtkit/ that no test runs; fails below 95 per cent. Lines marked "cuda only" are left out.
 coverage: $(STAMP)
 	$(BIN)/python -m coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+	COVERAGE_FILE=$(CURDIR)/.coverage OMP_NUM_THREADS=1 $(BIN)/python -m coverage run \
+	  -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered --show-missing --sort=cover
 
