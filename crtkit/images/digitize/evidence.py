@@ -9,6 +9,7 @@ import numpy as np
 from crtkit.images.digitize.ink import SPECK
 
 _QUIET_PHASES = 0.25  # dots and lines take three of eight pixels either way
+_SEEN_PX = 2.0  # ends are seen no better
 _MOST_MM = 2.0  # rows that end farther from where they should do not end there at all
 
 
@@ -39,7 +40,10 @@ def page_evidence(runs, path, upper, lower, span, axis, px, py, *, unbent=False)
         through, long ones and dots.
     """
     left, right = axis.x(0.0), axis.x(axis.seconds)
-    off = np.abs(span - np.array([left, right])) / px
+    off = span - np.array([left, right])
+    # What all rows share may be how ends are seen: blur and coarse pixels lengthen every row.
+    shared = [np.median(end[np.isfinite(end)]) if np.isfinite(end).any() else 0.0 for end in off.T]
+    off = np.abs(off - np.clip(shared, -_SEEN_PX, _SEEN_PX)) / px
     ends = np.minimum(np.where(np.isfinite(off), off, _MOST_MM), _MOST_MM)
     width = path.shape[1]
     inner = slice(max(int(left), 0), min(max(int(right), int(left) + 3), width))

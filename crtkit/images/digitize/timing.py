@@ -14,6 +14,7 @@ _ROW_SECONDS = (10.0, 5.0)
 _LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
 _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
 _SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
+_ENDS_PX = 4.0  # ends of rows are seen to two pixels each, which on coarse pages is more than that
 _FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
 
 
@@ -99,11 +100,12 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2), *, unb
         if open_first and open_last and abs(length) < _ROW_SLACK:
             scale = (last - first) / (seconds - _LAST_SAMPLE)
             start = first
-            if unbent or abs(length) < _SAME_SCALE:
+            same = abs(length) < max(_SAME_SCALE, _ENDS_PX / (last - first))
+            if unbent or same:
                 # Then the grid, of hundreds of lines, is the better ruler than two ends.
                 scale = per_second
                 starts = np.r_[span[:, 0], span[:, 1] - (seconds - _LAST_SAMPLE) * scale]
-                start = first if abs(length) > _SAME_SCALE else np.nanmedian(starts)
+                start = np.nanmedian(starts) if same else first
             return TimeAxis(float(start), float(scale), seconds, speed, "row", float(length))
     marked = _from_separators(separators, first, last, per_second, n_columns, px)
     if marked is not None:

@@ -37,6 +37,14 @@ def test_noise_and_a_hole_are_seen(page):
     assert follow_traces(torn)[0].evidence["holes"] > 0.02
 
 
+def test_ends_that_blur_lengthens_alike_keep_the_scale_and_count_for_nothing():
+    signal = make_record(seed=4)
+    shown = blur(render_page(signal, 500, px_per_mm=3.2, layout="6x2")[0], 1.1)
+    traces, _ = follow_traces(shown)
+    assert traces.axis.px_per_second == pytest.approx(80.0, rel=1e-3)
+    assert traces.evidence["ends_mm"] < 0.1
+
+
 def test_a_dotted_grid_is_no_noise(page):
     dotted = page.copy()
     dotted[2::25, 2::5] = 60

@@ -212,6 +212,11 @@ def test_time_from_rows_separators_or_the_grid():
     # One per cent between grid and rows: the rows are right.
     axis = time_axis(ends, np.empty(0), 7.96, 25.0)
     assert axis.px_per_second == pytest.approx(196.85, rel=1e-3)
+    # Of a blurred, coarse page each end seems to lie a pixel and a half beyond: the grid is right.
+    wide = np.array([[98.5, 100 + 9.998 * 80 + 1.5]] * 4)
+    axis = time_axis(wide, np.empty(0), 3.2, 25.0)
+    assert axis.px_per_second == pytest.approx(80.0)
+    assert axis.x_start == pytest.approx(100.0)
     hidden = np.array([[0.0, 1950.0]] * 4)
     marks = 2.0 + 492.0 * np.arange(1, 4)
     axis = time_axis(hidden, marks, 7.874, 25.0)
