@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import ndimage
 
 from crtkit._leads import LEADS_12
 from crtkit.images.digitize.boxes import check_boxes, read_boxes
@@ -227,7 +228,21 @@ def _walled(runs, traces, arrangement):
     inner = (np.abs(x[:, None] - borders).min(axis=1) > 2 * px) & (x > borders[0])
     inner &= x < borders[-1]
     hidden = (runs.above < traces.rows[:, None]) & (runs.below > traces.rows[:, None])
-    return hidden & inner
+    return (hidden | _into_walls(runs, traces)) & inner
+
+
+def _into_walls(runs, traces):
+    """Columns in which a row's wave rises, or falls, into a wall that spares its baseline."""
+    out = np.zeros(traces.upper.shape, dtype=bool)
+    wall = runs.above <= runs.below
+    for row, (upper, lower) in enumerate(zip(traces.upper, traces.lower)):
+        marks, _ = ndimage.label(wall & np.isnan(upper))
+        for (place,) in ndimage.find_objects(marks):
+            high, low = runs.above[place].min() - 1, runs.below[place].max() + 1
+            beside = [x for x in (place.start - 1, place.stop) if 0 <= x < len(upper)]
+            # NaN compares false: a row without ink beside the wall does not run into it.
+            out[row, place] = any(upper[x] < low and lower[x] > high for x in beside)
+    return out
 
 
 def _beside(pulses, flat):

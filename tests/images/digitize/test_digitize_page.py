@@ -273,3 +273,21 @@ def test_pages_of_another_program(data_dir):
         level = [x - np.nanmean(np.where(np.isfinite(reading.signal), x, np.nan), axis=1)[:, None]
                  for x in (true, reading.signal)]  # fmt: skip
         assert np.median(ratio(*level)) > 15
+
+
+def test_a_wave_that_rises_into_a_wall_of_other_rows_is_not_made_up():
+    signal = make_record(seed=4, amplitude=0.6)
+    phase = (np.arange(5000) / 500 - 0.3) % 0.8
+
+    def wave(at):
+        return np.exp(-0.5 * ((phase - at) / 0.006) ** 2)
+
+    # Complexes of V4 to V6 make one line taller than any QRS; the baseline of V6 lies below it.
+    signal[9] += 2.2 * wave(0.3) - 2.2 * wave(0.32)
+    signal[10] += 2.0 * wave(0.3) - 2.2 * wave(0.32)
+    signal[11] += 2.8 * wave(0.308)
+    page, truth = render_page(signal, 500, px_per_mm=7.874, layout="6x2")
+    reading = digitize_page(page)
+    assert reading.accepted, reading.reason
+    error = np.abs(printed(signal, truth) - reading.signal)[11]
+    assert not (error > 1.0).any()
