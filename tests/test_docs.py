@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_the_guides_examples_run(page):
     )
     assert tried > 0
     assert failed == 0
+
+
+def test_every_extra_is_explained():
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(project["project"]["optional-dependencies"]) - {"all", "dev", "docs"}
+    text = (DOCS / "start.rst").read_text(encoding="utf-8").partition("\nExtras\n")[2]
+    assert set(re.findall(r"^``(\w+)`` ", text, re.M)) == extras
 
 
 def _commands():
