@@ -17,6 +17,7 @@ _SIZE = 1024  # pixels of the square that is transformed
 _STEEPEST = np.tan(np.deg2rad(12))  # steepest tilt
 _PITCHES = np.exp(np.arange(np.log(1.9), np.log(30), 0.004))  # px per mm that are tried
 _UNEQUAL = 15  # steps of 0.4 % by which the pitches along and down the page may differ
+_SKEW = 0.16  # 9 degrees by which a page seen from a corner leaves the square, where it curls too
 _LEAST_SIDE = 150  # pixels
 TILE = 48
 
@@ -97,7 +98,7 @@ def find_lines(ink, lines, px_per_mm=None):
     amplitudes = [np.abs(demodulate(image, vector, TILE)) for vector, _ in carriers]
     box = _area(amplitudes, ink.shape)
     ratio = np.hypot(*down) / np.hypot(*along)
-    if abs(along @ down) > 0.1 * np.hypot(*along) * np.hypot(*down) or not 0.85 < ratio < 1.18:
+    if abs(along @ down) > _SKEW * np.hypot(*along) * np.hypot(*down) or not 0.85 < ratio < 1.18:
         raise UnreadablePageError("the lines of the grid are not square to each other")
     return Grid(along, down, box, score, carriers, image)
 

@@ -13,6 +13,8 @@ from scipy import ndimage
 
 from crtkit._io import import_optional
 from crtkit.images.digitize.grid import demodulate
+from crtkit.images.digitize.plane import plane_of, through
+from crtkit.images.digitize.surface import page_of, straightened
 
 _TILE_MM, _COARSE_TILE_MM = 4.0, 10.0
 _SMOOTH = 0.35  # share of the deviation that a cubic surface leaves, at most
@@ -20,6 +22,9 @@ _LEAST_TILES, _LEAST_SEEN = 40, 0.4  # tiles, and share of the page, in which th
 _PALEST, _COHERENT = 0.15, 0.6
 _PASSES = 3
 _UNEVEN = 0.01  # change of scale over the page, above which it is worth another pass
+_CURLED = 1.0  # pixels that the lines leave any plane by, above which the surface is followed
+_GROWN = 1.03  # tiles that come in, below which what was known is not replaced
+_ROUND_MM = 25.0  # beyond the tiles that are known, others are looked for so far
 _MOST_GROWTH = 2.5  # a plane that makes the picture so much larger is no photograph of a page
 
 
@@ -65,17 +70,25 @@ def follow_grid(grid):
     first = _tiles(grid.image, grid.carriers, (grid.along, grid.down), grid.box, first=True)
     if first is None:
         return None
-    best = first
+    best, off = first, first.bend
     for _ in range(_PASSES):
         if not first.smooth or _unevenness(best) < _UNEVEN:
             break
         more = _straightened(grid, best)
+        off = off if more is None else more.bend
         if more is None or len(more.x) <= len(best.x):
             break
         grown = len(more.x) / len(best.x)
         best = replace(more, bend=max(more.bend, first.bend), smooth=True)
         if grown < 1.05:
             break
+    # A curled page has closer lines than any plane: straightened along its surface the last of
+    # them are followed too, and those are at its edges, where rows begin.
+    for _ in range(_PASSES if best.smooth and off > _CURLED else 0):
+        more = _unrolled(grid, best)
+        if more is None or len(more.x) < _GROWN * len(best.x):
+            break
+        best = replace(more, bend=best.bend, smooth=True)
     return best if best.seen >= _LEAST_SEEN else None
 
 
@@ -141,20 +154,42 @@ def _straightened(grid, known):
         Image.Resampling.BILINEAR,
         fillcolor=float(np.median(grid.image)),
     )
+    return _nominal_tiles(
+        grid, np.asarray(flat), lambda x, y: through(back, np.stack([x, y], axis=-1)).T
+    )
+
+
+def _nominal_tiles(grid, flat, page):
+    """Tiles of a picture whose lines are straight but for what is still unknown of them."""
+    scale = grid.px
     carriers = [
         (np.array([k / 5 / scale, 0.0]) if axis == 0 else np.array([0.0, k / 5 / scale]), k)
         for axis, (_, k) in enumerate(grid.carriers)
     ]
     lattice = np.array([1 / scale, 0.0]), np.array([0.0, 1 / scale])
-    found = _tiles(np.asarray(flat), carriers, lattice, (0, 0, *size))
+    found = _tiles(flat, carriers, lattice, (0, 0, *flat.shape[::-1]))
     if found is None:
         return None
-    x, y = through(back, np.stack([found.x, found.y], axis=-1)).T
+    height, width = grid.image.shape
+    x, y = page(found.x, found.y)
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    share = min(1.0, found.seen * size.prod() / (height * width))
+    share = min(1.0, found.seen * flat.size / (height * width))
     return replace(
         found, x=x[inside], y=y[inside], u=found.u[inside], w=found.w[inside], seen=share
     )
+
+
+def _unrolled(grid, known):
+    """Tiles of the picture as the surface of those that are known straightens it."""
+    scale = grid.px
+    seen = np.stack([known.u, known.w], axis=-1)
+    low, high = seen.min(axis=0) - _ROUND_MM, seen.max(axis=0) + _ROUND_MM
+    size = tuple(np.ceil((high - low) * scale).astype(int).tolist())
+    height, width = grid.image.shape
+    if size[0] * size[1] > _MOST_GROWTH * height * width:
+        return None
+    flat, mesh = straightened(grid.image, known, low, size, scale, Image.Resampling.BILINEAR)
+    return _nominal_tiles(grid, flat, lambda x, y: page_of(mesh, x, y))
 
 
 def _unevenness(known):
@@ -162,62 +197,6 @@ def _unevenness(known):
     plane = plane_of(np.stack([known.x, known.y], axis=-1), np.stack([known.u, known.w], axis=-1))
     depth = plane[2, 0] * known.x + plane[2, 1] * known.y + plane[2, 2]
     return float(np.ptp(depth) / np.abs(depth).max())
-
-
-def plane_of(source, target):
-    """Projective map that takes points to others with the least error, bad points left out.
-
-    Parameters
-    ----------
-    source, target : ndarray of shape (n_points, 2)
-
-    Returns
-    -------
-    ndarray of shape (3, 3)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from crtkit.images.digitize.lattice import plane_of, through
-    >>> corners = np.array([[0, 0], [4, 0], [4, 3], [0, 3], [2, 1.0]])
-    >>> turned = corners @ [[0, 1], [-1, 0]] + 5
-    >>> bool(np.allclose(through(plane_of(corners, turned), corners), turned))
-    True
-    """
-    moves = []
-    for points in (source, target):
-        middle, size = points.mean(axis=0), max(points.std(), 1e-9)
-        moves.append(np.array([[1, 0, -middle[0]], [0, 1, -middle[1]], [0, 0, size]]) / size)
-    (x, y), (u, v) = (through(move, p).T for move, p in zip(moves, (source, target)))
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    first = np.stack([x, y, one, zero, zero, zero, -u * x, -u * y], axis=-1)
-    second = np.stack([zero, zero, zero, x, y, one, -v * x, -v * y], axis=-1)
-    keep = np.ones(len(x), dtype=bool)
-    for _ in range(3):
-        rows = np.concatenate([first[keep], second[keep]])
-        weights, *_ = np.linalg.lstsq(rows, np.concatenate([u[keep], v[keep]]), rcond=None)
-        plane = np.append(weights, 1.0).reshape(3, 3)
-        far = np.hypot(*(through(plane, np.stack([x, y], axis=-1)) - np.stack([u, v], axis=-1)).T)
-        keep = far <= max(4 * np.median(far), 1e-9)
-    plane = np.linalg.inv(moves[1]) @ plane @ moves[0]
-    return plane / plane[2, 2]
-
-
-def through(plane, points):
-    """Points seen through a projective map.
-
-    Parameters
-    ----------
-    plane : ndarray of shape (3, 3)
-    points : ndarray of shape (n_points, 2)
-
-    Returns
-    -------
-    ndarray of shape (n_points, 2)
-    """
-    out = np.column_stack([points, np.ones(len(points))]) @ plane.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return out[:, :2] / out[:, 2:]
 
 
 def _bend(x, y, deviation):

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from crtkit.images.digitize.lattice import follow_grid, plane_of, through
+from crtkit.images.digitize.surface import page_of, straightened
 
 FLAT_PX = 0.8  # a page whose grid leaves its straight lines by less (in pixels) is only turned
 FLAT_MM = 0.1  # or by less than this, on a coarse page: 4 ms
-_CELL_MM = 5.0  # cells of the mesh that unbends a page
 _MARGIN_MM = 3.0
 _BEYOND_MM = 60.0  # traces run on where lines are too pale to follow, so far at most
 
@@ -60,12 +59,7 @@ class FlatPage:
         if self._mesh is None:
             (a, b, c), (d, e, f) = self._matrix
             return a * x + b * y + c, d * x + e * y + f
-        edges_x, edges_y, source = self._mesh
-        at = np.stack([np.interp(y, edges_y, np.arange(len(edges_y))),
-                       np.interp(x, edges_x, np.arange(len(edges_x)))])  # fmt: skip
-        return tuple(
-            ndimage.map_coordinates(source[..., i], at, order=1, mode="nearest") for i in (0, 1)
-        )
+        return page_of(self._mesh, x, y)
 
 
 def rectify(ink, grid, unbend="auto"):
@@ -125,26 +119,8 @@ def _unbend(ink, grid, bent):
     scale = grid.px
     low, high = _extent(ink.shape, bent)
     size = tuple(int(np.ceil((b - a) * scale)) for a, b in zip(low, high))
-    edges = [
-        np.linspace(0, n, max(int(np.ceil(n / scale / _CELL_MM)), 1) + 1).round().astype(int)
-        for n in size
-    ]
-    uu, ww = np.meshgrid(edges[0] / scale + low[0], edges[1] / scale + low[1])
-    source = _inverse_map(bent, uu, ww)
-    mesh = []
-    for j in range(len(edges[1]) - 1):
-        for i in range(len(edges[0]) - 1):
-            box = (edges[0][i], edges[1][j], edges[0][i + 1], edges[1][j + 1])
-            quad = [source[j, i], source[j + 1, i], source[j + 1, i + 1], source[j, i + 1]]
-            mesh.append((tuple(map(int, box)), tuple((np.concatenate(quad) + 0.5).tolist())))
-    flat = Image.fromarray(ink).transform(
-        size, Image.Transform.MESH, mesh, Image.Resampling.BICUBIC
-    )
-    edges = [e.astype(np.float64) - 0.5 for e in edges]
-    return FlatPage(
-        np.asarray(flat), scale, scale, grid.angle[0], bent.bend, "unbent",
-        _mesh=(edges[0], edges[1], source - 0.0),
-    )  # fmt: skip
+    flat, mesh = straightened(ink, bent, low, size, scale)
+    return FlatPage(flat, scale, scale, grid.angle[0], bent.bend, "unbent", _mesh=mesh)
 
 
 def _extent(shape, bent):
@@ -156,38 +132,3 @@ def _extent(shape, bent):
     low = np.maximum(page.min(axis=0), seen.min(axis=0) - _BEYOND_MM) - _MARGIN_MM
     high = np.minimum(page.max(axis=0), seen.max(axis=0) + _BEYOND_MM) + _MARGIN_MM
     return low, high
-
-
-def _inverse_map(bent, uu, ww):
-    """Page pixels at positions in mm: a plane, a cubic surface on it, and the smoothed rest."""
-    seen = np.stack([bent.u, bent.w], axis=-1)
-    target = np.stack([bent.x, bent.y], axis=-1)
-    here = np.stack([uu.ravel(), ww.ravel()], axis=-1)
-    plane = plane_of(seen, target)
-    rest = target - through(plane, seen)
-    middle, spread = np.median(seen, axis=0), np.array([150.0, 100.0])
-    terms = _polynomial((seen - middle) / spread, 3)
-    keep = np.ones(len(terms), dtype=bool)
-    for _ in range(3):
-        weights, *_ = np.linalg.lstsq(terms[keep], rest[keep], rcond=None)
-        left = rest - terms @ weights
-        far = np.hypot(*left.T)
-        keep = far < max(4 * np.median(far), 1.5)
-    # A cubic surface runs off where no tile holds it: beyond them it stays what it was.
-    held = np.clip(here, seen.min(axis=0), seen.max(axis=0))
-    out = through(plane, here) + _polynomial((held - middle) / spread, 3) @ weights
-    # Nearby tiles share their deviation: a mean with Gaussian weights over some 8 mm.
-    for start in range(0, len(here), 512):
-        part = here[start : start + 512]
-        square = ((part[:, None] - seen[keep][None]) ** 2).sum(axis=-1)
-        weight = np.exp(-0.5 * square / 7.0**2)
-        total = weight.sum(axis=1, keepdims=True)
-        out[start : start + 512] += weight @ left[keep] / (total + 0.3)
-    return out.reshape(*uu.shape, 2)
-
-
-def _polynomial(place, degree):
-    u, w = place.T
-    return np.stack(
-        [u**i * w**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=-1
-    )

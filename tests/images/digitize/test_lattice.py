@@ -8,7 +8,8 @@ from crtkit.images import render_page
 from crtkit.images.digitize.grid import find_lines
 from crtkit.images.digitize.ink import darkness
 from crtkit.images.digitize.lattice import follow_grid, plane_of, through
-from crtkit.images.render.artefacts import perspective
+from crtkit.images.digitize.rectify import rectify
+from crtkit.images.render.artefacts import curl, perspective
 
 
 @given(seed=st.integers(0, 10_000), noise=st.sampled_from([0.0, 0.01]))
@@ -50,3 +51,41 @@ def test_a_page_without_lines_is_not_followed():
     )  # fmt: skip
     found = follow_grid(blank)
     assert found is None or not found.smooth
+
+
+def places(shape, bend):
+    """Where each pixel of a bent page comes from: x and y are written in waves of grey."""
+    out = []
+    for place in np.meshgrid(*(np.arange(n) for n in shape[1::-1])):
+        turn = 2 * np.pi * place / 48
+        picture = np.stack([127 + 120 * np.cos(turn), 127 + 120 * np.sin(turn), place / 10], -1)
+        seen = bend(picture.round().astype(np.uint8)).astype(float)
+        fine = np.angle(seen[..., 0] - 127 + 1j * (seen[..., 1] - 127)) / (2 * np.pi) * 48
+        out.append(fine + 48 * np.round((10 * seen[..., 2] - fine) / 48))
+    return out
+
+
+@pytest.mark.parametrize("seed", [8, 9])
+def test_a_curled_page_is_straight_up_to_its_edges(seed):
+    px = 5.0
+
+    def bend(page):
+        return perspective(curl(page, 0.02, random_state=seed), 0.06, random_state=seed)
+
+    page, truth = render_page(np.zeros((12, 5000)), 500, px_per_mm=px)
+    ink, lines = darkness(bend(page))
+    flat = rectify(ink, find_lines(ink, lines))
+    u, v = np.meshgrid(*(np.arange(5, n - 5, 15) for n in flat.ink.shape[::-1]))
+    x, y = flat.to_page(u, v)
+    at = [y.round().astype(int), x.round().astype(int)]
+    there = (x > 1) & (y > 1) & (x < page.shape[1] - 2) & (y < page.shape[0] - 2)
+    at = [np.where(there, k, 0) for k in at]
+    came = [place[tuple(at)] for place in places(page.shape, bend)]
+    left, top, right, bottom = truth.grid_box
+    there &= (came[0] > left + 5) & (came[0] < right - 5)
+    there &= (came[1] > top + 5) & (came[1] < bottom - 5)
+    assert there.sum() > 3000
+    for place, flat_mm in zip(came, (u / flat.px, v / flat.py)):
+        off = (place / px - flat_mm)[there]
+        # A pixel is 0.2 mm, and places are looked up to a pixel.
+        assert np.quantile(np.abs(off - np.median(off)), 0.98) < 0.35
