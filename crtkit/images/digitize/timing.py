@@ -13,6 +13,7 @@ from crtkit.images.digitize.ink import UnreadablePageError
 _ROW_SECONDS = (10.0, 5.0)
 _LAST_SAMPLE = 0.002  # s: the last sample of a row is drawn so long before its end
 _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
+_STRAIGHT_SLACK = 0.012  # the same where the grid has straightened the page
 _SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
 _ENDS_PX = 4.0  # ends of rows are seen to two pixels each, which on coarse pages is more than that
 _FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
@@ -97,7 +98,9 @@ def time_axis(span, separators, px, speed, pulses=None, n_columns=(4, 2), *, unb
         open_first = False
     for seconds in _row_seconds(speed, pulses):
         length = (last - first) / (seconds - _LAST_SAMPLE) / per_second - 1
-        if open_first and open_last and abs(length) < _ROW_SLACK:
+        # Straightened by its grid a page has no scale of its own: a row 3 mm too long begins in
+        # what is left of a pulse, or ends in the next sheet, and does not tell where time starts.
+        if open_first and open_last and abs(length) < (_STRAIGHT_SLACK if unbent else _ROW_SLACK):
             scale = (last - first) / (seconds - _LAST_SAMPLE)
             start = first
             same = abs(length) < max(_SAME_SCALE, _ENDS_PX / (last - first))

@@ -217,6 +217,10 @@ def test_time_from_rows_separators_or_the_grid():
     axis = time_axis(wide, np.empty(0), 3.2, 25.0)
     assert axis.px_per_second == pytest.approx(80.0)
     assert axis.x_start == pytest.approx(100.0)
+    # A page that its grid has straightened: rows 4 mm too long begin in the rest of a pulse.
+    long = np.array([[100.0, 100 + 9.998 * 80 * 1.016]] * 4)
+    assert time_axis(long, np.empty(0), 3.2, 25.0).source == "row"
+    assert time_axis(long, np.empty(0), 3.2, 25.0, unbent=True).source == "grid"
     hidden = np.array([[0.0, 1950.0]] * 4)
     marks = 2.0 + 492.0 * np.arange(1, 4)
     axis = time_axis(hidden, marks, 7.874, 25.0)
