@@ -33,6 +33,7 @@ from benchmarks._learning_patients import (
     population,
     with_batches,
 )
+from benchmarks._learning_report import RULE, lines_of, picture, reasons, summary
 from benchmarks._results import Output, environment, write_json
 from crtkit.evaluation.models import prepare
 from crtkit.evaluation.resume.fingerprint import versions
@@ -46,7 +47,6 @@ SIZES = (100, 300, 1000, 3000, 10_000)
 MODALITIES = {"mori2025": "signal", "he2023": "signal", "lvsd2026": "signal", "he2021": "map"}
 #: Models that fit in seconds come first; a run that is cut short has them.
 CHEAP = (*simple.ROWS, "LightGBM", "Guideline", "MiniRocket + ridge")
-RULE = "QRS duration"
 
 
 @dataclass(frozen=True)
@@ -292,53 +292,40 @@ def write_rule(options, study, pool, test):
     write_json(options.out / f"lines_{study}.json", rule)
 
 
-def summary(rows):
-    """Mean and SD of the AUC over draws: one row per study and model, one column per n."""
-    grouped = rows.groupby(["study", "name", "n"], sort=False)["roc_auc"]
-    text = grouped.agg(
-        lambda v: f"{v.mean():.3f}" + (f" ± {v.std(ddof=1):.3f}" if len(v) > 1 else "")
-    )
-    wide = text.unstack("n")
-    order = rows.drop_duplicates(["study", "name"])[["study", "name"]]
-    # unstack sorts by name; the order of the papers is the one to read.
-    wide = wide.loc[list(order.itertuples(index=False, name=None))]
-    wide.columns = [f"n = {n:,}" for n in wide.columns]
-    return wide.rename_axis(["study", "model"])
-
-
-def lines_of(folder, studies):
-    """Ceilings and the rule of each study that has been run."""
-    import json
-
-    out = {}
-    for study in studies:
-        path = folder / f"lines_{study}.json"
-        if path.is_file():
-            out[study] = json.loads(path.read_text(encoding="utf-8"))
-    return out
-
-
 def collect(options, start):
-    """Join finished runs of the same options, study by study; nothing is fitted."""
+    """Join finished runs of the same options, wherever each was made; nothing is fitted."""
     import json
 
     parts = [json.loads((f / "results.json").read_text(encoding="utf-8")) for f in options.collect]
-    same = ("n_test", "size", "random_state", "device", "pages")
+    same = ("n_test", "size", "random_state", "pages")
     kinds = {tuple(str(part["options"].get(name)) for name in same) for part in parts}
     if len(kinds) > 1:
         raise ValueError(f"--collect expects runs of the same {', '.join(same)}; got {kinds}.")
-    for name in ("n_test", "size", "random_state", "device", "pages"):
+    for name in same:
         setattr(options, name, parts[0]["options"][name])
     options.sizes = sorted({n for part in parts for n in part["options"]["sizes"]})
     options.repeats = max(part["options"]["repeats"] for part in parts)
-    options.studies = [study for part in parts for study in part["options"]["studies"]]
+    studies = [study for part in parts for study in part["options"]["studies"]]
+    options.studies = [study for study in MODALITIES if study in studies]
     for part in parts:
         for study, values in part["lines"].items():
             write_json(options.out / f"lines_{study}.json", values)
-    rows = pd.concat([pd.DataFrame(part["rows"]) for part in parts], ignore_index=True)
+    rows = pd.concat(
+        [pd.DataFrame(p["rows"]).assign(device=p["environment"]["device"]) for p in parts],
+        ignore_index=True,
+    )
+    # A cell that was run twice counts once, as the folder named last has it.
+    rows = rows.drop_duplicates(["study", "name", "n", "seed"], keep="last")
     rows["model"] = rows["study"] + ": " + rows["name"]
+    done = set(zip(rows["study"], rows["name"], rows["n"], rows["seed"]))
     left = [Cell(**cell) for part in parts for cell in part["cells"]]
-    made = {"environment": parts[0]["environment"], "seconds": sum(p["seconds"] for p in parts)}
+    left = [c for c in left if (c.study, c.name, c.n, c.repeat) not in done]
+    options.device = ", ".join(dict.fromkeys(rows["device"]))
+    made = {
+        "environment": parts[0]["environment"],
+        "environments": [part["environment"] for part in parts],
+        "seconds": sum(part["seconds"] for part in parts),
+    }
     return write(options, rows.drop(columns="index", errors="ignore"), left, start, made)
 
 
@@ -363,12 +350,13 @@ def write(options, rows, left, start, made=None):
     note = (
         f"Mean ± SD over draws; at n = {MEASURED:,} and at the largest n all draws have the same "
         f"patients. Networks of signals have batches of {LARGE_BATCH} above n = {LARGE:,}. A dash: "
-        "not run."
+        "not run. Fitted on " + " and ".join(options.device.split(", ")) + "."
     )
     text = output.table("learning", "AUC by number of patients learned from", table, note)
     output.figure("learning", "AUC by number of patients learned from", picture(rows, lines))
-    if missing:
-        output.text("Not run", missing)
+    why = reasons(rows, sorted(set(rows["n"])))
+    if why:
+        output.text("Not run, and why", why)
     output.report()
     write_json(
         options.out / "results.json",
@@ -378,6 +366,7 @@ def write(options, rows, left, start, made=None):
             "rows": rows.drop(columns=["model", "model_id"], errors="ignore"),
             "lines": lines,
             "not_run": missing,
+            "why_not": why,
             "options": {
                 k: v
                 for k, v in vars(options).items()
@@ -395,35 +384,3 @@ def made_here(options, start):
     """Environment and seconds of this run."""
     seconds = round(time.perf_counter() - start, 1)
     return {"environment": environment(options.device), "seconds": seconds}
-
-
-def picture(rows, lines):
-    """One panel per study: AUC against n, with the rule and both ceilings as lines."""
-    import matplotlib.pyplot as plt
-
-    studies = list(dict.fromkeys(rows["study"]))
-    width = 4.6 * len(studies)
-    figure, axes = plt.subplots(1, len(studies), figsize=(width, 4.6), squeeze=False)
-    styles = {"best reachable": ("0.2", "-"), "signal can give": ("0.2", "--"), RULE: ("C3", ":")}
-    for ax, study in zip(axes[0], studies):
-        part = rows[rows["study"] == study]
-        for k, (name, own) in enumerate(part.groupby("name", sort=False)):
-            curve = own.groupby("n")["roc_auc"].agg(["mean", "std"])
-            ax.errorbar(
-                curve.index, curve["mean"], curve["std"].fillna(0), fmt="o-", ms=3.5, lw=1.2,
-                capsize=2, label=name, color=f"C{k % 10}",
-            )  # fmt: skip
-        for name, (colour, style) in styles.items():
-            value = lines.get(study, {}).get(name)
-            if value is not None:
-                ax.axhline(value, color=colour, ls=style, lw=1, label=name)
-        ax.set_xscale("log")
-        ticks = sorted(part["n"].unique())
-        ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
-        ax.minorticks_off()
-        ax.set_title(study)
-        ax.set_xlabel("Patients learned from")
-        ax.legend(fontsize=6, loc="best")
-    axes[0, 0].set_ylabel("AUC on other simulated patients")
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
-    return figure

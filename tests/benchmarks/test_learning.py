@@ -1,5 +1,6 @@
 """The learning curve: nested draws, a journal that goes on, and its table."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -111,7 +112,22 @@ def test_finished_runs_are_joined(tmp_path):
     joined = given(tmp_path / "both", collect=[tmp_path / "mori2025", tmp_path / "he2023"])
     learning.run(joined)
     table = pd.read_csv(tmp_path / "both" / "learning.csv")
+    # Studies come in the papers' order, whichever folder is named first.
     assert list(dict.fromkeys(table["study"])) == ["mori2025", "he2023"]
+    # A folder that was made elsewhere, with one model at another size.
+    own = tmp_path / "he2023" / "results.json"
+    made = json.loads(own.read_text())
+    made["environment"]["device"], made["options"]["sizes"] = "a GPU", [12, 20]
+    made["rows"] = [{**row, "n": 20} for row in made["rows"]][:1]
+    own.write_text(json.dumps(made))
+    learning.run(joined)
+    joined = json.loads((tmp_path / "both" / "results.json").read_text())
+    assert {row["device"] for row in joined["rows"]} == {"cpu", "a GPU"}
+    assert len(joined["environments"]) == 2
+    report = (tmp_path / "both" / "report.md").read_text()
+    assert "Fitted on cpu and a GPU." in report
+    assert "he2023, Logistic on measurements, n = 12: patients are measured up to 3,000" in report
+    assert "mori2025, Logistic on 60 statistics, n = 20: no minutes were left for it" in report
     assert (tmp_path / "both" / "learning.png").is_file()
 
 

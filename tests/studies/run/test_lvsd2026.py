@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,27 @@ def test_the_explained_network_is_that_of_the_table(tmp_path, monkeypatch):
         lvsd2026_figures.explain(Output(tmp_path, "t", "s"), result, inside, split)
     answers = result.predictions.sort_values("row")
     np.testing.assert_allclose(seen["score"], answers["score"], atol=1e-5)
+
+
+def test_an_explained_network_must_repeat_on_a_processor_but_not_on_a_gpu(tmp_path, monkeypatch):
+    # No GPU is needed: what a GPU does is to answer a little otherwise than the table has it.
+    cohort = ck.datasets.make_cohort("lvsd2026", n_patients=40, random_state=0)
+    inside, split, _ = lvsd2026.divide(cohort)
+    models = study.pipelines(minirocket=False, ecgfm={"max_epochs": 1, "batch_size": 32})
+    name = "ECG-FM (scratch)"
+    result = ck.evaluate(
+        {name: models[name]}, inside, seeds=1, cv=[split], by="record", reference_rows=False
+    )
+    result.predictions["score"] += 1e-3
+    monkeypatch.setattr(ck.explain, "plot_attribution", lambda *args, **options: None)
+    output = Output(tmp_path, "t", "s")
+    explain = partial(lvsd2026_figures.explain, output, result, inside, split, quick=True)
+    with pytest.raises(RuntimeError, match="predicts otherwise"):
+        explain(device="cpu")
+    explained = explain(device="cuda")
+    assert explained["model"] == name
+    assert "does not repeat to the same bits" in (tmp_path / "attribution.md").read_text()
+    assert len(pd.read_csv(tmp_path / "lead_share.csv")) >= 12
 
 
 def test_a_cohort_without_sets_is_refused():
