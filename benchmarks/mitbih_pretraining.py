@@ -182,14 +182,9 @@ def write(options, beats, train, test, rows, matrices, net, judged, start):
     for name, matrix in matrices.items():
         stem = "confusion_" + name.lower().replace(" + ", "_")
         output.table(stem, f"Confusion matrix, {name} (truth down, answer across)", matrix)
-    best = table.loc[f"{judged}, between subjects"]
     if options.setup == "aami":
-        verdict = [
-            f"{name}: {best[name]:.3f}, goal {goal:.2f}: "
-            + ("reached." if best[name] >= goal else "NOT reached.")
-            for name, goal in GOALS.items()
-        ]
-        output.text(f"Goals on DS2 ({judged}, chosen on DS1)", verdict)
+        best = table.loc[f"{judged}, between subjects"]
+        output.text(f"Goals on DS2 ({judged}, chosen on DS1)", verdict(best))
     output.report()
     weights = options.out / f"resnet{options.depth}.safetensors"
     card = save_network(
@@ -220,6 +215,15 @@ def write(options, beats, train, test, rows, matrices, net, judged, start):
         },
     )
     print(f"{stated}\n\n{markdown_table(table)}")
+
+
+def verdict(best):
+    """A line for each goal: reached or not."""
+    return [
+        f"{name}: {best[name]:.3f}, goal {goal:.2f}: "
+        + ("reached." if best[name] >= goal else "NOT reached.")
+        for name, goal in GOALS.items()
+    ]
 
 
 def say(options, start, what):
