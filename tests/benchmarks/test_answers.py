@@ -40,6 +40,22 @@ def test_pretraining_says_what_its_tables_say():
     assert "not shown to help, nor to be steadier" in question.short
 
 
+def test_channels_say_what_their_table_says():
+    question, said = sentences("four channels")
+    text = (R / "ecgfm_pretraining" / "results.md").read_text(encoding="utf-8")
+    table = text.split("four channels against twelve leads")[1]
+    rows = re.findall(
+        r"^\| (\S.*?) \| (\d+) \| 4 channels \| .*? \| (\S+) \| (\S+) \| (\S+) \|", table, re.M
+    )
+    assert len(rows) == len(said) > 2
+    for (way, n, difference, low, high), sentence in zip(rows, said):
+        assert f"from {n} labels, ECG-FM ({way})" in sentence
+        found = [float(x) for x in re.findall(r"[+-]\d\.\d+", sentence)]
+        assert found == pytest.approx([float(difference), float(low), float(high)], abs=0.0011)
+    worse = sum(float(row[4]) < 0 for row in rows)
+    assert f"worse in {worse} " in question.short
+
+
 def test_transfer_says_what_its_tables_say():
     question, said = sentences("MIT-BIH")
     helps = harms = 0
