@@ -65,6 +65,32 @@ def markdown(tables, payload):
     return "\n".join(lines) + "\n"
 
 
+def few_labels(tables):
+    """One row per label and number: AUC of each network (all layers) and what pretraining gains.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        From :func:`report`.
+
+    Returns
+    -------
+    DataFrame
+    """
+    at = ["label", "n"]
+    probe, gain = (tables[name].query("embedding == 'layers'") for name in ("probe", "gain"))
+    positives = probe.groupby(at, sort=False)["n_positive"].first()
+    wide = probe.pivot(index=at, columns="network", values="auc").map("{:.3f}".format)
+    shown = gain.assign(
+        text=[f"{g.difference:+.3f} ({g.ci_low:.3f} to {g.ci_high:.3f})" for g in gain.itertuples()]
+    ).pivot(index=at, columns="network", values="text")
+    wide = wide.join(shown.add_prefix("gain of "))
+    order = ["untrained", *shown.columns, *(f"gain of {name}" for name in shown)]
+    # Labels in the order that they are asked in, fewest records first.
+    rows = sorted(wide.index, key=lambda row: (list(probe["label"]).index(row[0]), row[1]))
+    return wide.assign(positive=positives).loc[rows, ["positive", *order]]
+
+
 def _untrained(rows):
     """The untrained networks as one: the mean over their seeds, in every resample."""
     out = [row for row in rows if not row["network"].startswith("untrained")]

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks import _ecgfm_choice as choice
 from benchmarks._ecgfm_journal import LABELLED, SELF_SUPERVISED, Journal
-from benchmarks._ecgfm_report import markdown, report
+from benchmarks._ecgfm_report import few_labels, markdown, report
 from benchmarks._open_ecgs import LICENCES, pool, ptbxl
 from benchmarks._results import environment, write_json, write_text
 from crtkit.evaluation import check_pool
@@ -256,6 +256,9 @@ def ask(options):
     }
     write_json(OUT / "results.json", payload)
     write_text(OUT / "results.md", markdown(tables, payload))
+    write_text(OUT / "few_labels.csv", few_labels(tables).to_csv())
+    for name in ("ways", "ways_gain", "channels"):
+        write_text(OUT / f"{name}.csv", tables[name].round(3).to_csv(index=False))
 
 
 def _key():

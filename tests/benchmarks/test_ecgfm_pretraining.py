@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import ecgfm_pretraining as study
-from benchmarks._ecgfm_report import report
+from benchmarks._ecgfm_report import few_labels, report
 from benchmarks._open_ecgs import pool, read_shard
 from crtkit.neural.ecgfm import checkpoint_hash
 
@@ -81,6 +81,12 @@ def test_gains_are_paired_and_the_untrained_are_averaged():
     assert gain["ci_high"] == pytest.approx(0.08)
     untrained = tables["probe"].set_index("network").loc["untrained"]
     assert untrained["auc"] == pytest.approx(0.83)
+    asked = {"label": "NORM", "n": 50, "embedding": "layers"}
+    more = [{**row, **asked} for row in rows if row["part"] == "probe"]
+    wide = few_labels(report([*rows, *more]))
+    assert wide.index.tolist() == [("NORM", 50)]
+    assert wide["gain of crtkit-small"].tolist() == ["+0.080 (0.080 to 0.080)"]
+    assert wide["untrained"].tolist() == ["0.830"]
     assert len(tables["ways"]) == 3
     channels = tables["channels"].iloc[0]
     assert (channels["way"], channels["leads"], channels["n"]) == ("full", "4 channels", 50)
