@@ -1,8 +1,9 @@
 """Rhythm and shape of annotated beats, each against what is usual in its record.
 
-Subjects differ more than beats do, so nearly everything here is a ratio to the record's own median
-beat or interval. Of the intervals the seconds stay, too: where premature beats are the usual ones,
-no ratio tells them.
+Subjects differ more than beats do, so nearly everything here is a ratio to what is usual in the
+record. Usual is not most frequent: where premature beats outnumber the others, the median beat is
+one of them. So the usual beat is the median of those that come late, one interval is also held
+against the long ones of the record, and of the intervals the seconds stay, too.
 """
 
 import numpy as np
@@ -20,7 +21,10 @@ JITTER = 0.022
 #: Seconds of the past that a usual interval is taken over, and beats of the neighbourhood.
 SHORT, LONG, NEIGHBOURS = 10.0, 40.0, 51
 #: Premature beats shorten a median of intervals, hardly this quantile of them.
-SLOW = 0.8
+SLOW = 0.95
+#: Beats after intervals between these quantiles show what is usual; longer ones end pauses, after
+#: which an escape beat may come.
+LATE = (0.8, 0.98)
 
 
 def rhythm_features(peaks, fs):
@@ -76,7 +80,7 @@ def usual_of_the_past(intervals, times, seconds):
 
 
 def shape_features(signal, peaks, fs):
-    """P wave and QRS of each beat against the median beat of the record.
+    """P wave and QRS of each beat against the usual beat of the record.
 
     Parameters
     ----------
@@ -90,19 +94,19 @@ def shape_features(signal, peaks, fs):
     Returns
     -------
     ndarray of shape (n_beats, 10)
-        For QRS and P: Fisher's z of the largest correlation with the median beat, log of the RMS
-        difference from it in units of its QRS, log of the ratio of both RMS. For QRS: largest and
-        smallest value in units of the median's largest, ratio of the areas, and how far the
-        complex points up (1) or down (-1).
+        For QRS and P: Fisher's z of the largest correlation with the usual beat (the median of
+        those that come late), log of the RMS difference from it in units of its QRS, log of the
+        ratio of both RMS. For QRS: largest and smallest value in units of the usual one's largest,
+        ratio of the areas, and how far the complex points up (1) or down (-1).
     """
     # Gentle slopes: steep ones would ring into the P wave.
     stages = design_filter(fs, highpass=BAND[0], lowpass=BAND[1], order=2)
     signal = filter_leads(np.asarray(signal, dtype=float), stages, pad_samples=round(3 * fs))
-    jitter, out = round(JITTER * fs), []
-    qrs, usual = cut(signal, peaks, fs, "QRS", jitter)
+    jitter, out, late = round(JITTER * fs), [], come_late(peaks)
+    qrs, usual = cut(signal, peaks, fs, "QRS", jitter, late)
     unit = spread(usual)
     for wave in ("QRS", "P"):
-        beats, usual = cut(signal, peaks, fs, wave, jitter)
+        beats, usual = cut(signal, peaks, fs, wave, jitter, late)
         middle = beats[:, jitter : beats.shape[1] - jitter]
         fit = np.max([correlation(part, usual) for part in moved(beats, len(usual))], axis=0)
         out += [
@@ -112,7 +116,7 @@ def shape_features(signal, peaks, fs):
             np.log((spread(middle) + 1e-3) / (spread(usual) + 1e-3)),
         ]
     qrs = qrs[:, jitter : qrs.shape[1] - jitter]
-    usual = np.median(qrs, axis=0)
+    usual = np.median(qrs[late], axis=0)
     height = np.abs(usual).max() + 1e-3
     out += [
         qrs.max(axis=1) / height,
@@ -123,13 +127,21 @@ def shape_features(signal, peaks, fs):
     return np.column_stack(out)
 
 
-def cut(signal, peaks, fs, wave, jitter):
-    """Windows (n_beats, n_samples) of a wave, wider by the jitter on both sides, and the median."""
+def come_late(peaks):
+    """Which beats show what is usual: those after long intervals, but for the longest."""
+    intervals = np.diff(peaks)
+    before = np.r_[np.median(intervals[:5]), intervals]
+    low, high = np.quantile(before, LATE)
+    return (before >= low) & (before <= high)
+
+
+def cut(signal, peaks, fs, wave, jitter, late):
+    """Windows (n_beats, n_samples) of a wave, wider by the jitter on both sides, and the usual."""
     start, stop = (round(edge * fs) for edge in WAVES[wave])
     at = np.asarray(peaks)[:, None] + np.arange(start - jitter, stop + jitter)
     # Beats at an end of the record repeat its last sample.
     beats = signal[np.clip(at, 0, len(signal) - 1)]
-    return beats, np.median(beats[:, jitter : beats.shape[1] - jitter], axis=0)
+    return beats, np.median(beats[late, jitter : beats.shape[1] - jitter], axis=0)
 
 
 def moved(beats, width):

@@ -10,7 +10,7 @@ from crtkit.studies.beat_features import beat_features, rhythm_features, shape_f
 
 FS = 360
 BEFORE, AFTER = 0, 1  # log seconds
-BEFORE_TO_TYPICAL, BEFORE_TO_AFTER = 7, 10
+BEFORE_TO_TYPICAL, BEFORE_TO_SLOW, BEFORE_TO_AFTER = 7, 9, 10
 FIT, DIFFERENCE, SIZE, P_FIT = 0, 1, 2, 3
 
 
@@ -64,6 +64,22 @@ def test_shapes_are_told_against_the_records_own_beat():
     # Without its P wave the QRS is as ever.
     assert X[20, FIT] > 2
     assert X[20, P_FIT] < usual[:, P_FIT].min() - 0.5
+
+
+def test_premature_beats_are_unusual_even_where_they_are_the_most_frequent():
+    # Two of three beats come early and lack their P wave.
+    kinds = (["N"] + ["s"] * 2) * 20
+    peaks = 400 + np.cumsum([360 if kind == "N" else 200 for kind in kinds])
+    t = np.arange(peaks[-1] + 400) / FS
+    x = np.random.default_rng(0).normal(0, 0.004, len(t))
+    for peak, kind in zip(peaks / FS, kinds):
+        x += np.exp(-0.5 * ((t - peak) / 0.012) ** 2)
+        x += 0.15 * np.exp(-0.5 * ((t - peak + 0.16) / 0.02) ** 2) * (kind == "N")
+    late, fit = np.array(kinds) == "N", shape_features(x, peaks, FS)[:, P_FIT]
+    assert fit[late][1:].min() > fit[~late].max()
+    early = rhythm_features(peaks, FS)[:, BEFORE_TO_SLOW]
+    assert early[~late].max() < np.log(0.6)
+    assert early[late][1:].min() > -0.01
 
 
 def test_gain_is_of_no_account():
