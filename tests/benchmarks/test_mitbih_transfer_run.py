@@ -11,11 +11,13 @@ import pytest
 
 from benchmarks import mitbih_transfer as benchmark
 from benchmarks._twins import verdict
+from benchmarks.mitbih_pretraining import GOALS, JOINT, SHAPE
 from crtkit.datasets.mitbih import DS1, DS2
 from crtkit.neural import read_card
 
 ROOT = Path(benchmark.__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "mitbih_transfer"
+ACROSS = "across the training subjects"
 PAGE = ROOT / "docs" / "studies" / "he2023.rst"
 
 
@@ -116,13 +118,19 @@ def test_the_page_gives_the_committed_scores_on_ds2():
     results = json.loads((RESULTS.parent / "mitbih_aami" / "results.json").read_text())
     text = " ".join(PAGE.read_text(encoding="utf-8").split())
     scores = pd.DataFrame(results["scores"]).set_index("model").round(3)
-    judged, picture = scores.loc["Difference + RR, between subjects"], "Picture, between subjects"
-    for name in ("accuracy", "macro sensitivity"):
-        assert f"{name} {judged[name]:.3f}" in text
-    without, inner = scores.loc["Difference + RR, without 202"], scores.iloc[-2]
+    name, picture = results["judged"], "Picture, between subjects"
+    judged = scores.loc[f"{name}, between subjects"]
+    for what in ("accuracy", "macro sensitivity"):
+        assert f"{what} {judged[what]:.3f}" in text
+    without, inner = (scores.loc[f"{name}, {how}"] for how in ("without 202", ACROSS))
     assert f"record 202 {without['accuracy']:.3f} and {without['macro sensitivity']:.3f}" in text
-    assert inner.name == "Difference + RR, halves of the training subjects"
     assert f"{inner['accuracy']:.3f} and macro sensitivity {inner['macro sensitivity']:.3f}" in text
+    # The head that is held against the goals is the one that DS1 preferred.
+    margins = {
+        head: min(scores.loc[f"{head}, {ACROSS}"][goal] - wanted for goal, wanted in GOALS.items())
+        for head in (SHAPE, JOINT)
+    }
+    assert margins[name] >= max(margins.values()) - 0.0011
     assert f"S {judged['S sensitivity']:.3f}, V {judged['V sensitivity']:.3f}" in text
     split, unseen = scores.iloc[-1], scores.loc[picture]
     assert split.name.startswith("RANDOM SPLIT")
