@@ -27,7 +27,6 @@ from .uncertainty.intervals import (
     BootstrapInterval as BootstrapInterval,
     bootstrap_interval as bootstrap_interval,
     nadeau_bengio_interval as nadeau_bengio_interval,
-    wilson_interval as wilson_interval,
 )
 from .uncertainty.learning import (
     learning_curve as learning_curve,
@@ -39,3 +38,4 @@ from .uncertainty.planning import (
     sample_size as sample_size,
     validation_sample_size as validation_sample_size,
 )
+from .uncertainty.proportions import wilson_interval as wilson_interval

@@ -122,6 +122,11 @@ class Evaluation(Views, Inference, Predictions):
         -------
         DataFrame
             Columns ``model, fpr, tpr, tpr_sd``, or ``model, seed, fold, fpr, tpr, threshold``.
+
+        Raises
+        ------
+        ValueError
+            ``which`` is none of the three.
         """
         return self._noted(roc_table(self.units(on, subgroup), which, n_points), on)
 

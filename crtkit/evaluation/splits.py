@@ -107,6 +107,11 @@ class RepeatedStratifiedPatientSplit(BaseShuffleSplit):
         ------
         train, test : ndarray of int
             Sorted positions.
+
+        Raises
+        ------
+        ValueError
+            There are no groups, or too few patients of a class.
         """
         name = type(self).__name__
         _, patient_of, labels = patient_labels(name, y, groups)

@@ -110,6 +110,11 @@ class Views:
         Returns
         -------
         matplotlib Axes
+
+        Raises
+        ------
+        ValueError
+            ``thresholds`` are not two risks, the lower one first.
         """
         return draw_decision(self, ax, on, models=models, thresholds=thresholds)
 
@@ -201,6 +206,11 @@ class Views:
             (:func:`expected_auc`): a fall of both is case mix; ``o_e, intercept, slope`` with
             limits; ``sensitivity, specificity, brier`` of the frozen model at its frozen threshold,
             and the same ``_shifted``, after recalibration in the large on these very patients.
+
+        Raises
+        ------
+        ValueError
+            ``on`` is no external cohort of this evaluation.
         """
         if on == "test" or on not in self.sets:
             raise ValueError(
@@ -235,6 +245,11 @@ class Views:
             ``others``; ``difference`` with ``low, high``, patients drawn again and fits counted.
             Left out: subgroups that everybody or nobody tested belongs to, and the second of two
             that complete each other.
+
+        Raises
+        ------
+        ValueError
+            The metric was not scored.
         """
         if metric not in self.scoring:
             raise ValueError(f"metric {metric!r} was not scored: {list(self.scoring)}.")

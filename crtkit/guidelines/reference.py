@@ -61,6 +61,11 @@ def reference_rows(
         same answer for every record. "Clinical logistic model: <column>" says why the model,
         although there, does without one of its five columns.
 
+    Raises
+    ------
+    ValueError
+        ``y`` has not two classes.
+
     Notes
     -----
     QRS area: in 81 patients it predicted response, by the LVESV criterion of mori2025, with an AUC

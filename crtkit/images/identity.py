@@ -34,6 +34,11 @@ def find_grid(page):
         Left, top, right, bottom: ``page[top:bottom, left:right]`` is the grid. None where there is
         no coloured area over four fifths of the page's width and a fifth of its height.
 
+    Raises
+    ------
+    ValueError
+        Not one page of uint8, (height, width, 3).
+
     Notes
     -----
     The largest connected area of cells that hold some colour; a coloured logo that stands apart is

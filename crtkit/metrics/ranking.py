@@ -73,6 +73,11 @@ def average_precision(y_true, y_score, *, pos_label=None, sample_weight=None) ->
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        Not one number per record.
+
     Examples
     --------
     >>> from crtkit.metrics import average_precision

@@ -93,6 +93,11 @@ class TorchEstimator(BaseEstimator):
         -------
         net
             The private net, also kept as ``net_``.
+
+        Raises
+        ------
+        ValueError
+            ``device`` names no device that is here.
         """
         self.device_ = str(resolve_device(device))
         self.net_ = trained_net(self._place(module), TrainingOptions.of(self), self.device_)

@@ -139,6 +139,11 @@ def usable_records(quality, *, max_bad_leads=0, min_score=None) -> np.ndarray:
     ndarray of bool, shape (n_records,)
         In the order of the records.
 
+    Raises
+    ------
+    ValueError
+        A limit that :data:`QUALITY_LIMITS` has not.
+
     Examples
     --------
     >>> import numpy as np
@@ -168,6 +173,11 @@ def quality_score(quality, *, limits=None) -> pd.Series:
         ``1 / (1 + w)``, where w is the largest ratio of a measure to its limit over the leads: 1
         is a perfect record, 0.5 one whose worst lead is on a limit. Where a limit is 0, what
         exceeds it counts as ten times its share, and one limit more.
+
+    Raises
+    ------
+    ValueError
+        A limit that :data:`QUALITY_LIMITS` has not.
 
     Notes
     -----

@@ -75,6 +75,11 @@ def circular_mean(phase):
     length : ndarray of shape (...)
         Resultant length: 1 for equal angles, 0 for none preferred.
 
+    Raises
+    ------
+    ValueError
+        A phase is infinite.
+
     Examples
     --------
     >>> from crtkit.spect import circular_mean
@@ -105,6 +110,11 @@ def circular_sd(phase):
     -------
     ndarray of shape (...)
         NaN where there is no mean direction.
+
+    Raises
+    ------
+    ValueError
+        A phase is infinite.
 
     Examples
     --------
@@ -137,6 +147,11 @@ def phase_moments(phase, ddof=0):
     mean, sd, skewness, kurtosis : ndarray of shape (...)
         In degrees, the last two without unit; kurtosis is Pearson's (3 for a normal). All NaN where
         there is no mean direction, the last two also where all angles are equal.
+
+    Raises
+    ------
+    ValueError
+        A phase is infinite.
 
     Examples
     --------
@@ -272,6 +287,11 @@ def phase_entropy(phase, bin_width=6.0):
     -------
     ndarray of shape (...)
         0 for one filled bin, 100 for a flat histogram; NaN where every angle is NaN.
+
+    Raises
+    ------
+    ValueError
+        A phase is infinite, or ``bin_width`` does not divide 360.
 
     Examples
     --------

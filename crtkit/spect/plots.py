@@ -79,6 +79,11 @@ def plot_phase_histogram(phase, *, ax=None, bin_width=6.0, coverage=0.95, title=
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    ValueError
+        ``bin_width`` does not divide 360.
+
     Examples
     --------
     >>> from crtkit.spect import plot_phase_histogram

@@ -137,6 +137,11 @@ class ConformalClassifier(OneClassifier):
         -------
         ndarray of bool, shape (n_records, 2)
             In the order of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
         """
         check_is_fitted(self)
         return conformal_sets(self.estimator_.predict_proba(X)[:, 1], self.thresholds_)

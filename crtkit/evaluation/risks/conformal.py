@@ -135,6 +135,11 @@ def conformal_p_values(
     -------
     ndarray of shape (n_new, 2)
 
+    Raises
+    ------
+    ValueError
+        Risks outside [0, 1], or a patient with two labels.
+
     Examples
     --------
     >>> from crtkit.evaluation import conformal_p_values
@@ -172,6 +177,11 @@ def risk_coverage(
         ``coverage`` (share of patients answered), ``error`` (share of wrong answers among them, by
         the cut 0.5) and ``certainty`` (least max(p, 1 - p) answered), one row per distinct
         certainty.
+
+    Raises
+    ------
+    ValueError
+        Risks outside [0, 1], or a patient with two labels.
 
     Examples
     --------

@@ -32,8 +32,8 @@ from crtkit.evaluation.uncertainty.intervals import (
     difference_interval,
     patient_weights,
     replicate_scores,
-    wilson_interval,
 )
+from crtkit.evaluation.uncertainty.proportions import wilson_interval
 
 __all__ = ["plot_robustness", "robustness_card"]
 

@@ -19,13 +19,13 @@ from crtkit._labels import (
     check_same_index,
     resolve_pos_label,
 )
+from crtkit.evaluation.uncertainty.proportions import check_confidence, wilson_interval
 from crtkit.metrics.counts import SHARES
 
 __all__ = [
     "BootstrapInterval",
     "bootstrap_interval",
     "nadeau_bengio_interval",
-    "wilson_interval",
 ]
 
 ANSWERS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
@@ -83,7 +83,7 @@ def nadeau_bengio_interval(
     """
     if not test_train_ratio > 0:
         raise ValueError(f"test_train_ratio must be positive, got {test_train_ratio!r}.")
-    _check_confidence(confidence)
+    check_confidence(confidence)
     defined = np.asarray(values, dtype=np.float64)
     defined = defined[~np.isnan(defined)]
     if len(defined) < 2:
@@ -132,6 +132,11 @@ def bootstrap_interval(
         No interval of our metrics has zero width: at 0 and 1 the other limit is Wilson's for as
         many patients as could have made it different.
 
+    Raises
+    ------
+    ValueError
+        Unknown ``method``, a confidence outside (0, 1), or input that the metric refuses.
+
     Examples
     --------
     >>> from crtkit.evaluation import bootstrap_interval
@@ -142,7 +147,7 @@ def bootstrap_interval(
     """
     if method not in ("logit", "bca", "percentile"):
         raise ValueError(f"method must be 'logit', 'bca' or 'percentile', got {method!r}.")
-    _check_confidence(confidence)
+    check_confidence(confidence)
     check_same_index("bootstrap_interval", y_true=y_true, answer=answer, groups=groups)
     y_true, answer = as_column("y_true", y_true), np.asarray(as_column("answer", answer))
     estimate = float(metric(y_true, answer, sample_weight=None))
@@ -233,44 +238,6 @@ def difference_interval(
     return (difference - half, difference + half) if half > 0 else (float("nan"), float("nan"))
 
 
-def wilson_interval(
-    n_successes: float, n: float, *, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Wilson's interval of a proportion of patients; never of zero width.
-
-    Parameters
-    ----------
-    n_successes, n : int
-    confidence : float, default=0.95
-
-    Returns
-    -------
-    low, high : float
-        nan where ``n`` is 0.
-
-    References
-    ----------
-    Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat.
-    Assoc. 22 (1927) 209-212.
-
-    Examples
-    --------
-    >>> from crtkit.evaluation import wilson_interval
-    >>> [round(limit, 3) for limit in wilson_interval(4, 4)]
-    [0.51, 1.0]
-    """
-    _check_confidence(confidence)
-    if not 0 <= n_successes <= n:
-        raise ValueError(f"wilson_interval expects 0 <= {n_successes!r} <= {n!r}.")
-    if n == 0:
-        return float("nan"), float("nan")
-    z2 = stats.norm.ppf((1 + confidence) / 2) ** 2
-    share = n_successes / n
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
-
-
 def deciding_patients(name: str, y_true: np.ndarray, y_pred: np.ndarray, groups: np.ndarray) -> int:
     """Patients on whom a metric of ours rests: the positives for a sensitivity, say."""
     everyone = np.ones(len(y_true), dtype=bool)
@@ -310,11 +277,6 @@ def _replicates_of(
     positive = resolve_pos_label(None, given)
     score = np.asarray(answer, dtype=np.float64)
     return lambda w: replicate_scores(y_true == positive, score, w)[name]
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
 
 
 def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:

@@ -114,6 +114,11 @@ def max_parameters(
     int
         0: not even one.
 
+    Raises
+    ------
+    ValueError
+        Not one of ``auc``, ``r2`` and ``nagelkerke``, or a value outside its range.
+
     Examples
     --------
     >>> from crtkit.evaluation import max_parameters
@@ -205,6 +210,11 @@ def r2_from_auc(auc: float, prevalence: float) -> float:
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        ``auc`` is not in (0.5, 1), or ``prevalence`` not in (0, 1).
 
     References
     ----------

@@ -199,6 +199,11 @@ class ECGDigitizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         list of PageReading
+
+        Raises
+        ------
+        ValueError
+            No path or page was given.
         """
         paths = paths_in(X, type(self).__name__) if _pages(X) is None else None
         how = {

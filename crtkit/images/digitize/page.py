@@ -118,6 +118,13 @@ def digitize_page(
     PageReading
         With a ``reason`` if the page could not be read.
 
+    Raises
+    ------
+    UnreadablePageError
+        No grid of millimetres or no row of traces was found.
+    ValueError
+        Not one page of uint8, (height, width, 3).
+
     Examples
     --------
     >>> import numpy as np

@@ -241,6 +241,11 @@ def page_geometry(layout="3x4+II", speed=PAPER_SPEED, gain=PAPER_GAIN):
     -------
     PageGeometry
 
+    Raises
+    ------
+    ValueError
+        An unknown layout, or a duration that is not above 0.
+
     Examples
     --------
     >>> from crtkit.images import page_geometry

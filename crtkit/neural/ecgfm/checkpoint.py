@@ -89,6 +89,11 @@ def checkpoint_hash(checkpoint: str | os.PathLike[str]) -> str:
     str
         sha256 of the file. A file that has not changed is not read twice in a process.
 
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file; the message says how the public ones are had.
+
     Examples
     --------
     >>> from crtkit.neural.ecgfm import checkpoint_hash

@@ -332,6 +332,11 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            The path does not end in ``.safetensors``.
         """
         check_is_fitted(self)
         if os.path.splitext(path)[1] != ".safetensors":

@@ -132,6 +132,11 @@ def bundle_branch_block(
         ``lbbb_score`` and ``rbbb_score``: how clearly the conventional criteria are met by the
         weakest of them, from 0 to 1, at least 0.5 where the flag is set (also in a paced rhythm).
 
+    Raises
+    ------
+    ValueError
+        There is no such guideline.
+
     See Also
     --------
     block_criteria : every comparison behind the flags.

@@ -248,6 +248,11 @@ class QRSMeasurements(TransformerMixin, BaseEstimator):
         list of dict
             For each record, what :func:`crtkit.signals.measure_qrs` returns, whichever columns
             were chosen.
+
+        Raises
+        ------
+        ValueError
+            Not (n_records, n_leads, n_samples).
         """
         check_is_fitted(self)
         X = check_records(self, X, kind="signals", reset=False, free_axes=(2,), finite="allow-nan")

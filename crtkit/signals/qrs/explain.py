@@ -45,6 +45,11 @@ class BlockExplanation:
         DataFrame
             Rows of ``criteria``; empty where the flag is set. A criterion that enough other leads
             meet is left out.
+
+        Raises
+        ------
+        ValueError
+            There is no such block.
         """
         if block not in BLOCKS:
             raise ValueError(f"block must be one of {', '.join(BLOCKS)}, got {block!r}.")
