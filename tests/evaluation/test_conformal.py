@@ -100,3 +100,15 @@ def test_levels_out_of_range(alpha):
         conformal_thresholds([0, 1], [0.1, 0.9], alpha)
     with pytest.raises(ValueError, match=r"probabilities in \[0, 1\]"):
         conformal_thresholds([0, 1], [0.1, 1.9])
+
+
+@pytest.mark.parametrize("thirds", [1, 2])
+def test_a_level_that_no_float_holds_is_the_fraction_that_was_meant(thirds):
+    y = np.repeat([0, 1], 20)
+    prob = np.r_[np.linspace(0.1, 0.9, 20), np.linspace(0.9, 0.1, 20)]
+    # (20 + 1) patients and 2 / 3 or 1 / 3 of them: the 14th or 7th smallest score, exactly.
+    k = 21 - 7 * thirds
+    expected = np.sort(1 - prob[20:])[k - 1]
+    for alpha in (thirds / 3, np.float64(thirds) / 3):
+        cut = conformal_thresholds(y, prob, alpha)
+        assert cut[1] == pytest.approx(expected)

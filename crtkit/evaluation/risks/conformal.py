@@ -216,7 +216,8 @@ def _check_alpha(alpha: float) -> Fraction:
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be in (0, 1), got {alpha!r}.")
     # In floating point (180 + 1)(1 - 0.1) is 162.90000000000001, and 0.8 * 5 may be 4.000...01.
-    return 1 - Fraction(str(alpha))
+    # A third as a float is nearly one: the fraction that was meant is the simplest so near.
+    return 1 - Fraction(float(alpha)).limit_denominator(10**9)
 
 
 def _by_patient(
