@@ -3,14 +3,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import _coverage_cohorts as cohorts, coverage
 from crtkit import metrics
 from crtkit.evaluation import bootstrap_interval
+from crtkit.evaluation.compare import ESTIMANDS
+from crtkit.evaluation.report.methods import COVERED
 
 
 def test_shared_draws_give_the_public_intervals():
@@ -109,3 +113,26 @@ def test_pieces_are_cut_off_cleanly(tmp_path):
     assert out.splitlines()[-1] == "cut"
     assert process.returncode == 0
     assert sorted(path.name for path in work.iterdir()) == ["p0.json", "p1.json", "p2.json"]
+
+
+def test_the_report_states_the_coverage_that_was_measured():
+    folder = Path(coverage.__file__).parent / "results" / "coverage"
+    table = pd.read_csv(folder / "headline.csv")
+    asked = table["n_patients"].isin([102, 285]) & ~table["setting"].str.contains("held")
+    asked &= table["metric"].isin(["roc_auc", "accuracy", "sensitivity", "specificity"])
+    per_cent = 100 * table.loc[asked, "headline"]
+    assert len(per_cent) == 32
+    # Rounded outwards, and no further.
+    assert COVERED[0] - 0.5 <= per_cent.min() < COVERED[0] + 1.5
+    assert COVERED[1] - 1.5 < per_cent.max() <= COVERED[1] + 0.5
+
+
+def test_tests_that_are_marked_reject_too_often_and_the_headline_does_not():
+    folder = Path(coverage.__file__).parent / "results" / "coverage"
+    table = pd.read_csv(folder / "tests.csv").set_index("setting")
+    noise = table.loc["noise"].mean()
+    marked = {"corrected t", "fits held fixed", "DeLong, mean scores over splits"}
+    assert (noise[sorted(marked)] > 0.08).all()
+    assert table["headline interval"].mean() < 0.06
+    notes = {method: note for *_, method, note in ESTIMANDS}
+    assert [method for method, note in notes.items() if not note] == ["patients and fits"]
