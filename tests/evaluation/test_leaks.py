@@ -89,6 +89,23 @@ def cropped(page):
     return np.asarray(Image.fromarray(page[2:-2, 2:-2]).resize((224, 224)))
 
 
+def cropped_unevenly(page):
+    return np.asarray(Image.fromarray(page[6:-3, 2:-7]).resize((224, 224)))
+
+
+def smaller_on_its_sheet(page):
+    by = 224 * (1 - 1 / 0.95) / 2
+    return np.asarray(
+        Image.fromarray(page).transform(
+            (224, 224),
+            Image.Transform.AFFINE,
+            (1 / 0.95, 0, by, 0, 1 / 0.95, by),
+            Image.Resampling.BILINEAR,
+            fillcolor=(255, 255, 255),
+        )
+    )
+
+
 def test_encoders_tell_of_copies_that_moved(pages):
     """An encoder remembers thumbnails alone: some copies are refused, most are told."""
     encoder = SimCLR(width=8, max_epochs=1, batch_size=8, random_state=0).fit(pages[:16])
@@ -106,8 +123,10 @@ def test_encoders_tell_of_copies_that_moved(pages):
 
 
 @pytest.mark.parametrize(
-    "change", [saved_again, resized, darker, grey, brighter, turned, moved, cropped]
-)
+    "change",
+    [saved_again, resized, darker, grey, brighter, turned, moved, cropped, cropped_unevenly,
+     smaller_on_its_sheet],
+)  # fmt: skip
 def test_changed_copies_are_found_and_nothing_else(pages, change):
     test = np.stack([*pages[16:], change(pages[5]), change(pages[11])])
     found = leaks(pages[:16], test)

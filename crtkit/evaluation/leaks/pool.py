@@ -243,21 +243,21 @@ def _nearly_equal(matches, seen, tested, tolerance, pair, pages=None):
 
 def _look_at(pages, candidates, matches, resembling):
     """Decide at full resolution, the likeliest first; beyond a number, thumbnails have to do."""
-    candidates = [(j, i) for j, i in candidates if j not in matches]
-    for j, i in candidates[:_MOST_LOOKS]:
-        same = _same_page(pages[0](i), pages[1](j))
+    candidates = [candidate for candidate in candidates if candidate.page not in matches]
+    for j, i, around in candidates[:_MOST_LOOKS]:
+        same = _same_page(pages[0](i), pages[1](j), around)
         if same:
             matches[j] = (i, "nearly equal")
         elif same is not None:
             resembling.pop(j, None)
 
 
-def _same_page(a, b):
+def _same_page(a, b, around):
     """Whether two pages are one, laid one over the other; None where they are too small to say."""
     for page in (a, b):
         if page.dtype != np.uint8 or page.ndim != 3 or min(page.shape[:2]) < LEAST_SIDE:
             return None
-    return page_agreement(a, b) > SAME
+    return page_agreement(a, b, around) > SAME
 
 
 def _warn_of(resembling, seen, tested):

@@ -109,8 +109,9 @@ class Inference:
         Returns
         -------
         DataFrame of one row
-            As :func:`crtkit.statistics.mcnemar_test`. It answers for these fits: of two models that
-            another cohort would have trained equally well, it calls one better too often.
+            As :func:`crtkit.statistics.mcnemar_test`. It answers for these fits; calls move less
+            than scores when another cohort trains, and it kept its level there too
+            (``benchmarks.coverage``).
         """
         from crtkit.statistics import mcnemar_test
 
