@@ -56,9 +56,10 @@ def check_pool(pool, test, *, pool_groups=None, groups=None, tolerance=0.1, size
     which no splitter can know. Images are compared by their pixels (sha256) and by how they look
     (a thumbnail), and those that may be copies at full resolution, one laid over the other
     (:func:`crtkit.evaluation.leaks.registration.page_agreement`): a copy that was saved again,
-    resized, made brighter or darker by a fifth, turned by 1 degree, moved or cropped by 1 % is
-    refused, a stranger's page on the same form is not. Of an encoder only thumbnails are left of
-    its pool: copies that moved are then mostly warned of. Pages of fewer than 200 pixels a side are
+    resized, made brighter or darker by a fifth, turned by 1 degree, moved by 1 %, cropped by up to
+    3 % a side or printed at 90 % of its size is refused, a stranger's page on the same form is not.
+    Of an encoder only thumbnails are left of its pool: copies that moved are then mostly warned of,
+    those that were scaled are not. Pages of fewer than 200 pixels a side are
     compared by thumbnails alone, and of fewer than 64, as signals, refused only where they are
     nearly equal by ``tolerance``.
 

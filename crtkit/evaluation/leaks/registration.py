@@ -53,8 +53,8 @@ def page_agreement(
     """Correlation of the ink of two pages where one lies on the other best.
 
     Turned by up to 1.5 degrees, scaled by up to 3 %, height and width also apart by as much, and
-    moved by up to 4 % of the side. What is dark counts, whatever its surroundings: a form's light grid and the
-    paper's brightness do not.
+    moved by up to 4 % of the side. What is dark counts, whatever its surroundings: a form's light
+    grid and the paper's brightness do not.
 
     Parameters
     ----------
