@@ -161,6 +161,7 @@ def pages(archive, what, n_pool, n_copies):
                 named = {j: name for j, name, _ in error.leaks}
     hits = sum(named.get(j) == name for j, name in right.items())
     return {
+        "pool": len(pool),
         "tested": len(tested),
         "found": hits,
         "wrong": len(named) - hits,
@@ -204,7 +205,7 @@ def main(arguments=None):
         "pages": pd.DataFrame(
             [{"page": job[2], **answer} for name, job in jobs.items()
              if name != "signals" and (answer := _slices.read(work, name))],
-            columns=["page", "tested", "found", "wrong", "told"],
+            columns=["page", "pool", "tested", "found", "wrong", "told"],
         ).set_index("page"),
     }  # fmt: skip
     for name, table in tables.items():

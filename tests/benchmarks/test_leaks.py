@@ -36,7 +36,7 @@ def test_planted_copies_and_strangers_are_counted(tmp_path, monkeypatch, capsys)
     }  # fmt: skip
     assert rows["pairs of cuts of two patients"]["pairs"] == 16 * 15 // 2 - 8 - 4
     assert results["pages"] == [
-        {"page": "JPEG quality 50", "tested": 2, "found": 2, "wrong": 0, "told": 0},
-        {"page": "strangers", "tested": 3, "found": 0, "wrong": 0, "told": 0},
+        {"page": "JPEG quality 50", "pool": 5, "tested": 2, "found": 2, "wrong": 0, "told": 0},
+        {"page": "strangers", "pool": 5, "tested": 3, "found": 0, "wrong": 0, "told": 0},
     ]
     assert "strangers" in capsys.readouterr().out
