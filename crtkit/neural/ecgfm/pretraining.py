@@ -322,10 +322,8 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         Parameters
         ----------
         path : path-like
-            ``.safetensors``.
         card : dict, optional
-            What the weights are: data, licence, seed, scores. Size of the pool, epochs and the
-            parameters are added.
+            Data, licence, seed, scores; size of the pool, epochs and parameters are added.
         half : bool, default=False
             Store the weights in half precision, with a relative error of up to 5e-4.
 
