@@ -12,7 +12,7 @@ REASONS = (
     ("one AE feature", "a thousand iterations of the autoencoder a fit"),
     *((name, "a network: no GPU for it") for name in ("ResNet", "FCN", "Inception", "ECG-FM")),
     *(
-        (name, "principal components of whole spectrograms: hours on two cores")
+        (name, "no minutes were left for components of whole spectrograms")
         for name in ("SVM", "Random Forest", "Logistic regression")
     ),
     ("", "no minutes were left for it"),

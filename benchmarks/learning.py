@@ -348,7 +348,7 @@ def write(options, rows, left, start, made=None):
     table = table.loc[[s for s in options.studies if s in table.index.get_level_values(0)]]
     missing = sorted({cell.model for cell in left})
     note = (
-        f"Mean ± SD over draws; at n = {MEASURED:,} and at the largest n all draws have the same "
+        f"Mean ± SD over draws; at n = {MEASURED:,} and at the largest n of a run all draws have the same "
         f"patients. Networks of signals have batches of {LARGE_BATCH} above n = {LARGE:,}. A dash: "
         "not run. Fitted on " + " and ".join(options.device.split(", ")) + "."
     )
