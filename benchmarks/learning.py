@@ -348,8 +348,9 @@ def write(options, rows, left, start, made=None):
     table = table.loc[[s for s in options.studies if s in table.index.get_level_values(0)]]
     missing = sorted({cell.model for cell in left})
     note = (
-        f"Mean ± SD over draws; at n = {MEASURED:,} and at the largest n of a run all draws have the same "
-        f"patients. Networks of signals have batches of {LARGE_BATCH} above n = {LARGE:,}. A dash: "
+        f"Mean ± SD over draws; at n = {MEASURED:,} and at the largest n of a run all draws have "
+        f"the same patients. Networks of signals have batches of {LARGE_BATCH} above n = "
+        f"{LARGE:,}. A dash: "
         "not run. Fitted on " + " and ".join(options.device.split(", ")) + "."
     )
     text = output.table("learning", "AUC by number of patients learned from", table, note)
