@@ -1,7 +1,7 @@
 """Which learning rate a network should have by default: ``python -m benchmarks.default_rates``.
 
 The rates that papers print belong to their sizes, epochs and batches; at lvsd2026's 5e-6 the small
-networks of two cores learn nothing in twelve epochs. Every network of lvsd2026 (size small, 100 Hz)
+networks of two cores learn little in twelve epochs. Every network of lvsd2026 (size small, 100 Hz)
 learns at each rate from simulated pairs of the study and is judged on other simulated patients,
 whom no table of the study holds.
 
