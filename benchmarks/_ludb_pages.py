@@ -5,12 +5,15 @@ marked. So there is a third measurement beside the signal's and the page's, and 
 taken for the truth.
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
 import crtkit as ck
 from benchmarks._real_ecgs import read_ludb
-from crtkit.signals import LEADS_12
+from crtkit.images import ECGDigitizer
+from crtkit.signals import LEADS_12, QRSMeasurements
 from crtkit.statistics import delong_interval, delong_test
 from crtkit.studies.run.output import interval
 
@@ -60,6 +63,48 @@ def load(folder, n=None):
     chosen = np.sort(np.argsort(~case, kind="stable")[:n])
     cohort = ck.Cohort(X, case.astype(int), labels["record"].to_numpy(), info).take(chosen)
     return cohort, pd.Series(images)[chosen].reset_index(drop=True)
+
+
+def read_both(cohort, images, n_jobs=None):
+    """QRS duration of every record whose page was read, from its signal and from its page.
+
+    Leads of LUDB were scaled one by one, so that limb leads do not add up and a cohort of them is
+    refused as one in another order; here the order is known, and each record is measured alone.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Of :func:`load`.
+    images : Series
+    n_jobs : int, optional
+
+    Returns
+    -------
+    cohort : Cohort
+        With ``qrs_duration_ms`` and ``digitised_qrs_duration_ms``.
+    reasons : Series
+        Why the other pages were not read.
+    """
+    fs = cohort.info["sampling_rate"]
+    digitizer = ECGDigitizer(fs=fs, n_jobs=n_jobs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # refused pages are counted
+        pages = digitizer.fit_transform(list(images))
+    reasons = digitizer.report_["reason"]
+    there = reasons.isna().to_numpy()
+    kept = cohort.take(there)
+    durations = {
+        name: QRSMeasurements(fs=fs, n_jobs=n_jobs)
+        .set_output(transform="pandas")
+        .fit_transform(signals)["qrs_duration_ms"]
+        .to_numpy()
+        for name, signals in (
+            ("qrs_duration_ms", np.stack(kept.X["signal"])),
+            ("digitised_qrs_duration_ms", pages[there]),
+        )
+    }
+    X = kept.X.assign(**durations)
+    return ck.Cohort(X, kept.y, kept.groups, kept.info), reasons.dropna()
 
 
 def against_readers(cohort):

@@ -129,31 +129,10 @@ def both_ways(cohort, folder, n_jobs=None):
         Why the others were not.
     """
     printed = render_cohort(cohort, folder, px_per_mm=PX_PER_MM)
-    return read_twice(cohort, printed.X["image"], folder.parent, n_jobs)
-
-
-def read_twice(cohort, images, cache, n_jobs=None):
-    """Cohort of records whose page was read, with what both readings say.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        With ``signal``.
-    images : Series
-        Path of the page of every record.
-    cache : Path
-        Folder in which digitised signals are kept.
-    n_jobs : int, optional
-
-    Returns
-    -------
-    cohort, reasons
-        As :func:`both_ways`.
-    """
     signals = simple.with_features(measure_cohort(cohort))
-    numbered = pd.DataFrame({"image": images, "row": np.arange(len(cohort))})
+    numbered = printed.X[["image"]].assign(row=np.arange(len(cohort)))
     pages = ck.Cohort(numbered, cohort.y, cohort.groups, dict(cohort.info))
-    read = simple.with_features(digitised_cohort(pages, n_jobs=n_jobs, cache=cache))
+    read = simple.with_features(digitised_cohort(pages, n_jobs=n_jobs, cache=folder.parent))
     reasons = read.info["digitised"]["reason"].dropna()
     kept = signals.take(read.X["row"].to_numpy())
     second = {f"{DIGITISED}{name}": list(read.X[name]) for name in READ_TWICE}
@@ -300,15 +279,13 @@ def answers(table, change, result, refused):
     return lines
 
 
-def own_pages(data, cache, n_jobs=None, n=None):
+def own_pages(data, n_jobs=None, n=None):
     """LUDB's pages against its signals and its readers' marks.
 
     Parameters
     ----------
     data : Path
         Folder of real data.
-    cache : Path
-        Folder in which digitised signals are kept.
     n_jobs : int, optional
     n : int, optional
         Patients; all by default.
@@ -322,7 +299,7 @@ def own_pages(data, cache, n_jobs=None, n=None):
     lines : list of str
     """
     cohort, images = ludb.load(data / "ludb", n)
-    cohort, reasons = read_twice(cohort, images, cache, n_jobs)
+    cohort, reasons = ludb.read_both(cohort, images, n_jobs)
     change, readers = agreement(cohort, ludb.KINDS), ludb.against_readers(cohort)
     found = ludb.by_duration(cohort)
     facts = {**found, "not_read": sorted(reasons.astype(str)), "sha256": cohort.fingerprint()}
@@ -373,7 +350,7 @@ def run(options):
     lines = answers(table, change, result, len(reasons))
     tables, facts = {"qrs_duration": change}, None
     if options.ludb != 0 and (data / "ludb").is_dir():
-        more, facts, said = own_pages(data, cache, options.n_jobs, options.ludb)
+        more, facts, said = own_pages(data, options.n_jobs, options.ludb)
         tables, lines = tables | more, lines + said
     write(output, table, tables, result, lines)
     write_json(
