@@ -140,7 +140,10 @@ def test_what_was_not_run_is_said(tmp_path):
 def test_the_page_says_what_its_tables_say():
     question, said = sentences("page lose")
     table = pd.read_csv(R / "real_pages" / "losses.csv", index_col="model", dtype=str)
-    assert len(said) == len(table)
+    own = pd.read_csv(R / "real_pages" / "ludb_qrs_duration.csv", index_col=0).loc["all"]
+    off = re.search(r"drew, ([+-][\d.]+) ± ([\d.]+) ms", question.short)
+    assert [float(off[1]), float(off[2])] == pytest.approx([own["bias"], own["sd"]], abs=0.06)
+    assert len(said) == len(table) + 2  # and two on LUDB's own pages
     for sentence, (name, row) in zip(said, table.iterrows()):
         wanted = f"digitised page ({row['difference']}, {row['95 % interval']})"
         assert sentence.startswith(f"{name}: AUC {float(row['signal']):.3f} from the signal")
