@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,10 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
-from crtkit.evaluation.uncertainty.cut import with_moved_cut
+from crtkit.evaluation.uncertainty.cut import reach_of_cut, with_moved_cut
 from crtkit.evaluation.uncertainty.intervals import mean_interval, nadeau_bengio_interval
 from crtkit.evaluation.uncertainty.variance import (
+    Variance,
     fits_share,
     larger,
     patient_variance,
@@ -59,6 +62,7 @@ def summary_table(
         # How much a model's answers depend on the training part is the same for every metric.
         share = fits_share(own, split_of, ratio)
         moved = with_moved_cut(drawn, own, patients, ratio, share, 0, n_patients)
+        ends = reach_of_cut(scoring, own, patients, ratio, share, 0, n_bootstrap, n_patients)
         row: dict[tuple[str, str], Any] = {}
         for name, metric in scoring.items():
             column = np.array([value[name] for value in values])
@@ -67,19 +71,12 @@ def summary_table(
             units = deciding(name, own)
             fixed, cut = (patient_variance(d[name], name, own) for d in (drawn, moved))
             refitted = with_fits(fixed, column, own, split_of, share)
-            for keys, variance in (
-                (("low", "high"), larger(refitted, cut)),
-                (("ci_low", "ci_high"), fixed),
-            ):
-                limits = mean_interval(
-                    figure["mean"],
-                    variance.value,
-                    units,
-                    confidence,
-                    bounded=metric is None,
-                    df=variance.df,
-                )
-                figure.update(zip(keys, limits))
+            bounded = metric is None
+            interval = partial(_interval, units=units, confidence=confidence, bounded=bounded)
+            reach = ends.get(name) if bounded else None
+            limits = _headline(interval, figure["mean"], (fixed, refitted, cut), reach)
+            figure["low"], figure["high"] = limits
+            figure["ci_low"], figure["ci_high"] = interval(figure["mean"], fixed)
             limits = (np.nan, np.nan)
             if ratio is not None:
                 distinct = over_distinct(column, own, split_of)
@@ -98,6 +95,44 @@ def summary_table(
     )
     data = {column: [row[column] for row in rows.values()] for column in columns}
     return pd.DataFrame(data, index=pd.Index(list(rows), name="model"), columns=columns)
+
+
+def _interval(
+    mean: float, variance: Variance, *, units: int, confidence: float, bounded: bool
+) -> tuple[float, float]:
+    return mean_interval(mean, variance.value, units, confidence, bounded=bounded, df=variance.df)
+
+
+def _headline(
+    interval: Callable[[float, Variance], tuple[float, float]],
+    mean: float,
+    variances: tuple[Variance, Variance, Variance],
+    reach: tuple[float, float] | None,
+) -> tuple[float, float]:
+    """Interval by the larger of the variances, fits held fixed, counted, and with a moving cut.
+
+    Where the cut's is the larger, no limit lies beyond what fits held fixed allow around the
+    figures ``reach`` that moving the cut can give: near 0 or 1 the logit scale stretches a
+    variance that was taken from a slope without end.
+    """
+    fixed, refitted, cut = variances
+    leads = larger(refitted, cut)
+    low, high = interval(mean, leads)
+    if leads is refitted or reach is None:
+        return low, high
+    odds = mean * (1 - mean)
+    around = [
+        interval(end, fixed._replace(value=fixed.value * max(1.0, end * (1 - end) / odds)))
+        if odds > 0
+        else interval(end, fixed)
+        for end in reach
+    ]
+    inner = interval(mean, refitted)
+    # fmin and fmax: a figure that does not vary with fits held has no interval of its own.
+    return (
+        float(np.fmax(low, np.fmin(inner[0], around[0][0]))),
+        float(np.fmin(high, np.fmax(inner[1], around[1][1]))),
+    )
 
 
 def sensitivity_table(parts: list[Part], sensitivity: float) -> pd.DataFrame:

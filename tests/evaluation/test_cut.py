@@ -5,7 +5,8 @@ from sklearn.linear_model import LogisticRegression
 
 from crtkit.evaluation import RepeatedStratifiedPatientSplit
 from crtkit.evaluation.scoring import Part, patients_of, replicate
-from crtkit.evaluation.uncertainty.cut import with_moved_cut
+from crtkit.evaluation.summary import summary_table
+from crtkit.evaluation.uncertainty.cut import reach_of_cut, with_moved_cut
 
 NAMES = dict.fromkeys(["roc_auc", "accuracy", "sensitivity", "specificity"])
 
@@ -107,3 +108,47 @@ def test_a_subgroup_moves_with_the_whole_cohort():
         for n in (None, 200)
     )
     np.testing.assert_allclose(among, alone * np.sqrt(len(patients) / 200), rtol=0.2, atol=5e-3)
+
+
+def near_one():
+    """A logistic model whose specificity is 0.992: the logit scale stretches what varies there."""
+    y = np.arange(96) < 34
+    x = 2.5 * y + np.random.default_rng(10).normal(size=96)
+    return logistic(x[:, None], y)
+
+
+def headline(parts, split_of):
+    table = summary_table(
+        parts, NAMES, ratio=0.25, split_of=split_of, confidence=0.95, n_bootstrap=400
+    )
+    return table.loc["m"]
+
+
+def test_no_limit_lies_beyond_what_moving_the_cut_can_reach(monkeypatch):
+    parts = near_one()
+    split_of = {(part.seed, 0): part.seed for part in parts}
+    row = headline(parts, split_of)
+    monkeypatch.setattr("crtkit.evaluation.summary.reach_of_cut", lambda *a, **k: {})
+    without = headline(parts, split_of)
+    shorter = []
+    for name in ("accuracy", "sensitivity", "specificity"):
+        new, old = row[name], without[name]
+        assert new["ci_low"] == old["ci_low"] and new["ci_high"] == old["ci_high"]
+        # Never longer than by the slope, never shorter than with fits held fixed.
+        assert old["low"] <= new["low"] <= new["ci_low"] + 1e-12
+        assert new["ci_high"] - 1e-12 <= new["high"] <= old["high"]
+        shorter.append(new["low"] - old["low"])
+    # By the slope alone specificity's limit fell to 0.46, where no cut takes it below 0.95.
+    assert shorter[-1] > 0.1
+
+
+def test_reach_of_the_cut_is_the_figures_at_its_ends():
+    X, y = cohort(80, np.random.default_rng(3))
+    parts = logistic(X, y)
+    patients = patients_of(parts)
+    ends = reach_of_cut(NAMES, parts, patients, 0.25, 0.1, 0, 400, times=50.0)
+    # So far, every patient is called one way: the figures are those of "always" and "never".
+    assert ends["sensitivity"] == (0.0, 1.0) and ends["specificity"] == (0.0, 1.0)
+    assert "roc_auc" not in ends
+    assert reach_of_cut(NAMES, parts, patients, None, 0.1, 0, 400) == {}
+    assert reach_of_cut(NAMES, parts, patients, 0.25, 0.0, 0, 400) == {}
