@@ -133,7 +133,8 @@ def test_no_limit_lies_beyond_what_moving_the_cut_can_reach(monkeypatch):
     shorter = []
     for name in ("accuracy", "sensitivity", "specificity"):
         new, old = row[name], without[name]
-        assert new["ci_low"] == old["ci_low"] and new["ci_high"] == old["ci_high"]
+        assert new["ci_low"] == old["ci_low"]
+        assert new["ci_high"] == old["ci_high"]
         # Never longer than by the slope, never shorter than with fits held fixed.
         assert old["low"] <= new["low"] <= new["ci_low"] + 1e-12
         assert new["ci_high"] - 1e-12 <= new["high"] <= old["high"]
@@ -148,7 +149,8 @@ def test_reach_of_the_cut_is_the_figures_at_its_ends():
     patients = patients_of(parts)
     ends = reach_of_cut(NAMES, parts, patients, 0.25, 0.1, 0, 400, times=50.0)
     # So far, every patient is called one way: the figures are those of "always" and "never".
-    assert ends["sensitivity"] == (0.0, 1.0) and ends["specificity"] == (0.0, 1.0)
+    assert ends["sensitivity"] == (0.0, 1.0)
+    assert ends["specificity"] == (0.0, 1.0)
     assert "roc_auc" not in ends
     assert reach_of_cut(NAMES, parts, patients, None, 0.1, 0, 400) == {}
     assert reach_of_cut(NAMES, parts, patients, 0.25, 0.0, 0, 400) == {}
