@@ -227,3 +227,19 @@ def cropped_full(page):
     height, width = page.shape[:2]
     cut = page[height // 100 : -(height // 100), width // 100 : -(width // 100)]
     return np.asarray(Image.fromarray(cut).resize((width, height)))
+
+
+def test_pages_that_only_resemble_are_looked_at_too():
+    """Two simulated pages of one rhythm were named: the search had not taken them as candidates."""
+    from crtkit.evaluation.leaks.pool import _look_at
+
+    rng = np.random.default_rng(0)
+    pages = np.full((3, 300, 400, 3), 255, dtype=np.uint8)
+    for k, page in enumerate(pages[:2]):
+        page[rng.integers(20, 280, 400), np.arange(400)] = 40 * k
+    pages[2] = np.roll(pages[0], 2, axis=1)
+    both = (lambda i: pages[i], lambda j: pages[j])
+    matches, resembling = {}, {1: 0, 2: 0}
+    _look_at(both, [], matches, resembling)
+    assert matches == {2: (0, "nearly equal")}
+    assert 1 not in resembling

@@ -244,8 +244,12 @@ def _nearly_equal(matches, seen, tested, tolerance, pair, pages=None):
 
 def _look_at(pages, candidates, matches, resembling):
     """Decide at full resolution, the likeliest first; beyond a number, thumbnails have to do."""
-    candidates = [candidate for candidate in candidates if candidate.page not in matches]
-    for j, i, around in candidates[:_MOST_LOOKS]:
+    places = [tuple(candidate) for candidate in candidates]
+    # What only resembles as it lies is no candidate of the search over places: look there too.
+    known = {(j, i) for j, i, _ in places}
+    places += [(j, i, None) for j, i in resembling.items() if (j, i) not in known]
+    places = [place for place in places if place[0] not in matches]
+    for j, i, around in places[:_MOST_LOOKS]:
         same = _same_page(pages[0](i), pages[1](j), around)
         if same:
             matches[j] = (i, "nearly equal")

@@ -164,7 +164,8 @@ class Inference:
         # One-sided against chance, two-sided between two models.
         sides = 1 if b is None else 2
         z = stats.norm.isf(table["p_value"] / sides) / self._widening(a, b, on)
-        table.insert(table.columns.get_loc("p_value"), "p", sides * stats.norm.sf(z))
+        at = list(table.columns).index("p_value")
+        table.insert(at, "p", sides * stats.norm.sf(z))
         return self._noted(table, on)
 
     def _widening(self: Any, a: str, b: str | None, on: str) -> float:
@@ -179,9 +180,9 @@ class Inference:
         names, area = [n for n in (a, b) if n is not None], {"roc_auc": None}
         parts = [part for part in self.units(on) if part.model in names]
         if b is None:
-            row = summary_table(parts, area, **options).loc[a, "roc_auc"]
+            row = summary_table(parts, area, **options).droplevel(0, axis=1).to_dict("records")[0]
         else:
-            row = compare_table(parts, a, b, area, **options).loc["roc_auc"]
+            row = compare_table(parts, a, b, area, **options).to_dict("records")[0]
         wide, fixed = row["high"] - row["low"], row["ci_high"] - row["ci_low"]
         return float(max(wide / fixed, 1.0)) if fixed > 0 and wide > 0 else 1.0
 

@@ -144,6 +144,7 @@ def median_beat(
         return _nothing(signals, fs, spikes, "no QRS complex stands out of the signal")
 
     turns = in_turns(missing)
+    known: tuple[np.ndarray, np.ndarray | None]
     if turns:
         known = with_common_lead(clean, missing, peaks, half // 2, fs)
         speed = relative_speed(clean, missing, peaks, half // 2, fs)
