@@ -18,7 +18,7 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
-from crtkit.evaluation.uncertainty.cut import with_moved_cut
+from crtkit.evaluation.uncertainty.cut import steps_of_cut, with_moved_cut
 from crtkit.evaluation.uncertainty.intervals import difference_interval, percentile_interval
 from crtkit.evaluation.uncertainty.variance import (
     fits_share,
@@ -61,8 +61,10 @@ def compare_table(
     shares = [fits_share(models[name], split_of, ratio) for name in (a, b)]
     share = sum(shares) / 2
     moved = [
-        with_moved_cut(draw, models[name], patients, ratio, own, 0, n_patients)
-        for draw, name, own in zip(drawn, (a, b), shares)
+        with_moved_cut(
+            draw, own, steps_of_cut(own, patients, ratio, part, 0, n_bootstrap, n_patients)
+        )
+        for draw, own, part in zip(drawn, (models[a], models[b]), shares)
     ]
     rows = []
     for name in scoring:

@@ -19,7 +19,7 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
-from crtkit.evaluation.uncertainty.cut import reach_of_cut, with_moved_cut
+from crtkit.evaluation.uncertainty.cut import reach_of_cut, steps_of_cut, with_moved_cut
 from crtkit.evaluation.uncertainty.intervals import mean_interval, nadeau_bengio_interval
 from crtkit.evaluation.uncertainty.variance import (
     Variance,
@@ -61,8 +61,8 @@ def summary_table(
         seeds = np.array([part.seed for part in own])
         # How much a model's answers depend on the training part is the same for every metric.
         share = fits_share(own, split_of, ratio)
-        moved = with_moved_cut(drawn, own, patients, ratio, share, 0, n_patients)
-        ends = reach_of_cut(scoring, own, patients, ratio, share, 0, n_bootstrap, n_patients)
+        steps = steps_of_cut(own, patients, ratio, share, 0, n_bootstrap, n_patients)
+        moved, ends = with_moved_cut(drawn, own, steps), reach_of_cut(scoring, own, steps)
         row: dict[tuple[str, str], Any] = {}
         for name, metric in scoring.items():
             column = np.array([value[name] for value in values])

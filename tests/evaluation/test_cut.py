@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from crtkit.evaluation import RepeatedStratifiedPatientSplit
 from crtkit.evaluation.scoring import Part, patients_of, replicate
 from crtkit.evaluation.summary import summary_table
-from crtkit.evaluation.uncertainty.cut import reach_of_cut, with_moved_cut
+from crtkit.evaluation.uncertainty.cut import reach_of_cut, steps_of_cut, with_moved_cut
 
 NAMES = dict.fromkeys(["roc_auc", "accuracy", "sensitivity", "specificity"])
 
@@ -36,7 +36,8 @@ def logistic(X, y):
 def moved(parts, share=0.1, ratio=0.25):
     patients = patients_of(parts)
     drawn = replicate(parts, NAMES, patients, 400, 0)
-    return drawn, with_moved_cut(drawn, parts, patients, ratio, share, 0)
+    found = steps_of_cut(parts, patients, ratio, share, 0, 400)
+    return drawn, with_moved_cut(drawn, parts, found)
 
 
 def test_the_spread_is_that_of_cohorts_which_train_again():
@@ -104,7 +105,10 @@ def test_a_subgroup_moves_with_the_whole_cohort():
     patients = patients_of(parts)
     drawn = replicate(parts, NAMES, patients, 400, 0)
     alone, among = (
-        with_moved_cut(drawn, parts, patients, 0.25, 0.1, 0, n)["accuracy"] - drawn["accuracy"]
+        with_moved_cut(
+            drawn, parts, steps_of_cut(parts, patients, 0.25, 0.1, 0, len(drawn["accuracy"]), n)
+        )["accuracy"]
+        - drawn["accuracy"]
         for n in (None, 200)
     )
     np.testing.assert_allclose(among, alone * np.sqrt(len(patients) / 200), rtol=0.2, atol=5e-3)
@@ -147,10 +151,11 @@ def test_reach_of_the_cut_is_the_figures_at_its_ends():
     X, y = cohort(80, np.random.default_rng(3))
     parts = logistic(X, y)
     patients = patients_of(parts)
-    ends = reach_of_cut(NAMES, parts, patients, 0.25, 0.1, 0, 400, times=50.0)
+    ends = reach_of_cut(NAMES, parts, steps_of_cut(parts, patients, 0.25, 0.1, 0, 400), times=50.0)
     # So far, every patient is called one way: the figures are those of "always" and "never".
     assert ends["sensitivity"] == (0.0, 1.0)
     assert ends["specificity"] == (0.0, 1.0)
     assert "roc_auc" not in ends
-    assert reach_of_cut(NAMES, parts, patients, None, 0.1, 0, 400) == {}
-    assert reach_of_cut(NAMES, parts, patients, 0.25, 0.0, 0, 400) == {}
+    assert steps_of_cut(parts, patients, None, 0.1, 0, 400) is None
+    assert steps_of_cut(parts, patients, 0.25, 0.0, 0, 400) is None
+    assert reach_of_cut(NAMES, parts, None) == {}

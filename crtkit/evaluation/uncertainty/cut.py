@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
@@ -11,21 +12,31 @@ from crtkit.evaluation.scoring import Part, figures, mean_over_seeds
 from crtkit.evaluation.uncertainty.intervals import ANSWERS, patient_weights
 
 
-def with_moved_cut(
-    drawn: dict[str, np.ndarray],
+class Steps(NamedTuple):
+    """How far the logit of every risk moves in each draw of patients, and the risks it moves."""
+
+    steps: np.ndarray
+    risks: list[np.ndarray]
+
+    @property
+    def size(self) -> float:
+        """Standard deviation of the step."""
+        return float(self.steps.std())
+
+
+def steps_of_cut(
     parts: list[Part],
     patients: np.ndarray,
     ratio: float | None,
     share: float,
     random_state: int,
+    n_bootstrap: int,
     n_patients: int | None = None,
-) -> dict[str, np.ndarray]:
-    """Replicates of a model whose risks move with the patients drawn, as its training would.
+) -> Steps | None:
+    """Step on the logit scale that a model's risks take with the patients who would train it.
 
     Parameters
     ----------
-    drawn : dict of ndarray of shape (n_bootstrap,)
-        From :func:`crtkit.evaluation.scoring.replicate`, fits held fixed.
     parts : list of Part
         One model's.
     patients : ndarray
@@ -35,15 +46,15 @@ def with_moved_cut(
     share : float
         From :func:`~crtkit.evaluation.uncertainty.variance.fits_share`; 0 for a rule, which
         moves with nobody.
-    random_state : int
-        That of ``drawn``: the same draws.
+    random_state, n_bootstrap : int
+        Those of the replicates that are to be moved: the same draws.
     n_patients : int, optional
         Of the cohort that is split, where ``parts`` are a subgroup's.
 
     Returns
     -------
-    dict
-        ``drawn``, where the answers are not those of risks at 0.5.
+    Steps or None
+        None where nothing moves: the answers are not those of risks at 0.5.
 
     Notes
     -----
@@ -51,79 +62,9 @@ def with_moved_cut(
     what another share does: risks that are right on average move by the same step on the logit
     scale. By the likelihood's equation for an intercept that step is sum w (y - p) / sum w p (1 -
     p) over the draw w, with risks p out of sample; it counts the share of responders, and
-    that a patient who is tested luckily has moved the cut against the others like him. The change
-    of a figure is its step times the slope of the figure in a common shift of the logits. A model
+    that a patient who is tested luckily has moved the cut against the others like him. A model
     that weights its classes equal follows the share less, and its interval is then too long.
     """
-    n_bootstrap = len(next(iter(drawn.values())))
-    found = _steps(parts, patients, ratio, share, random_state, n_bootstrap, n_patients)
-    if found is None:
-        return drawn
-    steps, risks = found
-    size = float(steps.std())
-    names = [name for name in drawn if name in ANSWERS]
-    high, low = (_shifted(parts, risks, names, shift) for shift in (size, -size))
-    slopes = {name: (high[name] - low[name]) / (2 * size) for name in names}
-    moves = {name: slope * steps for name, slope in slopes.items() if np.isfinite(slope)}
-    return {**drawn, **{name: drawn[name] + move for name, move in moves.items()}}
-
-
-def reach_of_cut(
-    names: Iterable[str],
-    parts: list[Part],
-    patients: np.ndarray,
-    ratio: float | None,
-    share: float,
-    random_state: int,
-    n_bootstrap: int,
-    n_patients: int | None = None,
-    *,
-    times: float = 1.96,
-) -> dict[str, tuple[float, float]]:
-    """Lowest and highest figures where every risk moves by so many times its step's SD.
-
-    The slope that :func:`with_moved_cut` takes knows of no ends: a specificity of 0.98 that falls
-    to 0.92 at most, whatever the cut, would get an interval from 0 to 1 on the logit scale.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Metrics; those that are not of answers are left out.
-    parts, patients, ratio, share, random_state, n_patients
-        As for :func:`with_moved_cut`.
-    n_bootstrap : int
-        Draws.
-    times : float, default=1.96
-        Standard deviations of the step.
-
-    Returns
-    -------
-    dict of str to tuple of float
-        Of the mean over seeds, that without a step among them; empty where risks do not move.
-    """
-    found = _steps(parts, patients, ratio, share, random_state, n_bootstrap, n_patients)
-    if found is None:
-        return {}
-    steps, risks = found
-    own = [name for name in names if name in ANSWERS]
-    ends = [_shifted(parts, risks, own, by * times * float(steps.std())) for by in (-1, 0, 1)]
-    return {
-        name: (min(end[name] for end in ends), max(end[name] for end in ends))
-        for name in own
-        if all(np.isfinite(end[name]) for end in ends)
-    }
-
-
-def _steps(
-    parts: list[Part],
-    patients: np.ndarray,
-    ratio: float | None,
-    share: float,
-    random_state: int,
-    n_bootstrap: int,
-    n_patients: int | None,
-) -> tuple[np.ndarray, list[np.ndarray]] | None:
-    """Step of every draw on the logit scale, and the risks it moves; None where nothing moves."""
     if ratio is None or not share > 0 or not _at_one_half(parts):
         return None
     where = [np.searchsorted(patients, part.group.astype(str)) for part in parts]
@@ -144,7 +85,74 @@ def _steps(
     # Whoever was not tested trained too, so that the step varies less than those tested say.
     everybody = n_patients or np.mean([len(np.unique(w)) for w in where]) * (1 + 1 / ratio)
     steps *= min(1.0, np.sqrt(tested.sum() / everybody))
-    return (steps, risks) if steps.std() > 0 else None
+    found = Steps(steps, risks)
+    return found if found.size > 0 else None
+
+
+def with_moved_cut(
+    drawn: dict[str, np.ndarray], parts: list[Part], found: Steps | None
+) -> dict[str, np.ndarray]:
+    """Replicates of a model whose risks move with the patients drawn, as its training would.
+
+    The change of a figure is its step times the slope of the figure in a common shift of the
+    logits.
+
+    Parameters
+    ----------
+    drawn : dict of ndarray of shape (n_bootstrap,)
+        From :func:`crtkit.evaluation.scoring.replicate`, fits held fixed.
+    parts : list of Part
+        One model's.
+    found : Steps or None
+        From :func:`steps_of_cut`, of the same draws.
+
+    Returns
+    -------
+    dict
+        ``drawn``, where nothing moves.
+    """
+    if found is None:
+        return drawn
+    names = [name for name in drawn if name in ANSWERS]
+    high, low = (_shifted(parts, found.risks, names, by * found.size) for by in (1, -1))
+    slopes = {name: (high[name] - low[name]) / (2 * found.size) for name in names}
+    moves = {name: slope * found.steps for name, slope in slopes.items() if np.isfinite(slope)}
+    return {**drawn, **{name: drawn[name] + move for name, move in moves.items()}}
+
+
+def reach_of_cut(
+    names: Iterable[str], parts: list[Part], found: Steps | None, *, times: float = 1.96
+) -> dict[str, tuple[float, float]]:
+    """Lowest and highest figures where every risk moves by so many times its step's SD.
+
+    The slope that :func:`with_moved_cut` takes knows of no ends: a specificity of 0.98 that falls
+    to 0.92 at most, whatever the cut, would get an interval from 0 to 1 on the logit scale.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Metrics; those that are not of answers are left out.
+    parts : list of Part
+        One model's.
+    found : Steps or None
+        From :func:`steps_of_cut`.
+    times : float, default=1.96
+        Standard deviations of the step.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        Of the mean over seeds, that without a step among them; empty where nothing moves.
+    """
+    if found is None:
+        return {}
+    own = [name for name in names if name in ANSWERS]
+    ends = [_shifted(parts, found.risks, own, by * times * found.size) for by in (-1, 0, 1)]
+    return {
+        name: (min(end[name] for end in ends), max(end[name] for end in ends))
+        for name in own
+        if all(np.isfinite(end[name]) for end in ends)
+    }
 
 
 def _at_one_half(parts: list[Part]) -> bool:
