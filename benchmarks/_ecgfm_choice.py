@@ -43,12 +43,6 @@ CANDIDATES = {
         **{"size": WIDE, "mask_span": 10, "max_epochs": 300, "lr": 7e-4},
         **{"quantizer": True, "n_negatives": 100},
     },
-    # What two cores can compare: the published quantizer against none.
-    "tiny, 20 epochs": {"size": "tiny", "max_epochs": 20},
-    "tiny, 20 epochs, quantizer": {
-        **{"size": "tiny", "max_epochs": 20},
-        **{"quantizer": True, "n_negatives": 100},
-    },
 }
 LABELS = {"NORM": "norm", "complete LBBB": "clbbb"}
 N_LABELS = (100, 400)

@@ -26,11 +26,11 @@ def report(rows):
     probe = _untrained([row for row in rows if row["part"] == "probe"])
     way = [row for row in rows if row["part"] == "way"]
     return {
-        "probe": _table(probe, ["label", "n", "embedding", "network"]),
-        "gain": _gains(probe, ["label", "n", "embedding"], "network", "untrained"),
-        "ways": _table(way, ["leads", "n", "way"]),
-        "ways_gain": _gains(way, ["leads", "n"], "way", "scratch, full"),
-        "channels": _gains(way, ["way", "n"], "leads", "12 leads"),
+        "probe": table_of(probe, ["label", "n", "embedding", "network"]),
+        "gain": gains(probe, ["label", "n", "embedding"], "network", "untrained"),
+        "ways": table_of(way, ["leads", "n", "way"]),
+        "ways_gain": gains(way, ["leads", "n"], "way", "scratch, full"),
+        "channels": gains(way, ["way", "n"], "leads", "12 leads"),
     }
 
 
@@ -92,7 +92,7 @@ def few_labels(tables):
 
 
 def _untrained(rows):
-    """The untrained networks as one: the mean over their seeds, in every resample."""
+    """The untrained networks as one."""
     out = [row for row in rows if not row["network"].startswith("untrained")]
     asked = [tuple(row[name] for name in ("label", "n", "embedding")) for row in rows]
     for key in dict.fromkeys(asked):
@@ -103,20 +103,25 @@ def _untrained(rows):
         ]
         # Three random starts are one row: their spread is luck, not a property of "untrained".
         if seeds:
-            merged = {
-                "network": "untrained",
-                "auc": [value for row in seeds for value in row["auc"]],
-                "resampled": _values(seeds).mean(axis=0).tolist(),
-            }
-            out.append({**seeds[0], **merged})
+            out.append({**over_seeds(seeds), "network": "untrained"})
     return out
+
+
+def over_seeds(rows):
+    """Rows of one question and several seeds as one: their mean, in every resample."""
+    merged = {
+        "auc": [value for row in rows for value in row["auc"]],
+        "resampled": _values(rows).mean(axis=0).tolist(),
+    }
+    return {**rows[0], **merged}
 
 
 def _values(rows):
     return np.array([row["resampled"] for row in rows], dtype=float)
 
 
-def _table(rows, names):
+def table_of(rows, names):
+    """AUC of each row, mean over its draws, with its interval; named by its ``names``."""
     shown = [
         {
             **{name: row[name] for name in names},
@@ -131,7 +136,8 @@ def _table(rows, names):
     return pd.DataFrame(shown)
 
 
-def _gains(rows, names, compared, reference):
+def gains(rows, names, compared, reference):
+    """Each row less the one whose ``compared`` is the reference and whose ``names`` are its own."""
     base = {tuple(row[n] for n in names): row for row in rows if row[compared] == reference}
     shown = []
     for row in rows:

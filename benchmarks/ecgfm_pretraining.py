@@ -108,10 +108,10 @@ def pretrain(options, settings, seed, target):
     -------
     ECGFMPretraining
     """
-    signals, patients, table = _pool(options)
+    signals, patients, table = pooled(options)
     model = ECGFMPretraining(**settings, device=options.device, random_state=seed, verbose=1)
     model.fit(signals, groups=patients)
-    tested = _tested(options)
+    tested = tested_of(options)
     odd = ~tested["even"]
     # Refuses to write weights that have seen a patient whom the tables test.
     check_pool(model, tested["signals"][odd], groups=tested["patients"][odd])
@@ -141,7 +141,7 @@ def pretrain(options, settings, seed, target):
 
 def make_labelled(options):
     """Fine-tune the pretrained file on three classes of the pool's PTB-XL records."""
-    signals, _, table = _pool(options)
+    signals, _, table = pooled(options)
     card = load_checkpoint(SELF_SUPERVISED)[1]
     labels = _ptbxl(options)[1].set_index("ecg_id")
     # Those of fold 10 give the few labels of the questions: theirs must be unknown until then.
@@ -170,7 +170,7 @@ def make_labelled(options):
     save_safetensors(backbone, target, {**card, **made}, dtype=torch.float16)
 
 
-def _pool(options):
+def pooled(options):
     """The pool at the network's rate, kept in a file: it takes most of a minute to decompress."""
     path = options.cache / f"pool-{FS}.npz"
     names = options.cache / "pool.csv"
@@ -194,7 +194,7 @@ def _ptbxl(options):
         return file["signals"], pd.read_csv(names)
 
 
-def _tested(options):
+def tested_of(options):
     """The records of fold 10 at the network's rate, their patients and labels."""
     signals, table = _ptbxl(options)
     # PTB-XL holds copies of records; two on different sides of the split would be a leak.
@@ -215,7 +215,7 @@ def choose(options):
         return pretrain(options, {**SETTINGS, **changes}, options.seed, target)
 
     on = partial(embed, device=options.device)
-    table = choice.choose(options, train, _tested(options), on, draw, PENALTY)
+    table = choice.choose(options, train, tested_of(options), on, draw, PENALTY)
     OUT.mkdir(parents=True, exist_ok=True)
     choice.write(OUT, table)
     print(table.to_string())
@@ -226,7 +226,7 @@ def choose(options):
 
 def ask(options):
     """Answer all questions; each finished part is kept in the cache."""
-    tested = _tested(options)
+    tested = tested_of(options)
     journal = Journal(options.cache / "questions.jsonl", _key(), options.minutes)
     probes(journal, tested, options.n_labels, options.device)
     ways(journal, tested, options.n_labels, options.device)
