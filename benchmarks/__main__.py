@@ -15,11 +15,9 @@ from benchmarks import (
     real_pages,
     ssl_pages,
 )
-from benchmarks._results import command
+from benchmarks._results import MITBIH_WEIGHTS, command
 from crtkit.studies.run import STUDIES, add_arguments, add_shared_arguments, execute, study_module
 
-#: A ResNet-18 of width 8 that two cores pretrained; its card says on which records and how well.
-WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
 #: Benchmarks that are not the study of a paper, by their command.
 QUESTIONS = {
     "one_patient": one_patient,
@@ -64,8 +62,8 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     # The card of weights decides how wide every network is: these would make the paper's narrow.
     own = options.study == "he2023" and options.weights is None and options.size == "small"
-    if own and WEIGHTS.is_file():
-        options.weights = [WEIGHTS]
+    if own and MITBIH_WEIGHTS.is_file():
+        options.weights = [MITBIH_WEIGHTS]
     return command(partial(execute, options.run), options)
 
 

@@ -1,13 +1,12 @@
 """Which models the virtual patient is asked with, through which window each looks, their names."""
 
-from pathlib import Path
-
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 import crtkit as ck
+from benchmarks._results import MITBIH_WEIGHTS
 from crtkit.studies import simple
 
 #: Study -> window that its models look through.
@@ -28,8 +27,6 @@ AUTHORS = {
 EVERYTHING = "Logistic on everything"
 #: What the model of everything takes of the table.
 TABLE = ("age", "male", "ischaemic", "lvef", "lvesv", "lbbb", "paced", "qrs_duration_ms")
-#: Trained on MIT-BIH by ``python -m benchmarks mitbih``; it has the small size of he2023.
-WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
 #: Of twelve transformer layers: none and all train.
 TRAINABLE_LAYERS = (0, 12)
 
@@ -95,7 +92,7 @@ def models(size="small", device="cpu", cache=None, epochs=None):
 def _he2023(size, network):
     """The study's models; those above MIT-BIH have the small size, which the weights have."""
     out = ck.studies.he2023.pipelines(size=size, network=network)
-    above = ck.studies.he2023.pipelines(size="small", network=network, weights=WEIGHTS)
+    above = ck.studies.he2023.pipelines(size="small", network=network, weights=MITBIH_WEIGHTS)
     return out | {name: model for name, model in above.items() if name.endswith(", pretrained")}
 
 

@@ -6,15 +6,15 @@ their patients, and LUDB. What is left: the other patients of PTB-XL, of whom th
 fold 10 give no labels, Challenge 2011, CODE-15 %.
 """
 
-import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks._real_ecgs import decode_leads
-from crtkit.signals import resample_leads
+from benchmarks._real_ecgs import read_shard
+from crtkit import Cohort
+from crtkit.signals import LEADS_12, resample_leads
 
 TEST_FOLD = 10
 SECONDS = 10
@@ -32,12 +32,6 @@ class Ecgs:
     signals: np.ndarray
     table: pd.DataFrame
     fs: float
-
-
-def read_shard(path):
-    """Twelve leads of a compressed shard, (n, 12, n_samples) int16; see :func:`decode_leads`."""
-    with lzma.open(path) as file:
-        return decode_leads(np.load(file, allow_pickle=False))
 
 
 def load(folder, fs_in, gain, fs, table=None):
@@ -87,6 +81,44 @@ def ptbxl(data, fs):
     copies = table["sha256_dat"].isin(table.loc[tested, "sha256_dat"])
     table["pool"] = ~tested & ~copies & ~table["patient_id"].isin(shared)
     return ecgs
+
+
+def one_record_each(ecgs, case, wanted):
+    """One unpaced record of each patient of PTB-XL: the first, of one who is a case the first case.
+
+    Parameters
+    ----------
+    ecgs : Ecgs
+    case, wanted : bool ndarray of shape (n_records,)
+        ``wanted`` are the records to choose from.
+
+    Returns
+    -------
+    ndarray of int
+        Rows, by patient.
+    """
+    table = ecgs.table
+    usable = wanted & (table["pace"] == 0).to_numpy()
+    usable &= ecgs.signals.std(axis=2).min(axis=1) > 0  # a lead that was off
+    if "duplicate_of" in table:
+        usable &= table["duplicate_of"].isna().to_numpy()
+    patient = table["patient_id"].to_numpy()
+    order = np.lexsort((~case, patient))
+    order = order[usable[order]]
+    return order[~pd.Series(patient[order]).duplicated().to_numpy()]
+
+
+def ptbxl_cohort(ecgs, rows, case, label):
+    """Cohort of some records of PTB-XL, label 1 for cases."""
+    X = pd.DataFrame({"signal": pd.Series(list(ecgs.signals[rows]), dtype=object)})
+    info = {
+        "name": "PTB-XL 1.0.3 (CC BY 4.0)",
+        "source": "real",
+        "sampling_rate": ecgs.fs,
+        "lead_names": list(LEADS_12),
+        "label": label,
+    }
+    return Cohort(X, case[rows].astype(int), ecgs.table["patient_id"].to_numpy()[rows], info)
 
 
 def _challenge_2021(data):

@@ -1,4 +1,4 @@
-"""Readers of the labelled ECGs that the QRS benchmark needs, from the folder of real data."""
+"""Readers of the labelled real ECGs: shards of twelve leads, and LUDB with its hand marks."""
 
 import lzma
 from dataclasses import dataclass
@@ -41,12 +41,15 @@ def read_shards(folder, units_per_mv):
     """
     folder = Path(folder)
     labels = pd.read_csv(folder / "labels.csv")
-    parts = {}
-    for name in labels["shard"].unique():
-        with lzma.open(folder / name) as file:
-            parts[name] = decode_leads(np.load(file, allow_pickle=False))
+    parts = {name: read_shard(folder / name) for name in labels["shard"].unique()}
     rows = [parts[shard][row] for shard, row in zip(labels["shard"], labels["row"])]
     return np.stack(rows).astype(np.float32) / np.float32(units_per_mv), labels
+
+
+def read_shard(path):
+    """Twelve leads of a compressed shard, (n, 12, n_samples) int16; see :func:`decode_leads`."""
+    with lzma.open(path) as file:
+        return decode_leads(np.load(file, allow_pickle=False))
 
 
 def decode_leads(stored):

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import get_context
+from pathlib import Path
 
 from benchmarks._results import write_json
 
@@ -48,6 +49,13 @@ def fill(work, function, pieces, *, n_jobs=1, minutes=float("inf")):
     except KeyboardInterrupt:
         print("stopped; what is written stays", flush=True)
     return all(path_of(work, name).exists() for name in pieces)
+
+
+def add_arguments(parser, folder):
+    """Give a parser the options of a run in pieces, which are kept in a folder of ``--out``."""
+    parser.add_argument("--n-jobs", type=int, default=1, help="processes")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="to go on later")
+    parser.add_argument("--work", type=Path, help=f"folder of pieces; default OUT/{folder}")
 
 
 def path_of(work, name):

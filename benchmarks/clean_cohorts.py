@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import _slices
-from benchmarks._results import environment, markdown_table, write_json, write_text
+from benchmarks._results import environment, write_json, write_tables
 from crtkit import Cohort, LeadStatistics, Select, evaluate
 from crtkit.datasets import make_cohort
 from crtkit.evaluation import RepeatedStratifiedPatientSplit, audit_leaks
@@ -142,9 +142,7 @@ def main(arguments=None):
     )
     parser.add_argument("--cohorts", type=int, default=200, help="clean ones to audit")
     parser.add_argument("--noise", type=int, default=50, help="cohorts whose labels are noise")
-    parser.add_argument("--n-jobs", type=int, default=1, help="processes")
-    parser.add_argument("--minutes", type=float, default=np.inf, help="stop after, to go on later")
-    parser.add_argument("--work", type=Path, help="folder of pieces; default OUT/pieces")
+    _slices.add_arguments(parser, "pieces")
     parser.add_argument("--out", type=Path, default=Path("results") / "clean_cohorts")
     options = parser.parse_args(arguments)
     work, pieces = options.work or options.out / "pieces", pieces_of(options.cohorts, options.noise)
@@ -152,11 +150,7 @@ def main(arguments=None):
     if not whole:
         print("tables of what is there; the same command goes on")
     audit, noise, found = tables(work, pieces)
-    options.out.mkdir(parents=True, exist_ok=True)
-    for name, table in (("audit", audit), ("noise", noise)):
-        write_text(options.out / f"{name}.csv", table.to_csv())
-        write_text(options.out / f"{name}.md", markdown_table(table) + "\n")
-        print(table.to_string())
+    write_tables(options.out, {"audit": audit, "noise": noise})
     print("\n".join(found))
     settings = {"whole": whole, "cohorts": options.cohorts, "noise": options.noise}
     write_json(

@@ -129,9 +129,7 @@ def main(arguments=None):
     parser.add_argument("--tests", type=int, default=1000, help="cohorts of two models")
     parser.add_argument("--patients", type=int, nargs="+", default=[71, 102, 285])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--n-jobs", type=int, default=1, help="processes")
-    parser.add_argument("--minutes", type=float, default=np.inf, help="stop after, to go on later")
-    parser.add_argument("--work", type=Path, help="folder of slices; default OUT/slices")
+    _slices.add_arguments(parser, "slices")
     parser.add_argument("--out", type=Path, default=Path("results") / "coverage")
     options = parser.parse_args(arguments)
     work = options.work or options.out / "slices"

@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmarks import _slices
 from benchmarks._real_ecgs import read_shards
-from benchmarks._results import environment, markdown_table, write_json, write_text
+from benchmarks._results import environment, write_json, write_tables
 from crtkit.evaluation import check_pool
 from crtkit.evaluation.leaks.beats import same_beats
 from crtkit.evaluation.leaks.pool import PoolLeakError
@@ -183,19 +183,17 @@ def main(arguments=None):
     parser.add_argument("--records", type=int, help="of PTB-XL; default all")
     parser.add_argument("--pool", type=int, default=215, help="pages that an encoder would know")
     parser.add_argument("--copies", type=int, default=40, help="of each form")
-    parser.add_argument("--n-jobs", type=int, default=1, help="processes")
-    parser.add_argument("--minutes", type=float, default=np.inf, help="stop after, to go on later")
+    _slices.add_arguments(parser, "pieces")
     parser.add_argument("--out", type=Path, default=Path("results") / "leaks")
     options = parser.parse_args(arguments)
     archive = options.data / "ecg_images_mendeley" / "images.tar.xz"
     jobs = {"signals": ("signals", options.data / "ptbxl_500hz", options.records)}
     for number, what in enumerate((*CHANGES, "strangers")):
         jobs[f"pages_{number}"] = ("pages", archive, what, options.pool, options.copies)
-    work = options.out / "pieces"
+    work = options.work or options.out / "pieces"
     whole = _slices.fill(work, piece, jobs, n_jobs=options.n_jobs, minutes=options.minutes)
     if not whole:
         print("tables of what is there; the same command goes on")
-    options.out.mkdir(parents=True, exist_ok=True)
     tables = {
         "signals": pd.DataFrame(
             [(what, of, n, round(n / of, 4)) for what, (n, of) in
@@ -208,10 +206,7 @@ def main(arguments=None):
             columns=["page", "pool", "tested", "found", "wrong", "told"],
         ).set_index("page"),
     }  # fmt: skip
-    for name, table in tables.items():
-        write_text(options.out / f"{name}.csv", table.to_csv())
-        write_text(options.out / f"{name}.md", markdown_table(table) + "\n")
-        print(table.to_string())
+    write_tables(options.out, tables)
     settings = {"whole": whole, "pool": options.pool, "copies": options.copies}
     content = {name: table.reset_index().to_dict("records") for name, table in tables.items()}
     write_json(

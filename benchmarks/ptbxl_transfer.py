@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 import crtkit as ck
-from benchmarks._open_ecgs import ptbxl
-from benchmarks._results import Output, environment, journal_path, write_json
+from benchmarks._open_ecgs import one_record_each, ptbxl, ptbxl_cohort
+from benchmarks._results import MITBIH_WEIGHTS, Output, environment, journal_path, write_json
 from benchmarks._twins import printed, twins
 from crtkit.guidelines.reference import measure_missing
 from crtkit.metrics import roc_auc
@@ -35,13 +35,12 @@ from crtkit.studies import he2023
 from crtkit.studies.run.he2023 import prepare, pretrained
 
 BLOCKS = ("clbbb", "crbbb", "ivcd")
-WEIGHTS = Path(__file__).parent / "results" / "mitbih_paper" / "resnet18.safetensors"
 
 
 def add_arguments(parser):
     """Give a parser the options of this benchmark."""
     parser.add_argument("--data", type=Path, help="folder of PTB-XL shards' parent (CRTKIT_DATA)")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="pretrained on MIT-BIH")
+    parser.add_argument("--weights", type=Path, default=MITBIH_WEIGHTS, help="of MIT-BIH")
     parser.add_argument("--controls", type=int, default=300, help="records without block")
     parser.add_argument("--labelled", type=int, nargs="+", default=[50, 100], help="patients")
     parser.add_argument("--draws", type=int, default=4, help="of the labelled patients")
@@ -70,25 +69,11 @@ def load(data, n_controls, random_state):
     ecgs = ptbxl(data, he2023.FS)
     table = ecgs.table
     y = table[list(BLOCKS)].max(axis=1).to_numpy() > 0
-    usable = (table["pace"] == 0).to_numpy() & (ecgs.signals.std(axis=2).min(axis=1) > 0)
-    if "duplicate_of" in table:
-        usable &= table["duplicate_of"].isna().to_numpy()
     rng = np.random.default_rng(random_state)
-    # The first record of a patient, and of one with block the first with it.
-    order = np.lexsort((~y, table["patient_id"].to_numpy()))
-    order = order[usable[order]]
-    first = order[~pd.Series(table["patient_id"].to_numpy()[order]).duplicated().to_numpy()]
+    first = one_record_each(ecgs, y, np.ones(len(table), dtype=bool))
     cases, others = first[y[first]], first[~y[first]]
     rows = np.sort(np.concatenate([cases, rng.permutation(others)[:n_controls]]))
-    X = pd.DataFrame({"signal": pd.Series(list(ecgs.signals[rows]), dtype=object)})
-    info = {
-        "name": "PTB-XL 1.0.3 (CC BY 4.0)",
-        "source": "real",
-        "sampling_rate": he2023.FS,
-        "lead_names": list(ck.signals.LEADS_12),
-        "label": "block",
-    }
-    return ck.Cohort(X, y[rows].astype(int), table["patient_id"].to_numpy()[rows], info)
+    return ptbxl_cohort(ecgs, rows, y, "block")
 
 
 def draws(y, n_labelled, n_draws, random_state):

@@ -30,11 +30,10 @@ from sklearn.preprocessing import StandardScaler
 
 import crtkit as ck
 from benchmarks import _ludb_pages as ludb
-from benchmarks._open_ecgs import load as read_ecgs
+from benchmarks._open_ecgs import load as read_ecgs, one_record_each, ptbxl_cohort
 from benchmarks._results import Output, environment, journal_path, write_json
 from crtkit.datasets import render_cohort
 from crtkit.guidelines import measure_cohort
-from crtkit.signals import LEADS_12
 from crtkit.studies import lvsd2026, mori2025, simple
 from crtkit.studies.digitised import digitised_cohort
 from crtkit.studies.run.output import interval
@@ -84,29 +83,14 @@ def load(data, n_controls, random_state, n_cases=None):
     table = ecgs.table
     case = (table[list(CASES)].max(axis=1) > 0).to_numpy()
     normal = (table["norm"] > 0).to_numpy() & ~case
-    usable = (case | normal) & (table["pace"] == 0).to_numpy()
-    usable &= ecgs.signals.std(axis=2).min(axis=1) > 0
-    if "duplicate_of" in table:
-        usable &= table["duplicate_of"].isna().to_numpy()
-    # The first record of a patient, and of one with delay the first with it.
-    order = np.lexsort((~case, table["patient_id"].to_numpy()))
-    order = order[usable[order]]
-    first = order[~pd.Series(table["patient_id"].to_numpy()[order]).duplicated().to_numpy()]
+    first = one_record_each(ecgs, case, case | normal)
     rng = np.random.default_rng(random_state)
     cases, controls = (rng.permutation(first[case[first] == kind]) for kind in (True, False))
     rows = np.sort(np.concatenate([cases[:n_cases], controls[:n_controls]]))
     diagnosis = np.where(table["clbbb"] > 0, "LBBB", np.where(case, "IVCD", "normal"))[rows]
-    X = pd.DataFrame({"signal": pd.Series(list(ecgs.signals[rows]), dtype=object)})
-    info = {
-        "name": "PTB-XL 1.0.3 (CC BY 4.0)",
-        "source": "real",
-        "sampling_rate": FS,
-        "lead_names": list(LEADS_12),
-        "label": "LBBB or IVCD",
-        "label_columns": ["diagnosis"],
-    }
-    groups = table["patient_id"].to_numpy()[rows]
-    return ck.Cohort(X.assign(diagnosis=diagnosis), case[rows].astype(int), groups, info)
+    cohort = ptbxl_cohort(ecgs, rows, case, "LBBB or IVCD")
+    info = {**cohort.info, "label_columns": ["diagnosis"]}
+    return ck.Cohort(cohort.X.assign(diagnosis=diagnosis), cohort.y, cohort.groups, info)
 
 
 def both_ways(cohort, folder, n_jobs=None):

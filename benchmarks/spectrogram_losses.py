@@ -30,6 +30,7 @@ from sklearn.svm import SVC
 from benchmarks._ecgfm_journal import Journal
 from benchmarks._learning_patients import population
 from benchmarks._results import Output, command, environment, write_json
+from benchmarks.learning import scores_of
 from crtkit.cohort import Select
 from crtkit.metrics import roc_auc
 from crtkit.neural import ResNetClassifier
@@ -79,13 +80,6 @@ def flat(X):
     return X.reshape(len(X), -1)
 
 
-def score(model, X):
-    """What a model ranks by."""
-    if hasattr(model, "predict_proba"):
-        return model.predict_proba(X)[:, 1]
-    return model.decision_function(X)
-
-
 def run(options):
     """Fit every form and classifier that the journal lacks, and write the table."""
     start = time.perf_counter()
@@ -100,8 +94,8 @@ def run(options):
             X, other = flat(X), flat(other)
         model = classifier(by, options.random_state).fit(X, pool.y)
         return {
-            "auc": roc_auc(test.y, score(model, other)),
-            "auc_learned": roc_auc(pool.y, score(model, X)),
+            "auc": roc_auc(test.y, scores_of(model, other)),
+            "auc_learned": roc_auc(pool.y, scores_of(model, X)),
         }
 
     forms = (MEASURED, BEAT, *WINDOWS, *PICTURES)

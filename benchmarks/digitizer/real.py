@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks._open_ecgs import read_shard
+from benchmarks._real_ecgs import read_shard
 from benchmarks.digitizer.compare import FS, lead_rows, nominal_part, ratio
 from benchmarks.digitizer.rendered import timed
 from crtkit.datasets import load_ecg_images

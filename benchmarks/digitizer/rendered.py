@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
-from benchmarks._open_ecgs import read_shard
+from benchmarks._real_ecgs import read_shard
 from benchmarks.digitizer.compare import FS, lead_rows, page_db, printed_part
 from crtkit.images import digitize_page, render_page
 from crtkit.images.render.artefacts import spoil

@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks import ecgfm_pretraining as study
 from benchmarks._ecgfm_report import few_labels, report
-from benchmarks._open_ecgs import pool, read_shard
+from benchmarks._open_ecgs import pool
+from benchmarks._real_ecgs import read_shard
 from crtkit.neural.ecgfm import checkpoint_hash
 
 RESULTS = Path(study.__file__).parent / "results" / "ecgfm_pretraining" / "results.json"
