@@ -1,4 +1,4 @@
-"""Finished parts of the questions on pretrained weights, kept while the weights are the same."""
+"""Finished parts of a benchmark, kept while the weights that they start from are the same."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ from tqdm import tqdm
 from benchmarks._results import write_text
 
 SELF_SUPERVISED, LABELLED = "crtkit-small", "crtkit-small-labels"
+MADE_WITH = "made with"
 
 
 class Journal:
@@ -23,18 +24,33 @@ class Journal:
         for those from scratch.
     minutes : float, optional
         After which no further part begins.
+    made_with : dict, optional
+        Options that every part depends on and no task names.
+
+    Raises
+    ------
+    ValueError
+        The parts that are there were made with other options.
     """
 
-    def __init__(self, path, key, minutes=None):
+    def __init__(self, path, key, minutes=None, made_with=None):
         self.path, self.rows = Path(path), []
         self.end = None if minutes is None else time.monotonic() + 60 * minutes
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         if lines:
             old = json.loads(lines[0])
+            # A journal from before this was kept says nothing of it.
+            before = old.get(MADE_WITH, made_with)
+            if before != made_with:
+                raise ValueError(
+                    f"{self.path} holds parts made with {before}, asked for are {made_with}: give "
+                    "the same options, or another --out."
+                )
             stale = {name for name, value in key.items() if old.get(name) != value}
             rows = map(json.loads, lines[1:])
             self.rows = [row for row in rows if _start(row) not in stale]
-        kept = [json.dumps(row) for row in [key, *self.rows]]
+        head = key if made_with is None else {**key, MADE_WITH: made_with}
+        kept = [json.dumps(row) for row in [head, *self.rows]]
         write_text(self.path, "\n".join(kept) + "\n")
 
     def run(self, tasks, function):

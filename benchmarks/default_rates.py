@@ -68,7 +68,8 @@ def run(options):
         for lr in RATES
     ]
     options.out.mkdir(parents=True, exist_ok=True)
-    journal = Journal(options.out / "journal.jsonl", {}, options.minutes)
+    made_with = {name: getattr(options, name) for name in ("n", "n_test", "random_state")}
+    journal = Journal(options.out / "journal.jsonl", {}, options.minutes, made_with)
     journal.run(tasks, rate)
     return write(options, pd.DataFrame(journal.rows), pool, test, start)
 

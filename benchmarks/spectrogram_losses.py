@@ -105,7 +105,8 @@ def run(options):
         for name in (forms if by != "ResNet-18" else PICTURES)
     ]
     options.out.mkdir(parents=True, exist_ok=True)
-    journal = Journal(options.out / "journal.jsonl", {}, options.minutes)
+    made_with = {name: getattr(options, name) for name in ("n", "n_test", "random_state")}
+    journal = Journal(options.out / "journal.jsonl", {}, options.minutes, made_with)
     journal.run(tasks, fit)
     return write(options, pd.DataFrame(journal.rows), len(test), start)
 

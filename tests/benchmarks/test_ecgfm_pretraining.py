@@ -143,6 +143,16 @@ def test_a_journal_goes_on_where_it_stopped(tmp_path):
     assert [row["part"] for row in kept] == ["way"]
 
 
+def test_a_journal_of_other_options_is_refused(tmp_path):
+    path, task = tmp_path / "j.jsonl", [{"network": "FCN"}]
+    study.Journal(path, {}).run(task, lambda network: {"auc": 0.5})
+    journal = study.Journal(path, {}, made_with={"n": 500})  # one of before says nothing
+    assert len(journal.rows) == 1
+    with pytest.raises(ValueError, match="made with {'n': 500}, asked for are {'n': 1000}"):
+        study.Journal(path, {}, made_with={"n": 1000})
+    assert len(study.Journal(path, {}, made_with={"n": 500}).rows) == 1
+
+
 def test_the_committed_figures_are_of_the_shipped_weights():
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     for name, digest in results["settings"]["weights"].items():
