@@ -1,6 +1,8 @@
 """Sphinx configuration: numpydoc for the reference, sphinx-gallery for the examples."""
 
+import csv
 import inspect
+import io
 import json
 import os
 import re
@@ -8,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from docutils import nodes
+from docutils.parsers.rst import directives
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, os.path.abspath(".."))
@@ -15,6 +19,7 @@ sys.path.insert(0, os.path.abspath(".."))
 from sphinx.directives.patches import CSVTable
 
 import crtkit
+from benchmarks import prose
 
 project = "crtkit"
 author = "The crtkit developers"
@@ -76,14 +81,43 @@ HEADINGS = {"n_patients": "patients", "sd": "SD", "auc": "AUC", "ci_low": "low",
 
 
 class ResultTable(CSVTable):
-    """A table whose figures have three decimals: the files behind it hold every digit."""
+    """A table whose figures have three decimals: the files behind it hold every digit.
+
+    ``:only:`` names the columns to show, " | " between them, where all are too many for a page.
+    """
+
+    option_spec = {**CSVTable.option_spec, "only": directives.unchanged_required}
 
     def get_csv_data(self):
         rows, source = super().get_csv_data()
+        if "only" in self.options:
+            rows = _columns(rows, self.options["only"].split(" | "))
         header = [HEADINGS.get(name, name.replace("_", " ")) for name in rows[0].split(",")]
         long = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(?:e[-+]?\d+)?(?![\w.])")
         rows = [",".join(header), *(long.sub(_rounded, row) for row in rows[1:])]
         return rows, source
+
+
+def _columns(rows, names):
+    cells = list(csv.DictReader(rows))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    return out.getvalue().splitlines()
+
+
+def _role(read):
+    """A role whose text is a place in the results: a figure stands there, or the build fails."""
+
+    def role(name, rawtext, text, lineno, inliner, options=None, content=()):
+        try:
+            return [nodes.Text(read(" ".join(text.split())))], []
+        except (OSError, ValueError, KeyError) as error:
+            message = inliner.reporter.error(f"{name}: {error}", line=lineno)
+            return [inliner.problematic(rawtext, rawtext, message)], [message]
+
+    return role
 
 
 def _rounded(match):
@@ -94,6 +128,8 @@ def _rounded(match):
 def setup(app):
     app.connect("autodoc-skip-member", _without_inherited)
     app.add_directive("csv-table", ResultTable, override=True)
+    for name, read in prose.ROLES.items():
+        app.add_role(name, _role(read))
 
 
 def _write_remarks():
@@ -197,6 +233,16 @@ def _write_coverage():
         (folder / f"coverage_{name}.inc").write_text(text, encoding="utf-8")
 
 
+def _write_digitizer():
+    """The digitizer's goals, of the Markdown that its benchmark writes."""
+    root = Path(__file__).parents[1] / "benchmarks" / "results" / "digitizer"
+    text = (root / "README.md").read_text(encoding="utf-8").split("## Goals")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
+    rows = [[cell.strip(" |*") for cell in row] for row in rows if not row[0].startswith("---")]
+    table = pd.DataFrame(rows[1:], columns=rows[0])
+    table.to_csv(Path(__file__).parent / "generated" / "digitizer.csv", index=False)
+
+
 def _write_changes():
     """The change log, whose Markdown is headings, lists and code, as reStructuredText."""
     text = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -220,4 +266,5 @@ _write_answers()
 _write_front()
 _write_drawn()
 _write_coverage()
+_write_digitizer()
 _write_changes()
