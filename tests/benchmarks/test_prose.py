@@ -50,9 +50,9 @@ def test_no_result_is_typed_into_a_sentence(page):
 def test_a_figure_is_the_cell_of_the_table(tmp_path):
     path = tmp_path / "table.csv"
     rows = [
-        {"model": "A, pretrained", "metric": "AUC", "mean": "0.786 ± 0.091", "low": "0.12345"},
-        {"model": "A", "metric": "AUC", "mean": "0.592 (0.407 to 0.754)", "low": "-0.5"},
-        {"model": "B", "metric": "AUC", "mean": "+0.6", "low": "1,234"},
+        {"model": "A, pretrained", "metric": "area", "mean": "0.786 ± 0.091", "low": "0.12345"},
+        {"model": "A", "metric": "area", "mean": "0.592 (0.407 to 0.754)", "low": "-0.5"},
+        {"model": "B", "metric": "area", "mean": "+0.6", "low": "1,234"},
     ]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
