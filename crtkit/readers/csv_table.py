@@ -92,7 +92,7 @@ def _comments(text: str) -> tuple[dict, int]:
         if match and match[1].lower() == "unit":
             said["unit"] = match[2]
         elif match and not _is_text(match[2]):
-            said["fs"] = float(match[2])
+            said["fs"] = float(match[2].replace(",", "."))
         start += len(line)
     return said, start
 
@@ -115,13 +115,15 @@ def _numbers(text, start, separator, n_columns, has_header, path: Path) -> np.nd
     if has_header:
         body = body.partition("\n")[2]
     decimal = "," if separator != "," and "," in body[:10_000] else "."
+    _check_widths(body, separator, n_columns, path)
     try:
         with warnings.catch_warnings():
             # pandas cuts rows that are too long, and only warns of it.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
-                io.StringIO(body), sep=separator, header=None, names=list(range(n_columns)),
-                index_col=False, decimal=decimal, dtype=np.float64, skipinitialspace=True,
+                io.StringIO(body.rstrip()), sep=separator, header=None,
+                names=list(range(n_columns)), index_col=False, decimal=decimal,
+                dtype=np.float64, skipinitialspace=True, skip_blank_lines=False,
             )  # fmt: skip
     except (ValueError, pd.errors.ParserWarning) as error:
         raise ValueError(f"{path.name} is not a table of numbers: {error}") from error
@@ -130,6 +132,21 @@ def _numbers(text, start, separator, n_columns, has_header, path: Path) -> np.nd
     if np.isinf(table.to_numpy()).any():
         raise ValueError(f"{path.name} holds infinite samples; leave missing ones empty.")
     return table.to_numpy().T
+
+
+def _check_widths(body: str, separator: str, n_columns: int, path: Path) -> None:
+    """Refuse a row that is shorter than the header, which pandas would fill up with NaN."""
+    # Of one column, an empty line is a missing sample, and keeps its place in time.
+    if n_columns == 1:
+        return
+    for number, row in enumerate(body.rstrip().split("\n"), start=1):
+        n_cells = row.count(separator) + 1
+        if n_cells < n_columns:
+            raise ValueError(
+                f"{path.name} is not a table of numbers: row {number} of its samples has {n_cells} "
+                f"cell(s), the first line {n_columns}. Leave a missing sample's cell empty, with "
+                "its separator."
+            )
 
 
 def _rate(seconds: np.ndarray, path: Path) -> float:

@@ -220,13 +220,17 @@ def _printed(file: Any) -> dict[str, float]:
     printed: dict[str, float] = {}
     for note in file.get("WaveformAnnotationSequence", ()):
         concept, value = note.get("ConceptNameCodeSequence"), note.get("NumericValue")
-        if not concept or value is None:
+        try:
+            value = float(value)
+        except (TypeError, ValueError):  # none, or one for each lead, which is no global one
+            continue
+        if not concept:
             continue
         code = str(concept[0].get("CodeValue") or "").strip(" \0")
         meaning = str(concept[0].get("CodeMeaning") or "").strip().lower()
         name = _PRINTED_CODES.get(code) or _PRINTED.get(meaning)
-        if name and np.isfinite(float(value)) and (float(value) > 0 or name == "qrs_axis_deg"):
-            printed.setdefault(name, float(value))
+        if name and np.isfinite(value) and (value > 0 or name == "qrs_axis_deg"):
+            printed.setdefault(name, value)
     rr = printed.pop("rr_ms", 0.0)
     if rr > 0:
         printed.setdefault("heart_rate_bpm", 60_000.0 / rr)

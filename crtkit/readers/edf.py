@@ -77,11 +77,13 @@ def read_edf(path: Path, *, identifiers: bool = False) -> ECG:
     if kind.endswith("+D"):
         starts = _onsets(raw, signals, bounds, path)
     channels, left_out = [], []
+    # Of each channel, so that the interruptions of all of them fit into memory.
+    most = _MOST_SAMPLES // max(sum(is_ecg_channel(s.name, s.unit) for s in signals), 1)
     for signal, first, last in zip(signals, bounds, bounds[1:]):
         if is_ecg_channel(signal.name, signal.unit):
             stored = _integers(raw[:, first:last], n_bytes)
             values = _millivolt(stored, signal, path)
-            channels.append(_placed(values, signal, starts, length, path))
+            channels.append(_placed(values, signal, starts, length, most, path))
         elif signal.name not in _ANNOTATIONS:
             left_out.append(f"{signal.name} ({signal.unit})")
     if not channels:
@@ -133,8 +135,8 @@ def _millivolt(stored: np.ndarray, signal: _Signal, path: Path) -> np.ndarray:
     return ((stored - first) * step + low) * scale
 
 
-def _placed(values, signal: _Signal, starts, length: float, path: Path) -> Channel:
-    """Samples of all data records, each at its time."""
+def _placed(values, signal: _Signal, starts, length: float, most: int, path: Path) -> Channel:
+    """Samples of all data records, each at its time; ``most`` with their interruptions."""
     fs = signal.n_samples / length if length > 0 else float("nan")
     flat = values.reshape(-1)
     if not math.isfinite(fs):
@@ -142,8 +144,8 @@ def _placed(values, signal: _Signal, starts, length: float, path: Path) -> Chann
     at = np.round((starts - starts[0]) * fs).astype(np.int64)
     if (np.diff(at) == signal.n_samples).all():
         return Channel(signal.name, fs, flat)
-    if (np.diff(at) < signal.n_samples).any() or at[-1] > _MOST_SAMPLES:
-        raise ValueError(f"{path.name} has data records that overlap, or lie a day apart.")
+    if (np.diff(at) < signal.n_samples).any() or at[-1] > most:
+        raise ValueError(f"{path.name} has data records that overlap, or lie too far apart.")
     out = np.full(at[-1] + signal.n_samples, np.nan, dtype=np.float32)
     for place, record in zip(at.tolist(), values):
         out[place : place + signal.n_samples] = record

@@ -97,7 +97,7 @@ def read_hdf5(path: Path, stated: Stated, *, row: int | None = None) -> ECG:
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path.name} cannot be read as HDF5: {error}") from error
     # Writers store attributes as numbers, arrays of one, bytes or texts.
-    fs = None if said[0] is None else float(np.ravel(said[0])[0])
+    fs = None if said[0] is None else _rate(said[0], path)
     unit = None if said[1] is None else _text(np.ravel(said[1])[0])
     names = None if said[2] is None else [_text(name) for name in np.ravel(said[2])]
     return ecg_of_array(array, stated.or_file(fs, unit, names, path), "hdf5", path)
@@ -110,7 +110,8 @@ def _survives(path: str, mtime_ns: int, size: int) -> bool:
         return True
     try:
         child = subprocess.run(
-            [sys.executable, "-c", _TRIAL, path, str(_MOST_SAMPLES), *_FS, *_UNIT, *_LEADS],
+            # -P: a folder of files from elsewhere may hold an h5py.py, which is not to be run.
+            [sys.executable, "-P", "-c", _TRIAL, path, str(_MOST_SAMPLES), *_FS, *_UNIT, *_LEADS],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_S,
@@ -160,9 +161,21 @@ def _samples(dataset: Any, row: int | None, path: Path) -> np.ndarray:
 def _attribute(dataset: Any, file: Any, names: tuple[str, ...]) -> Any:
     for holder in (dataset, file):
         for name in names:
-            if name in holder.attrs:
-                return holder.attrs[name]
+            value = holder.attrs.get(name)
+            # An attribute without a value (h5py.Empty has no shape) says as much as none.
+            if getattr(value, "shape", ()) is not None and np.size(value) and value is not None:
+                return value
     return None
+
+
+def _rate(value: Any, path: Path) -> float:
+    text = _text(np.ravel(value)[0])
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{path.name} has {text!r} as its sampling rate; a number of hertz is expected."
+        ) from error
 
 
 def _text(value: Any) -> str:

@@ -68,6 +68,7 @@ def read_ecg(
 
 def read_stated(path: str | os.PathLike[str], stated: Stated, identifiers: bool = False) -> ECG:
     """Read an ECG file with rate, unit or leads stated by the caller; see :func:`read_ecg`."""
+    stated.check()
     path, row = _split_row(path)
     if path.is_dir():
         raise ValueError(f"{path} is a directory; read_ecg reads one file.")

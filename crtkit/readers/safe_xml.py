@@ -27,7 +27,8 @@ def parse(path: Path) -> Element:
     ImportError
         defusedxml is not installed.
     ValueError
-        The file is not XML, declares entities (a bomb, or a way to other files), or is huge.
+        The file is not XML, declares entities or attributes (bombs, or a way to other files), or is
+        huge.
     """
     defused = import_optional("defusedxml.ElementTree", extra="readers", purpose="Reading XML")
     from defusedxml import DefusedXmlException
@@ -42,6 +43,9 @@ def parse(path: Path) -> Element:
         return root
 
     data = path.read_bytes()
+    # One attribute with a long default value would be repeated in every element, in memory alone.
+    if b"<!ATTLIST" in data.replace(b"\0", b""):
+        raise ValueError(f"{path.name} declares attributes (<!ATTLIST>), which no ECG needs.")
     if data.count(b"<") > _MOST_TAGS:
         raise ValueError(
             f"{path.name} has over {_MOST_TAGS} tags; an ECG in XML has some thousand."

@@ -76,8 +76,10 @@ def _read(data: bytes, path: Path, identifiers: bool) -> ECG:
     # Intervals are whole microseconds: 1667 is 600 Hz.
     rate = whole_rate(1e6 / interval)
     tags = _tags(sections.get(1, b""))
+    # A field of no length is one that was not filled in.
+    sex = {b"\1": "male", b"\2": "female"}.get(tags.get(8, b"")[:1], "")
     header: dict[str, Any] = {
-        **describe_patient(_age(tags), {1: "male", 2: "female"}.get(tags.get(8, b"\0")[0], "")),
+        **describe_patient(_age(tags), sex),
         "printed": _printed(sections.get(7, b"")),
     }
     if identifiers:

@@ -102,7 +102,7 @@ def read_sierra(root: Element, path: Path, *, identifiers: bool = False) -> ECG:
         samples = decompress(raw, n_samples, path)
         samples = _limb_leads_of(samples, names)
     elif method.lower() in ("", "uncompressed", "none"):
-        samples = _plain(raw, len(names), path)
+        samples = _plain(raw, len(names), n_samples, path)
     else:
         raise ValueError(f"{path.name}: waveforms compressed by {method!r} are not supported.")
     if len(samples) < len(names):
@@ -148,9 +148,13 @@ def _number(value: str | None, otherwise: float) -> float:
         return otherwise
 
 
-def _plain(raw: bytes, n_leads: int, path: Path) -> list[np.ndarray]:
-    if len(raw) % (2 * n_leads):
-        raise ValueError(f"{path.name}: {len(raw)} bytes are not {n_leads} leads of 16 bits.")
+def _plain(raw: bytes, n_leads: int, n_samples: int, path: Path) -> list[np.ndarray]:
+    # Twelve leads of 5500 samples are eleven of 6000 as well: only the duration tells them apart.
+    if len(raw) % (2 * n_leads) or abs(len(raw) // (2 * n_leads) - n_samples) > 1:
+        raise ValueError(
+            f"{path.name}: {len(raw)} bytes are not {n_leads} leads of 16 bits and {n_samples} "
+            "samples."
+        )
     return list(np.frombuffer(raw, dtype="<i2").reshape(n_leads, -1).astype(np.int64))
 
 

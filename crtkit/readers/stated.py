@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,16 @@ class Stated:
     unit: str | float | None = None
     lead_names: Sequence[str] | None = None
     fs_if_unknown: float | None = None
+
+    def check(self) -> None:
+        """Raise if a caller's rate is no rate, or the leads are a text."""
+        number = isinstance(self.fs, Real) and not isinstance(self.fs, bool)
+        if self.fs is not None and not (number and 0 < self.fs < np.inf):
+            raise ValueError(f"fs is a sampling rate in Hz, above 0, got {self.fs!r}.")
+        if isinstance(self.lead_names, str):  # "II" would be two leads called I
+            raise ValueError(
+                f"lead_names is a sequence of names, got the text {self.lead_names!r}."
+            )
 
     def refuse(self, path: Path, kind: str) -> None:
         """Raise if anything was said of a file that says it itself."""

@@ -117,13 +117,14 @@ def _join_segments(parsed: Header, path: Path):
     pieces: list[tuple[int, dict[tuple[str, int], np.ndarray]]] = []
     names: list[tuple[str, int]] = []
     left_out: list[str] = []
-    read: dict[str, tuple[list, list[str]]] = {}  # a segment that is named again is read once
+    # A segment that is named again is read once.
+    read: dict[tuple[str, int], tuple[list, list[str]]] = {}
     at = 0
     for number, (name, n_samples) in enumerate(parsed.segments):
         if name != "~" and n_samples:  # "~" is a gap; length 0 is the layout of a variable record
-            if name not in read:
-                read[name] = _segment(name, n_samples, parsed, path)
-            channels, others = read[name]
+            if (name, n_samples) not in read:
+                read[name, n_samples] = _segment(name, n_samples, parsed, path)
+            channels, others = read[name, n_samples]
             piece = {(lead, frame): values for lead, frame, values in channels}
             pieces.append((at, piece))
             names += [key for key in piece if key not in names]
@@ -162,11 +163,19 @@ def _segment(name: str, n_samples: int, parsed: Header, path: Path):
             f"whose header says {segment.n_samples} at {segment.fs:g} Hz."
         )
     try:
-        return _channels(segment, file)
-    except ValueError as error:
+        channels, left_out = _channels(segment, file)
+    except ValueError:
         if not any(_is_ecg(line) for line in segment.signals):
             return [], [f"{line.name} ({line.unit})" for line in segment.signals]
-        raise error
+        raise
+    # A header without a length takes what its file holds, which may reach into the next segment.
+    for lead, frame, values in channels:
+        if len(values) != n_samples * frame:
+            raise ValueError(
+                f"{path} announces {n_samples} samples for the segment {name}, whose lead {lead} "
+                f"has {len(values) // frame}."
+            )
+    return channels, left_out
 
 
 def parse_comments(comments: Iterable[str]) -> dict[str, Any]:

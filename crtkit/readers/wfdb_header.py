@@ -12,6 +12,9 @@ from pathlib import Path
 
 _LARGEST = 2_000_000
 _MOST_SIGNALS = 1_000
+# The patterns below try every blank of a line as the end of a name: a megabyte of them would take
+# days. header(5) allows 255 characters.
+_LONGEST_LINE = 2_000
 
 # header(5): name[/segments] signals [fs[/counter][(base)] [samples [time [date]]]]
 _RECORD = re.compile(
@@ -82,6 +85,12 @@ def read_header(path: Path) -> Header:
     lines = decode_text(path.read_bytes()).splitlines()
     comments = tuple(line.strip()[1:].strip() for line in lines if line.strip().startswith("#"))
     rows = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    longest = max(map(len, rows), default=0)
+    if longest > _LONGEST_LINE:
+        raise ValueError(
+            f"{path} has a line of {longest} characters; one of a WFDB header has under "
+            f"{_LONGEST_LINE}."
+        )
     record = _RECORD.match(rows[0]) if rows else None
     if record is None:
         raise ValueError(f"{path} cannot be read as a WFDB record: its first line is not a record.")

@@ -137,6 +137,7 @@ def _by_package(header: Header, path: Path, file: Path, at: int, n_signals: int)
                 str(path.with_suffix("")),
                 physical=False,
                 smooth_frames=False,
+                ignore_skew=True,  # taken out below, of every format alike
                 channels=list(range(at, at + n_signals)),
             )
     except Exception as error:  # wfdb raises whatever its parser stumbles over

@@ -187,7 +187,7 @@ def scp(counts, *, order=2, table=True, own_table=False, subtracted=False, n=Non
             (0, b"Clark\0"),
             (2, b"4711\0"),
             (4, struct.pack("<HB", 63, 1)),
-            (8, b"\2"),
+            (8, changes.get("sex", b"\2")),
             (255, b""),
         )
     )

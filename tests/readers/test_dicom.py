@@ -213,3 +213,9 @@ def test_what_is_written_is_read(tmp_path, data):
         np.testing.assert_allclose(got, lead, atol=1e-6)
     second = pydicom.dcmread(tmp_path / "ecg.dcm").waveform_array(0).T / 1000
     np.testing.assert_allclose(second, signal, atol=1e-6)
+
+
+def test_a_measurement_of_every_lead_is_not_a_global_one(tmp_path):
+    notes = [("2:15872", "PR Interval", [160, 162]), ("2:16156", "QRS Duration", 150)]
+    ecg = read_ecg(write(tmp_path / "ecg.dcm", group(SIGNAL), notes=notes))
+    assert ecg.header["printed"] == {"qrs_duration_ms": 150.0}

@@ -366,3 +366,81 @@ def test_the_schiller_file_against_its_own_measurements(data_dir):
     measured = measure_qrs(ecg.signal, ecg.fs)
     assert measured["heart_rate_bpm"] == pytest.approx(69, abs=1.5)
     assert measured["qrs_duration_ms"] == pytest.approx(94, abs=12)
+
+
+def test_a_table_keeps_every_sample_in_its_place(tmp_path):
+    path = tmp_path / "ecg.csv"
+    told = {"fs": 500, "unit": "mV"}
+    path.write_text("I\n" + "0.1\n0.2\n\n0.4\n" * 50)
+    signal = read_ecg(path, **told).signal
+    assert signal.shape == (1, 200)
+    assert np.isnan(signal[0, 2::4]).all()
+    for row in ("0.1\n", "\n"):  # cut short, or blank
+        path.write_text("I,II\n" + "0.1,0.2\n" * 50 + row + "0.1,0.3\n" * 50)
+        with pytest.raises(ValueError, match=r"ecg.csv .*row 51 of its samples has 1 cell"):
+            read_ecg(path, **told)
+    path.write_text("# fs: 499,5\nI;II\n" + "0,1;0,2\n" * 50 + "\n\n")
+    ecg = read_ecg(path, unit="mV")
+    assert ecg.fs == 499.5
+    assert ecg.signal.shape == (6, 50)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"lead_names": "II"}, "sequence of names, got the text 'II'"),
+        ({"fs": "500"}, "above 0, got '500'"),
+        ({"fs": float("nan")}, "above 0, got nan"),
+        ({"fs": True}, "above 0, got True"),
+    ],
+)
+def test_what_is_told_is_checked(tmp_path, told, words):
+    path = tmp_path / "ecg.csv"
+    path.write_text("0.1,0.2\n" * 50)
+    with pytest.raises(ValueError, match=words):
+        read_ecg(path, **{"fs": 500, "unit": "mV", "lead_names": ["I", "II"], **told})
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [("500 Hz", "'500 Hz' as its sampling rate"), (None, "does not say its fs")]
+)
+def test_the_rate_of_an_hdf5_file_is_a_number(tmp_path, rate, words):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "ecg.h5", "w") as file:
+        file["ecg"] = np.random.default_rng(0).normal(size=(2, 500)) / 10
+        file["ecg"].attrs["fs"] = h5py.Empty("f8") if rate is None else rate
+    with pytest.raises(ValueError, match=rf"ecg.h5 .*{words}"):
+        read_ecg(tmp_path / "ecg.h5", unit="mV", lead_names=["I", "II"])
+
+
+def test_a_module_beside_an_hdf5_file_is_not_run(tmp_path, monkeypatch):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "ecg.h5", "w") as file:
+        file["ecg"] = np.random.default_rng(0).normal(size=(2, 500)) / 10
+    (tmp_path / "h5py.py").write_text("open('was_run', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    assert read_ecg("ecg.h5", fs=500, unit="mV", lead_names=["I", "II"]).signal.shape == (6, 500)
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_attributes_by_default_are_refused(make, tmp_path):
+    text = make("mortara").decode()
+    path = tmp_path / "ecg.xml"
+    for encoding in ("utf-8", "utf-16"):
+        prologue = f'<?xml version="1.0" encoding="{encoding}"?>'
+        declared = f'{prologue}<!DOCTYPE ECG [<!ATTLIST a b CDATA "{"x" * 1000}">]>'
+        path.write_bytes((declared + text[text.index("<ECG") :]).encode(encoding))
+        with pytest.raises(ValueError, match=r"ecg.xml declares attributes"):
+            read_ecg(path)
+
+
+def test_interruptions_of_many_channels_do_not_fill_the_memory(make, tmp_path, counts):
+    # Twelve channels of two data records, 100,000 s apart: 2.4 GB of NaN in 20 kB.
+    from crtkit.readers import edf
+
+    signal = edf._Signal("I", "mV", (-1.0, 1.0), (-100.0, 100.0), 500)
+    starts = np.array([0.0, 100_000.0])
+    with pytest.raises(ValueError, match="lie too far apart"):
+        edf._placed(np.zeros((2, 500)), signal, starts, 1.0, edf._MOST_SAMPLES // 12, tmp_path)
+    alone = edf._placed(np.zeros((2, 500)), signal, starts / 1e4, 1.0, edf._MOST_SAMPLES, tmp_path)
+    assert np.isnan(alone.samples).sum() == 9 * 500

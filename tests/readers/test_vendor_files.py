@@ -485,3 +485,23 @@ def test_xli_counts_in_16_bits(make, tmp_path):
     ecg = read_ecg(path)
     assert np.abs(ecg.signal).max() < 33  # III would be -60 mV
     assert ecg.signal[2, 0] == pytest.approx((-60_000 + 65_536) / 1000)
+
+
+@pytest.mark.parametrize(
+    ("stored", "sex"), [(b"", None), (b"\0", None), (b"\1", "Male"), (b"\1\0", "Male")]
+)
+def test_a_sex_that_was_not_filled_in(read, stored, sex):
+    ecg = read("scp", sex=stored)
+    assert ecg.header.get("sex") == sex
+    np.testing.assert_array_equal(ecg.signal, read("scp").signal)
+
+
+def test_plain_samples_are_as_many_as_their_duration_says(make, tmp_path):
+    path = tmp_path / "ecg.xml"
+    text = make("sierra", compression="Uncompressed").decode()
+    path.write_text(text)
+    assert read_ecg(path).signal.shape == (12, 1500)
+    # Eleven names for the bytes of twelve leads would cut each lead across two others.
+    path.write_text(text.replace(" V5 V6", " V5 V6 X Y Z"))
+    with pytest.raises(ValueError, match="are not 15 leads of 16 bits and 1500 samples"):
+        read_ecg(path)

@@ -378,3 +378,43 @@ def test_what_is_written_is_read(data, tmp_path_factory):
     for name, samples in zip(leads, digital.T):
         got = ecg.signal[ecg.lead_names.index(name)]
         np.testing.assert_allclose(got, (samples - baseline) / gain, rtol=1e-6, atol=1e-6)
+
+
+def test_a_line_of_blanks_ends(tmp_path):
+    path = tmp_path / "r.hea"
+    for text in ("a" + " " * 500_000 + "x", "r 1 500 100\nf" + " " * 500_000 + "16 x"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="has a line of 50000.* characters"):
+            read_ecg(path)
+
+
+def test_a_segment_fills_its_own_place(make_wfdb):
+    folder = make_wfdb(1)
+    name = "r0"
+    whole = read_ecg(folder / name).signal.shape[1]
+    record = folder / "both.hea"
+    record.write_text(f"both/2 12 500 {whole + 50}\n{name} {whole}\n{name} 50\n")
+    with pytest.raises(ValueError, match=rf"announces 50 samples .*for the segment {name}"):
+        read_ecg(record)
+    # The same where the segment's own header gives no length.
+    header = folder / f"{name}.hea"
+    lines = header.read_text().splitlines()
+    header.write_text("\n".join([" ".join(lines[0].split()[:3]), *lines[1:]]) + "\n")
+    with pytest.raises(ValueError, match=rf"announces 50 samples for the segment {name}"):
+        read_ecg(record)
+
+
+def test_skew_is_taken_out_of_compressed_records_once(tmp_path):
+    wfdb = pytest.importorskip("wfdb")
+    pytest.importorskip("soundfile")
+    values = np.random.default_rng(0).integers(-500, 500, (400, 2))
+    wfdb.wrsamp(
+        "r", fs=500, units=["mV"] * 2, sig_name=["I", "V1"], d_signal=values, fmt=["516"] * 2,
+        adc_gain=[1000.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path),
+    )  # fmt: skip
+    header = tmp_path / "r.hea"
+    header.write_text(header.read_text().replace(" 516 ", " 516:10 ", 1))
+    signal = read_ecg(tmp_path / "r").signal
+    np.testing.assert_allclose(signal[0, :390], values[10:, 0] / 1000, atol=1e-6)
+    assert np.isnan(signal[0, 390:]).all()
+    np.testing.assert_allclose(signal[1], values[:, 1] / 1000, atol=1e-6)
