@@ -53,7 +53,7 @@ def read_rows(
     rows = Rows.from_cells(cells)
     shape = rows.row_shape
     integers = rows.dtype.kind in "iu"
-    if len(shape) not in (1, 2) or not (rows.dtype.kind == "f" or integers):
+    if len(shape) not in (1, 2) or 0 in shape or not (rows.dtype.kind == "f" or integers):
         raise ValueError(
             "Signals in .npy files are (n_records, n_leads, n_samples) of numbers; got rows of "
             f"shape {shape}, {rows.dtype}."

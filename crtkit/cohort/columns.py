@@ -148,7 +148,13 @@ def as_flags(name: Any, column: pd.Series) -> pd.Series:
                     f"na_values={{{column.name!r}: [{cell!r}]}}."
                 )
             text = words[text] if text in words else float(text)
-        numbers.append(np.nan if text is None or pd.isna(text) else float(text))
+        try:
+            numbers.append(np.nan if text is None or pd.isna(text) else float(text))
+        except TypeError as error:
+            raise ValueError(
+                f"Column {name!r} holds {cell!r} at row {row}; numbers are expected. A spreadsheet "
+                "may have made a date of a number: format the column as numbers and enter it again."
+            ) from error
     return pd.Series(numbers, index=column.index, name=column.name, dtype=np.float64)
 
 
@@ -172,14 +178,15 @@ def settle(
         or several decimal signs.
     """
     columns = {}
+    # Listed once: a generator would be used up by the first column.
+    shared = [] if na_values is None or isinstance(na_values, Mapping) else _listed(na_values)
     if isinstance(na_values, Mapping):
         unknown = [name for name in na_values if name not in table.columns]
         if unknown:
             raise ValueError(f"na_values= names {unknown}; the columns are {list(table.columns)}.")
     for name in table.columns:
         column = table[name]
-        codes = na_values.get(name, ()) if isinstance(na_values, Mapping) else na_values or ()
-        codes = [codes] if isinstance(codes, (str, int, float)) else list(codes)
+        codes = _listed(na_values.get(name, ())) if isinstance(na_values, Mapping) else shared
         if len(codes) and (isinstance(na_values, Mapping) or name not in as_text):
             column = without_codes(column, codes)
         if name not in as_text:
@@ -195,17 +202,22 @@ def without_codes(column: pd.Series, codes: Sequence[Any]) -> pd.Series:
     --------
     >>> import pandas as pd
     >>> from crtkit.cohort.columns import without_codes
-    >>> without_codes(pd.Series([25.0, -1.0, 999.0]), [-1, 999]).tolist()
+    >>> without_codes(pd.Series([25.0, -1.0, 999.0]), [-1, "999"]).tolist()
     [25.0, nan, nan]
     """
-    # -1 in a table of texts is "-1".
+    # -1 in a table of texts is "-1", and "-1" in one of numbers (as a command line says it) is -1.
     texts = {str(code).strip().casefold() for code in codes}
     numbers = [c for c in codes if isinstance(c, (int, float)) and not isinstance(c, bool)]
+    numbers += [float(text) for text in texts if _NUMBER.fullmatch(text)]
     if pd.api.types.is_numeric_dtype(column):
         return column.where(~column.isin(numbers))
     as_text = [isinstance(v, str) and v.strip().casefold() in texts for v in column.tolist()]
     hit = np.array(as_text) | column.isin(numbers).to_numpy(dtype=bool, na_value=False)
     return column.astype(object).where(~hit, None)
+
+
+def _listed(codes: Any) -> list[Any]:
+    return [codes] if isinstance(codes, (str, int, float)) else list(codes)
 
 
 def _typed(column: pd.Series, decimal: str | None, where: str) -> pd.Series:

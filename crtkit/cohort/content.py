@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit._io import is_path
-from crtkit.cohort.cells import identity
+from crtkit.cohort.cells import identity, split_part
 from crtkit.cohort.rows import Rows, is_row_cell
 
 # Signal files of a WFDB header; the header's digest alone would not tell two recordings apart.
@@ -75,7 +75,9 @@ def update_digest(digest: Any, cell: Any, where: str = "a cell") -> None:
     if is_row_cell(cell):
         _update_array(digest, Rows.from_cells([cell])[0])
     elif is_path(cell):
-        files = _files(os.fspath(cell))
+        files, part = _files(os.fspath(cell))
+        if part:  # a page of a file is that page, wherever the file lies
+            digest.update(f"\0{part}".encode())
         for file in files:
             with open(file, "rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -140,9 +142,12 @@ def _signal_files(header: str) -> list[str]:
     return [name for name in dict.fromkeys(named) if os.path.isfile(name)]
 
 
-def _files(cell: str) -> list[str]:
-    """Files behind a path: itself, or header and signals of a WFDB record."""
+def _files(cell: str) -> tuple[list[str], str]:
+    """Files behind a path (of a WFDB record, header and signals), and the part that it names."""
     record = identity(cell)
     if record.endswith(".hea") and os.path.isfile(record):
-        return [record, *_signal_files(record)]
-    return [cell] if os.path.isfile(cell) else []
+        return [record, *_signal_files(record)], ""
+    if os.path.isfile(cell):
+        return [cell], ""
+    file, part = split_part(cell)
+    return ([file], part) if part and os.path.isfile(file) else ([], "")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit._columns import is_missing, like_levels
+from crtkit._io import is_path
 from crtkit._labels import check_groups, visible, warn_of_positive
 from crtkit.cohort.cells import exists, identity, listed
 from crtkit.cohort.columns import PLAUSIBLE, as_flags, why_implausible
@@ -222,7 +223,13 @@ def locate(column: pd.Series, folder: Path | None) -> list[str]:
             f"{len(empty)} row(s) name no file in column {column.name!r}, first at row {empty[0]}."
         )
     out = []
-    for cell in column.tolist():
+    for row, cell in enumerate(column.tolist()):
+        if not is_path(cell):
+            raise ValueError(
+                f"Column {column.name!r} holds {type(cell).__name__} at row {row}, where the name "
+                "of a file is expected. Arrays in memory make a cohort without a manifest: "
+                "crtkit.Cohort(X, y, groups, info)."
+            )
         text = os.fspath(cell)
         if os.name != "nt" and _WINDOWS.match(text):
             raise ValueError(

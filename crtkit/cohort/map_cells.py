@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from crtkit.cohort.cells import listed, store_arrays
+from crtkit.cohort.cells import file_name, listed, store_arrays
 from crtkit.cohort.rows import Rows, is_row_cell, read_npy_header
 
 
@@ -44,33 +44,37 @@ def read_maps(cells: list[str], cache_dir: str | os.PathLike[str] | None, name: 
         )
     problems: list[str] = []
     shapes: dict[tuple[int, ...], str] = {}
+    dtypes: list[np.dtype] = []
     for cell in cells:
         try:
-            shape = _shape_of_map(cell)
+            shape, dtype = _kind_of_map(cell)
         except ValueError as error:
             problems.append(str(error))
         else:
             shapes.setdefault(shape, cell)
+            dtypes.append(dtype)
     if len(shapes) > 1:
         examples = "; ".join(f"{shape} in {cell}" for shape, cell in list(shapes.items())[:3])
         problems.append(f"the maps have {len(shapes)} shapes ({examples}): bring them to one")
     if problems:
         raise ValueError(f"{len(problems)} problem(s) with the maps:{listed(problems)}")
     # Headers were checked above, so that nothing is read twice and memory stays bounded.
-    maps = (np.load(cell, allow_pickle=False) for cell in cells)
-    return store_arrays(maps, cache_dir, f"{name}-maps")
+    dtype = np.result_type(*dtypes)  # what stacking them would make
+    maps = (np.load(cell, allow_pickle=False).astype(dtype, copy=False) for cell in cells)
+    return store_arrays(maps, cache_dir, f"{file_name(cells, name)}-maps")
 
 
-def _shape_of_map(cell: str) -> tuple[int, ...]:
+def _kind_of_map(cell: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of a file of one map."""
     if not cell.lower().endswith(".npy"):
         raise ValueError(
             f"{cell}: polar maps are read from .npy files. Make them from gated DICOM studies with "
             "crtkit.spect (read_gated_spect, sample_polar_maps, PhaseAnalysis) and numpy.save"
         )
-    shape, _, _ = read_npy_header(cell)
+    shape, dtype, _ = read_npy_header(cell)
     if len(shape) not in (1, 2) or 0 in shape:
         raise ValueError(
             f"{cell} has shape {shape}; one map (height, width) or (n_pixels,) per file is "
             "expected. Rows of a file of many maps are cells 'file.npy#row'"
         )
-    return shape
+    return shape, dtype

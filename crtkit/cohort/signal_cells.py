@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections import Counter
@@ -15,7 +14,7 @@ import numpy as np
 from crtkit._leads import LEADS_12, missing_leads
 from crtkit._resample import rational_rate, resample_leads
 from crtkit.cohort.array_cells import read_rows
-from crtkit.cohort.cells import identity, listed, store_arrays
+from crtkit.cohort.cells import file_name, listed, store_arrays
 from crtkit.cohort.rows import is_row_cell
 from crtkit.cohort.signal_options import SignalOptions
 from crtkit.readers.read import read_stated
@@ -80,6 +79,7 @@ def read_signals(
             "file(s); give one kind."
         )
     reading = _Reading(cells, options)
+    stem = f"{file_name(cells, name, options)}-signals"
     if rows:
         try:
             records, info = read_rows(cells, options, reading.problem)
@@ -93,13 +93,11 @@ def read_signals(
             kept = [i for i in range(len(cells)) if i not in reading.bad]
             stored = [cells[i] for i in kept]
         else:
-            stored = store_arrays(
-                reading.keep(records), cache_dir, _file_name(cells, options, name)
-            )
+            stored = store_arrays(reading.keep(records), cache_dir, stem)
             kept = reading.kept
     else:
         records = reading.files()
-        stored = store_arrays(reading.keep(records), cache_dir, _file_name(cells, options, name))
+        stored = store_arrays(reading.keep(records), cache_dir, stem)
         kept = reading.kept
         info = {"sampling_rate": reading.rate, "lead_names": list(LEADS_12)}
     reading.finish(len(stored))
@@ -266,18 +264,3 @@ class _LeadMissingError(Exception):
 
 class _TooShortError(ValueError):
     """A signal is shorter than the duration asked for."""
-
-
-def _file_name(cells: Sequence[str], options: SignalOptions, name: str) -> str:
-    # Another reading of the same manifest must not replace the file behind a living cohort.
-    stamps = [(cell, _stamp(cell)) for cell in cells]
-    key = hashlib.sha256(repr((stamps, options)).encode()).hexdigest()[:12]
-    return f"{name}-{key}-signals"
-
-
-def _stamp(cell: str) -> tuple[int, int]:
-    try:
-        status = os.stat(identity(cell).rpartition("#")[0] or identity(cell))
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size

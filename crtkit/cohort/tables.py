@@ -104,8 +104,10 @@ def _read_excel(path: Path, as_text: Sequence[str]) -> pd.DataFrame:
     """The only sheet of a workbook that holds anything, with its header in the first row."""
     openpyxl = import_optional("openpyxl", extra="excel", purpose="Reading .xlsx")
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheets = {s.title: [list(row) for row in s.iter_rows(values_only=True)] for s in book}
+        # Opened here: openpyxl leaves a file open that it reads sheet by sheet.
+        with path.open("rb") as file:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            sheets = {sheet.title: _cells(sheet) for sheet in book}
     except Exception as error:  # openpyxl raises whatever its XML and ZIP readers stumble over
         raise ValueError(f"The manifest {path} cannot be read as a workbook: {error}") from error
     full = {title: rows for title, rows in sheets.items() if any(map(_any_cell, rows))}
@@ -133,6 +135,17 @@ def _read_excel(path: Path, as_text: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def _cells(sheet: Any) -> list[list[Any]]:
+    """Rows of a sheet, as far as each of them holds something."""
+    # What a sheet says of its own size may be wrong: rows beyond it would be left out silently.
+    sheet.reset_dimensions()
+    rows = []
+    for row in sheet.iter_rows(values_only=True):
+        width = max((i for i, cell in enumerate(row, 1) if cell is not None), default=0)
+        rows.append(list(row[:width]))
+    return rows
+
+
 def _any_cell(row: Sequence[Any]) -> bool:
     return any(cell is not None and str(cell).strip() for cell in row)
 
@@ -150,6 +163,8 @@ def _read_text(
     if sep is not None and len(sep) != 1:
         raise ValueError(f"sep must be one character, got {sep!r}.")
     parsed = {s: _records(path, text, s) for s in ([sep] if sep else SEPARATORS)}
+    if not all(parsed.values()):
+        raise ValueError(f"The manifest {path} cannot be read: no line holds anything.")
     sep = sep or _separator(path, parsed)
     (_, header), *rows = parsed[sep]
     names = [name.strip() for name in header]
@@ -164,7 +179,10 @@ def _read_text(
     frame.to_csv(written, index=False)
     written.seek(0)
     text_columns = {name: str for name in as_text if name in frame}
-    return pd.read_csv(written, dtype=text_columns, keep_default_na=False, na_values=[""])
+    # The whole at once: by parts, pandas would give one column numbers and text beside each other.
+    return pd.read_csv(
+        written, dtype=text_columns, keep_default_na=False, na_values=[""], low_memory=False
+    )
 
 
 def _decode(path: Path, encoding: str | None) -> str:

@@ -442,3 +442,16 @@ def test_tables_of_another_byte_order_are_taken():
         assert array.dtype.isnative
     assert swapped.X.groupby("male")["lvef"].mean().equals(native.X.groupby("male")["lvef"].mean())
     np.testing.assert_array_equal(Select(["lvef"]).fit_transform(X).ravel(), native.X["lvef"])
+
+
+def test_fingerprint_sees_the_pages_of_a_file(tmp_path):
+    def mark(folder, content, pages=("1", "2")):
+        folder.mkdir(exist_ok=True)
+        (folder / "scan.pdf").write_bytes(content)
+        X = pd.DataFrame({"image": [str(folder / f"scan.pdf#page={page}") for page in pages]})
+        return Cohort(X, [0, 1], ["a", "b"]).fingerprint()
+
+    here = mark(tmp_path / "here", b"one")
+    assert mark(tmp_path / "there", b"one") == here
+    assert mark(tmp_path / "here", b"one", ("1", "02")) == here
+    assert len({here, mark(tmp_path / "here", b"two"), mark(tmp_path / "here", b"one", "21")}) == 3

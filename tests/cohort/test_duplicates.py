@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from crtkit import Cohort
+from crtkit import Cohort, read_manifest
 from crtkit.cohort import refuse_shared_records, shared_records
 from crtkit.cohort.rows import spill
 
@@ -65,3 +65,12 @@ def test_cells_without_content_are_left_out():
         np.full((2, 50), np.nan),
     ]
     assert shared_records(_cohort(cells, [1, 2, 3, 4])).empty
+
+
+def test_a_part_of_a_file_is_one_record_in_any_spelling(tmp_path):
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF")
+    (tmp_path / "link.pdf").symlink_to(tmp_path / "scan.pdf")
+    for other in ("scan.pdf#page=01", "link.pdf#page=1"):
+        table = pd.DataFrame({"id": ["a", "b"], "y": [0, 1], "page": ["scan.pdf#page=1", other]})
+        with pytest.raises(ValueError, match="image record"):
+            read_manifest(table, label="y", group="id", image="page", root=tmp_path)

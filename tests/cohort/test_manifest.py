@@ -408,3 +408,30 @@ def test_short_signals_are_padded_with_nan(manifest):
     assert signals.shape == (12, 12, 1500)
     assert np.isfinite(signals[..., :1000]).all()
     assert np.isnan(signals[..., 1000:]).all()
+
+
+def test_maps_of_two_manifests_of_one_name_share_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "SPILL_BYTES", 1000)
+    cohorts = []
+    for site in (0, 100):
+        folder = tmp_path / f"site{site}"
+        folder.mkdir()
+        for i in range(4):
+            # In two precisions, as two exports of one study have them.
+            np.save(folder / f"m{i}.npy", np.full((20, 20), site + i, "f8" if i % 2 else "f4"))
+        rows = [f"P{i},{i % 2},m{i}.npy" for i in range(4)]
+        (folder / "cohort.csv").write_text("\n".join(["patient,response,map", *rows]))
+        where = {"map": "map", "cache_dir": tmp_path / "cache"}
+        cohorts.append(read_manifest(folder / "cohort.csv", **where, **ROLES))
+    for site, cohort in zip((0, 100), cohorts):
+        maps = np.asarray(Select("map").fit_transform(cohort.X))
+        assert maps.dtype == np.float64
+        np.testing.assert_array_equal(maps[:, 0, 0], site + np.arange(4))
+
+
+def test_rows_without_samples_are_named(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((4, 12, 0), "f4"))
+    rows = [f"P{i},{i % 2},x.npy#{i}" for i in range(4)]
+    (tmp_path / "cohort.csv").write_text("\n".join(["patient,response,ecg", *rows]))
+    with pytest.raises(ValueError, match=r"got rows of shape \(12, 0\)"):
+        read_manifest(tmp_path / "cohort.csv", signal="ecg", fs=500, **ROLES)

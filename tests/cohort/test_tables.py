@@ -391,3 +391,75 @@ def test_patients_that_differ_by_what_nobody_sees_are_refused(tmp_path, mark):
     (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(ValueError, match="characters that nobody sees"):
         read_manifest(tmp_path / "m.csv", **ROLES)
+
+
+@pytest.mark.parametrize(
+    "codes", [["999", "-1"], [999, -1], iter([999, "-1"]), {"lvef": ["999", -1]}]
+)
+def test_codes_are_the_same_as_text_and_as_numbers(tmp_path, codes):
+    path = tmp_path / "cohort.csv"
+    rows = [f"P{i},{i % 2},{25 + i},a" for i in range(20)]
+    path.write_text("\n".join(["patient,responder,lvef,x", *rows, "Q,0,999,a", "R,1,-1.0,a"]))
+    cohort = read_manifest(path, na_values=codes, **ROLES)
+    assert cohort.X["lvef"].isna().tolist() == [False] * 20 + [True] * 2
+    assert read_table(path, na_values=[]).isna().sum().sum() == 0
+
+
+@pytest.mark.slow
+def test_a_late_word_makes_no_column_of_two_kinds(tmp_path):
+    # pandas decides by parts, the first of which has a quarter of a million rows here.
+    path = tmp_path / "cohort.csv"
+    rows = [f"{i},{25 + i % 40}" for i in range(263_000)]
+    path.write_text("\n".join(["patient,bnp", *rows, "last,NA"]))
+    with pytest.raises(ValueError, match="column 'bnp' holds numbers, and the text 'NA'"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("text", [",,,\n,,,\n", "sep=;\n", '""\n', "sep=;\n;;\n"])
+def test_a_table_of_nothing_is_named(tmp_path, text):
+    path = tmp_path / "cohort.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"cohort.csv cannot be read: no line holds anything"):
+        read_table(path)
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_workbook_is_read_to_its_end_whatever_size_it_claims(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    import re
+    import zipfile
+
+    book = openpyxl.Workbook()
+    for row in [HEADER, *ROWS]:
+        book.active.append(row)
+    book.save(tmp_path / "whole.xlsx")
+    path = tmp_path / "cohort.xlsx"
+    # As some programs write it: the size that the sheet had when it was made.
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith("sheet1.xml"):
+                data, n = re.subn(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:B7"', data)
+                assert n == 1
+            new.writestr(name, data)
+    pd.testing.assert_frame_equal(read_table(path), read_table(tmp_path / "whole.xlsx"))
+    assert len(read_table(path)) == len(ROWS)
+
+
+def test_a_date_among_numbers_is_named():
+    import datetime
+
+    table = pd.DataFrame(ROWS[:6], columns=HEADER).astype({"lvef": object})
+    table.loc[2, "lvef"] = datetime.datetime(2020, 5, 3)
+    table.loc[3, "lvef"] = "31"
+    with pytest.raises(
+        ValueError, match=r"'lvef' holds datetime.*at row 2.*made a date of a number"
+    ):
+        read_manifest(table, **ROLES)
+
+
+@pytest.mark.parametrize("cell", [7, b"a.jpg", np.zeros((12, 100))])
+def test_a_cell_that_is_no_file_name_is_named(cell, tmp_path):
+    table = pd.DataFrame({**dict(zip(HEADER[:2], (["a", "b"], [0, 1]))), "file": [cell, cell]})
+    with pytest.raises(ValueError, match=rf"'file' holds {type(cell).__name__} at row 0"):
+        read_manifest(table, image="file", root=tmp_path, **ROLES)
