@@ -26,6 +26,12 @@ MANIFEST = "manifest.json"
 MAX_BYTES = 4 * 2**30  # of a whole file: ECG-FM base has 0.4 GB
 # Each tensor of a network is in one part, so real bundles have a handful.
 MAX_PARTS = 10_000
+#: What zipfile raises at a damaged or crafted directory: encrypted members (RuntimeError), versions
+#: that it does not know, places outside of the file, names that are no text.
+DAMAGED = (
+    *(zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, OverflowError),
+    *(struct.error, KeyError),
+)
 MAX_MANIFEST = 64 * 2**20  # columns by the thousand have a tenth of it
 
 
@@ -101,7 +107,9 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             members = _stored(path, archive)
             manifest = _manifest(path, members)
             parts = {name: data for name, data in members.items() if name != MANIFEST}
-    except zipfile.BadZipFile as error:
+    except BundleError:
+        raise
+    except DAMAGED as error:
         raise BundleError(
             f"{path} is not a crtkit bundle, or is damaged ({error}). Write it with crtkit.save."
         ) from error
@@ -186,7 +194,9 @@ def check_inner_archive(path: str | os.PathLike[str], data: bytes) -> None:
                 # By what it holds: numpy asks no name for its suffix.
                 if info.filename.endswith(".npy") or content[:6] == b"\x93NUMPY":
                     _check_array(path, info.filename, content)
-    except (zipfile.BadZipFile, struct.error) as error:
+    except BundleError:
+        raise
+    except DAMAGED as error:
         raise BundleError(f"{path}: its model cannot be read ({error}).") from error
 
 

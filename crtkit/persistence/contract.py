@@ -155,10 +155,12 @@ def describe_evaluation(evaluation: Any, name: str | None) -> dict[str, Any] | N
 
 def _summary(X: pd.DataFrame, name: Any) -> dict[str, Any] | None:
     column = X[name]
-    if column.map(lambda cell: isinstance(cell, (np.ndarray, list))).any():
+    if any(isinstance(cell, (np.ndarray, list)) for cell in column.tolist()):
         return {"kind": "array"}
     if str(name) in MODALITIES:
         return {"kind": "file"}
+    if getattr(column.dtype, "kind", "O") in "mM":  # dates; as numbers they would be nanoseconds
+        return None
     numbers = pd.to_numeric(column, errors="coerce")
     # Numbers in text count as numbers only if all of them are.
     missing = int(column.isna().sum())

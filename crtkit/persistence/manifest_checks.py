@@ -37,14 +37,18 @@ def check_manifest(path: Any, manifest: dict[str, Any]) -> None:
                 f"{path}: {name} of its manifest should be {kind}, got {str(value)[:60]!r}."
             )
     label = manifest["label"]
-    if label["positive"] is not None and label["positive"] not in (label["classes"] or ()):
+    classes = label["classes"] or []
+    if label["positive"] is not None and label["positive"] not in classes:
         raise BundleError(f"{path}: label.positive of its manifest is not among label.classes.")
+    if manifest.get("conformal") is not None and (label["positive"] is None or len(classes) != 2):
+        raise BundleError(f"{path}: its manifest has conformal sets of other than two classes.")
 
 
 def _number(low: float, high: float) -> Callable[[Any], bool]:
     def is_one(value: Any) -> bool:
         real = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return real and math.isfinite(value) and low <= value <= high
+        # Compared, not converted: JSON's whole numbers may be too long for a float.
+        return real and value == value and low <= value <= high and abs(value) != math.inf
 
     return is_one
 
@@ -120,7 +124,7 @@ _FORM: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "conformal.alpha": ("a share", _number(0, 1)),
     "conformal.thresholds": (
         "a list of two numbers or nulls",
-        lambda value: len(value or ()) == 2 and _list_of(_maybe(_number(-1e300, 1e300)))(value),
+        lambda value: _list_of(_maybe(_number(-1e300, 1e300)))(value) and len(value) == 2,
     ),
     "conformal.shares": (
         "shares of positives by risk",

@@ -8,6 +8,7 @@ is numbers, text, containers and estimators.
 from __future__ import annotations
 
 import copy
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,7 +54,8 @@ def take_apart(model: Any) -> tuple[Any, dict[str, bytes]]:
     files : dict of bytes
         ``tensors.safetensors`` and ``booster-<n>.txt``, those there are.
     """
-    torch = _torch_if_used(model)
+    # A model without tensors needs none of the two seconds that torch takes to be imported.
+    torch = sys.modules.get("torch")
     memo: dict[int, Any] = {}
     keep: list[Any] = []  # objects whose ids are in memo must outlive the copy
     tensors: dict[str, Any] = {}
@@ -122,13 +124,6 @@ def put_together(bare: Any, files: dict[str, bytes], device: str = "cpu") -> Any
         return torch.nn.Parameter(tensor, requires_grad=value.kind == "parameter")
 
     return _replace(bare, restore)
-
-
-def _torch_if_used(model: Any) -> Any:
-    """torch where it was imported: a model without tensors needs none of its two seconds."""
-    import sys
-
-    return sys.modules.get("torch")
 
 
 def _kind(torch: Any, item: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crtkit._columns import as_frame
 from crtkit._io import is_path
 from crtkit._leads import LEADS_12
 from crtkit.persistence.suffixes import PAGES, TABLES
@@ -46,7 +47,11 @@ class Records:
 
     def rows(self, kept: np.ndarray) -> Any:
         """What the model takes, for some of the records."""
-        return np.stack(list(self.X["signal"].iloc[kept])) if self.bare else self.X.iloc[kept]
+        if not self.bare:
+            return self.X.iloc[kept]
+        from crtkit.cohort import Select
+
+        return np.asarray(Select("signal").fit_transform(self.X.iloc[kept]))
 
 
 def gather(
@@ -84,8 +89,9 @@ def gather(
     reader = SignalReader(contract, training, digitizer)
     if hasattr(data, "X") and hasattr(data, "groups"):  # a Cohort: its patients are not needed
         data = data.X
+    data = as_frame(data)
     if is_path(data) and _is_table(Path(data)):
-        data = _table(Path(data), ["signal"] if bare else needed)
+        data = _table(Path(data), columns)
     if isinstance(data, pd.DataFrame):
         return _from_table(data, ["signal"] if bare else needed, columns, reader, bare)
     items = [data] if _is_one(data, contract["shape"]) else list(data)
@@ -171,15 +177,15 @@ def _is_table(path: Path) -> bool:
         return True  # what is wrong with it is told where it is read
 
 
-def _table(path: Path, needed: list[str]) -> pd.DataFrame:
+def _table(path: Path, columns: Mapping[str, str] | None) -> pd.DataFrame:
     """A table of records without labels; paths in its cells count from its folder."""
     from crtkit.cohort.tables import read_table
 
     if not path.is_file():
         raise FileNotFoundError(f"There is no table at {path}.")
     table = read_table(path)
-    for name in ("signal", "image", "map"):
-        if name in needed and name in table:
+    for name in table.columns:
+        if (columns or {}).get(name, name) in ("signal", "image", "map"):
             table[name] = [_beside(path.parent, cell) for cell in table[name]]
     return table
 
@@ -191,15 +197,16 @@ def _beside(folder: Path, cell: Any) -> Any:
 
 
 def _from_table(table, needed, columns, reader: SignalReader, bare: bool) -> Records:
+    from crtkit.cohort.columns import as_flags, refuse_repeated
+
     table = table.rename(columns=dict(columns or {}))
+    refuse_repeated([name for name in table.columns if name in needed], "The table to predict for")
     absent = [name for name in needed if name not in table.columns]
     if absent:
         raise ValueError(
             f"The model reads the column(s) {needed}; {absent} are absent from the table, which "
             f"has {list(map(str, table.columns))[:20]}. Name them: columns={{'theirs': 'ours'}}."
         )
-    from crtkit.cohort.columns import as_flags
-
     X = table[needed].reset_index(drop=True)
     for theirs, ours in (columns or {}).items():
         if ours in X and theirs != ours:  # M and F, yes and no, as a manifest has them read
@@ -217,6 +224,8 @@ def _from_items(items, needed, reader: SignalReader, bare: bool) -> Records:
             f"The model reads {needed or 'an array'}: one file does not hold that. Pass a table (a "
             "DataFrame or the path of a CSV file) with these columns."
         )
+    from crtkit.cohort.cells import exists
+
     name = needed[0]
     labels = [str(item) if is_path(item) else f"record {i}" for i, item in enumerate(items)]
     records = Records(pd.DataFrame(), labels, [[] for _ in items], bare=bare)
@@ -229,7 +238,7 @@ def _from_items(items, needed, reader: SignalReader, bare: bool) -> Records:
                 raise TypeError(
                     f"The model reads pages ({name}), got an ECG signal. Render it first."
                 )
-            if is_path(item) and not os.path.isfile(str(item).split("#")[0]):
+            if is_path(item) and not exists(str(item)):
                 records.reasons[i].append("there is no such file")
     cells = [str(cell) if isinstance(cell, os.PathLike) else cell for cell in cells]
     records.X = pd.DataFrame({name: pd.Series(cells, dtype=object)})
@@ -266,11 +275,12 @@ class SignalReader:
 
     def read(self, cell: Any) -> tuple[Any, str | None, float | None]:
         """Signal or None, why not or None, and the confidence of a page that was digitised."""
+        from crtkit.cohort.rows import is_row_cell
         from crtkit.readers import read_ecg
 
         if is_path(cell):
-            if ".npy#" in str(cell):
-                return cell, None, None
+            if is_row_cell(cell):
+                return self._row(str(cell))
             if Path(cell).suffix.lower() in PAGES:
                 return self._digitise(cell)
             try:
@@ -282,10 +292,23 @@ class SignalReader:
         if cell is None or np.ndim(cell) == 0:
             return None, "there is no signal", None
         array = np.asarray(cell)
-        if self.shape and array.shape != tuple(self.shape):
-            text = f"has shape {array.shape}, the model was fitted on {tuple(self.shape)}"
-            return None, text, None
-        return array, None, None
+        reason = self._misfit(array.shape)
+        return (array, None, None) if reason is None else (None, reason, None)
+
+    def _row(self, cell: str) -> tuple[Any, str | None, float | None]:
+        """A row of an array as it is, unread, if it is there and of the fitted shape."""
+        from crtkit.cohort.rows import Rows
+
+        try:
+            reason = self._misfit(Rows.from_cells([cell]).row_shape)
+        except ValueError as error:
+            reason = f"cannot be read: {error}"
+        return (cell, None, None) if reason is None else (None, reason, None)
+
+    def _misfit(self, shape: tuple[int, ...]) -> str | None:
+        if self.shape and shape != tuple(self.shape):
+            return f"has shape {shape}, the model was fitted on {tuple(self.shape)}"
+        return None
 
     def _digitise(self, path: Any) -> tuple[Any, str | None, float | None]:
         if self.digitizer is None:

@@ -261,7 +261,7 @@ def read_bundle(
         raise BundleError(
             f"{path} cannot be put together ({type(error).__name__}: {error})."
         ) from error
-    return Bundle(model, manifest, parts[CARD].decode())
+    return Bundle(model, manifest, _card_of(path, parts))
 
 
 def card(path: str | os.PathLike[str]) -> str:
@@ -293,7 +293,14 @@ def card(path: str | os.PathLike[str]) -> str:
     _, parts = read_archive(path)
     if CARD not in parts:
         raise BundleError(f"{path} has no card.")
-    return parts[CARD].decode()
+    return _card_of(path, parts)
+
+
+def _card_of(path: Any, parts: dict[str, bytes]) -> str:
+    try:
+        return parts[CARD].decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path}: its card is not text ({error}).") from error
 
 
 #: Parameters that name a folder to write to.

@@ -116,7 +116,6 @@ def check_tree(tree: Any) -> None:
     leaf = left == -1
     inner = ~leaf
     here = np.arange(n)
-    # Children behind their parent: a tree that points back would be walked without end.
     # Children come after their parent in every tree that was grown, so no walk can go in circles.
     ahead = (left > here) & (right > here) & (left < n) & (right < n)
     known = (feature >= 0) & (feature < tree.n_features)

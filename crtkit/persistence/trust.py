@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from crtkit.persistence.archive import BundleError
+from crtkit.persistence.archive import DAMAGED, BundleError
 
 # Packages of estimators and layers. Only classes of the kinds below are taken from them.
 PACKAGES = (
@@ -97,12 +97,12 @@ def check_types(
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             schema = json.loads(archive.read("schema.json"))
         nodes = list(_nodes(schema))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+    except DAMAGED as error:  # a schema that is nested too deep is a RuntimeError, too
         raise BundleError(f"{path}: its model cannot be read ({error}).") from error
     _check_reduced(path, data, nodes)
     refused, accepted = set(), set()
     for node in nodes:
-        loader, name = node["__loader__"], _full_name(node)
+        loader, name = str(node["__loader__"]), _full_name(node)
         if (name in trusted and loader in LOADERS) or _is_trusted(loader, name):
             accepted.add(name)
         else:
@@ -130,7 +130,7 @@ def _check_reduced(
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 found = np.load(io.BytesIO(archive.read(classes["file"])), allow_pickle=False)
             whole = found.shape == (numbers[1],) and found.dtype.kind == "i" and (found > 0).all()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (*DAMAGED, TypeError, AttributeError) as error:
             raise BundleError(f"{path}: a decision tree of it cannot be read ({error}).") from error
         if not whole or min(numbers) < 1:
             raise BundleError(f"{path}: a decision tree of it has other outputs than it says.")
@@ -199,9 +199,12 @@ def _inside(package: str, roots: tuple[str, ...]) -> bool:
 
 
 def _module(package: str) -> Any:
+    # A package's tests and scripts hold no estimators, and do things when they are imported.
+    if {"tests", "conftest", "__main__"} & set(package.split(".")):
+        return None
     try:
         return importlib.import_module(package)
-    except ImportError:
+    except Exception:  # whatever the modules of other packages lack, the name stays untrusted
         return None
 
 

@@ -30,6 +30,8 @@ tamper = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(tamper)
 members, rewrite, edit_schema = tamper.members, tamper.rewrite, tamper.edit_schema
 X, Y = np.arange(20.0)[:, None], np.arange(20) // 10
+SHARE = {"above": 0.0, "patients": 10, "positive": 5}
+ONE = {"classes": [1], "positive": 1, "threshold": 0.5}
 
 
 @pytest.fixture
@@ -322,3 +324,78 @@ def test_reading_does_not_change_the_file(bundle):
     ck.load(bundle)
     read_archive(bundle)
     assert bundle.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conformal": {"alpha": 10**400, "thresholds": [0.5, 0.5], "shares": [SHARE]}},
+        {"conformal": {"alpha": 0.1, "thresholds": 5, "shares": [SHARE]}},
+        {"conformal": {"alpha": 0.1, "thresholds": [0.5, 0.5], "shares": [SHARE]}, "label": ONE},
+    ],
+)
+def test_entries_of_another_kind_are_refused(bundle, change):
+    tamper.edit_manifest(bundle, lambda manifest: manifest.update(change))
+    with pytest.raises(BundleError, match="its manifest|of its manifest"):
+        ck.load(bundle)
+
+
+def test_damage_of_the_directory_is_refused_by_name(bundle):
+    data = bundle.read_bytes()
+    encrypted = bytearray(data)
+    for mark, at in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
+        place = data.find(mark)
+        while place >= 0:
+            encrypted[place + at] |= 1
+            place = data.find(mark, place + 1)
+    rng = np.random.default_rng(0)
+    damaged = [bytes(encrypted)]
+    for _ in range(300):
+        other = bytearray(data)
+        for _ in range(rng.integers(1, 4)):
+            other[rng.integers(data.find(b"PK\1\2"), len(data))] = rng.integers(256)
+        damaged.append(bytes(other))
+    for content in damaged:
+        bundle.write_bytes(content)
+        try:
+            read_archive(bundle)
+        except BundleError as error:
+            assert str(bundle) in str(error)  # noqa: PT017 - most of them are damaged, not all
+    bundle.write_bytes(damaged[0])
+    with pytest.raises(BundleError, match="encrypted"):
+        ck.load(bundle)
+
+
+@pytest.mark.parametrize("loader", [["ObjectNode"], {"a": 1}, None, 7])
+def test_a_loader_that_is_no_name_is_refused(bundle, loader):
+    parts = members(bundle)
+    parts["model.skops"] = edit_schema(
+        parts["model.skops"], lambda schema: {**schema, "__loader__": loader}
+    )
+    rewrite(bundle, parts)
+    with pytest.raises(BundleError, match="does not trust"):
+        ck.load(bundle)
+
+
+@pytest.mark.parametrize(
+    "module", ["sklearn.tests.test_common", "sklearn.conftest", "crtkit.__main__"]
+)
+def test_no_test_or_script_is_imported_for_a_name(bundle, module):
+    parts = members(bundle)
+    parts["model.skops"] = edit_schema(
+        parts["model.skops"], lambda schema: {**schema, "__module__": module}
+    )
+    rewrite(bundle, parts)
+    before = set(sys.modules)
+    with pytest.raises(BundleError, match="does not trust"):
+        ck.load(bundle)
+    assert module not in set(sys.modules) - before
+
+
+def test_a_card_that_is_no_text_is_refused(bundle):
+    parts = members(bundle)
+    parts["card.md"] = b"\xff\xfe"
+    rewrite(bundle, parts)
+    for read in (ck.card, ck.load):
+        with pytest.raises(BundleError, match="its card is not text"):
+            read(bundle)

@@ -261,3 +261,45 @@ def test_an_ecg_as_csv_is_no_table(bundle, cohort, tmp_path):
 def test_what_is_no_bundle_is_refused():
     with pytest.raises(TypeError, match="path of a bundle"):
         ck.predict(object(), "x.xml")
+
+
+def test_rows_of_arrays_are_read_one_by_one(bundle, cohort, tmp_path):
+    signals = np.stack([signal_of(cohort, row) for row in range(3)])
+    np.save(tmp_path / "x.npy", signals)
+    np.save(tmp_path / "short.npy", signals[:, :, :100])
+    cells = ["x.npy#0", "absent.npy#0", "x.npy#9", "x.npy#two", "short.npy#0", "x.npy#2"]
+    table = ck.predict(bundle, pd.DataFrame({"signal": [str(tmp_path / cell) for cell in cells]}))
+    answered = table["risk"].notna().tolist()
+    assert answered == [True, False, False, False, False, True]
+    np.testing.assert_array_equal(
+        table["risk"].iloc[[0, 5]], ck.predict(bundle, cohort.X.iloc[[0, 2]])["risk"]
+    )
+    for row, words in ((1, "cannot be read"), (2, "asks for row 9"), (4, "has shape (12, 100)")):
+        assert words in table["reasons"].iloc[row]
+
+
+def test_paths_under_another_name_count_from_the_tables_folder(bundle, cohort, tmp_path):
+    np.save(tmp_path / "x.npy", np.stack([signal_of(cohort, row) for row in range(2)]))
+    (tmp_path / "new.csv").write_text("ecg\nx.npy#0\nx.npy#1\n")
+    table = ck.predict(bundle, tmp_path / "new.csv", columns={"ecg": "signal"})
+    np.testing.assert_array_equal(table["risk"], ck.predict(bundle, cohort.X.iloc[:2])["risk"])
+
+
+def test_a_table_of_polars_and_columns_that_repeat(clinical, cohort):
+    polars = pytest.importorskip("polars")
+    names = ["qrs_duration_ms", "age"]
+    table = cohort.X[names].iloc[:4].reset_index(drop=True)
+    expected = ck.predict(clinical, table)
+    pd.testing.assert_frame_equal(ck.predict(clinical, polars.from_pandas(table)), expected)
+    both = table.assign(QRS=table["qrs_duration_ms"])
+    with pytest.raises(ValueError, match=r"column\(s\) \['qrs_duration_ms'\] more than once"):
+        ck.predict(clinical, both, columns={"QRS": "qrs_duration_ms"})
+
+
+def test_a_page_may_have_a_hash_in_its_name(tmp_path):
+    from crtkit.persistence.records import gather
+
+    (tmp_path / "page#1.png").write_bytes(b"x")
+    contract = {"columns": ["image"], "fs": [], "unit": None, "shape": None}
+    records = gather([tmp_path / "page#1.png", tmp_path / "page#2.png"], contract, None)
+    assert records.reasons == [[], ["there is no such file"]]
