@@ -192,6 +192,8 @@ def _opened_page(path):
                 raise ValueError(f"page {number} is damaged: {error}") from error
             try:
                 yield page
+            except pdfium.PdfiumError as error:
+                raise ValueError(f"page {number} cannot be rendered: {error}") from error
             finally:
                 page.close()
         finally:

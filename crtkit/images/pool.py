@@ -185,7 +185,7 @@ def thumbnail(page):
         small = _box_sums(page)
     else:
         grey = page.astype(np.float32).mean(axis=2)
-        small = Image.fromarray(grey, mode="F")
+        small = Image.fromarray(grey)
         small = np.asarray(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
     low, high = small.min(), small.max()
     return np.uint8(255 * (small - low) / max(high - low, 1e-6)).ravel()

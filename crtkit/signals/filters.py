@@ -121,7 +121,7 @@ def filter_leads(signals, stages, *, pad_samples=None, missing="raise") -> np.nd
     Raises
     ------
     ValueError
-        NaN with ``missing="raise"``, or no samples.
+        NaN with ``missing="raise"``, no samples, or an unknown ``missing``.
 
     Examples
     --------
@@ -131,6 +131,8 @@ def filter_leads(signals, stages, *, pad_samples=None, missing="raise") -> np.nd
     >>> bool(np.abs(filter_leads(wander, design_filter(500), pad_samples=1500)).max() < 0.01)
     True
     """
+    if missing not in ("raise", "runs"):
+        raise ValueError(f"filter_leads expects missing='raise' or 'runs', got {missing!r}.")
     signals = native(np.asarray(signals))
     refuse_exchanged_axes("filter_leads", signals.shape)
     if signals.shape[-1] == 0:

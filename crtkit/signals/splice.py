@@ -63,7 +63,10 @@ def splice_leads(signals, layout="3x4+II") -> np.ndarray:
            [ 2.,  5.,  8., 11.],
            [ 1.,  1.,  1.,  1.]])
     """
+    if layout not in SPLICE_LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(SPLICE_LAYOUTS)}, got {layout!r}.")
     rows = SPLICE_LAYOUTS[layout]
+    signals = np.asarray(signals)
     if signals.ndim < 2 or signals.shape[-2] != len(LEADS_12):
         raise ValueError(
             "splice_leads expects signals of shape (..., 12, n_samples), leads in the order "

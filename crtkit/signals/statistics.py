@@ -46,7 +46,8 @@ def lead_statistics(signals, statistics=STATISTICS, *, missing="raise") -> np.nd
     Raises
     ------
     ValueError
-        Infinity, NaN with ``missing="raise"``, more than three axes, an unknown statistic.
+        Infinity, NaN with ``missing="raise"``, more than three axes, an unknown statistic or
+        ``missing``.
 
     Notes
     -----
@@ -67,6 +68,7 @@ def lead_statistics(signals, statistics=STATISTICS, *, missing="raise") -> np.nd
     (3, 24)
     """
     _check_statistics(statistics, "lead_statistics")
+    _check_missing(missing, "lead_statistics")
     if not isinstance(signals, Rows):
         signals = check_array(
             signals, allow_nd=True, dtype=list(FLOAT_DTYPES), ensure_all_finite=False
@@ -159,10 +161,7 @@ class LeadStatistics(TransformerMixin, BaseEstimator):
             An unknown statistic, lead names that do not fit, NaN, infinity, wrong axes.
         """
         _check_statistics(self.statistics, type(self).__name__)
-        if self.missing not in ("raise", "omit"):
-            raise ValueError(
-                f"LeadStatistics expects missing='raise' or 'omit', got {self.missing!r}."
-            )
+        _check_missing(self.missing, type(self).__name__)
         finite = True if self.missing == "raise" else "allow-nan"
         check_records(self, X, kind="signals", reset=True, finite=finite)
         names = self.lead_names
@@ -235,6 +234,11 @@ def _check_statistics(statistics, name) -> None:
             f"{name} expects statistics to be a sequence of distinct names among "
             f"{', '.join(STATISTICS)}, got {statistics!r}."
         )
+
+
+def _check_missing(missing, name) -> None:
+    if missing not in ("raise", "omit"):
+        raise ValueError(f"{name} expects missing='raise' or 'omit', got {missing!r}.")
 
 
 def _check_input_features(estimator, names) -> None:

@@ -67,9 +67,9 @@ def make_signal(seed=0):
     return np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *chest])
 
 
-def vector_page(signal, layout="3x4+II", pulses=True):
+def vector_page(signal, layout="3x4+II", pulses=True, speed=25.0):
     """Content of a vector page at 250 Hz, its grid and pulses."""
-    geometry = page_geometry(layout)
+    geometry = page_geometry(layout, speed)
     left, top, right, bottom = geometry.grid
     parts = ["1 0.8 0.8 RG 0.2 w\n"]
     parts += [polyline([x, x], [top, bottom]) for x in np.arange(left, right + 0.1)]
@@ -77,11 +77,11 @@ def vector_page(signal, layout="3x4+II", pulses=True):
     parts.append("0 0 0 RG 0.8 w\n")
     for strip in geometry.layout.strips:
         a, b = round(strip.start * 500), round(strip.stop * 500)
-        x = geometry.x_start + np.arange(a, b, 2) / 500 * 25
+        x = geometry.x_start + np.arange(a, b, 2) / 500 * speed
         y = geometry.baselines[strip.row] - 10 * signal[LEADS_12.index(strip.lead), a:b:2]
         parts.append(polyline(x, y))
     for base in geometry.baselines if pulses else ():
-        x = left + 2 + np.linspace(0, 7, 36)
+        x = left + 2 + np.linspace(0, 0.28 * speed, 36)
         y = np.where((np.arange(36) > 5) & (np.arange(36) < 30), base - 10, base)
         parts.append(polyline(x, y))
     return "".join(parts)
@@ -102,6 +102,17 @@ def test_curves_are_the_samples(tmp_path, layout, pulses):
         error = np.where(seen, reading.signal - signal, 0)
         power = np.where(seen, signal, 0)
         assert (10 * np.log10((power**2).sum(axis=1) / (error**2).sum(axis=1))).min() > 40
+
+
+def test_a_page_at_50_mm_per_second_is_told_by_its_pulses(tmp_path):
+    signal = make_signal()
+    path = write_pdf(tmp_path / "page.pdf", [vector_page(signal, "6x2", speed=50.0)])
+    reading = read_pdf(path)
+    assert reading.speed == 50.0
+    seen = np.isfinite(reading.signal)
+    assert not seen[:, 2510:].any()
+    np.testing.assert_allclose(reading.signal[seen], signal[seen], atol=0.02)
+    assert read_pdf(path, speed=25.0).speed == 25.0  # what is stated is believed
 
 
 def test_a_scan_in_a_pdf_is_read_as_a_picture(tmp_path):

@@ -191,3 +191,9 @@ def test_shape_is_compared():
     model = LeadFilter().fit(np.zeros((2, 12, 1000)))
     with pytest.raises(ValueError, match="12 leads, 1000 samples per record"):
         model.transform(np.zeros((2, 12, 999)))
+
+
+@pytest.mark.parametrize("missing", ["omit", "run", None])
+def test_an_unknown_way_with_gaps_is_named(missing):
+    with pytest.raises(ValueError, match="expects missing='raise' or 'runs'"):
+        filter_leads(np.full((1, 500), np.nan), design_filter(500), missing=missing)

@@ -86,3 +86,10 @@ def test_rows_are_read_block_by_block(tmp_path):
     x[69, 0, 5] = np.nan
     with pytest.raises(ValueError, match=r"first \[69\]"):
         model.transform(x)
+
+
+def test_an_unknown_layout_is_named():
+    from crtkit.signals import splice_leads
+
+    with pytest.raises(ValueError, match=r"layout must be one of 3x4\+II, 3x4, got '6x2'"):
+        splice_leads(np.zeros((12, 5000)), "6x2")

@@ -322,3 +322,9 @@ def test_ecg_objects_are_compared_with_what_was_fitted():
         model.transform([*records, *ecgs(1000.0)[0]])
     with pytest.raises(ValueError, match="QRSMeasurements expects ECGs of 250 Hz, got 500 Hz"):
         QRSMeasurements(fs=250).fit(records)
+
+
+@pytest.mark.parametrize("missing", ["runs", "skip", None])
+def test_an_unknown_way_with_gaps_is_named(missing):
+    with pytest.raises(ValueError, match="lead_statistics expects missing='raise' or 'omit'"):
+        lead_statistics(np.zeros((2, 500)), missing=missing)

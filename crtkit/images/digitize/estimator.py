@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from crtkit._leads import LEADS_12
 from crtkit.images.decode import MAX_PIXELS, check_pages, read_page
 from crtkit.images.digitize.confidence import LEAST_CONFIDENCE
+from crtkit.images.digitize.leads import check_layout
 from crtkit.images.digitize.page import SECONDS, digitize_page
 from crtkit.images.digitize.reading import PageReading
 from crtkit.images.digitize.vector import read_pdf
@@ -145,8 +146,8 @@ class ECGDigitizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         ValueError
             Wrong parameters, or neither paths nor pages.
         """
-        # Nothing of an earlier fit may be left: paths have no shape, pages do.
         check_layout(self.layout)
+        # Nothing of an earlier fit may be left: paths have no shape, pages do.
         for name in ("shape_in_", "n_features_in_", "feature_names_in_", "report_"):
             self.__dict__.pop(name, None)
         if _pages(X) is None and paths_in(X, type(self).__name__) is None:
@@ -236,23 +237,6 @@ class ECGDigitizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def check_layout(layout):
-    """Raise unless a layout is None or one that the digitizer reads."""
-    from crtkit.images.digitize.leads import Arrangement
-
-    if layout is None:
-        return
-    try:
-        good = Arrangement.from_name(layout)
-    except ValueError:
-        good = None
-    if good is None or good.rows * good.columns != 12:
-        raise ValueError(
-            "layout must be None or 'RxC' with R x C = 12 and rhythm leads after '+', such as "
-            f"'3x4+II', '6x2' or '3x4+1', got {layout!r}."
-        )
 
 
 def summarise(readings):

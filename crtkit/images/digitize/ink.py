@@ -89,7 +89,7 @@ def even_light(image, cell=24, least=14):
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
-def ink_level(ink, box=None):
+def ink_level(ink):
     """Darkness of full ink: a high quantile of all pixels."""
     return max(float(quantile(ink, INK_QUANTILE)), LEAST_INK)
 

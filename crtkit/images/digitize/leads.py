@@ -68,6 +68,21 @@ class Arrangement:
         return "+".join([f"{self.rows}x{self.columns}", *rhythm_leads])
 
 
+def check_layout(layout):
+    """Raise ValueError unless a layout is None or one that the digitizer reads."""
+    if layout is None:
+        return
+    try:
+        good = Arrangement.from_name(layout)
+    except ValueError:
+        good = None
+    if good is None or good.rows * good.columns != 12:
+        raise ValueError(
+            "layout must be None or 'RxC' with R x C = 12 and rhythm leads after '+', such as "
+            f"'3x4+II', '6x2' or '3x4+1', got {layout!r}."
+        )
+
+
 def candidates(n_rows, stated=None):
     """Arrangements that a number of rows allows.
 

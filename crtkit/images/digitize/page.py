@@ -21,6 +21,7 @@ from crtkit.images.digitize.ink import (
 from crtkit.images.digitize.leads import (
     LAYOUTS,
     candidates,
+    check_layout,
     choose,
     limb_agreement,
     name_rhythm,
@@ -120,10 +121,9 @@ def digitize_page(
 
     Raises
     ------
-    UnreadablePageError
-        No grid of millimetres or no row of traces was found.
     ValueError
-        Not one page of uint8, (height, width, 3).
+        Not one page of uint8, (height, width, 3); a layout that is not understood; boxes of other
+        than leads on the page.
 
     Examples
     --------
@@ -140,6 +140,7 @@ def digitize_page(
     True
     """
     page = check_page(page)
+    check_layout(layout)
     if boxes is not None:
         check_boxes(boxes, page.shape)
     try:

@@ -16,7 +16,7 @@ _ROW_SLACK = 0.035  # share by which grid and length of the row may disagree
 _STRAIGHT_SLACK = 0.012  # the same where the grid has straightened the page
 _SAME_SCALE = 0.002  # share below which rows and grid are one scale, but for how ends are seen
 _ENDS_PX = 4.0  # ends of rows are seen to two pixels each, which on coarse pages is more than that
-_FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
+FAST_PULSE_MM = 7.5  # a pulse of 0.2 s is 5 mm wide at 25 mm/s, 10 mm at 50
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def pulse_speed(pulses, px, stated=None):
     """Speed in mm/s that the width of the calibration pulse speaks for."""
     if stated is not None:
         return float(stated)
-    if pulses is not None and (pulses.stop - pulses.start) / px > _FAST_PULSE_MM:
+    if pulses is not None and (pulses.stop - pulses.start) / px > FAST_PULSE_MM:
         return 50.0
     return 25.0
 

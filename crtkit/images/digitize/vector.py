@@ -4,6 +4,8 @@ A vector page holds the samples themselves: 0.2 mm apart is 125 Hz at 25 mm/s. W
 here is the same as on pictures: pulses, rows, columns and rhythm strips.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -14,11 +16,20 @@ from crtkit.images.digitize.ink import UnreadablePageError
 from crtkit.images.digitize.leads import Arrangement, limb_agreement, name_rhythm
 from crtkit.images.digitize.page import SECONDS, digitize_page
 from crtkit.images.digitize.reading import LeadStrip, PageReading
+from crtkit.images.digitize.timing import FAST_PULSE_MM
 from crtkit.images.pdf import pdf_curves, render_pdf
 
 DPI = 200
 _LEAST_MM = 20.0  # a shorter curve is not a lead
 _SHARE = 0.05  # by which the duration of a strip may miss its part of ten (or five) seconds
+
+
+class _Pulse(NamedTuple):
+    """A calibration pulse in mm: y of its foot, height, and how long it stays up."""
+
+    foot: float
+    height: float
+    width: float
 
 
 def read_curves(curves, fs=500, *, layout=None, speed=None, gain=None, least_confidence=0.5):
@@ -48,7 +59,10 @@ def read_curves(curves, fs=500, *, layout=None, speed=None, gain=None, least_con
     rows = _rows(traces, zeros)
     arrangement = _arrangement(rows, layout)
     # A vector page has no grid to measure: its unit is the millimetre of the paper.
-    speed = 25.0 if speed is None else float(speed)
+    if speed is None:
+        fast = pulses and np.median([pulse.width for pulse in pulses]) > FAST_PULSE_MM
+        speed = 50.0 if fast else 25.0
+    speed = float(speed)
     n = int(round(SECONDS * fs))
     signals = np.full((12, n), np.nan)
     rhythm = np.full((arrangement.n_rhythm, n), np.nan)
@@ -134,18 +148,18 @@ def _sort_curves(curves):
         if np.ptp(x) >= _LEAST_MM and np.ptp(y) > 0.01:
             traces.append(curve)
         elif any(abs(np.ptp(y) / gain - 1) < 0.02 for gain in GAINS):
-            high, low = y.min(), y.max()
+            high, low, middle = y.min(), y.max(), (y.min() + y.max()) / 2
             on_level = (y - high < 0.02 * (low - high)) | (low - y < 0.02 * (low - high))
             if on_level.mean() > 0.8:
-                pulses.append((float(x.min()), float(low), float(low - high)))
+                pulses.append(_Pulse(float(low), float(low - high), float(np.ptp(x[y < middle]))))
     return traces, pulses
 
 
 def _calibration(traces, pulses, stated):
     """y of 0 mV per row from top to bottom, and mm per mV."""
     if pulses:
-        feet = np.unique(np.round([foot for _, foot, _ in pulses], 2))
-        height = float(np.median([height for *_, height in pulses]))
+        feet = np.unique(np.round([pulse.foot for pulse in pulses], 2))
+        height = float(np.median([pulse.height for pulse in pulses]))
         if stated is not None and abs(height / stated - 1) > 0.1:
             raise UnreadablePageError(
                 f"the calibration pulse is {height:.1f} mm tall, but gain={stated:g} mm/mV"

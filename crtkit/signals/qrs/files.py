@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Suffixes of the formats that read_ecg reads; a WFDB record is its header.
-SUFFIXES = (".hea", ".xml", ".scp", ".dcm", ".edf", ".ecg", ".h5", ".hdf5")
+SUFFIXES = (".hea", ".xml", ".scp", ".dcm", ".edf", ".bdf", ".ecg", ".h5", ".hdf", ".hdf5")
 _BATCH = 16  # files for one task: reading is short beside sending a task to a process
 
 

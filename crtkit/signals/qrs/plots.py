@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crtkit._leads import LEADS_12, LIMB_FROM_I_II
+from crtkit._leads import LEADS_12, LIMB_FROM_I_II, check_lead_names
 from crtkit._plots import pyplot
 from crtkit.signals.qrs.delineate import QRSBounds, qrs_bounds
 from crtkit.signals.qrs.shapes import lead_waves
@@ -36,7 +36,7 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     Raises
     ------
     ValueError
-        There is no beat to draw.
+        There is no beat to draw, or another number of leads than of names.
 
     Examples
     --------
@@ -49,6 +49,8 @@ def plot_median_beat(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     """
     if result.reason:
         raise ValueError(f"plot_median_beat has no beat to draw: {result.reason}.")
+    # Fewer leads under the default names would be drawn as I, II, III, ... without a word.
+    lead_names = check_lead_names(lead_names, len(result.beat))
     plt = pyplot("A picture of beats")
     beat, fs = result.beat, result.fs
     if axes is None:
@@ -115,7 +117,7 @@ def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     Raises
     ------
     ValueError
-        There is no beat, no QRS complex or a lead is missing.
+        There is no beat, no QRS complex, a lead is missing, or names do not fit the leads.
 
     Examples
     --------
@@ -126,10 +128,12 @@ def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None)
     >>> [axis.get_title() for axis in figure.axes]
     ['Frontal', 'Horizontal', 'Left sagittal']
     """
-    bounds = result.reason or _bounds(result, lead_names)
-    reason = result.reason or bounds.reason
-    if reason:
-        raise ValueError(f"plot_vector_loop has no QRS complex to draw: {reason}.")
+    if result.reason:
+        raise ValueError(f"plot_vector_loop has no QRS complex to draw: {result.reason}.")
+    lead_names = check_lead_names(lead_names, len(result.beat))
+    bounds = _bounds(result, lead_names)
+    if bounds.reason:
+        raise ValueError(f"plot_vector_loop has no QRS complex to draw: {bounds.reason}.")
     vcg = kors_vcg(complete_limb_leads(result.beat, lead_names))
     if np.isnan(vcg).any():
         raise ValueError("plot_vector_loop needs the leads I, II and V1 to V6; one is missing.")
@@ -176,6 +180,5 @@ def plot_vector_loop(result, lead_names=LEADS_12, *, simulated=False, axes=None)
 
 def _bounds(result, lead_names) -> QRSBounds:
     """The bounds that are measured: with the names, noise of one electrode counts once."""
-    known = len(lead_names) == len(result.beat)
-    limb = [name in LIMB_FROM_I_II for name in lead_names] if known else None
+    limb = [name in LIMB_FROM_I_II for name in lead_names]
     return qrs_bounds(result.beat, result.fs, result.fiducial, result.residual, limb=limb)

@@ -31,11 +31,6 @@ def complete_limb_leads(signals, lead_names) -> np.ndarray:
     ndarray of shape (12, n_samples)
         In the order of ``LEADS_12``; NaN where a lead is missing and cannot be had from others.
 
-    Raises
-    ------
-    ValueError
-        Fewer than two of the limb leads are there.
-
     Examples
     --------
     >>> import numpy as np

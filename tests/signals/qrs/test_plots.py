@@ -71,3 +71,14 @@ def test_nothing_to_draw():
     for plot in (plot_median_beat, plot_vector_loop):
         with pytest.raises(ValueError, match="no QRS complex"):
             plot(result, LEADS_12)
+
+
+def test_names_must_be_those_of_the_leads(record):
+    eight = median_beat(record[[0, 1, *range(6, 12)]], 500)
+    for plot in (plot_median_beat, plot_vector_loop):
+        with pytest.raises(ValueError, match=r"lead_names has 12 names, but the signals have 8"):
+            plot(eight)
+    names = ["I", "II", *LEADS_12[6:]]
+    titles = [axis.get_title(loc="left") for axis in plot_median_beat(eight, names).axes]
+    assert titles == names
+    assert "QRS area" in plot_vector_loop(eight, names).get_suptitle()
