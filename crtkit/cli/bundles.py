@@ -117,6 +117,7 @@ def _add_evaluate(commands: Any) -> None:
 
 def run_fit(options: argparse.Namespace) -> int:
     """Fit on everybody and save."""
+    from crtkit._labels import patient_text
     from crtkit.persistence import save
 
     if options.model == "list":
@@ -133,7 +134,7 @@ def run_fit(options: argparse.Namespace) -> int:
     if options.held_out is not None:
         apart = _zero_one(read_cohort(options.held_out, options), options)
         # As text: the two tables may have read the same identifiers as numbers and as words.
-        both = set(map(str, cohort.groups)) & set(map(str, apart.groups))
+        both = set(map(patient_text, cohort.groups)) & set(map(patient_text, apart.groups))
         if both:
             raise CommandError(
                 f"--held-out shares {len(both)} patient(s) with the table of the fit: sets that "

@@ -12,7 +12,9 @@ from crtkit.cli.common import (
     add_manifest_options,
     check_out,
     emit_json,
+    emit_lines,
     positive_label,
+    printable,
     read_cohort,
 )
 
@@ -39,8 +41,7 @@ def run(options: argparse.Namespace) -> int:
     cohort = read_cohort(options.data, options)
     # A wrong name and a "no" that counts as positive are told here.
     positive = positive_label(cohort, options.pos_label)
-    by = "record" if options.mixed_labels == "keep" else "patient"
-    facts = describe(cohort, positive=positive, by=by)
+    facts = describe(cohort, positive=positive)
     if options.json or options.out:
         emit_json(facts, options)
         return 0
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def describe(cohort: Any, *, positive: Any = None, by: str = "patient") -> dict[str, Any]:
+def describe(cohort: Any, *, positive: Any = None) -> dict[str, Any]:
     """Counts, Table 1, signal quality, leaks and sample size of a cohort.
 
     Parameters
@@ -56,8 +57,6 @@ def describe(cohort: Any, *, positive: Any = None, by: str = "patient") -> dict[
     cohort : Cohort
     positive : label, optional
         Outcome that is predicted; default: the later class.
-    by : {"patient", "record"}
-        Whom the outcome belongs to.
 
     Returns
     -------
@@ -144,11 +143,10 @@ def _print(facts: dict[str, Any]) -> None:
             value = ", ".join(f"{name}: {entry}" for name, entry in value.items()) or "–"
         elif isinstance(value, list):
             value = ", ".join(value)
-        print(f"{key.replace('_', ' '):24} {value}")  # noqa: T201 - this is the command line
-    print(f"{'leaks':24} {'none found' if not leaks else ''}".rstrip())  # noqa: T201
-    for leak in leaks:
-        print(f"  {leak}")  # noqa: T201
+        emit_lines([printable(f"{key.replace('_', ' '):24} {value}")])
+    emit_lines([f"{'leaks':24} {'none found' if not leaks else ''}".rstrip()])
+    emit_lines(printable(f"  {leak}") for leak in leaks)
     if table is not None:
         # What a paper prints; --json has the tests, their statistics and all moments.
         shown = table.iloc[:, : 2 + table.columns.get_loc("p")] if "p" in table else table
-        print(f"\nTable 1, one row for each variable\n{shown.to_string()}")  # noqa: T201
+        emit_lines(["", "Table 1, one row for each variable", printable(shown.to_string())])

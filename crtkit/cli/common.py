@@ -41,7 +41,12 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
     group.add_argument("--root", type=Path, help="folder that file names count from [the table's]")
     group.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
     group.add_argument("--duration", type=float, help="seconds to keep of each signal")
-    group.add_argument("--unit", help="unit of signals in arrays, such as uV; files say their own")
+    group.add_argument(
+        "--unit",
+        type=_unit,
+        help="unit of signals in arrays, such as uV, or what one count is worth in mV; files say "
+        "their own",
+    )
     group.add_argument(
         "--lead-names", type=_names, metavar="NAME,...", help="leads of signals in arrays, in order"
     )
@@ -82,6 +87,13 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
 
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _unit(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def read_cohort(path: Path, options: argparse.Namespace) -> Any:
@@ -147,6 +159,13 @@ def emit(table: Any, options: argparse.Namespace) -> None:
         text = table.to_csv(float_format="%.8g")
     else:
         text = printable(table.to_string()) + "\n"
+    _write(text, out)
+
+
+def _write(text: str, out: Path | None) -> None:
+    """Text to a file or to standard output."""
+    # A file name that is not UTF-8 (an old archive's) must not cost an hour's results.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if out is None:
         sys.stdout.write(text)
     else:
@@ -157,11 +176,7 @@ def emit(table: Any, options: argparse.Namespace) -> None:
 def emit_json(value: Any, options: argparse.Namespace) -> None:
     """JSON to ``--out`` or to standard output."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
-    if getattr(options, "out", None) is None:
-        sys.stdout.write(text)
-    else:
-        write_text(options.out, text)
-        say(f"wrote {options.out}")
+    _write(text, getattr(options, "out", None))
 
 
 def emit_lines(lines: Iterable[str]) -> None:

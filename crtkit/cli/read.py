@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crtkit.cli.common import CommandError, check_out, emit_json, say
+from crtkit.cli.common import CommandError, check_out, emit_json, emit_lines, printable, say
 from crtkit.persistence.suffixes import PAGES
 
 SHOWN = ("heart_rate_bpm", "pr_ms", "qrs_duration_ms", "qtc_ms", "qrs_axis_deg", "lbbb")
@@ -67,26 +67,21 @@ def _tell(facts: dict[str, Any], options: argparse.Namespace) -> None:
             text = ", ".join(f"{k} {_short(v)}" for k, v in value.items())
         else:
             text = ", ".join(value) if isinstance(value, list) else _short(value)
-        print(f"{key:16} {text}")  # noqa: T201 - this is the command line
+        emit_lines([printable(f"{key:16} {text}")])
 
 
 def _read_page(options: argparse.Namespace) -> int:
     """What was read from a page; with --png the traces over it."""
-    from PIL import Image, ImageOps
-
-    from crtkit.images import digitize_page
+    from crtkit.images import ECGDigitizer
+    from crtkit.images.decode import read_page
     from crtkit.signals import LEADS_12, measure_qrs
 
+    # As the digitizer sees it: upright, in full size, of any depth; a PDF as it is rendered.
     try:
-        with Image.open(options.file) as image:
-            page = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except Image.UnidentifiedImageError as error:
-        raise CommandError(
-            f"{options.file} is no picture that can be read here; a PDF can be measured "
-            "(crtkit measure)"
-        ) from error
-    # At full size and upright: phones store the turn of a photograph beside its pixels.
-    reading = digitize_page(page)
+        page, *_ = read_page(options.file, None, reduced=False)
+    except ValueError as error:
+        raise CommandError(f"{options.file} is no picture that can be read: {error}") from error
+    reading = ECGDigitizer().read([str(options.file)])[0]
     facts: dict[str, Any] = {"file": str(options.file), "format": "page"}
     if reading.reason is not None:
         facts["reason"] = reading.reason

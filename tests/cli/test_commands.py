@@ -198,8 +198,18 @@ def test_a_page_is_read_and_its_traces_drawn(pages, tmp_path):
     assert facts["measured"]["lbbb"] == 1
     assert (tmp_path / "traced.png").stat().st_size > 20_000
     assert "reason" in json.loads(crtkit("read", pages / "blank.png", "--json", code=1).stdout)
+    from PIL import Image
+
+    # One page in every wrapping: 16 bits, a PDF.
+    grey = np.asarray(Image.open(pages / "wide.png").convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    Image.open(pages / "wide.png").save(tmp_path / "page.pdf", resolution=200)
+    for name in ("deep.png", "page.pdf"):
+        facts = json.loads(crtkit("read", tmp_path / name, "--json").stdout)
+        assert facts["layout"] == "3x4+II"
     (tmp_path / "no.jpg").write_bytes(b"no picture")
-    assert "no picture" in crtkit("read", tmp_path / "no.jpg", code=1).stderr
+    error = crtkit("read", tmp_path / "no.jpg", code=1).stderr
+    assert "no picture that can be read: not a JPEG, PNG" in error
 
 
 def test_nothing_measurable_is_an_error(tmp_path):
@@ -616,3 +626,33 @@ def test_card_and_answers_use_the_words_of_the_table(bundle, records):
     assert rows[0]["answer"] in ("narrow", "lbbb")
     error = crtkit("read", records, code=1).stderr
     assert "crtkit measure reads all of its files" in error
+
+
+def test_names_that_are_not_utf_8_cost_no_results(records, tmp_path):
+    (tmp_path / "r01.dat").write_bytes((records / "r01.dat").read_bytes())
+    with open(os.fsencode(tmp_path) + b"/M\xfcller.hea", "wb") as file:
+        file.write((records / "r01.hea").read_bytes())
+    assert "measured 1 of 1" in crtkit("measure", tmp_path, "-o", tmp_path / "qrs.csv").stderr
+    table = pd.read_csv(tmp_path / "qrs.csv")
+    assert table["file"][0].endswith(r"M\udcfcller.hea")
+    assert json.loads(crtkit("measure", tmp_path, "--json").stdout)[0]["n_beats"] > 5
+
+
+def test_words_of_a_file_do_not_reach_the_terminal(tmp_path):
+    text = "patient,responder,age\x1b[2J\n" + "".join(f"p{i},{i % 2},{60 + i}\n" for i in range(30))
+    (tmp_path / "cohort.csv").write_text(text)
+    done = crtkit("check", tmp_path / "cohort.csv", "--label", "responder")
+    assert "age?[2J" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_codes_and_units_that_are_numbers(tmp_path):
+    rows = "".join(f"p{i},{i % 2},{999 if i == 7 else 25 + i},x.npy#{i}\n" for i in range(20))
+    (tmp_path / "cohort.csv").write_text("patient,responder,lvef,ecg\n" + rows)
+    signals = [ck.datasets.simulate_ecg("lbbb", 150, random_state=i)[0] for i in range(20)]
+    np.save(tmp_path / "x.npy", np.round(np.stack(signals) / 0.005).astype(np.int16))
+    asked = ("--label", "responder", "--signal", "ecg", "--fs", 500, "--unit", 0.005)
+    done = crtkit("check", tmp_path / "cohort.csv", *asked, "--na-values", "NA,999", "--json")
+    facts = json.loads(done.stdout)
+    assert facts["sampling_rate"] == 500
+    assert "999" not in done.stderr
