@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from crtkit import Cohort, ECGFMClassifier, ResNetClassifier, Select, SimCLR, evaluate
-from crtkit.evaluation.resume.fingerprint import fingerprint
+from crtkit.evaluation.resume.fingerprint import fingerprint, source_files
 from crtkit.evaluation.resume.journal import Journal, JournalError
 from crtkit.neural import save_weights
 
@@ -163,6 +163,13 @@ def test_another_cohort_model_or_version_is_refused(toy, monkeypatch):
     monkeypatch.setattr(module, "device", lambda models: {"cpu": "abacus"})
     with pytest.raises(ValueError, match="device.cpu: .* there, 'abacus' now"):
         toy()
+
+
+def test_the_source_of_the_whole_package_counts():
+    """It once was the evaluation's own: a journal went on under another network's code."""
+    names = set(source_files())
+    assert {"_labels.py", "neural/resnet.py", "signals/qrs/measure.py"} <= names
+    assert "neural/ecgfm/weights/crtkit-small.safetensors" in names
 
 
 def test_files_that_are_no_journal_are_left_alone(toy):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import crtkit
 from crtkit._io import is_path, package_versions
 from crtkit.evaluation.models import is_estimator
 
@@ -45,10 +46,17 @@ def versions() -> dict[str, str]:
 def _source_hash() -> str:
     """Short hash of crtkit's own code and weights: between releases the version stands still."""
     digest = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for path in sorted([*root.rglob("*.py"), *root.rglob("*.safetensors")]):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    for name, path in source_files().items():
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:20]
+
+
+def source_files() -> dict[str, Path]:
+    """Code and weights of the whole package, by name: what a fit may depend on."""
+    # The package's folder, not so many parents of this file: it may move to another room.
+    root = Path(crtkit.__file__).parent
+    found = sorted([*root.rglob("*.py"), *root.rglob("*.safetensors")])
+    return {path.relative_to(root).as_posix(): path for path in found}
 
 
 def device(models: dict[str, Any]) -> dict[str, str]:
