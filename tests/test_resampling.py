@@ -328,3 +328,42 @@ def test_recalibrated_and_conformal_models_in_an_evaluation():
     }
     result = ck.evaluate(models, cohort, seeds=2, reference_rows=False, threads_per_fit=1)
     assert result.per_seed()["roc_auc"].between(0.5, 1).all()
+
+
+class SinglePrecision(ClassifierMixin, BaseEstimator):
+    """Scores in float32, as scikit-learn's linear models give them for float32 records."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def decision_function(self, X):
+        return np.asarray(X, dtype=np.float32)[:, 0]
+
+    def predict(self, X):
+        return self.classes_[(self.decision_function(X) > 0).astype(int)]
+
+
+def test_a_threshold_between_scores_in_single_precision():
+    low = np.float32(0.7)
+    high = np.nextafter(low, np.float32(1))
+    # The highest score is of a negative: best is to call nobody; then a cut between neighbours.
+    for score, y, called in (
+        ([high, low, low, low], [0, 1, 0, 0], [0, 0, 0, 0]),
+        ([high, low, low, low], [1, 0, 0, 0], [1, 0, 0, 0]),
+    ):
+        X = np.array(score * 2, dtype=np.float32)[:, None]
+        table = pd.DataFrame({"x": X[:, 0], "set": ["train"] * 4 + ["tuning"] * 4})
+        model = make_pipeline(ck.Select(["x"]), SinglePrecision())
+        fitted = HeldOutThreshold(model, column="set", objective="accuracy").fit(table, y * 2)
+        assert fitted.predict(table.iloc[4:]).tolist() == called
+
+
+def test_recalibrated_risks_add_up_in_double_precision():
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    X = (rng.normal(size=(60, 2)) + y[:, None]).astype(np.float32)
+    model = RecalibratedClassifier(LogisticRegression(), random_state=0).fit(X, y)
+    risks = model.predict_proba(X)
+    assert risks.dtype == np.float64
+    np.testing.assert_allclose(risks.sum(axis=1), 1, atol=1e-15)

@@ -182,7 +182,8 @@ class RecalibratedClassifier(OneClassifier):
 
     def _score(self, X):
         if hasattr(self.estimator_, "predict_proba"):
-            risk = np.clip(self.estimator_.predict_proba(X)[:, 1], _CLIP, 1 - _CLIP)
+            risk = np.asarray(self.estimator_.predict_proba(X)[:, 1], dtype=float)
+            risk = np.clip(risk, _CLIP, 1 - _CLIP)
             return np.log(risk) - np.log1p(-risk)
         return np.asarray(self.estimator_.decision_function(X), dtype=float)
 

@@ -163,8 +163,11 @@ class HeldOutThreshold(OneClassifier):
 
     def _score(self, X):
         if hasattr(self.estimator_, "predict_proba"):
-            return self.estimator_.predict_proba(X)[:, 1]
-        return self.estimator_.decision_function(X)
+            score = self.estimator_.predict_proba(X)[:, 1]
+        else:
+            score = self.estimator_.decision_function(X)
+        # In float32 a threshold between two neighbouring scores would round onto one of them.
+        return np.asarray(score, dtype=np.float64)
 
     def _parts(self, X, y, groups):
         if self.column is None:
