@@ -6,7 +6,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
+
+from crtkit._columns import as_column, as_floats
 
 __all__ = ["standardised_difference"]
 
@@ -20,13 +23,19 @@ def standardised_difference(a: ArrayLike, b: ArrayLike, *, categorical: bool = F
         Values of one variable in each group. Missing ones are left out.
     categorical : bool, default=False
         Whether values are levels. Of two levels it is the difference of shares over the spread of
-        shares; of more, Mahalanobis' distance of the vectors of shares.
+        shares; of more, Mahalanobis' distance of the vectors of shares. 1, 1.0 and True are one
+        level.
 
     Returns
     -------
     float
         Above 0.1 groups are usually called unequal. nan where a group is empty; infinity where
         groups differ and neither varies.
+
+    Raises
+    ------
+    ValueError
+        Text or infinite values where numbers are meant, or more than one column.
 
     References
     ----------
@@ -50,7 +59,7 @@ def standardised_difference(a: ArrayLike, b: ArrayLike, *, categorical: bool = F
         spread = [values.var(ddof=1) if len(values) > 1 else np.nan for values in (a, b)]
         # The mean of the variances, not pooled by n: the same in a trial of 1:1 and of 1:3.
         return _over(apart, np.sqrt(np.mean(spread)))
-    names = [str(value) for value in np.concatenate([a, b])]
+    names = [_level(value) for value in np.concatenate([a, b])]
     levels, where = np.unique(names, return_inverse=True)
     counts = [
         np.bincount(part, minlength=len(levels)) for part in (where[: len(a)], where[len(a) :])
@@ -86,11 +95,18 @@ def largest_difference(parts: list[Any], *, categorical: bool) -> float:
 
 
 def _present(values: ArrayLike, categorical: bool) -> np.ndarray:
+    column = as_column("standardised_difference", values)
     if not categorical:
-        numbers = np.asarray(values, dtype=np.float64)
+        numbers = as_floats("of a group", pd.Series(column))
         return numbers[~np.isnan(numbers)]
-    cells = np.asarray(values, dtype=object)
-    return cells[[cell is not None and cell == cell for cell in cells]]  # NaN equals nothing
+    cells = np.asarray(column, dtype=object)
+    return cells[~np.asarray(pd.isna(cells), dtype=bool)]
+
+
+def _level(value: Any) -> str:
+    """Name of a level: an empty cell makes floats of one hospital's codes, not of another's."""
+    number = isinstance(value, (int, float, np.number, np.bool_))
+    return format(float(value), ".15g") if number else str(value)
 
 
 def _over(apart: float, spread: float) -> float:

@@ -358,6 +358,9 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
     if kind == "binary" and set(level_names) <= {0, 1}:  # a flag that nobody, or everybody, has
         level_names = [0, 1]
     values = column.to_numpy(dtype=object)
+    if kind == "binary" and len(level_names) > 2:
+        # Levels that a filter emptied: the one that is counted must be one of the two.
+        level_names = [x for x in level_names if (values[there] == x).any()]
     counts = np.array([[int((values[m & there] == x).sum()) for m in members] for x in level_names])
     counts = counts.reshape(len(level_names), len(members))
     totals = [int((m & there).sum()) for m in members]

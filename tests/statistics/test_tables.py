@@ -503,3 +503,24 @@ def test_rows_bear_their_printed_names_and_the_authors(tmp_path, suffix):
         assert all(FIRST_CELL[suffix].format(name) in text for name in names)
     with pytest.raises(ValueError, match="names"):
         baseline_table(table, [0, 1] * 15, names={"lvfe": "LVEF"})
+
+
+def test_levels_are_one_whatever_their_type():
+    """An empty cell makes floats of one hospital's codes; the other's stay whole numbers."""
+    whole, floats = [1, 2, 2, 3, 3, 3], pd.Series([1, 2, 2, 3, 3, 3, None])
+    assert standardised_difference(whole, floats, categorical=True) == pytest.approx(0, abs=1e-9)
+    flags = standardised_difference([True, True, False], [1, 1.0, 0], categorical=True)
+    assert flags == pytest.approx(0, abs=1e-9)
+    nullable = pd.array([1, 2, None, 3], dtype="Int64")
+    assert standardised_difference(nullable, [1, 2, 3]) == 0
+    assert standardised_difference(nullable, [1, 2, 3], categorical=True) == pytest.approx(0)
+    with pytest.raises(ValueError, match="must hold numbers"):
+        standardised_difference(["low", "high"], [1, 2])
+
+
+def test_a_level_that_a_filter_emptied_is_not_counted():
+    arm = pd.Categorical(list("aabbab") * 2, categories=["a", "b", "c"])
+    table = pd.DataFrame({"arm": arm})
+    row = baseline_table(table, [0, 1] * 6).loc["arm"]
+    assert row["overall"] == "b 6 (50.0)"
+    assert row["kind"] == "binary"
