@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crtkit._labels import check_groups, check_labels, check_same_index
+from crtkit._columns import check_same_index
+from crtkit._labels import check_groups, check_labels, classes_in_order
 from crtkit.statistics.outcome import binary_outcome
 
 
@@ -32,7 +33,7 @@ def mcnemar_test(y, pred_a, pred_b) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Arrays of different length or index, or missing labels.
+        Arrays of different length or index, or labels that are missing or of mixed types.
 
     References
     ----------
@@ -48,6 +49,8 @@ def mcnemar_test(y, pred_a, pred_b) -> pd.DataFrame:
     0       5       0   0.0625
     """
     check_same_index("mcnemar_test", y=y, pred_a=pred_a, pred_b=pred_b)
+    # Of 1 and "1" none equals the other: both models would be wrong on everybody.
+    classes_in_order("mcnemar_test", y, pred_a, pred_b)
     labels = [check_labels(name, v) for name, v in (("y", y), ("a", pred_a), ("b", pred_b))]
     if len({len(values) for values in labels}) > 1:
         raise ValueError(f"mcnemar_test needs one length, got {[len(v) for v in labels]}.")

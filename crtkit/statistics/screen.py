@@ -217,6 +217,9 @@ def univariate_p(X, event, *, likelihood=False, max_iter=50) -> np.ndarray:
 def _anova_p(X, codes) -> np.ndarray:
     """F-test of the class means; nan where a column is constant."""
     varies = np.ptp(X, axis=0) > 1e-12 * np.abs(X).max(axis=0)
+    if len(codes) == codes.max() + 1:
+        # One record a class: nothing to judge the means by, which is no evidence of a difference.
+        return np.where(varies, 1.0, np.nan)
     p = np.full(X.shape[1], np.nan)
     if varies.any():
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -80,3 +80,9 @@ def test_a_better_score_is_found_and_two_labels_are_refused():
         permutation_test(y, good, groups=np.zeros(100))
     with pytest.raises(ValueError, match="finite scores"):
         permutation_test(y, [np.nan] * 100)
+
+
+def test_answers_of_another_type_than_the_truth_are_refused():
+    """1 and "1" are never equal: both models would be wrong on everybody, and p would be 1."""
+    with pytest.raises(ValueError, match="mixed types"):
+        mcnemar_test([1, 0, 1], ["1", "0", "1"], ["0", "0", "1"])

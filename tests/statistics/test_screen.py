@@ -182,3 +182,11 @@ def test_bad_input_is_named():
         UnivariateScreen(min_features=-1).fit(X, y)
     with pytest.raises(NotFittedError):
         UnivariateScreen().transform(X)
+
+
+def test_one_record_a_class_is_no_evidence():
+    """The F-test has no degree of freedom left; p once came out as the smallest float."""
+    X = np.array([[1.0, 5.0, 3.0], [2.0, 1.0, 3.0], [4.0, 9.0, 3.0]])
+    with pytest.warns(UserWarning, match="0 of 3 features"):
+        screen = UnivariateScreen(test="anova").fit(X, ["a", "b", "c"])
+    assert screen.p_values_.tolist() == [1, 1, 1]
