@@ -14,6 +14,7 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
+from crtkit._columns import as_floats
 from crtkit._io import is_path
 
 _MAX_STEPS, _TOLERANCE = 200, 1e-10
@@ -243,7 +244,7 @@ def meta_analyse(
         if not set(columns) <= set(table.columns):
             continue
         # A centre that prints no AUC may still have counts: it drops out of one row only.
-        given = table[list(columns)].apply(pd.to_numeric).dropna()
+        given = given_figures(table, columns).dropna()
         if len(given) < 2:
             continue
         if columns[0] == "auc" and not given["auc"].between(0, 1, inclusive="neither").all():
@@ -267,6 +268,16 @@ def _natural(pooled: Pooled, back: Callable[..., Any]) -> dict[str, float]:
     names = ("estimate", "ci_low", "ci_high", "pi_low", "pi_high")
     shown = ("value", "value_low", "value_high", "value_pi_low", "value_pi_high")
     return {new: float(back(getattr(pooled, old))) for new, old in zip(shown, names)}
+
+
+def given_figures(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Figures of one quantity, a row per centre; NaN where a centre has none."""
+    numbers = {name: as_floats(name, table[name]) for name in columns}
+    given = pd.DataFrame(numbers, index=table.index)
+    if "tp" in columns:
+        # Nobody was positive: halves added to zeros would be read as a sensitivity of 0.5.
+        given[given.sum(axis=1) == 0] = np.nan
+    return given
 
 
 def centre_table(studies: Any) -> pd.DataFrame:

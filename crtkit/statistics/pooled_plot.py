@@ -11,7 +11,12 @@ import pandas as pd
 from scipy import stats
 
 from crtkit._plots import COLOURS, axes, styled
-from crtkit.statistics.meta_analysis import QUANTITIES, centre_table, meta_analyse
+from crtkit.statistics.meta_analysis import (
+    QUANTITIES,
+    centre_table,
+    given_figures,
+    meta_analyse,
+)
 
 _TITLES = {
     "logit_auc": ("AUC", 0.5),
@@ -76,7 +81,7 @@ def plot_pooled(
     if quantity not in pooled.index:
         raise ValueError(f"plot_pooled: fewer than two centres have {' and '.join(columns)}.")
     figures = pooled.loc[quantity]
-    given = table[list(columns)].apply(pd.to_numeric)
+    given = given_figures(table, columns)
     kept = given.notna().all(axis=1).to_numpy()
     effect, variance = (np.asarray(x, dtype=float) for x in effect_of(given[kept]))
     half = stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance)

@@ -118,3 +118,16 @@ def test_answers_of_three_hospitals_are_pooled(tmp_path):
     answers[0]["bundle"]["digest"] = "another"
     with pytest.raises(ValueError, match="different bundles"):
         meta_analyse(answers)
+
+
+def test_a_centre_without_positives_has_no_sensitivity():
+    """Halves added to two zeros would pull the pooled sensitivity towards 0.5."""
+    table = pd.DataFrame({"tp": [40, 30, 25], "fn": [10, 6, 9]})
+    with_empty = pd.concat([table, pd.DataFrame({"tp": [0], "fn": [0]})], ignore_index=True)
+    pd.testing.assert_frame_equal(meta_analyse(with_empty), meta_analyse(table))
+
+
+def test_text_in_a_table_is_named():
+    table = pd.DataFrame({"auc": ["0,7", "0.8"], "auc_se": [0.1, 0.1]})
+    with pytest.raises(ValueError, match=r"Column 'auc'.*row 0 holds '0,7'.*as a point"):
+        meta_analyse(table)
