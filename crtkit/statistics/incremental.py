@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 from scipy import stats
 
 from crtkit._columns import as_frame
@@ -155,14 +156,14 @@ def _steps(name, X, base, added) -> list[list[str]]:
     """Lists of variables, the base model first; each variable is there, and once."""
     if not isinstance(X, pd.DataFrame):
         raise TypeError(f"{name} expects a DataFrame, got {type(X).__name__}.")
-    base = [base] if isinstance(base, str) else list(base)
-    added = [added] if isinstance(added, str) else list(added)
+    base = [base] if types.is_scalar(base) else list(base)
+    added = [added] if types.is_scalar(added) else list(added)
     if not base or not added:
         raise ValueError(f"{name} needs variables in base and in added, got {base} and {added}.")
     # ["psd", "ae30"] is one step of two variables, [["psd"], ["ae30"]] is two steps.
     if all(not isinstance(a, list | tuple) for a in added):
         added = [added]
-    steps = [base, *([a] if isinstance(a, str) else list(a) for a in added)]
+    steps = [base, *([a] if types.is_scalar(a) else list(a) for a in added)]
     names = [v for step in steps for v in step]
     missing = [v for v in names if v not in X]
     twice = sorted({str(v) for v in names if names.count(v) > 1})

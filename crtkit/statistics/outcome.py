@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 from scipy.optimize import linprog
 
-from crtkit._columns import as_frame, clean_column
+from crtkit._columns import as_frame, check_same_index, clean_column
 from crtkit._labels import is_positive
 
 # Smallest eigenvalue of a correlation matrix that a logistic fit still gets its digits from.
@@ -60,6 +60,7 @@ def check_confidence(name, confidence) -> None:
 def covariates(name, X, y) -> pd.DataFrame:
     """X as a float DataFrame with text refused, and as long as y."""
     X, y = as_frame(X), as_frame(y)
+    check_same_index(name, X=X, y=y)
     if isinstance(X, pd.Series):
         X = X.to_frame()
     if not isinstance(X, pd.DataFrame):
@@ -70,8 +71,6 @@ def covariates(name, X, y) -> pd.DataFrame:
                 f"{values.shape}. One variable is X[['name']] or x.reshape(-1, 1)."
             )
         X = pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
-    if isinstance(y, pd.Series) and not y.index.equals(X.index):
-        raise ValueError(f"{name}: y is a Series whose index differs from X's.")
     if len(X) != len(y):
         raise ValueError(f"{name}: X has {len(X)} rows, y {len(y)}.")
     if not X.columns.is_unique or not X.shape[1]:

@@ -276,7 +276,7 @@ def test_bad_input_is_named(cohort, function):
         (X, cohort["nyha"], "two classes in y"),
         (X, y.where(y == 1), "missing label"),
         (X, y[:50].to_numpy(), "102 rows, y 50"),
-        (X, y.iloc[::-1], "index differs"),
+        (X, y.iloc[::-1], "indices differ"),
         (X["age"].to_numpy(), y, "2-D array"),
         (X[[]], y, "at least one column"),
     ):
@@ -300,3 +300,14 @@ def test_bad_steps_are_named(cohort):
         incremental_value(cohort[["psd"]].to_numpy(), y, "psd", "age")
     with pytest.raises(ValueError, match="method"):
         incremental_value(cohort, y, "lvef", "psd", method="auto")
+
+
+def test_outcome_in_a_table_is_paired_by_its_index(cohort):
+    X, y = cohort[["age"]], cohort[["response"]]
+    want = univariate_logistic(X, cohort["response"]).iloc[0]
+    assert univariate_logistic(X, y).iloc[0]["coef"] == want["coef"]
+    with pytest.raises(ValueError, match="indices differ"):
+        univariate_logistic(X, y.iloc[::-1])
+    # An array has no index: rows correspond by position, whatever y's labels are.
+    array = univariate_logistic(X.to_numpy(), cohort["response"].set_axis(range(7, 7 + len(y))))
+    assert array.iloc[0]["coef"] == want["coef"]
