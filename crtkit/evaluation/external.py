@@ -16,6 +16,7 @@ from crtkit.evaluation.scoring import (
     Part,
     by_model,
     figures,
+    iter_parts,
     nanmean,
     patients_of,
     pool_folds,
@@ -23,6 +24,7 @@ from crtkit.evaluation.scoring import (
     replicate,
     spread,
 )
+from crtkit.evaluation.uncertainty.cut import at_one_half
 from crtkit.evaluation.uncertainty.intervals import difference_interval
 from crtkit.evaluation.uncertainty.variance import fits_share, patient_variance, with_fits
 
@@ -176,12 +178,29 @@ def _recalibrated(parts: list[Part]) -> dict[str, float]:
         )
         if np.isnan(shift):
             continue
-        # The threshold stays where it was frozen, so that answers move with the risks.
         risk = expit(logit(np.clip(part.y_score, _CLIP, 1 - _CLIP)) + shift)
-        shifted = figures(part._replace(y_score=risk, y_pred=risk > 0.5), dict.fromkeys(names))
+        called = _called(part, risk)
+        shifted = part._replace(y_score=risk, y_pred=part.y_pred if called is None else called)
+        values = figures(shifted, dict.fromkeys(names))
         for name in names:
-            rows[f"{name}_shifted"].append(shifted[name])
+            known = name == "brier" or called is not None
+            rows[f"{name}_shifted"].append(values[name] if known else float("nan"))
     return {name: float(nanmean(np.array(v))) if v else float("nan") for name, v in rows.items()}
+
+
+def _called(part: Part, risk: np.ndarray) -> np.ndarray | None:
+    """Who is called positive at the frozen threshold once risks have moved.
+
+    A threshold of a model's own (:class:`crtkit.resampling.HeldOutThreshold`) is told from its
+    answers: it lies between the highest risk called negative and the lowest called positive. None
+    where the answers do not tell it.
+    """
+    if at_one_half([part]):
+        return risk > 0.5
+    below, above = part.y_score[~part.y_pred], part.y_score[part.y_pred]
+    if not len(below) or not len(above) or below.max() >= above.min():
+        return None
+    return risk >= (below.max() + above.min()) / 2
 
 
 def interaction_table(
@@ -205,19 +224,24 @@ def interaction_table(
         for model in result.models:
             if not all(model in half for half in halves):
                 continue
-            means, variances = [], []
+            means, variances, fixed, draws = [], [], [], []
             for half in halves:
                 own = half[model]
                 values = np.array([figures(part, scoring)[metric] for part in own])
                 means.append(spread(values, np.array([part.seed for part in own]))["mean"])
                 drawn = replicate(own, scoring, patients, n_bootstrap, 0)[metric]
+                draws.append(drawn)
                 share = fits_share(own, result._split_of, ratio)
-                fixed = patient_variance(drawn, metric, own)
-                variances.append(with_fits(fixed, values, own, result._split_of, share))
-            # No patient is on both sides: variances add, with Satterthwaite's degrees of freedom.
+                fixed.append(patient_variance(drawn, metric, own))
+                variances.append(with_fits(fixed[-1], values, own, result._split_of, share))
+            # Variances add, with Satterthwaite's degrees of freedom.
             total = sum(v.value for v in variances)
             terms = sum(v.value**2 / v.df for v in variances)
             df = total**2 / terms if terms > 0 else 1.0
+            # Whoever has records on both sides moves both figures alike.
+            if _share_patients(halves, model):
+                alike = _correlation(*draws) * np.sqrt(fixed[0].value * fixed[1].value)
+                total = max(total - 2 * alike, 0.0)
             difference = means[0] - means[1]
             low, high = difference_interval(difference, total, df, confidence)
             n = [len(patients_of(half[model])) for half in halves]
@@ -228,9 +252,21 @@ def interaction_table(
     return table
 
 
-def _parts_where(result: Any, rows: pd.DataFrame) -> list[Part]:
-    from crtkit.evaluation.scoring import iter_parts
+def _share_patients(halves: list[dict[str, list[Part]]], model: str) -> bool:
+    """Whether anybody has records in a subgroup and others outside it."""
+    inside, others = (patients_of(half[model]) for half in halves)
+    return bool(np.isin(inside, others).any())
 
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Of two figures over the same draws, where both are defined; 0 where either never varies."""
+    there = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[there], b[there]
+    varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
+    return float(np.corrcoef(a, b)[0, 1]) if varies else 0.0
+
+
+def _parts_where(result: Any, rows: pd.DataFrame) -> list[Part]:
     rows = rows.assign(
         y_true=rows["y_true"] == result.classes[1], y_pred=rows["y_pred"] == result.classes[1]
     )

@@ -205,7 +205,8 @@ class Views:
             slope and intercept of the development cohort, would give in the patients here and there
             (:func:`expected_auc`): a fall of both is case mix; ``o_e, intercept, slope`` with
             limits; ``sensitivity, specificity, brier`` of the frozen model at its frozen threshold,
-            and the same ``_shifted``, after recalibration in the large on these very patients.
+            and the same ``_shifted``, after recalibration in the large on these very patients; nan
+            where a threshold of a model's own cannot be told from its answers.
 
         Raises
         ------

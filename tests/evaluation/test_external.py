@@ -5,10 +5,13 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings, strategies as st
+from scipy.special import expit, logit
 
 from crtkit import Cohort, evaluate, metrics
 from crtkit.evaluation import expected_auc
+from crtkit.resampling import HeldOutThreshold
 from crtkit.statistics import standardised_difference
 
 
@@ -89,6 +92,32 @@ def test_external_validation_tells_case_mix_from_the_model(result):
         result.external_validation("test")
 
 
+def test_a_frozen_threshold_stays_where_it_is_when_risks_move(make_table_cohort, models):
+    """It once went to 0.5: recalibration seemed to cost a sensitive model its sensitivity."""
+    cohort = make_table_cohort(n_patients=240, records=1, effect=25.0)
+    other = make_table_cohort(n_patients=900, records=1, seed=4, effect=25.0)
+    other = Cohort(other.X, other.y, [f"x{g}" for g in other.groups])
+    model = HeldOutThreshold(models["logistic"], objective="sensitivity", target=0.95)
+    result = evaluate(
+        {"m": model},
+        cohort,
+        seeds=1,
+        threads_per_fit=1,
+        reference_rows=False,
+        external={"B": other},
+    )
+    row = result.external_validation("B", n_bootstrap=10).loc["m"]
+    fitted = result.refit("m", 0)
+    risk, y = fitted.predict_proba(other.X)[:, 1], other.y == result.classes[1]
+    assert fitted.threshold_ < 0.4
+    constant = np.ones((len(y), 1))
+    family = sm.families.Binomial()
+    shift = sm.GLM(y.astype(float), constant, family=family, offset=logit(risk)).fit().params[0]
+    called = expit(logit(risk) + shift) >= fitted.threshold_
+    assert row["sensitivity_shifted"] == pytest.approx(called[y].mean(), abs=0.01)
+    assert row["specificity_shifted"] == pytest.approx(1 - called[~y].mean(), abs=0.01)
+
+
 def test_interactions_are_differences_of_subgroup_figures(result):
     table = result.interactions(n_bootstrap=60)
     assert set(table["subgroup"]) == {"male=0", "wide"}  # men against women are the same
@@ -97,6 +126,20 @@ def test_interactions_are_differences_of_subgroup_figures(result):
         assert row["inside"] == pytest.approx(inside)
         assert row["difference"] == pytest.approx(row["inside"] - row["others"])
         assert row["low"] < row["difference"] < row["high"]
+
+
+def test_records_of_one_patient_on_both_sides_are_paired(make_table_cohort, models):
+    """Two copies of every record, one inside the subgroup: there is nothing to be unsure of."""
+    one = make_table_cohort(n_patients=150, records=1)
+    X = pd.concat([one.X, one.X], ignore_index=True).assign(copy=np.repeat([0, 1], len(one)))
+    twice = Cohort(X, np.tile(one.y, 2), np.tile(one.groups, 2))
+    result = evaluate(
+        {"logistic": models["logistic"]}, twice, seeds=1, by="record", reference_rows=False,
+        threads_per_fit=1, subgroups={"copy": "copy"},
+    )  # fmt: skip
+    row = result.interactions(n_bootstrap=200).iloc[0]
+    assert row["difference"] == 0
+    assert not row["high"] - row["low"] > 0.05
 
 
 def test_an_interaction_that_was_planted_is_seen(make_table_cohort, models):

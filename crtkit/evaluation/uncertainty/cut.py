@@ -65,7 +65,7 @@ def steps_of_cut(
     that a patient who is tested luckily has moved the cut against the others like him. A model
     that weights its classes equal follows the share less, and its interval is then too long.
     """
-    if ratio is None or not share > 0 or not _at_one_half(parts):
+    if ratio is None or not share > 0 or not at_one_half(parts):
         return None
     where = [np.searchsorted(patients, part.group.astype(str)) for part in parts]
     at = np.concatenate(where)
@@ -155,7 +155,7 @@ def reach_of_cut(
     }
 
 
-def _at_one_half(parts: list[Part]) -> bool:
+def at_one_half(parts: list[Part]) -> bool:
     """Whether a model's answers are its risks above one half, ties apart."""
     return all(
         part.kind == "probability" and np.array_equal((part.y_score > 0.5)[off], part.y_pred[off])
