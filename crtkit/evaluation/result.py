@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit.evaluation.compare import by_estimand, compare_table, reference_table
+from crtkit.evaluation.plots.common import mean_sd
 from crtkit.evaluation.predictions import Predictions
 from crtkit.evaluation.risks.calibration import calibration_curve_table, calibration_table
 from crtkit.evaluation.risks.decision import DEFAULT_THRESHOLDS, decision_table
@@ -390,11 +391,8 @@ class Evaluation(Views, Inference, Predictions):
         shown = [name for name in ("accuracy", "ppv", "npv", *SCORES) if name in self.scoring]
         shown = shown or list(self.scoring)
         seeds = self.per_seed()
-        mean, sd = (getattr(seeds.groupby(level="model", sort=False), f)() for f in ("mean", "std"))
-        cells = {
-            name: [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean[name], sd[name])] for name in shown
-        }
-        table = pd.DataFrame(cells, index=mean.index).to_html()
+        cells = {name: [mean_sd(seeds[name].loc[model]) for model in self.models] for name in shown}
+        table = pd.DataFrame(cells, index=pd.Index(self.models, name="model")).to_html()
         chance = escape(self.info.get("chance", ""))
         told = f"<p>{chance}</p>" if chance else ""
         return f"<div><p>{escape(self.note)}</p>{table}<p>mean ± SD over seeds</p>{told}</div>"

@@ -115,3 +115,11 @@ def test_wrong_arguments_are_named(result):
         result.plot_decision(thresholds=(0.6, 0.2))
     with pytest.raises(ValueError, match="was not scored"):
         result.plot_forest(metric="kappa")
+
+
+def test_one_seed_is_printed_without_a_spread(make_table_cohort, models):
+    result = evaluate(models, make_table_cohort(), seeds=1, threads_per_fit=1)
+    assert "nan" not in result._repr_html_()
+    labels = result.plot_roc().get_legend_handles_labels()[1]
+    assert any(label.startswith("logistic: 0.") for label in labels)
+    assert not any("nan" in label for label in labels)

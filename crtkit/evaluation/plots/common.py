@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from crtkit._plots import line_style, mark_simulated
 
 # More lines than this in one picture cannot be told apart.
@@ -59,6 +61,14 @@ def best_rule(result: Any, on: str = "test") -> str | None:
 def style_of(result: Any, model: str) -> dict[str, Any]:
     """One colour and dash per model, the same in every picture of a result."""
     return line_style(list(result.models).index(model))
+
+
+def mean_sd(values: Any) -> str:
+    """Mean ± SD over seeds in print; one seed has no SD, and an undefined figure is a dash."""
+    mean, sd = values.mean(), values.std()
+    if not np.isfinite(mean):
+        return "–"
+    return f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}"
 
 
 def finish(result: Any, ax: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crtkit._plots import axes, legend, styled
-from crtkit.evaluation.plots.common import best_rule, chosen_models, finish, style_of
+from crtkit.evaluation.plots.common import best_rule, chosen_models, finish, mean_sd, style_of
 from crtkit.evaluation.scoring import by_model, nanmean, patients_of, pooled
 from crtkit.evaluation.uncertainty.intervals import difference_interval, patient_weights
 from crtkit.evaluation.uncertainty.variance import fits_share, patient_variance, with_fits
@@ -52,7 +52,7 @@ def draw_roc(
             continue
         label = model
         if seeds is not None:
-            label += f": {seeds.loc[model].mean():.3f} ± {seeds.loc[model].std():.3f}"
+            label += f": {mean_sd(seeds.loc[model])}"
         ax.plot(curve["fpr"], curve["tpr"], label=label, **style)
         if band and model in chosen and len(chosen) <= 2:
             limits = roc_band(result, model, on, confidence=confidence, n_bootstrap=n_bootstrap)
