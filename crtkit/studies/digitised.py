@@ -197,14 +197,15 @@ def _read(paths, digitizer, cache):
     store = None if cache is None else Path(cache) / f"digitised_{key}.npz"
     if store is not None and store.is_file():
         with np.load(store, allow_pickle=False) as held:
-            return held["signals"], pd.read_json(str(held["report"]), orient="records")
+            # Not by pandas' reader: it guesses types, and from pandas 3 on takes texts for paths.
+            return held["signals"], pd.DataFrame(json.loads(str(held["report"])))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # refused pages are counted in the flow
         signals = digitizer.fit_transform(list(paths))
     report = digitizer.report_.drop(columns=["boxes", "scale_from"])
     if store is not None:
         store.parent.mkdir(parents=True, exist_ok=True)
-        text = report.to_json(orient="records")
+        text = report.to_json(orient="records", double_precision=15)
         with atomic_path(store) as part, open(part, "wb") as file:
             np.savez(file, signals=signals, report=text)
     return signals, report

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from crtkit.cohort import Select
 from crtkit.statistics import UnivariateScreen
+from crtkit.studies.sizes import chosen_size
 
 #: Columns of the cohort, by the paper's name of the variable, in the order of Table 1.
 VARIABLES = {
@@ -149,6 +150,11 @@ def pipelines(*, size="paper", autoencoder=None, alpha=0.1, memory=None):
         the classes of the training fold, which is how AE #30 was selected on all patients; "AE" is
         every feature that passes the screen. Logistic models are not penalised, as in the paper.
 
+    Raises
+    ------
+    ValueError
+        No such size.
+
     Examples
     --------
     >>> from crtkit.studies import he2021
@@ -159,8 +165,10 @@ def pipelines(*, size="paper", autoencoder=None, alpha=0.1, memory=None):
     """
     from crtkit.neural import AutoencoderFeatures
 
+    chosen = chosen_size(SIZES, size)
+
     def with_maps(choice, *columns):
-        model = AutoencoderFeatures(**{**AUTOENCODER, **SIZES[size], **(autoencoder or {})})
+        model = AutoencoderFeatures(**{**AUTOENCODER, **chosen, **(autoencoder or {})})
         features = make_pipeline(Select("map"), model, choice, memory=memory)
         return make_pipeline(
             make_union(features, Select(list(columns))), StandardScaler(), _logistic()

@@ -26,6 +26,7 @@ from crtkit.cohort import Select
 from crtkit.guidelines import GuidelineClassifier
 from crtkit.signals import Resampler
 from crtkit.studies.pretraining import pretrain
+from crtkit.studies.sizes import chosen_size
 from crtkit.studies.spectrograms import (
     FS,
     PICTURE,
@@ -186,7 +187,7 @@ def pipelines(
     Raises
     ------
     ValueError
-        An unknown unit or way of combining leads.
+        An unknown unit, way of combining leads, or size.
 
     Examples
     --------
@@ -198,7 +199,7 @@ def pipelines(
         raise ValueError(f"unit must be 'record' or 'beat', got {unit!r}.")
     if leads not in LEADS:
         raise ValueError(f"leads must be one of {LEADS}, got {leads!r}.")
-    chosen = _chosen(size)
+    chosen = chosen_size(SIZES, size, pixels="tile")
     depths = chosen["depths"] if depths is None else tuple(depths)
     if weights is not None and not isinstance(weights, dict):
         weights = {depths[0]: weights}
@@ -229,15 +230,6 @@ def pipelines(
         for name, classifier in _classifiers(leads).items():
             models[f"{name}, pretrained"] = make_pipeline(*front(), *combine(frozen, classifier))
     return models
-
-
-def _chosen(size):
-    """Settings of a size; a tuple is that of a tile."""
-    if not isinstance(size, str):
-        return {**SIZES["paper"], "tile": tuple(size)}
-    if size not in SIZES:
-        raise ValueError(f"size must be one of {list(SIZES)} or (height, width), got {size!r}.")
-    return SIZES[size]
 
 
 def _front(fs, unit, stft):

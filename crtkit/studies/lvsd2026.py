@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from crtkit.cohort import Select
 from crtkit.resampling import HeldOutThreshold, ResampledClassifier
 from crtkit.signals import LeadFilter, LeadSplicer, MiniRocketFeatures, Resampler
+from crtkit.studies.sizes import chosen_size
 
 #: Values of a cohort's ``set`` column, and their names in print.
 SETS = {"internal": "internal", "external1": "external 1", "external2": "external 2"}
@@ -279,6 +280,8 @@ def pipelines(
     ------
     ImportError
         ``minirocket=True`` without numba.
+    ValueError
+        No such size.
 
     Examples
     --------
@@ -296,7 +299,7 @@ def pipelines(
         ResNet1dClassifier,
     )
 
-    chosen = SIZES[size]
+    chosen = chosen_size(SIZES, size)
     classes = (FCNClassifier, LSTMFCNClassifier, ResNet1dClassifier, InceptionTimeClassifier)
     common = {"device": device, "precision": precision, "augment": augment}
     out = {}

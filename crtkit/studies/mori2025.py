@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from crtkit.cohort import Select
 from crtkit.signals import LeadStatistics
+from crtkit.studies.sizes import chosen_size
 
 #: Models of the paper, in its order.
 MODELS = ("ResNet-18", "SSL + ResNet-18", "LightGBM")
@@ -232,11 +233,7 @@ def sizes(size):
     >>> mori2025.sizes("small")["pixels"], mori2025.sizes((64, 64))["resnet"]
     ((96, 96), {})
     """
-    if isinstance(size, str):
-        if size not in SIZES:
-            raise ValueError(f"size must be one of {list(SIZES)} or (height, width), got {size!r}.")
-        return SIZES[size]
-    return {**SIZES["paper"], "pixels": tuple(size)}
+    return chosen_size(SIZES, size, pixels="pixels")
 
 
 def simclr_backbone(resnet=None, simclr=None):

@@ -86,3 +86,8 @@ def test_remarks_are_sentences(study):
     assert isinstance(study.REMARKS, tuple)
     assert len(study.REMARKS) >= 5
     assert all(text.endswith(".") and len(text) > 40 for text in study.REMARKS)
+
+
+def test_an_unknown_size_is_named(study):
+    with pytest.raises(ValueError, match=r"size must be one of .*'small'.*, got 'huge'"):
+        study.pipelines(size="huge")

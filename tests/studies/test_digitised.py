@@ -43,6 +43,7 @@ def test_pages_become_signals_once(folder, tmp_path):
     again = digitised_cohort(pages, cache=tmp_path)
     np.testing.assert_array_equal(read, np.stack(again.X["signal"].to_list()))
     assert len(list(tmp_path.glob("digitised_*.npz"))) == 1
+    pd.testing.assert_frame_equal(again.info["digitised"], done.info["digitised"])
     np.testing.assert_array_equal(done.y, pages.y[where])
 
 
