@@ -43,6 +43,8 @@ def resample_leads(signals, fs_in: float, fs_out: float, *, method: str = "polyp
     signals = native(np.asarray(signals))
     if signals.dtype != np.float32:
         signals = signals.astype(np.float64, copy=False)
+    if not (0 < fs_in < np.inf and 0 < fs_out < np.inf):
+        raise ValueError(f"resample_leads expects rates above 0 Hz, got {fs_in!r} and {fs_out!r}.")
     # Polyphase filters need a ratio of whole numbers; decimals of a hertz are kept, noise is not.
     ratio = rational_rate(fs_out) / rational_rate(fs_in)
     if method not in ("polyphase", "linear"):

@@ -33,7 +33,7 @@ def check_records(
     estimator : estimator
         Gets ``n_features_in_`` (axis 1, scikit-learn's meaning) and ``shape_in_`` on reset.
     X : array-like or Rows
-        Records on axis 0.
+        Records on axis 0; a column of arrays, as tables hold them, is stacked.
     kind : {"signals", "images", "spectrograms", "maps", "counts"}
         Words for messages.
     reset : bool
@@ -59,8 +59,10 @@ def check_records(
         Wrong number of axes, wrong shape against ``fit``, text, NaN, sparse.
     """
     name = type(estimator).__name__
+    if hasattr(X, "to_numpy") and getattr(X, "ndim", 0) == 1:
+        X = X.to_numpy()  # by position: the labels of a filtered table do not begin at 0
     X = _signals_of(estimator, X, reset) if kind == "signals" else X
-    _refuse_text(name, X, kind)
+    X = _stacked(name, X, kind)
     if isinstance(X, np.ndarray):
         X = native(X)  # >f4 would become float64, twice the memory and other last digits
     # One row is enough for dtype and shape; the blocks are checked as they are read.
@@ -177,10 +179,11 @@ def as_leads(signals):
     return signals[:, None, :] if signals.ndim == 2 else signals
 
 
-def _refuse_text(name, X, kind):
+def _stacked(name, X, kind):
+    """A column of arrays as one array; paths, and arrays of several shapes, are refused."""
     dtype = getattr(X, "dtype", None)
     if dtype is None or getattr(X, "ndim", 0) != 1 or dtype.kind not in "OUS" or not len(X):
-        return
+        return X
     # The commonest slip: Select("image") without a loader behind it.
     if isinstance(X[0], (str, bytes)):
         raise ValueError(
@@ -193,6 +196,7 @@ def _refuse_text(name, X, kind):
             f"{name} expects {kind} of one shape, got {len(shapes)} shapes, for example "
             f"{sorted(shapes)[:3]}. Crop or pad the records to one length first."
         )
+    return X if shapes == {()} else np.stack(list(X))
 
 
 def _as_array(name, X, kind):

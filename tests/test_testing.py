@@ -383,3 +383,14 @@ def test_expected_failures_are_marked_with_their_reason():
     marked = [case for case in mark.args[1] if case.marks]
     assert [case.id for case in marked] == ["MakesFloat64-signals-check_nd_keeps_float32"]
     assert marked[0].marks[0].kwargs["reason"] == "float64 is wanted"
+
+
+def test_a_column_of_arrays_is_stacked_by_position():
+    """What a table's column holds: labels of a filtered table do not begin at 0."""
+    pd = pytest.importorskip("pandas")
+    X, _ = make_records("signals", n_records=4)
+    column = pd.Series(list(X), index=[7, 8, 9, 12])
+    expected = LeadStatistics().fit_transform(X)
+    np.testing.assert_array_equal(LeadStatistics().fit_transform(column), expected)
+    with pytest.raises(ValueError, match="got paths such as 'a.jpg'"):
+        LeadStatistics().fit(pd.Series(["a.jpg", "b.jpg"], index=[3, 4]))

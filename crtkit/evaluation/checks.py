@@ -88,6 +88,12 @@ def check_cohorts(
     """Labels of every cohort are the two classes, and patients have one where they are scored."""
     if by not in ("patient", "record"):
         raise ValueError(f"by must be 'patient' or 'record', got {by!r}.")
+    for name, other in external.items():
+        if not isinstance(other, Cohort):
+            raise TypeError(
+                f"evaluate expects external={{name: Cohort}}; {name!r} is {type(other).__name__}: "
+                "wrap its data in crtkit.Cohort(X, y, groups)."
+            )
     if "test" in external:
         raise ValueError("An external cohort cannot be called 'test': give it another name.")
     for name, other in {"test": cohort, **external}.items():

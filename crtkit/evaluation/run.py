@@ -136,6 +136,8 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        ``cohort``, or an external one, is no Cohort.
     ValueError
         A parameter is out of range, the cohort does not have two classes, a patient carries two
         labels where patients are scored, a model's inner splits share patients, two models have

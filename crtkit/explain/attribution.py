@@ -164,7 +164,7 @@ def attribute(
     TypeError
         No network of crtkit at the end.
     ValueError
-        Unknown method, class or baseline; an image network (see ``grad_cam``).
+        Unknown method, class or baseline, a count below 1; an image network (see ``grad_cam``).
 
     References
     ----------
@@ -188,6 +188,11 @@ def attribute(
     """
     if method not in METHODS:
         raise ValueError(f"attribute: method must be one of {METHODS}, got {method!r}.")
+    counts = {"n_steps": n_steps, "n_draws": n_draws, "window": window, "batch_size": batch_size}
+    for name, count in counts.items():
+        # Nothing drawn would be a map of zeros.
+        if not (count is None and name == "window") and not count >= 1:
+            raise ValueError(f"attribute: {name} must be 1 or more, got {count!r}.")
     model, X = unwrap(model, X)
     X = model._check_X(X, reset=False)
     target = model.classes_[-1] if target is None else target

@@ -200,6 +200,8 @@ def test_one_record_under_two_patients_is_found_by_content():
     home, other = cohort(signals, "A"), cohort([signals[3], *rng.normal(size=(39, 2, 200))], "B")
     with pytest.raises(ValueError, match=r"1 record.*external cohort 'B'.*\(patient 'B0'\)"):
         evaluate(model, home, external={"B": other}, **options)
+    with pytest.raises(TypeError, match=r"external=\{name: Cohort\}; 'B' is tuple"):
+        evaluate(model, home, external={"B": (other.X, other.y)}, **options)
 
 
 def test_subgroups_are_paired_by_index_and_levels_are_whole():

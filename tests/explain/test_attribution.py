@@ -261,6 +261,8 @@ def test_attribution_leaves_the_model_as_it_is(toy):
     ("options", "message"),
     [
         ({"method": "lime"}, "method must be one of"),
+        ({"baseline": "records", "n_draws": 0}, "n_draws must be 1 or more, got 0"),
+        ({"method": "occlusion", "window": 0}, "window must be 1 or more"),
         ({"target": 7}, "no class 7"),
         ({"baseline": "noise"}, "baseline must be one of"),
         ({"baseline": np.zeros((3, 5))}, "a baseline must be finite and of shape"),

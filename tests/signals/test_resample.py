@@ -77,6 +77,9 @@ def test_bad_input_is_named():
         Resampler().fit(x)
     with pytest.raises(ValueError, match="'polyphase' or 'linear'"):
         resample_leads(np.zeros(10), 500, 360, method="cubic")
+    for rates in ((0, 500), (500, -1), (float("nan"), 500)):
+        with pytest.raises(ValueError, match="rates above 0 Hz"):
+            resample_leads(np.zeros(10), *rates)
     with pytest.raises(ValueError, match="fs_out"):
         Resampler(fs_out=0).fit(np.zeros((1, 10)))
 
