@@ -46,7 +46,8 @@ def test_ties_and_few_values_do_not_break_the_curve():
 
 
 def test_undefined_figures_are_nan():
-    assert np.isnan(calibration_figures([1, 1], [0.5, 0.6]).slope)  # one class
+    one_class = calibration_figures([1, 1], [0.5, 0.6])
+    assert np.isnan([one_class.slope, one_class.o_e_low, one_class.o_e_high]).all()
     assert np.isnan(calibration_figures([0, 1, 0], [0.5, 0.5, 0.5]).slope)  # one risk
     apart = calibration_figures([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
     assert np.isnan(apart.slope)  # classes fully apart: no finite slope
@@ -134,3 +135,13 @@ def test_a_constant_risk_has_no_curve_and_curves_stay_in_bounds(make_table_cohor
     assert "Majority class" not in set(curve["model"])
     assert "logistic" in set(curve["model"])
     assert curve["observed"].between(0, 1).all()
+
+
+def test_a_confidence_in_per_cent_and_points_without_a_value_are_refused():
+    y, p = [0, 1, 0, 1, 1, 0], [0.2, 0.7, 0.4, 0.6, 0.3, 0.5]
+    with pytest.raises(ValueError, match=r"confidence must be in \(0, 1\)"):
+        calibration_figures(y, p, confidence=95)
+    with pytest.raises(ValueError, match="one length"):
+        loess([1.0, 2.0], [1.0], [1.5])
+    with pytest.raises(ValueError, match="finite"):
+        loess([1.0, np.nan], [1.0, 2.0], [1.5])

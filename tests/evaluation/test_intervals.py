@@ -130,6 +130,11 @@ def test_own_metrics_and_ours_give_the_same_interval():
         bootstrap_interval(y, score, groups[1:])
 
 
+def test_nobody_to_draw_is_named():
+    with pytest.raises(ValueError, match="needs records to draw"):
+        bootstrap_interval([], [], [])
+
+
 def test_undefined_replicates_are_counted():
     interval = bootstrap_interval([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.4], range(4), random_state=0)
     assert interval.estimate == 1

@@ -12,6 +12,7 @@ from scipy import stats
 from crtkit._labels import check_ranked
 from crtkit.evaluation.scoring import Part, by_model, patients_of, pooled
 from crtkit.evaluation.uncertainty.intervals import patient_weights, percentile_interval
+from crtkit.evaluation.uncertainty.proportions import check_confidence
 
 __all__ = ["Calibration", "calibration_figures", "loess"]
 
@@ -78,7 +79,7 @@ def calibration_figures(
     Raises
     ------
     ValueError
-        Risks outside [0, 1], lengths that differ, more than two labels.
+        Risks or a confidence out of range, lengths that differ, more than two labels.
 
     References
     ----------
@@ -93,6 +94,7 @@ def calibration_figures(
     >>> round(figures.o_e, 3), round(figures.brier, 3)
     (1.111, 0.198)
     """
+    check_confidence(confidence)
     positive, prob, weight = check_ranked("calibration_figures", y_true, y_prob, pos_label, None)
     if len(prob) and (prob.min() < 0 or prob.max() > 1):
         raise ValueError(
@@ -104,7 +106,9 @@ def calibration_figures(
     z = stats.norm.ppf((1 + confidence) / 2)
     observed, expected = float(y.mean()), float(prob.mean())
     o_e = observed / expected if expected > 0 else nan
-    spread = np.exp(z * np.sqrt((1 - observed) / (len(y) * observed))) if observed > 0 else nan
+    # Of one class alone log(O:E) has no variance; an interval without width would look sure.
+    both = 0 < observed < 1
+    spread = np.exp(z * np.sqrt((1 - observed) / (len(y) * observed))) if both else nan
     (slope, slope_se), (intercept, intercept_se) = slope_and_intercept(y, prob, weight)
     scaled = observed * (1 - observed)
     brier = float(np.mean((prob - y) ** 2))
@@ -219,6 +223,11 @@ def loess(
     -------
     ndarray of shape (n_points,)
 
+    Raises
+    ------
+    ValueError
+        x and y of different lengths, no record, or values that are not finite.
+
     References
     ----------
     Cleveland and Devlin, Locally weighted regression, J. Am. Stat. Assoc. 83 (1988) 596-610.
@@ -231,8 +240,12 @@ def loess(
     >>> np.allclose(loess(x, x**2, [0.3, 0.5]), [0.09, 0.25])
     True
     """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    points, where = np.unique(np.asarray(at, dtype=float), return_inverse=True)
+    x, y, at = (np.asarray(values, dtype=float) for values in (x, y, at))
+    if x.ndim != 1 or x.shape != y.shape or not len(x):
+        raise ValueError(f"loess expects x and y of one length, got {x.shape} and {y.shape}.")
+    if not all(np.isfinite(values).all() for values in (x, y, at)):
+        raise ValueError("loess expects finite x, y and points: leave records without a value out.")
+    points, where = np.unique(at, return_inverse=True)
     if len(points) > _EXACT_UP_TO:
         grid = np.quantile(points, np.linspace(0, 1, 512))
         return np.interp(points, grid, loess(x, y, grid, span=span, degree=degree))[where]

@@ -12,13 +12,8 @@ from scipy.special import expit, logit
 from sklearn.utils import check_random_state
 
 from crtkit import metrics
-from crtkit._labels import (
-    as_column,
-    check_groups,
-    check_labels,
-    check_same_index,
-    resolve_pos_label,
-)
+from crtkit._columns import as_column, check_same_index
+from crtkit._labels import check_groups, check_labels, resolve_pos_label
 from crtkit.evaluation.uncertainty.proportions import check_confidence, wilson_interval
 from crtkit.metrics.counts import SHARES
 
@@ -135,7 +130,8 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        Unknown ``method``, a confidence outside (0, 1), or input that the metric refuses.
+        Unknown ``method``, a confidence outside (0, 1), no record, or input that the metric
+        refuses.
 
     Examples
     --------
@@ -150,6 +146,8 @@ def bootstrap_interval(
     check_confidence(confidence)
     check_same_index("bootstrap_interval", y_true=y_true, answer=answer, groups=groups)
     y_true, answer = as_column("y_true", y_true), np.asarray(as_column("answer", answer))
+    if not len(answer):
+        raise ValueError("bootstrap_interval needs records to draw, got none.")
     estimate = float(metric(y_true, answer, sample_weight=None))
     groups = check_groups("bootstrap_interval", groups, len(np.asarray(y_true)))
     _, patient_of = np.unique(groups, return_inverse=True)
@@ -211,6 +209,7 @@ def mean_interval(
     low, high : float
         nan where the figure is undefined, or does not vary and is not 0 or 1.
     """
+    check_confidence(confidence)
     z = stats.t.ppf((1 + confidence) / 2, max(n_patients - 1, 1) if df is None else df)
     nan = float("nan")
     if np.isnan(mean) or np.isnan(variance):
@@ -234,6 +233,7 @@ def difference_interval(
     difference: float, variance: float, df: float, confidence: float
 ) -> tuple[float, float]:
     """Interval of a difference from its variance; nan where nothing varies."""
+    check_confidence(confidence)
     half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)
     return (difference - half, difference + half) if half > 0 else (float("nan"), float("nan"))
 
@@ -281,6 +281,7 @@ def _replicates_of(
 
 def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
     """Equal-tailed percentiles of the defined replicates; nan where there are none."""
+    check_confidence(confidence)
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
@@ -368,7 +369,6 @@ def replicate_scores(y_true: np.ndarray, score: np.ndarray, weights: np.ndarray)
     # Sorted once for all weightings; equal scores are joined, so that ties count half.
     order = np.argsort(-score, kind="stable")
     y_true, score, weights = y_true[order], score[order], weights[:, order]
-    # Equal scores are one step of the curve; ties count half in the AUC.
     first = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
     positive = np.add.reduceat(weights * y_true, first, axis=1)
     negative = np.add.reduceat(weights * ~y_true, first, axis=1)
