@@ -179,6 +179,13 @@ def _seed(value: Any, rng: np.random.Generator, n_threads: int) -> None:
         value.random_state = int(rng.integers(2**31 - 1))
 
 
+def grids_of(search: Any) -> list[dict[str, Any]]:
+    """Grids of parameters that a search tries; none where a value is no search."""
+    grid = getattr(search, "param_grid", None) or getattr(search, "param_distributions", None)
+    grids = [grid] if isinstance(grid, dict) else list(grid or ())
+    return [own for own in grids if isinstance(own, dict)]
+
+
 def reseeds(splitter: Any) -> bool:
     """Whether a splitter draws at random: it has a ``random_state`` and, if asked, shuffles."""
     draws = hasattr(splitter, "split") and hasattr(splitter, "random_state")

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from crtkit._leads import LEADS_12, lead_name
 from crtkit.cohort import Cohort, Select
 from crtkit.cohort.signal_checks import why_no_ecg
-from crtkit.evaluation.models import is_estimator
+from crtkit.evaluation.models import grids_of, is_estimator
 
 # Steps without a parameter for names: they take leads by their place.
 _STANDARD_ONLY = ("LeadSplicer", "ECGRenderer")
@@ -86,7 +86,7 @@ def _selected(value: Any) -> Iterator[Any]:
     for _, _, columns in getattr(value, "transformers", ()):
         named = [columns] if isinstance(columns, str) else columns
         yield from (c for c in named if isinstance(c, str)) if isinstance(named, list) else ()
-    grids = _grids(value)
+    grids = grids_of(value)
     searched = [grid[key] for grid in grids for key in grid if key.split("__")[-1] == "column"]
     for candidates in searched:
         yield from (c for c in candidates if isinstance(c, (str, list, tuple)))
@@ -234,17 +234,11 @@ def _follow(value: Any, rate: float | None, who: str, where: str) -> float | Non
 
 def _candidates(search: Any) -> Iterator[Any]:
     """Copies of a search whose estimator has each rate that the grid would give it."""
-    for grid in _grids(search):
+    for grid in grids_of(search):
         for key, values in grid.items():
             if key.split("__")[-1] in ("fs", "fs_in") and isinstance(values, (list, tuple)):
                 for value in values:
                     yield clone(search).set_params(**{f"estimator__{key}": value})
-
-
-def _grids(value: Any) -> list[dict[str, Any]]:
-    grid = getattr(value, "param_grid", None) or getattr(value, "param_distributions", None)
-    grids = [grid] if isinstance(grid, dict) else list(grid or ())
-    return [grid for grid in grids if isinstance(grid, dict)]
 
 
 def _walk(value: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from crtkit._progress import Progress
 from crtkit.cohort import Select
-from crtkit.evaluation.models import is_estimator
+from crtkit.evaluation.models import grids_of, is_estimator
 from crtkit.evaluation.resume.fingerprint import fingerprint
 from crtkit.evaluation.workers import pinned_threads
 
@@ -136,7 +136,7 @@ def _prefixes(value: Any, barred: frozenset[str]) -> Iterator[tuple[Pipeline, in
         for _, part in value.transformer_list:
             yield from _prefixes(part, barred)
     elif is_estimator(value) and _passes_on(value):
-        names = {name for grid in _grids(value) for key in grid for name in key.split("__")}
+        names = {name for grid in grids_of(value) for key in grid for name in key.split("__")}
         yield from _prefixes(value.estimator, barred | names)
 
 
@@ -164,11 +164,6 @@ def _passes_on(value: Any) -> bool:
     ours = module.startswith("crtkit.") and type(value).__name__ in _PASS_ON
     known = module.startswith(("sklearn.model_selection.", "sklearn.calibration"))
     return (ours or known) and is_estimator(getattr(value, "estimator", None))
-
-
-def _grids(value: Any) -> list[dict[str, Any]]:
-    grid = getattr(value, "param_grid", None) or getattr(value, "param_distributions", None) or ()
-    return [own for own in ([grid] if isinstance(grid, dict) else grid) if isinstance(own, dict)]
 
 
 def _steps(pipeline: Pipeline, length: int) -> list[Any]:

@@ -229,13 +229,17 @@ def _by_centre(values: Any, column: str) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.flatnonzero(centre != name), np.flatnonzero(centre == name)) for name in names]
 
 
+def as_times(values: pd.Series) -> pd.Series:
+    """A column of years, numbers or dates as what can be ordered; text is read as dates."""
+    return values if values.dtype.kind in "iufM" else pd.to_datetime(values)
+
+
 def _by_time(values: Any, column: str, cohort: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Later patients tested by models of earlier ones; nobody is trained on after the test began.
 
     A patient stands where their first record does; patients of one date stay together.
     """
-    when = values if values.dtype.kind in "iufM" else pd.to_datetime(values)
-    _, rank = np.unique(when.to_numpy(), return_inverse=True)
+    _, rank = np.unique(as_times(values).to_numpy(), return_inverse=True)
     patients, patient_of = np.unique(cohort.groups.astype(str), return_inverse=True)
     first = np.full(len(patients), np.iinfo(np.intp).max)
     last = np.full(len(patients), -1)

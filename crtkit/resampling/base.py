@@ -10,7 +10,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from crtkit._labels import check_groups, check_same_index
+from crtkit._columns import check_same_index
+from crtkit._labels import check_groups
 
 
 def _inner_has(name):

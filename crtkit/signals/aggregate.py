@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
-from crtkit._labels import as_column, check_groups, check_same_index
+from crtkit._columns import as_column, check_same_index
+from crtkit._labels import check_groups
 
 METHODS = ("mean", "median", "vote")
 

@@ -55,6 +55,11 @@ def _angles(phase):
     return phase
 
 
+def _rows(phase):
+    """One row per set of angles, also where sets are empty."""
+    return phase.reshape(int(np.prod(phase.shape[:-1])), phase.shape[-1])
+
+
 def _check_coverage(coverage):
     if not 0 < coverage <= 1:
         raise ValueError(f"coverage is a part of the cells, in (0, 1]; got {coverage!r}.")
@@ -212,7 +217,7 @@ def phase_bandwidth(phase, coverage=0.95):
     """
     _check_coverage(coverage)
     phase = _angles(phase)
-    flat = np.sort(circle_degrees(phase.reshape(-1, phase.shape[-1])), axis=1)
+    flat = np.sort(circle_degrees(_rows(phase)), axis=1)
     n = (~np.isnan(flat)).sum(axis=1)
     width, start = np.full(len(flat), np.nan), np.full(len(flat), np.nan)
     # Rows with equally many cells go together: the arc is a fixed step in the sorted angles.
@@ -265,7 +270,7 @@ def phase_histogram(phase, bin_width=6.0):
     if n_bins < 2 or abs(n_bins * bin_width - 360.0) > 1e-9:
         raise ValueError(f"phase_histogram needs a bin_width that divides 360, got {bin_width!r}.")
     phase = _angles(phase)
-    flat = circle_degrees(phase.reshape(-1, phase.shape[-1]))
+    flat = circle_degrees(_rows(phase))
     row, cell = np.nonzero(~np.isnan(flat))
     # 359.9999 / 6 may round up to the bin after the last.
     number = np.minimum((flat[row, cell] / bin_width).astype(np.int64), n_bins - 1)

@@ -108,6 +108,8 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
         Number of rings; of cells for 2-D input.
     n_undefined_ : int
         Figures of the maps of ``fit`` that are NaN.
+    segment_of_cell_ : ndarray of int of shape (n_cells,), or None
+        AHA segment of each cell, where ``segments``.
 
     See Also
     --------

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crtkit._labels import as_column, check_groups, check_same_index
+from crtkit._columns import as_column, check_same_index
+from crtkit._labels import check_groups
 from crtkit.statistics.outcome import binary_outcome, check_confidence, renamed
 from crtkit.statistics.p_values import not_zero
 

@@ -238,7 +238,6 @@ def _profile(x, y, held, value, near) -> float:
     """
     maxima = []
     stretch = value / near[held][0] if near[held][0] else 1.0
-    # A penalised likelihood far out may have several humps; the highest of three climbs is taken.
     for start in (near.copy(), np.zeros_like(near), near * stretch):
         start[held] = value
         try:

@@ -97,6 +97,12 @@ def test_two_labels_and_time():
     assert set(kinds(dated, cv=GroupKFold(3), time="year")) == {"later training"}
     early, late = np.arange(40), np.arange(40, 80)
     assert kinds(dated, cv=[(early, late)], time="year") == []
+    # Dates as text are dates, whatever pandas calls a column of text: April comes after January.
+    for dtype in (object, "string"):
+        text = change(cohort, day=pd.array(["Jan 2020"] * 40 + ["Apr 2020"] * 40, dtype=dtype))
+        assert kinds(text, cv=[(early, late)], time="day") == []
+    with pytest.raises(ValueError, match="'day' is no column"):
+        audit_leaks(dated, cv=[(early, late)], time="day")
 
 
 def test_equal_and_resaved_pages_are_found():

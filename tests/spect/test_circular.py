@@ -255,3 +255,9 @@ def test_segments():
     )
     with pytest.raises(ValueError, match="at least 4 rings"):
         aha_segments(2, 24)
+
+
+def test_sets_without_angles_are_undefined():
+    width, start = phase_bandwidth(np.empty((2, 0)))
+    assert np.isnan([*width, *start]).all()
+    assert phase_histogram(np.empty((2, 0)), bin_width=90).tolist() == [[0] * 4] * 2

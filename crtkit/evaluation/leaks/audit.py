@@ -17,6 +17,7 @@ from crtkit.evaluation.leaks.beats import same_beats
 from crtkit.evaluation.leaks.pool import PoolLeakError, check_pool
 from crtkit.evaluation.models import name_models
 from crtkit.evaluation.requirements import columns_of, frozen_parts
+from crtkit.evaluation.splits import as_times
 from crtkit.images import UnreadableImageError
 
 __all__ = ["audit_leaks"]
@@ -74,7 +75,7 @@ def audit_leaks(
     Raises
     ------
     ValueError
-        ``by`` is neither "patient" nor "record".
+        ``by`` is neither "patient" nor "record", or there is no column ``time``.
 
     Notes
     -----
@@ -101,6 +102,8 @@ def audit_leaks(
     """
     if by not in ("patient", "record"):
         raise ValueError(f"by must be 'patient' or 'record', got {by!r}.")
+    if time is not None and time not in cohort.X:
+        raise ValueError(f"time={time!r} is no column of the cohort, only {list(cohort.X)} are.")
     named = {} if models is None else name_models(models)
     rows = [
         *(_two_labels(cohort) if by == "patient" else []),
@@ -335,9 +338,7 @@ def _splits(cohort: Cohort, cv: Any, time: str | None) -> list[dict[str, Any]]:
             records = np.arange(len(cohort))[test][both].tolist()
             rows.append(_row("patient on both sides", f"split {number}", records, reason))
         if time is not None:
-            when = (
-                pd.to_datetime(cohort.X[time]) if cohort.X[time].dtype == object else cohort.X[time]
-            )
+            when = as_times(cohort.X[time])
             later = int((when.iloc[train] > when.iloc[test].min()).sum())
             if later:
                 reason = f"{later} training record(s) are later than the first test record"

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from crtkit.evaluation.risks.abstain import conformal_table
-from crtkit.evaluation.scoring import Part, by_model, nanmean, over_distinct
+from crtkit.evaluation.scoring import Part, by_model, figures, nanmean, over_distinct
 from crtkit.evaluation.uncertainty.variance import score_matrix
 
 OVERLAP = (
@@ -332,8 +332,6 @@ class Inference:
         return models[name]
 
     def _figure(self: Any, part: Part, metric: str) -> float:
-        from crtkit.evaluation.scoring import figures
-
         if metric not in self.scoring:
             raise ValueError(f"There is no metric {metric!r}; there are {list(self.scoring)}.")
         return figures(part, {metric: self.scoring[metric]})[metric]

@@ -131,10 +131,10 @@ def max_parameters(
     if criterion3 and _ceil(third) > n:
         return 0
     # The first two limits rise in proportion to the parameters; rounding up is left to the check.
-    largest = int(n / max(first, second)) + 1
-    while largest and _ceil(largest * max(first, second)) > n:
-        largest -= 1
-    return largest
+    most = int(n / max(first, second)) + 1
+    while most and _ceil(most * max(first, second)) > n:
+        most -= 1
+    return most
 
 
 def validation_sample_size(
