@@ -24,6 +24,7 @@ from crtkit.signals import LEADS_12, locate_qrs
 FS = 500
 _BEFORE, _AFTER = 0.4, 0.6  # of the median RR interval, around a QRS complex
 _LEAST_SHARE = 0.6  # of a beat that a lead must print, for its own beat to be known
+_FORMAT = 2  # of the cache: what an earlier crtkit wrote in another one is not read
 
 
 def whole_leads(signal, fs=FS):
@@ -198,14 +199,17 @@ def _read(paths, digitizer, cache):
     if store is not None and store.is_file():
         with np.load(store, allow_pickle=False) as held:
             # Not by pandas' reader: it guesses types, and from pandas 3 on takes texts for paths.
-            return held["signals"], pd.DataFrame(json.loads(str(held["report"])))
+            report = json.loads(str(held["report"]))
+            table = pd.DataFrame(report["rows"], columns=list(report["dtypes"]))
+            return held["signals"], table.astype(report["dtypes"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # refused pages are counted in the flow
         signals = digitizer.fit_transform(list(paths))
     report = digitizer.report_.drop(columns=["boxes", "scale_from"])
     if store is not None:
         store.parent.mkdir(parents=True, exist_ok=True)
-        text = report.to_json(orient="records", double_precision=15)
+        rows = json.loads(report.to_json(orient="records", double_precision=15))
+        text = json.dumps({"rows": rows, "dtypes": report.dtypes.astype(str).to_dict()})
         with atomic_path(store) as part, open(part, "wb") as file:
             np.savez(file, signals=signals, report=text)
     return signals, report
@@ -215,7 +219,7 @@ def _key(paths, digitizer):
     """Digest of the files, the digitizer's parameters and its code."""
     files = [(str(path), *_stamp(str(path))) for path in paths]
     how = {k: v for k, v in digitizer.get_params().items() if k != "n_jobs"}
-    digest = hashlib.sha256(json.dumps([files, how], default=str).encode())
+    digest = hashlib.sha256(json.dumps([files, how, _FORMAT], default=str).encode())
     for path in sorted((Path(crtkit.images.__file__).parent / "digitize").glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
