@@ -71,8 +71,7 @@ def check_records(
         sample = _as_array(name, sample, kind)
     n_axes = sample.ndim
     compare = not reset and n_axes > 2
-    # Before validate_data, whose message about n_features would name the wrong axis of an n-d
-    # array.
+    # Before validate_data, whose message would name the wrong axis of an n-d array.
     if compare:
         _compare_shapes(name, np.shape(sample), estimator.shape_in_, kind, free_axes)
     out = validate_data(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ CHAGAS = "Chagas"
 def load_physionet(
     path: str | os.PathLike[str] | None = None,
     *,
-    label: str | Iterable[str] = "sinus rhythm",
+    label: str | int | Iterable[str | int] = "sinus rhythm",
     duration: float = 10.0,
     fs: float = 500.0,
     on_error: str = "raise",
@@ -52,7 +53,7 @@ def load_physionet(
     path : path-like, optional
         Folder with ``.hea`` files, at any depth. By default ``ecg12_physionet2021`` in the folder
         that the environment variable ``CRTKIT_DATA`` names.
-    label : str or iterable of str
+    label : str, int or iterable of either
         A key of ``LABELS``, or one or several SNOMED CT codes: 1 where a record carries one of
         them, 0 where it carries others. ``"Chagas"`` reads the label of the Challenge of 2025. A
         record whose header says nothing is left out and counted: unknown is not "no".
@@ -118,8 +119,7 @@ def load_physionet(
         covariates=["age", "male"],
         classes=[0, 1],
         duration=duration,
-        # Padding would show a network where the recording ends; the flow says how many were left
-        # out.
+        # Padding would show a network where the recording ends; the flow counts the others.
         short="drop",
         fs=fs,
         on_error=on_error,
@@ -138,6 +138,7 @@ def load_physionet(
 
 def _codes(label) -> set[str] | None:
     """SNOMED CT codes of a label; None for that of the Challenge of 2025."""
+    label = str(label) if isinstance(label, Integral) else label
     if isinstance(label, str) and label.lower() == CHAGAS.lower():
         return None
     if isinstance(label, str) and label.isdigit():

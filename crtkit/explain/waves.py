@@ -175,6 +175,8 @@ def wave_share(
         time[i] = np.bincount(wave, minlength=len(WAVES))
     table = _shares(mass, WAVES, "wave", groups, confidence, n_bootstrap, random_state)
     known = np.isfinite(time).all(axis=1)
+    if not known.any():
+        table["reason"] = "no complexes were found"
     table["time"] = (time[known] / maps.shape[1]).mean(axis=0) if known.any() else np.nan
     return table
 

@@ -161,8 +161,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
             is neither.
         """
         check_same_index("GuidelineClassifier", X=X, y=y)
-        # As given, for the order of an ordered categorical; scikit-learn's checks turn it into an
-        # array.
+        # As given too: an ordered categorical loses its order in scikit-learn's checks.
         given, y = y, validate_data(self, y=y)
         self.conditions_ = resolve(self.rule, self.columns)
         self.columns_ = list(dict.fromkeys(c.column for c in self.conditions_))
@@ -263,8 +262,7 @@ class GuidelineClassifier(ClassifierMixin, BaseEstimator):
     def _read(self, X, reset=False) -> dict[str, np.ndarray]:
         """Columns of the rule as float arrays."""
         X = as_frame(X)
-        # A Pipeline hands on what QRSMeasurements gave, without names unless set_output asks for
-        # pandas.
+        # What QRSMeasurements gave reaches us through a Pipeline without its names.
         if isinstance(X, np.ndarray) and X.shape[1:] == (len(MEASUREMENTS),):
             X = pd.DataFrame(X, columns=list(MEASUREMENTS))
         if not _has_names(X):

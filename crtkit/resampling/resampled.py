@@ -78,8 +78,7 @@ class ResampledClassifier(OneClassifier):
         sampler = self.sampler
         if sampler is None:
             sampler = RandomOverSampler(random_state=self.random_state)
-        # Oversampling before a split would put copies of a patient on both sides; here it is inside
-        # fit.
+        # Inside fit: before a split it would put copies of a patient on both sides.
         draws_rows = isinstance(sampler, (RandomOverSampler, RandomUnderSampler))
         if not draws_rows or getattr(sampler, "shrinkage", None) is not None:
             raise ValueError(
@@ -90,8 +89,7 @@ class ResampledClassifier(OneClassifier):
         rows = np.arange(len(y))
         if len(np.unique(y)) > 1:  # the classifier says in its own words what one class means
             self.sampler_ = clone(sampler)
-            # The sampler sees row numbers instead of records: X may be n-dimensional, and groups
-            # follow.
+            # The sampler sees row numbers: X may be n-dimensional, and groups follow.
             self.sampler_.fit_resample(rows[:, None], y)
             rows = self.sampler_.sample_indices_
         self.sample_indices_ = rows

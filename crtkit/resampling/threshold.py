@@ -123,8 +123,7 @@ class HeldOutThreshold(OneClassifier):
                     f"HeldOutThreshold needs both classes in the {name} part, which has "
                     f"{len(rows)} records of {np.unique(y[rows]).tolist()}."
                 )
-        # Not fitted again on all records afterwards: the threshold belongs to the scores of this
-        # model.
+        # Not fitted again on all records: the threshold belongs to the scores of this model.
         self._fit_inner(X, y, groups, train)
         score = self._score(_safe_indexing(X, tuning))
         positive = y[tuning] == self.classes_[1]
@@ -248,8 +247,7 @@ def best_threshold(positive, score, objective="balanced_accuracy", *, target=Non
         reached, other = (tpr, 1 - fpr) if objective == "sensitivity" else (1 - fpr, tpr)
         # Rounding must not push 0.9 * 10 beyond the ninth positive.
         value = np.where(reached >= target - 1e-12, other, -np.inf)
-    # Rounded, so that equally good cuts are equal and the first, the highest, is taken on any
-    # processor.
+    # Rounded, so that of equally good cuts any processor takes the first, the highest.
     best = int(np.argmax(np.round(value, 12)))
     # roc_curve begins at infinity, where nobody is called positive.
     if best == 0:

@@ -199,8 +199,7 @@ class PhaseAnalysis(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         if self.output == "amplitude":
             return amplitude.astype(counts.dtype, copy=False)
         mean = curves.mean(axis=1, dtype=np.float64)
-        # Within the record: counts depend on dose and time, so no absolute threshold would carry
-        # over.
+        # Within the record: counts depend on dose and time, an absolute threshold would too.
         largest = mean.max(axis=tuple(range(1, mean.ndim)), keepdims=True)
         phase = np.where((mean < self.threshold * largest) | (mean == 0), np.nan, phase)
         if self.low_counts == "mean":

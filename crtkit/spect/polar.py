@@ -92,8 +92,7 @@ def find_ventricle(stack, *, spacing=(1.0, 1.0, 1.0)):
     to_rows = column_step / row_step
     largest = min(body.shape[0] / to_rows, body.shape[1]) / 2
     reach = np.arange(1.0, largest, STEP)
-    # The first centre is one of counts, which a defect pulls away from it; the circle corrects
-    # that.
+    # The first centre is that of the counts, off to one side of a defect; the circle mends it.
     for _ in range(5):
         y = center[0] - np.outer(reach, np.sin(theta)) * to_rows
         x = center[1] + np.outer(reach, np.cos(theta))

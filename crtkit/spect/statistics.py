@@ -19,8 +19,7 @@ from crtkit.spect.circular import (
 from crtkit.spect.segments import AHA_SEGMENTS, aha_segments
 
 STATISTICS = ("psd", "pbw", "entropy", "mean", "peak", "skewness", "kurtosis")
-# Maps of 12 x 24 in float64 are 2 kB; a block with its sorted and doubled copies stays in the
-# cache.
+# Maps of 12 x 24 in float64 are 2 kB: a block, sorted and doubled, stays in the cache.
 BLOCK = 256
 
 
@@ -207,8 +206,7 @@ class PhaseStatistics(TransformerMixin, BaseEstimator):
         phase_histogram(np.zeros((1, 1)), self.bin_width)
         X = check_records(self, X, kind="maps", reset=True, finite="allow-nan")
         self.segment_of_cell_ = self._segment_of_cell()
-        # Nothing is learned, but a cohort full of maps without counts is worth knowing before the
-        # search.
+        # Nothing is learned; that maps are full of NaN is worth knowing before a search.
         self.n_undefined_ = int(np.isnan(self._figures(X)).sum())
         return self
 

@@ -91,8 +91,7 @@ def fit_firth(design, y, *, confidence=0.95, columns=None) -> FirthResult:
     best, coef = _polish(x, y, maximise(x, y, tol=1e-20)[1])
     information = _information(x, coef)
     se = np.sqrt(np.diag(np.linalg.inv(information)))
-    # Profile, not Wald: with few events the likelihood is skewed, which is why Firth is used at
-    # all.
+    # Profile, not Wald: with few events, for which Firth is used, the likelihood is skewed.
     drop = stats.chi2.isf(1 - confidence, 1) / 2
     limits, chi2 = np.full((2, k), np.nan), np.full(k, np.nan)
     for j in range(k) if columns is None else columns:

@@ -83,8 +83,7 @@ def incremental_value(
     frame, event = check_model(
         name, X[[v for step in steps for v in step]], y, method, pos_label, confidence
     )
-    # The same records for every step: a likelihood ratio of models on different records means
-    # nothing.
+    # The same records for every step: likelihoods of different records do not compare.
     frame, event = complete_records(name, frame, event)
     names, start, rows, last_loglik, last_auc = [], 0, [], _null(event), 0.5
     for step in steps:
@@ -147,8 +146,7 @@ def _area(event, linear, confidence, no_estimate) -> dict[str, float]:
 
 
 def _p(chi2, df) -> float:
-    # Rounding takes the likelihood of a useless variable some 1e-15 below that of the smaller
-    # model.
+    # A useless variable's likelihood may be 1e-15 below the smaller model's, by rounding.
     return np.nan if np.isnan(chi2) else not_zero(stats.chi2.sf(max(chi2, 0.0), df))
 
 

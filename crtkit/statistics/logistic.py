@@ -203,8 +203,7 @@ def fit_model(frame, event, method, confidence) -> _Fit:
     # Standardised, because LVEDV in ml and a flag side by side make the design ill-conditioned.
     z, scale = standardised(frame)
     direction = separating_direction(z, event)
-    # Decided by linear programming before fitting: an optimiser stops somewhere and prints an odds
-    # ratio.
+    # Decided before fitting, by linear programming: an optimiser would stop at some odds ratio.
     separated = bool(np.any(direction))
     if method == "auto":
         method = "firth" if separated else "ml"

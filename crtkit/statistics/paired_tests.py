@@ -130,16 +130,14 @@ def permutation_test(
     if (label[patient_of] != truth).any():
         raise ValueError(f"{name} permutes patients: each must have one label.")
     rng = np.random.default_rng(random_state)
-    # Ranks, because two models' scores have different scales and could not change places as they
-    # are.
+    # Ranks: scores of two models are on different scales and could not change places.
     ranks = [stats.rankdata(score) for score in scores]
     n, n_positive = len(patients), int(label.sum())
     row: dict[str, Any] = {"auc_a": float(_areas(truth[None], ranks[0])[0])}
     if len(ranks) == 1:
         n_orders = comb(n, n_positive)
         exact = n_orders <= n_permutations
-        # Labels move by patient: records of one patient cannot be exchanged with others' one by
-        # one.
+        # Labels move by patient: single records of two patients are not exchangeable.
         drawn = _all_labels(n, n_positive) if exact else _permuted(label, n_permutations, rng)
         # Half-integers divided by the number of pairs: equal areas may differ in the last bit.
         extreme = _areas(drawn[:, patient_of], ranks[0]) >= row["auc_a"] - 1e-12

@@ -141,8 +141,7 @@ def read_latents(study, n_ecg, random_state):
             cross_val_predict(model, inputs, y, cv=cv)
             for model, inputs in ((ridge, filled), (LGBMRegressor(**parameters), X))
         ]
-        # The better of a linear and a boosted reading: a ceiling must not be that of one poor
-        # reader.
+        # The better of a linear and a boosted reading: a poor reader makes no ceiling.
         read[name] = max(tries, key=lambda guess: np.corrcoef(guess, y)[0, 1])
     return truth, pd.DataFrame(read)
 

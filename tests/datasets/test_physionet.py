@@ -19,7 +19,7 @@ def test_labels_come_from_the_headers(folder):
     np.testing.assert_array_equal(cohort.X["male"], [1, 1, 0, 0])
     np.testing.assert_array_equal(cohort.X["age"].isna(), [False, False, True, True])
     assert "names none" in cohort.info["assumed"][0]
-    for label in (["59118001"], "59118001"):
+    for label in (["59118001"], "59118001", 59118001):
         codes = load_physionet(folder, label=label, duration=1.0)
         np.testing.assert_array_equal(codes.y, [0, 0, 1, 1])
 

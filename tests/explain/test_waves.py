@@ -106,3 +106,9 @@ def test_intervals_of_no_width_are_nan_and_say_why():
     many = signal_lead_share(maps)
     assert (many["ci_low"] < many["ci_high"]).all()
     assert set(many["reason"]) == {""}
+
+
+def test_records_without_complexes_have_no_shares():
+    table = wave_share(np.ones((2, 1, 1000)), np.zeros((2, 1, 1000)), 500)
+    assert table["share"].isna().all()
+    assert set(table["reason"]) == {"no complexes were found"}

@@ -118,8 +118,7 @@ class ResponseModel:
     def means(self):
         """Mean scores, shape (2, n_strata, n_continuous)."""
         common = np.column_stack([_linear(self.strata, c.shifts) for c in self.continuous])
-        # Only assumed quantities move with response here: printed margins differ by class on their
-        # own.
+        # Assumed quantities only: printed margins differ by class on their own.
         return np.stack([common, common + [c.response for c in self.continuous]])
 
     @cached_property
@@ -181,8 +180,7 @@ class ResponseModel:
         z = self.means[y][stratum] + rng.standard_normal((n, len(self.continuous))) @ factor.T
         for j, c in enumerate(self.continuous):
             if c.printed:
-                # Flattened over strata first, or the printed quartiles would hold in no class as a
-                # whole.
+                # Flattened over strata first: printed quartiles are of the whole class.
                 w = self.mixtures[c.name][y].flatten(z[:, j])
                 table[c.name + "_score"] = w
                 table[c.name] = c.margins[y].value(w)

@@ -176,8 +176,7 @@ class Mixture:
 
 def _unit(x, low, high):
     """Place of ``x`` between bounds; outside them, so near the edge that its density is nil."""
-    # A patient of another class may lie outside this class's bounds, where its density is not quite
-    # 0.
+    # A patient of the other class may lie outside this class's bounds; log(0) would be infinite.
     return np.clip((x - low) / (high - low), 1e-12, 1.0 - 1e-12)
 
 

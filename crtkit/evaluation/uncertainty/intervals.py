@@ -217,8 +217,7 @@ def mean_interval(
     if not bounded:
         half = z * np.sqrt(variance)
         return (float(mean - half), float(mean + half)) if half > 0 else (nan, nan)
-    # All right or all wrong: the logit is infinite, and every replicate the same; Wilson's interval
-    # holds.
+    # All right or all wrong: every replicate is the same, and the logit infinite. Wilson's holds.
     if min(mean, 1 - mean) < 1e-12:
         low, high = wilson_interval(round(mean) * n_patients, n_patients, confidence=confidence)
         return low, high

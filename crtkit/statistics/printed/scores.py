@@ -254,8 +254,7 @@ def _fitting_folds(layouts, printed, keep=None) -> pd.DataFrame:
     """Totals over folds of equal size whose mean scores print as given."""
     fitting = []
     for sizes in layouts:
-        # Folds of equal size are exchangeable: only the sum of their hits matters, not which has
-        # them.
+        # Folds of equal size are exchangeable: only the sum of their hits matters.
         kinds, repeats = np.unique(sizes, axis=0, return_counts=True)
         p, n = kinds.T
         k = repeats.sum()
