@@ -33,6 +33,17 @@ def seed_list(seeds: int | Iterable[int]) -> list[int]:
     return [int(seed) for seed in given]
 
 
+def check_random_state(random_state: Any) -> int:
+    """The number that splits and fits follow from: without one no journal or refit could."""
+    whole = isinstance(random_state, Integral) and not isinstance(random_state, bool)
+    if not whole or random_state < 0:
+        raise ValueError(
+            f"evaluate expects random_state as an integer >= 0, got {random_state!r}: splits and "
+            "fits, a journal and refit follow from it."
+        )
+    return int(random_state)
+
+
 def check_cv(cv: Any) -> Any:
     """None, a number or a splitter as it is; splits that were given as a list of pairs."""
     if cv is None or isinstance(cv, Integral) or hasattr(cv, "split") or is_column_cv(cv):

@@ -20,6 +20,7 @@ from crtkit.evaluation.checks import (
     check_cohorts,
     check_cv,
     check_inner_splits,
+    check_random_state,
     class_labels,
     cv_in_words,
     seed_list,
@@ -167,7 +168,7 @@ def evaluate(
             f"evaluate expects a Cohort, got {type(cohort).__name__}: wrap your data in "
             "crtkit.Cohort(X, y, groups)."
         )
-    seeds = seed_list(seeds)
+    seeds, random_state = seed_list(seeds), check_random_state(random_state)
     external = dict(external or {})
     cohorts = {"test": cohort, **external}
     classes = class_labels(cohort, pos_label)

@@ -64,7 +64,7 @@ def reference_rows(
     Raises
     ------
     ValueError
-        ``y`` has not two classes.
+        ``columns`` renames what no rule reads, or ``pos_label`` is none of two labels.
 
     Notes
     -----

@@ -47,8 +47,8 @@ def confusion_counts(
     Raises
     ------
     ValueError
-        More than two labels, lengths that differ, missing labels, labels of mixed types, negative
-        weights, or one text label and no ``pos_label``.
+        More than two labels, lengths or pandas indices that differ, missing labels, labels of mixed
+        types, negative weights, or one text label and no ``pos_label``.
 
     Examples
     --------

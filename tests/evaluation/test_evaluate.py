@@ -464,6 +464,8 @@ def test_lists_and_single_models_are_named(make_table_cohort):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
+        ({"random_state": None}, "random_state as an integer >= 0, got None"),
+        ({"random_state": np.random.RandomState(0)}, "random_state as an integer >= 0"),
         ({"seeds": 0}, "seeds must be"),
         ({"seeds": [1, 1]}, "occurs twice"),
         ({"seeds": [-1]}, "seeds must be"),
