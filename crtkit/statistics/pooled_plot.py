@@ -77,12 +77,12 @@ def plot_pooled(
     if len(names) != len(table):
         raise ValueError(f"plot_pooled got {len(names)} names for {len(table)} centres.")
     columns, effect_of, back = QUANTITIES[quantity]
-    pooled = meta_analyse(table, confidence=confidence)
-    if quantity not in pooled.index:
-        raise ValueError(f"plot_pooled: fewer than two centres have {' and '.join(columns)}.")
-    figures = pooled.loc[quantity]
-    given = given_figures(table, columns)
+    given = given_figures(table.reindex(columns=list(columns)), columns)
     kept = given.notna().all(axis=1).to_numpy()
+    if kept.sum() < 2:
+        raise ValueError(f"plot_pooled: fewer than two centres have {' and '.join(columns)}.")
+    # This quantity alone: what cannot be pooled of another one is no reason not to draw.
+    figures = meta_analyse(given[kept], confidence=confidence).loc[quantity]
     effect, variance = (np.asarray(x, dtype=float) for x in effect_of(given[kept]))
     half = stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance)
     # The weight of the analysis, not of the centre's size alone.

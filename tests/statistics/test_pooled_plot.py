@@ -46,3 +46,12 @@ def test_a_centres_interval_is_that_of_its_logit():
 def test_what_cannot_be_drawn_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         plot_pooled(TABLE, **options)
+
+
+def test_another_quantity_that_cannot_be_pooled_is_no_hindrance():
+    """An AUC of 1 has no logit; the slopes beside it can be drawn."""
+    table = pd.DataFrame({"auc": [1.0, 0.8], "auc_se": [0.1, 0.1],
+                          "slope": [0.9, 1.1], "slope_se": [0.1, 0.2]})  # fmt: skip
+    assert "slope" in plot_pooled(table, quantity="calibration_slope").get_xlabel()
+    with pytest.raises(ValueError, match="its logit is"):
+        plot_pooled(table)
