@@ -71,6 +71,14 @@ def test_markdown_table():
     )
 
 
+@pytest.mark.parametrize("dtype", [object, "string"])
+def test_names_of_rows_are_printed_whatever_pandas_calls_text(dtype):
+    table = pd.DataFrame({"auc": [0.5]}, index=pd.Index(["x"], dtype=dtype))
+    assert markdown_table(table).endswith("| x | 0.500 |\n")
+    numbered = table.reset_index(drop=True)
+    assert markdown_table(numbered) == "| auc |\n| --- |\n| 0.500 |\n"
+
+
 def test_rounds_are_interleaved_and_the_first_is_not_counted():
     calls = []
     seconds, ratios, rounds = interleaved(

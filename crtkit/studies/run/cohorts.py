@@ -93,7 +93,7 @@ def with_positive(cohort, text):
     found = [
         value
         for value in classes
-        if str(value) == text or (isinstance(value, float) and str(int(value)) == text)
+        if str(value) == text or (isinstance(value, float) and f"{value:.15g}" == text)
     ]
     if not found:
         raise ValueError(f"pos_label={text!r} is not among the labels {classes}")

@@ -236,7 +236,9 @@ def markdown_table(table, digits=3):
     -------
     str
     """
-    table = table.reset_index() if table.index.name or table.index.dtype == object else table
+    # Rows without names are numbered; names are text, which pandas 3 gives a type of its own.
+    if table.index.name or not pd.api.types.is_numeric_dtype(table.index):
+        table = table.reset_index()
 
     def cell(value):
         if pd.api.types.is_scalar(value) and pd.isna(value):
