@@ -3,7 +3,7 @@
 import numpy as np
 
 from crtkit._leads import LEADS_12
-from crtkit.images.digitize.calibrate import find_pulses, gain_of
+from crtkit.images.digitize.calibrate import check_scale, find_pulses, gain_of
 from crtkit.images.digitize.grid import find_lines
 from crtkit.images.digitize.ink import (
     UnreadablePageError,
@@ -75,10 +75,13 @@ def read_boxes(page, boxes, fs, seconds, *, speed=None, gain=None, px_per_mm=Non
     even = even_light(ink)
     if even is not ink:
         ink, lines = even, even_light(lines)
-    px, py = (px_per_mm, px_per_mm) if px_per_mm else _pitch(ink, lines)
+    grid = None if px_per_mm else find_lines(ink, lines)
+    px, py = (px_per_mm, px_per_mm) if grid is None else (grid.px, grid.py)
     whole = find_runs(ink, px, py)
     pen = pen_width(whole, py)
     px_per_mv, gain, measured = gain_of(find_pulses(whole, px, py, pen), py, gain)
+    if grid is not None:
+        check_scale(grid, measured, False)
     speed = 25.0 if speed is None else float(speed)
     # Leads of one column begin together: a person marks them where the page does.
     begin = min(box[0] for box in boxes.values())
@@ -121,11 +124,6 @@ def read_boxes(page, boxes, fs, seconds, *, speed=None, gain=None, px_per_mm=Non
         pen_mm=float(pen / py),
         checks=limb_agreement(signals),
     )
-
-
-def _pitch(ink, lines):
-    grid = find_lines(ink, lines)
-    return grid.px, grid.py
 
 
 def _follow(ink, box, px, py, pen, lead):

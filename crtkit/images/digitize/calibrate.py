@@ -300,6 +300,29 @@ def _end_of_stroke(ink, runs, path, column, step, pen, level):
     return float(edge - step * np.sqrt(0.75) * pen / 2)
 
 
+def check_scale(grid, gain_measured, time_measured=True):
+    """Refuse a stretched page where its grid alone would say what 1 mV or 1 s measures.
+
+    Parameters
+    ----------
+    grid : Grid
+    gain_measured, time_measured : bool
+        Whether a pulse told the gain, and rows or separators the time.
+
+    Raises
+    ------
+    UnreadablePageError
+        The grid is stretched, and nothing else tells.
+    """
+    upright, level = grid.stretched
+    if (level and not gain_measured) or (upright and not time_measured):
+        raise UnreadablePageError(
+            "the page was stretched: its lines are not as far apart down the page as along it, and "
+            f"no {'calibration pulse' if level else 'row'} tells the scale. Give the page in its "
+            "own proportions"
+        )
+
+
 def gain_of(pulses, py, stated=None):
     """Pixels per mV, mm per mV, and whether the pulse told.
 

@@ -19,6 +19,11 @@ _PITCHES = np.exp(np.arange(np.log(1.9), np.log(30), 0.004))  # px per mm that a
 _UNEQUAL = 15  # steps of 0.4 % by which the pitches along and down the page may differ
 _SKEW = 0.16  # 9 degrees by which a page seen from a corner leaves the square, where it curls too
 _LEAST_SIDE = 150  # pixels
+# Lines at another pitch that explain an axis so clearly, and its own by less than such a share of
+# it, belong to a stretched page: an A4 page made square has 15 and a fifth of that, photographs of
+# paper and spoiled pages nine tenths and more, or half of something weak.
+_OTHER_LINES, _OWN_SHARE = 8.0, 0.35
+_MULTIPLES = np.array([1 / 5, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 1, 2, 5 / 2, 3, 4, 5])
 TILE = 48
 
 
@@ -35,6 +40,9 @@ class Grid:
         Left, top, right, bottom of the area in which both families of lines are seen.
     score : float
         How well lines explain the page: below 6 there is hardly a grid.
+    stretched : tuple of bool
+        Of the upright and of the level lines, whether the page shows them at another pitch than
+        along its other side: what is measured by them alone is not to be believed.
     carriers : tuple of (ndarray of shape (2,), int)
         The strongest harmonic of each family, in cycles per pixel, and its number in 5 mm.
     image : ndarray of float32, shape (height, width)
@@ -45,6 +53,7 @@ class Grid:
     down: np.ndarray
     box: tuple
     score: float
+    stretched: tuple
     carriers: tuple
     image: np.ndarray
 
@@ -92,7 +101,7 @@ def find_lines(ink, lines, px_per_mm=None):
         )
     image = _grid_image(ink, lines)
     spectrum = _spectrum(image)
-    pitches, score = _pitches(spectrum, ink.shape[1], px_per_mm)
+    pitches, score, stretched = _pitches(spectrum, ink.shape[1], px_per_mm)
     carriers = tuple(_refine(image, spectrum, axis, pitch) for axis, pitch in enumerate(pitches))
     along, down = (vector * 5 / k for vector, k in carriers)
     amplitudes = [np.abs(demodulate(image, vector, TILE)) for vector, _ in carriers]
@@ -100,7 +109,7 @@ def find_lines(ink, lines, px_per_mm=None):
     ratio = np.hypot(*down) / np.hypot(*along)
     if abs(along @ down) > _SKEW * np.hypot(*along) * np.hypot(*down) or not 0.85 < ratio < 1.18:
         raise UnreadablePageError("the lines of the grid are not square to each other")
-    return Grid(along, down, box, score, carriers, image)
+    return Grid(along, down, box, score, stretched, carriers, image)
 
 
 def _grid_image(ink, lines):
@@ -137,7 +146,19 @@ def _pitches(spectrum, width, px_per_mm):
     best = int(np.argmax(joint))
     near = slice(max(best - _UNEQUAL, 0), best + _UNEQUAL + 1)
     pitches = [_PITCHES[near][int(np.argmax(score[near]))] for score in scores]
-    return pitches, float(joint[best])
+    # A scale that the caller states is believed.
+    stretched = tuple(
+        px_per_mm is None and _is_elsewhere(score, pitch) for score, pitch in zip(scores, pitches)
+    )
+    return pitches, float(joint[best]), stretched
+
+
+def _is_elsewhere(score, pitch):
+    """Whether lines at a pitch that is no multiple of this one explain an axis far better."""
+    ratio = _PITCHES[:, None] / pitch / _MULTIPLES
+    apart = (np.abs(np.log(ratio)) > 0.03).all(axis=1)
+    other, own = score[apart].max(), score[~apart & (np.abs(np.log(_PITCHES / pitch)) < 0.1)].max()
+    return bool(other > _OTHER_LINES and own < _OWN_SHARE * other)
 
 
 def _comb(profile, frequencies):

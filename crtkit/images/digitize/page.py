@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from crtkit._leads import LEADS_12
 from crtkit.images.digitize.boxes import check_boxes, read_boxes
-from crtkit.images.digitize.calibrate import find_pulses, gain_of, trace_span
+from crtkit.images.digitize.calibrate import check_scale, find_pulses, gain_of, trace_span
 from crtkit.images.digitize.confidence import LEAST_CONFIDENCE, judge
 from crtkit.images.digitize.evidence import page_evidence
 from crtkit.images.digitize.grid import find_lines
@@ -205,9 +205,11 @@ def follow_traces(page, *, layout=None, speed=None, gain=None, px_per_mm=None):
     span = trace_span(flat.ink, runs, path, pen, ink_level(flat.ink), begin, end)
     # Gain before time: a pulse of known height is what makes its width worth believing.
     px_per_mv, gain, measured = gain_of(pulses, py, gain)
+    check_scale(grid, measured)
     speed = pulse_speed(pulses, px, speed)
     unbent = flat.method == "unbent"
     axis = time_axis(span, separators, px, speed, pulses, unbent=unbent)
+    check_scale(grid, measured, axis.source != "grid")
     zero = _zero_levels(rows, pulses, py)
     edges = row_edges(runs, path, pen)
     traces = Traces(flat, rows, zero, *edges, pen, axis, px_per_mv, gain, measured)

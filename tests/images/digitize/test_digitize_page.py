@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from crtkit._leads import LEADS_12
+from crtkit.datasets import simulate_ecg
 from crtkit.images import PageReading, digitize_page, load_image, render_page
 from crtkit.images.render.artefacts import curl, jpeg, perspective, speckle, tilt
 
@@ -291,3 +292,14 @@ def test_a_wave_that_rises_into_a_wall_of_other_rows_is_not_made_up():
     assert reading.accepted, reading.reason
     error = np.abs(printed(signal, truth) - reading.signal)[11]
     assert not (error > 1.0).any()
+
+
+@pytest.mark.parametrize("tall", [0.71, 1.2])
+def test_a_stretched_page_is_refused_where_nothing_tells_its_gain(tall):
+    # An A4 page made square loses three tenths of its height, and of every amplitude with it.
+    signal, _ = simulate_ecg("lbbb", 150, random_state=1)
+    page, _ = render_page(signal, 500, px_per_mm=7.874)
+    height, width = page.shape[:2]
+    reading = digitize_page(np.asarray(Image.fromarray(page).resize((width, int(height * tall)))))
+    assert not reading.accepted
+    assert "the page was stretched" in reading.reason
