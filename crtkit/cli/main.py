@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from crtkit.cli import bundles, check, measure, read, studies
 from crtkit.cli.common import CommandError, as_options, say
 
+_PACKAGE = os.path.realpath(os.path.join(os.path.dirname(__file__), os.pardir))
 EPILOG = """\
 examples:
   crtkit check cohort.csv --label responder --signal ecg    what is in it, and what is wrong
@@ -97,7 +98,9 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     """Warnings of crtkit as one line without the place in the code; others say nothing here."""
     if issubclass(category, RuntimeWarning):
         return  # arithmetic of numpy on values that are missing: the tables show them as such
-    if category.__module__.startswith("crtkit") or "crtkit" in filename:
+    # By the package's own folder: an environment below a folder called crtkit is not of it.
+    own = os.path.realpath(filename).startswith(os.path.join(_PACKAGE, ""))
+    if category.__module__.startswith("crtkit") or own:
         say(f"warning: {as_options(str(message))}")
 
 

@@ -127,5 +127,5 @@ def measure_page(path: Path) -> dict[str, Any]:
             return {**row, "error": f"{path}: {report['reason']}"}
         values = measure_qrs(signal, digitizer.fs, lead_names=LEADS_12)
     except (ValueError, OSError) as error:
-        return {**row, "error": f"{path}: {str(error).splitlines()[0]}"}
+        return {**row, "error": f"{path}: {(str(error) or repr(error)).splitlines()[0]}"}
     return {**row, **{name: values[name] for name in MEASUREMENTS}, "fs": digitizer.fs, "error": ""}

@@ -203,7 +203,8 @@ def _ask(model, label, records: Records, rows) -> dict[int, tuple[Any, float]]:
             try:
                 answered[row] = _ask_together(model, label, rows(np.array([row])))[0]
             except (ValueError, OSError) as error:
-                records.reasons[row].append(f"the model refused it: {str(error).splitlines()[0]}")
+                why = (str(error) or repr(error)).splitlines()[0]
+                records.reasons[row].append(f"the model refused it: {why}")
         return answered
 
 

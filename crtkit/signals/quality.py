@@ -96,7 +96,7 @@ def signal_quality(signals, fs, *, lead_names=None, limits=None) -> pd.DataFrame
     """
     limits = _merge_limits(limits)
     # Noise is measured above 30 Hz, and a filter needs room below Nyquist.
-    if fs < 80:
+    if not fs >= 80:  # nan too
         raise ValueError(f"signal_quality needs fs >= 80 Hz to measure noise, got fs={fs:g}.")
     if not isinstance(signals, Rows):
         signals = np.asarray(signals)

@@ -656,3 +656,14 @@ def test_codes_and_units_that_are_numbers(tmp_path):
     facts = json.loads(done.stdout)
     assert facts["sampling_rate"] == 500
     assert "999" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [(ck.signals.__file__, True), ("/home/x/crtkit/.venv/lib/sklearn/base.py", False)],
+)
+def test_only_warnings_of_the_package_are_shown(file, shown, capsys):
+    from crtkit.cli.main import _show_warning
+
+    _show_warning("pass fs= to resample", UserWarning, file, 1)
+    assert capsys.readouterr().err == ("crtkit: warning: pass --fs to resample\n" if shown else "")

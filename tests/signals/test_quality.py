@@ -111,6 +111,7 @@ def test_rows_two_dimensions_and_a_lost_record(tmp_path, ecg):
         (np.zeros(10), 500, "got \\(10,\\)"),
         (np.zeros((1, 12, 0)), 500, "n_samples"),
         (np.zeros((1, 100)), 50, "fs >= 80"),
+        (np.zeros((1, 100)), float("nan"), "fs >= 80"),
         (np.full((1, 100), np.inf), 500, "infinite"),
     ],
 )
