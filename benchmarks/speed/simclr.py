@@ -31,7 +31,8 @@ import crtkit as ck
 from benchmarks.speed._timing import against_goal, interleaved
 from benchmarks.speed.resnet import cpu_has_bf16
 from crtkit.neural import ProjectionHead, nt_xent_loss
-from crtkit.neural.engine import TrainingOptions, autocast, make_optimizer
+from crtkit.neural.devices import autocast
+from crtkit.neural.engine import TrainingOptions, make_optimizer
 from crtkit.neural.resnet_network import ResNet
 
 

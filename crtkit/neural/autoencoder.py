@@ -1,6 +1,5 @@
 """AutoencoderFeatures: a linear autoencoder's code as features of phase polar maps (he2021)."""
 
-import functools
 from dataclasses import replace
 from numbers import Integral
 
@@ -21,7 +20,6 @@ from crtkit.neural.autoencoder_network import (
 )
 from crtkit.neural.base import TRAINING_PARAMETERS, TorchEstimator, draw_seed, store_parameters
 from crtkit.neural.devices import DTYPES
-from crtkit.neural.engine import TrainingOptions, train_network
 
 BLOCK = 256
 TRAINED = ("lr", "weight_decay", "schedule", "device", "precision", "random_state", "verbose")
@@ -297,24 +295,13 @@ class AutoencoderFeatures(TransformerMixin, TorchEstimator):
     def _make_criterion(self):
         return MeanSquare()
 
-    def _train(self, module, train, valid):
-        options = replace(
-            TrainingOptions.of(self),
+    def _training_options(self, train):
+        return replace(
+            super()._training_options(train),
             optimizer="adam",
             max_epochs=self.max_iter,
             # The whole cohort at a time, as published: a hundred maps fit into memory many times.
             batch_size=self.batch_size or max(2, len(train)),
-        )
-        return train_network(
-            self._place(module),
-            self._make_criterion(),
-            train,
-            valid,
-            options,
-            prepare=functools.partial(self._prepare, module=module),
-            groups=self._param_groups(module),
-            device=self.device_,
-            name=type(self).__name__,
         )
 
     def __sklearn_tags__(self):

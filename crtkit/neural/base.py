@@ -26,17 +26,13 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    assert_all_finite,
-    check_is_fitted,
-)
+from sklearn.utils.validation import _check_sample_weight, assert_all_finite, check_is_fitted
 
 from crtkit._labels import check_groups
 from crtkit._splits import group_holdout
 from crtkit._validation import FLOAT_DTYPES, check_records
 from crtkit.neural.batches import Batches, RecordDataset
-from crtkit.neural.dead_runs import warn_if_dead
+from crtkit.neural.dead_runs import check_numbers, warn_if_dead
 from crtkit.neural.devices import (
     DTYPES,
     autocast,
@@ -157,13 +153,17 @@ class TorchEstimator(BaseEstimator):
             self.net_ = self._train(module, train, valid)
         self.history_ = self.net_.history_rows_
 
+    def _training_options(self, train):
+        """Parameters of the loop; ``train`` is what it will run over."""
+        return TrainingOptions.of(self)
+
     def _train(self, module, train, valid):
         return train_network(
             self._place(module),
             self._make_criterion(),
             train,
             valid,
-            TrainingOptions.of(self),
+            self._training_options(train),
             prepare=functools.partial(self._prepare, module=module),
             groups=self._param_groups(module),
             device=self.device_,
@@ -202,7 +202,8 @@ class TorchEstimator(BaseEstimator):
             for batch, _ in batches:
                 x = self._prepare(batch, module=module)
                 out.append(module(x) if function is None else function(module, x))
-        return torch.cat(out).to(DTYPES[self.precision]).cpu().numpy()
+        out = torch.cat(out).to(DTYPES[self.precision]).cpu().numpy()
+        return check_numbers(type(self).__name__, out)
 
 
 class TorchClassifier(ClassifierMixin, TorchEstimator):

@@ -1,4 +1,4 @@
-"""Whether a training came to anything: its loss against that of answering class frequencies."""
+"""Whether a network came to anything: its loss against chance, its answers against no numbers."""
 
 import math
 import warnings
@@ -51,3 +51,34 @@ def warn_if_dead(name, train, history, max_epochs):
             UserWarning,
             stacklevel=4,
         )
+
+
+def check_numbers(name, out):
+    """Answers of a network as they are, if they are numbers.
+
+    1e39 is finite in X and infinite in float32: what comes out would be given a class all the same.
+
+    Parameters
+    ----------
+    name : str
+        The estimator.
+    out : ndarray of shape (n_records, ...)
+
+    Returns
+    -------
+    ndarray
+        ``out``.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinity among them; the message says of which record first.
+    """
+    wrong = np.flatnonzero(~np.isfinite(out).reshape(len(out), -1).all(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"{name} gives no finite numbers for {len(wrong)} of {len(out)} records, the first of "
+            f"them record {wrong[0]}: values of X that are beyond {out.dtype} in the network. Look "
+            "at their units."
+        )
+    return out

@@ -410,6 +410,27 @@ def test_early_stopping_keeps_the_best_epoch():
     assert -np.log(proba).mean() == pytest.approx(min(losses), rel=1e-9)
 
 
+def test_the_validation_loss_counts_weights_across_batches():
+    # Sorted by class: each validation batch holds one class, so that its own weights cancel in it.
+    rng = np.random.default_rng(0)
+    X, y, groups = rng.normal(size=(60, 3)), np.repeat([0, 1], [45, 15]), np.arange(60)
+    model = FlatClassifier(
+        early_stopping=True,
+        class_weight={0: 1.0, 1: 10.0},
+        lr=1e-300,
+        max_epochs=2,
+        batch_size=3,
+        validation_fraction=0.4,
+        random_state=0,
+    )
+    model.fit(X, y, groups=groups)
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    _, valid = group_holdout(y, groups, size=0.4, random_state=seed)
+    loss = -np.log(model.predict_proba(X[valid])[np.arange(len(valid)), y[valid]])
+    expected = np.average(loss, weights=np.where(y[valid] == 1, 10.0, 1.0))
+    assert model.history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-9)
+
+
 def test_early_stopping_asks_for_groups_of_the_right_length(blobs):
     X, y = blobs
     with pytest.warns(UserWarning, match="no groups") as record:
@@ -520,6 +541,15 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rate():
     ):
         model.fit(X, np.arange(40) % 2)
     with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_answers_that_are_no_numbers_are_refused(blobs):
+    X, y = blobs
+    model = FlatClassifier(precision="float32", random_state=0).fit(X, y)
+    X = X.copy()
+    X[[3, 7]] = [[1e39, -1e39, 1e39, -1e39]]  # finite in X, infinite in float32
+    with pytest.raises(ValueError, match="FlatClassifier .* 2 of 60 records, .* record 3"):
         model.predict(X)
 
 

@@ -22,12 +22,13 @@ from crtkit.neural.base import (
     store_parameters,
 )
 from crtkit.neural.batches import RecordDataset
+from crtkit.neural.devices import forked_rng
 from crtkit.neural.ecgfm.checkpoint import save_safetensors
 from crtkit.neural.ecgfm.embedding import n_embedded
 from crtkit.neural.ecgfm.network import SIZES, ECGFMConfig
 from crtkit.neural.ecgfm.pool import signal_fingerprints
 from crtkit.neural.ecgfm.pretraining_network import PretrainingLoss, PretrainingNetwork
-from crtkit.neural.engine import TrainingOptions, forked_rng
+from crtkit.neural.engine import TrainingOptions
 from crtkit.neural.pretraining import pretrain
 from crtkit.neural.signal_augment import SignalAugment
 
