@@ -246,7 +246,9 @@ def _of_skorch(net):
     optimizer = _OPTIMIZERS.get(net.optimizer)
     prefixed = net.get_params(deep=False)
     options = {k: v for k, v in prefixed.items() if k.startswith(("optimizer__", "criterion__"))}
-    decay = options.pop("optimizer__weight_decay", 0.0)
+    # What torch's optimizer does when it is not told: AdamW decays, the others do not.
+    usual = inspect.signature(net.optimizer).parameters["weight_decay"].default if optimizer else 0
+    decay = options.pop("optimizer__weight_decay", usual)
     problems = [f"{k}={v!r}" for k, v in options.items()]
     if criterion is None:
         problems.append(f"criterion={net.criterion!r} (NLLLoss and CrossEntropyLoss are)")

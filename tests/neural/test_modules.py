@@ -109,6 +109,15 @@ def test_a_skorch_net_trains_as_skorch_does(records):
     np.testing.assert_allclose(model.predict_proba(flat), net.predict_proba(flat), rtol=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_a_skorch_net_keeps_the_decay_that_its_optimizer_has(optimizer):
+    net = NeuralNetClassifier(Soft, module__n_in=60, optimizer=optimizer)
+    [group] = net.initialize().optimizer_.param_groups
+    assert wrap_module(net).weight_decay == group["weight_decay"]
+    net = NeuralNetClassifier(Soft, optimizer=optimizer, optimizer__weight_decay=0.3)
+    assert wrap_module(net).weight_decay == 0.3
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
