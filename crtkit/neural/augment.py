@@ -54,15 +54,17 @@ class ImageAugment(BaseEstimator):
         check_ranges(self, _IMAGE_RANGES)
         n = len(batch)
         theta = torch.zeros(n, 2, 3, dtype=batch.dtype, device=batch.device)
-        scale = 1 + self.zoom * _uniform(batch, (n,))
+        scale = 1 + self.zoom * uniform(batch, (n,))
         theta[:, 0, 0] = theta[:, 1, 1] = scale
         # A grid runs from -1 to 1, so a shift of the whole image is 2.
-        theta[:, :, 2] = 2 * self.shift * _uniform(batch, (n, 2))
-        grid = affine_grid(theta, list(batch.shape), align_corners=False)
-        # Paper goes on at the edge; black there would be a feature of every moved page.
-        batch = grid_sample(batch, grid, padding_mode="border", align_corners=False)
-        contrast = 1 + self.contrast * _uniform(batch, (n, 1, 1, 1))
-        return batch * contrast + self.brightness * _uniform(batch, (n, 1, 1, 1))
+        theta[:, :, 2] = 2 * self.shift * uniform(batch, (n, 2))
+        # Inside autocast the coordinates would be rounded to bf16: half a pixel at 224.
+        with torch.autocast(batch.device.type, enabled=False):
+            grid = affine_grid(theta, list(batch.shape), align_corners=False)
+            # Paper goes on at the edge; black there would be a feature of every moved page.
+            batch = grid_sample(batch, grid, padding_mode="border", align_corners=False)
+        contrast = 1 + self.contrast * uniform(batch, (n, 1, 1, 1))
+        return batch * contrast + self.brightness * uniform(batch, (n, 1, 1, 1))
 
 
 class PageAugment(BaseEstimator):
@@ -155,7 +157,7 @@ class PageAugment(BaseEstimator):
     def __call__(self, batch):
         """Augment a floating batch of shape (n_records, 3, height, width)."""
         self._check()
-        # Inside autocast the coordinates would be rounded to bf16: whole pixels at 224.
+        # Coordinates in full, as in ImageAugment.
         with torch.autocast(batch.device.type, enabled=False):
             batch = grid_sample(
                 batch, self._grid(batch), padding_mode="border", align_corners=False
@@ -187,9 +189,9 @@ class PageAugment(BaseEstimator):
         """Where each pixel of the views comes from: one projective map an image."""
         n, _, height, width = batch.shape
         low, high = self.crop
-        scale = (low + (high - low) * (1 + _uniform(batch, (n,))) / 2).sqrt()
-        angle = math.radians(self.rotation) * _uniform(batch, (n,))
-        shear = torch.tan(math.radians(self.shear) * _uniform(batch, (n,)))
+        scale = (low + (high - low) * (1 + uniform(batch, (n,))) / 2).sqrt()
+        angle = math.radians(self.rotation) * uniform(batch, (n,))
+        shear = torch.tan(math.radians(self.shear) * uniform(batch, (n,)))
         sign = 1 - 2 * (torch.rand(n, dtype=batch.dtype, device=batch.device) < self.mirror).to(
             batch.dtype
         )
@@ -201,8 +203,8 @@ class PageAugment(BaseEstimator):
         matrix[:, 0, 1] = scale * (shear * cos - sin) * ratio
         matrix[:, 1, 0] = scale * sign * sin / ratio
         matrix[:, 1, 1] = scale * (shear * sin + cos)
-        matrix[:, :2, 2] = (1 - scale)[:, None] * _uniform(batch, (n, 2))
-        matrix[:, 2, :2] = self.perspective * _uniform(batch, (n, 2))
+        matrix[:, :2, 2] = (1 - scale)[:, None] * uniform(batch, (n, 2))
+        matrix[:, 2, :2] = self.perspective * uniform(batch, (n, 2))
         matrix[:, 2, 2] = 1
         x = (2 * torch.arange(width, dtype=batch.dtype, device=batch.device) + 1) / width - 1
         y = (2 * torch.arange(height, dtype=batch.dtype, device=batch.device) + 1) / height - 1
@@ -216,15 +218,15 @@ class PageAugment(BaseEstimator):
         eye = torch.eye(3, dtype=batch.dtype, device=batch.device)
         # Only what differs from grey is scaled: ink and paper are grey, the grid is not.
         grey = torch.full_like(eye, 1 / 3)
-        tint = 1 + self.grid_colour * _uniform(batch, (n, 3, 1))
+        tint = 1 + self.grid_colour * uniform(batch, (n, 3, 1))
         matrix = grey + tint * (eye - grey)
         if self.hue:
-            matrix = _hue_rotation(math.radians(self.hue) * _uniform(batch, (n,))) @ matrix
-        contrast = 1 + self.contrast * _uniform(batch, (n, 1, 1))
+            matrix = _hue_rotation(math.radians(self.hue) * uniform(batch, (n,))) @ matrix
+        contrast = 1 + self.contrast * uniform(batch, (n, 1, 1))
         flat = batch.reshape(n, 3, -1)
         # About the image's own mean, so that contrast does not change its light.
         mean = (matrix @ flat.mean(dim=2, keepdim=True)) * (1 - contrast)
-        offset = mean + self.brightness * _uniform(batch, (n, 1, 1))
+        offset = mean + self.brightness * uniform(batch, (n, 1, 1))
         return torch.baddbmm(offset, contrast * matrix, flat).reshape(batch.shape)
 
     def _uncovered(self, batch):
@@ -242,14 +244,25 @@ class PageAugment(BaseEstimator):
 
 def two_views(augment, batch):
     """Two augmented views of every image of a batch, one after the other."""
-    views = [augment(batch), augment(batch)]
-    for view in views:
-        if getattr(view, "shape", None) != batch.shape:
-            raise ValueError(
-                f"An augmentation returns one view of every image, {tuple(batch.shape)}, but "
-                f"{augment!r} gave {tuple(getattr(view, 'shape', ()))}."
-            )
-    return torch.cat(views)
+    return torch.cat([augmented(augment, batch), augmented(augment, batch)])
+
+
+def augmented(augment, batch):
+    """One view of every record of a batch, refused where it has another shape.
+
+    Raises
+    ------
+    ValueError
+        What ``augment`` gave is no tensor of the shape of the batch.
+    """
+    view = augment(batch)
+    if not isinstance(view, torch.Tensor) or view.shape != batch.shape:
+        got = tuple(view.shape) if isinstance(view, torch.Tensor) else type(view).__name__
+        raise ValueError(
+            f"An augmentation returns one view of every record, {tuple(batch.shape)}, but "
+            f"{augment!r} gave {got}."
+        )
+    return view
 
 
 def check_ranges(augment, ranges):
@@ -274,6 +287,6 @@ def _hue_rotation(angle):
     return cos * eye + (1 - cos) / 3 + sin * cross / math.sqrt(3)
 
 
-def _uniform(like, shape):
-    """Numbers in [-1, 1) on the device and in the dtype of a tensor."""
+def uniform(like, shape):
+    """Random numbers in [-1, 1) on the device and in the dtype of a tensor."""
     return 2 * torch.rand(shape, dtype=like.dtype, device=like.device) - 1

@@ -5,7 +5,7 @@ import math
 import torch
 from sklearn.base import BaseEstimator
 
-from crtkit.neural.augment import check_ranges
+from crtkit.neural.augment import check_ranges, uniform
 
 # Above these nothing of a record would be left, or its polarity would change.
 _RANGES = {"shift": 1, "gain": 1, "wander": math.inf, "noise": math.inf, "drop": 1}
@@ -68,20 +68,15 @@ class SignalAugment(BaseEstimator):
             )
         n, n_leads, n_samples = batch.shape
         time = torch.arange(n_samples, device=batch.device)
-        shift = (self.shift * n_samples * _uniform(batch, (n, 1))).round().long()
+        shift = (self.shift * n_samples * uniform(batch, (n, 1))).round().long()
         index = (time - shift).clamp(0, n_samples - 1)
         batch = batch.gather(2, index[:, None].expand(n, n_leads, n_samples))
-        batch = batch * (1 + self.gain * _uniform(batch, (n, 1, 1)))
+        batch = batch * (1 + self.gain * uniform(batch, (n, 1, 1)))
         # One to three turns a record, each lead with a size and a phase of its own.
-        turns = 2 + _uniform(batch, (n, 1, 1))
-        phase = math.pi * _uniform(batch, (n, n_leads, 1))
+        turns = 2 + uniform(batch, (n, 1, 1))
+        phase = math.pi * uniform(batch, (n, n_leads, 1))
         wave = torch.sin(2 * math.pi * turns * time / n_samples + phase)
-        batch = batch + self.wander * _uniform(batch, (n, n_leads, 1)) * wave
-        sd = self.noise * _uniform(batch, (n, 1, 1)).abs()
+        batch = batch + self.wander * uniform(batch, (n, n_leads, 1)) * wave
+        sd = self.noise * uniform(batch, (n, 1, 1)).abs()
         batch = batch + sd * torch.randn_like(batch)
         return batch * (torch.rand_like(batch[..., :1]) >= self.drop)
-
-
-def _uniform(batch, shape):
-    """Uniform on [-1, 1], on the device and in the dtype of the batch."""
-    return 2 * torch.rand(shape, dtype=batch.dtype, device=batch.device) - 1

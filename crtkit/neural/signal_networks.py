@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from crtkit.neural.augment import augmented
 from crtkit.neural.base import TorchClassifier
 from crtkit.neural.signal_augment import SignalAugment
 
@@ -29,7 +30,7 @@ class SignalMixin:
         if self.augment is None:
             return batch
         augment = SignalAugment() if isinstance(self.augment, str) else self.augment
-        return augment(batch)
+        return augmented(augment, batch)
 
     def _n_leads(self, shape_in):
         return 1 if len(shape_in) == 1 else shape_in[0]

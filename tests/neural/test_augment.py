@@ -35,6 +35,21 @@ def test_a_seed_settles_the_views(augment, batch):
     assert views[0].dtype == batch.dtype
 
 
+@pytest.mark.parametrize("augment", [ImageAugment(), PageAugment()])
+def test_mixed_precision_moves_no_pixel(augment):
+    # As inside a training step of precision="bf16".
+    page = torch.linspace(-1, 1, 224).expand(2, 3, 224, 224).contiguous()
+    views = []
+    for enabled in (False, True):
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch.autocast("cpu", torch.bfloat16, enabled=enabled),
+        ):
+            torch.manual_seed(0)
+            views.append(augment(page))
+    torch.testing.assert_close(*views)
+
+
 def test_with_everything_off_nothing_changes(batch):
     torch.testing.assert_close(only()(batch), batch, atol=1e-5, rtol=0)
 
