@@ -1,15 +1,17 @@
 """Pretraining: in a fold as the start of a classifier, and interruptible by checkpoints."""
 
 import os
+import pickle
 from pathlib import Path
 
+import joblib
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 from skorch.callbacks import Callback
 
-from crtkit._io import atomic_path
+from crtkit._io import atomic_path, package_versions
 from crtkit.images.pool import PagePaths
 from crtkit.neural.base import draw_seed
 from crtkit.neural.devices import DTYPES, autocast
@@ -52,6 +54,44 @@ def fit_backbone(backbone, X, train, rng, groups=None):
     takes = groups is not None and has_fit_parameter(encoder, "groups")
     given = {"groups": groups[train]} if takes else {}
     return encoder.fit(X if len(train) == len(X) else X[train], None, **given)
+
+
+def pretraining_key(estimator, seed, ignored, *more):
+    """Name a pretraining by all that decides about its bits.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With its parameters, ``device_`` and the ``pool_hashes_`` of what it is fitted on.
+    seed : int
+    ignored : tuple of str
+        Parameters that change how the work is done and not what comes out.
+    *more
+        What else decides, as far as ``joblib.hash`` reads it.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        A parameter that cannot be pickled.
+    """
+    name = type(estimator).__name__
+    params = estimator.get_params(deep=False)
+    params = sorted((k, v) for k, v in params.items() if k not in ignored)
+    # Other threads or another torch add in another order, and another crtkit may draw otherwise.
+    device = torch.device(estimator.device_).type
+    where = (device, torch.get_num_threads(), torch.__version__, package_versions(("crtkit",)))
+    try:
+        return joblib.hash((name, params, estimator.pool_hashes_.exact.tolist(), seed, where, more))
+    except pickle.PicklingError as error:
+        raise ValueError(
+            f"{name} with a cache or checkpoint_dir recognises a pretraining by its parameters, "
+            f"and augment={estimator.augment!r} cannot be pickled. Define it at the top level of a "
+            "module."
+        ) from error
 
 
 class PretrainNet(Net):

@@ -2,12 +2,10 @@
 
 import functools
 import os
-import pickle
 import warnings
 from numbers import Integral, Real
 from pathlib import Path
 
-import joblib
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
@@ -27,10 +25,10 @@ from crtkit.neural.base import (
 from crtkit.neural.batches import RecordDataset
 from crtkit.neural.devices import DTYPES, forked_rng
 from crtkit.neural.engine import TrainingOptions
+from crtkit.neural.files import file_hash
 from crtkit.neural.ntxent import NTXent, ProjectionHead
-from crtkit.neural.pretraining import pretrain
+from crtkit.neural.pretraining import pretrain, pretraining_key
 from crtkit.neural.resnet_start import check_imagenet_width, load_start, weights_path
-from crtkit.neural.weights import file_hash
 
 # Parameters that change how the work is done and not what comes out.
 _NOT_IN_KEY = ("checkpoint_dir", "memory", "cache_dir", "verbose", "random_state", "device")
@@ -303,22 +301,11 @@ class SimCLR(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
 
     def _key(self, seed):
         """What two pretrainings must share to give the same bits."""
-        params = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_KEY}
-        exact = self.pool_hashes_.exact.tolist()
-        # Other threads or another torch add in another order, which is another result.
-        where = (torch.device(self.device_).type, torch.get_num_threads(), torch.__version__)
         file = None
         if self.weights is not None:
             check_imagenet_width(self.weights, self.width)
             file = file_hash(weights_path(self.weights, self.depth))
-        try:
-            return joblib.hash((sorted(params.items()), file, exact, seed, where))
-        except pickle.PicklingError as error:
-            raise ValueError(
-                "SimCLR with memory or checkpoint_dir recognises a pretraining by its parameters, "
-                f"and augment={self.augment!r} cannot be pickled. Define it at the top level of a "
-                "module."
-            ) from error
+        return pretraining_key(self, seed, _NOT_IN_KEY, file)
 
     def _make_module(self, n_outputs, shape_in):
         from crtkit.neural.resnet_network import ResNet
