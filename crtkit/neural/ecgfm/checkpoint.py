@@ -211,8 +211,9 @@ def load_safetensors(path: str | os.PathLike[str]):
         sizes["conv_layers"] = tuple(tuple(layer) for layer in sizes["conv_layers"])
         sizes["quantizer"] = tuple(sizes["quantizer"]) if sizes["quantizer"] else None
         # A header may ask for a million layers; each would cost time before shapes are compared.
-        if sizes["n_layers"] > len(state):
-            raise ValueError(f"n_layers is {sizes['n_layers']}, of {len(state)} tensors")
+        n_layers = sizes["n_layers"] + len(sizes["conv_layers"])
+        if n_layers > len(state):
+            raise ValueError(f"it asks for {n_layers} layers and has {len(state)} tensors")
         return _filled(path, ECGFMConfig(**sizes), state), card
     except (KeyError, TypeError, ArithmeticError, RuntimeError, ValueError) as error:
         raise ValueError(

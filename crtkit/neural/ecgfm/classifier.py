@@ -269,7 +269,8 @@ class ECGFMClassifier(
         # In samples of the network's own rate, which is what its convolutions see.
         resample = network.resample
         n_samples = -(-shape_in[-1] * resample.up // resample.down)
-        n_samples = min(n_samples, network.window or n_samples)
+        if network.window is not None:  # which may be zero samples
+            n_samples = min(n_samples, network.window)
         if n_samples < backbone.config.min_samples:
             raise ValueError(
                 f"ECGFMClassifier needs at least {backbone.config.min_samples} samples per window, "
@@ -324,6 +325,12 @@ class ECGFMClassifier(
             )
         if isinstance(self.backbone, FrozenEstimator):
             check_is_fitted(inner)
+        elif inner is not None and inner.fs != self.fs:
+            # The same records: one of the two would see hearts at another rate.
+            raise ValueError(
+                f"ECGFMClassifier(fs={self.fs:g}) got a backbone that is to be pretrained on the "
+                f"same records with fs={inner.fs:g}. Give both the sampling rate of the records."
+            )
         return super()._start_fit(X)
 
     def _before_training(self, X, train, rng, groups):

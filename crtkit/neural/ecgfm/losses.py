@@ -84,6 +84,7 @@ def draw_negatives(n_records, n_masked, n_negatives, device=None):
     Parameters
     ----------
     n_records, n_masked, n_negatives : int
+        Two masked tokens or more.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def draw_negatives(n_records, n_masked, n_negatives, device=None):
              [0, 0, 0]]])
     """
     shape = (n_records, n_masked, n_negatives)
-    drawn = torch.randint(max(n_masked - 1, 1), shape, device=device)
+    drawn = torch.randint(n_masked - 1, shape, device=device)
     own = torch.arange(n_masked, device=device)[None, :, None]
     # Skips the token itself without drawing again.
     return drawn + (drawn >= own)

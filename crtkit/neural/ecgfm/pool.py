@@ -44,7 +44,10 @@ def _looks(block):
     low = np.minimum(edges.astype(int), x.shape[2] - 1)
     at = total[..., low] + (edges - low) * x[..., low]
     parts = np.diff(at, axis=-1)
+    # Sums are rounded: what that leaves of a constant lead would be all that it is known by.
+    flat = (x == x[..., :1]).all(-1)
     parts -= parts.mean(-1, keepdims=True)
+    parts[flat] = 0.0
     sd = parts.std(-1, keepdims=True)
     z = np.clip(parts / np.where(sd > 0, sd, 1.0), -4, 4).reshape(len(x), -1)
     out = np.full((len(x), _POINTS), 128, dtype=np.uint8)

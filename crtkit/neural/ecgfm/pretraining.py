@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 
-import joblib
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
@@ -14,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from crtkit._labels import check_groups
+from crtkit._validation import iter_blocks
 from crtkit.neural.base import (
     TRAINING_PARAMETERS,
     TorchEstimator,
@@ -27,15 +27,20 @@ from crtkit.neural.ecgfm.checkpoint import save_safetensors
 from crtkit.neural.ecgfm.embedding import n_embedded
 from crtkit.neural.ecgfm.network import SIZES, ECGFMConfig
 from crtkit.neural.ecgfm.pool import signal_fingerprints
-from crtkit.neural.ecgfm.pretraining_network import PretrainingLoss, PretrainingNetwork
+from crtkit.neural.ecgfm.pretraining_network import (
+    PretrainingLoss,
+    PretrainingNetwork,
+    shortest_record,
+)
 from crtkit.neural.engine import TrainingOptions
-from crtkit.neural.pretraining import pretrain
+from crtkit.neural.pretraining import pretrain, pretraining_key
 from crtkit.neural.signal_augment import SignalAugment
 
 # Parameters that change how the work is done and not what comes out.
 _NOT_IN_KEY = ("checkpoint_dir", "recompute", "verbose", "random_state", "device", "embedding")
 #: Groups, entries per group, features per entry of the published quantizer.
 QUANTIZER = (2, 320, 128)
+BLOCK = 256
 
 
 class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchEstimator):
@@ -278,6 +283,10 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         folder = None if self.random_state is None else self.checkpoint_dir
         with forked_rng(seed, torch.device(self.device_)):
             module = self._make_module(self.shape_in_)
+            for where, block in iter_blocks(X, BLOCK):
+                n, record = shortest_record(self._to_input(block))
+                what = f"record {where.start + record}, {n} samples up to the zeros at its end"
+                module.check_length(n, what)
             self.net_ = pretrain(
                 self._place(module),
                 self._make_criterion(),
@@ -285,7 +294,7 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
                 TrainingOptions.of(self),
                 folder=folder,
                 # All that decides about the bits, so that nothing else is gone on from.
-                key="" if folder is None else self._key(patients, seed),
+                key="" if folder is None else pretraining_key(self, seed, _NOT_IN_KEY, patients),
                 prepare=self._prepare,
                 groups=self._param_groups(module),
                 device=self.device_,
@@ -399,16 +408,8 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
             projector=self.projector,
         )
         module.backbone.encoder.recompute = self.recompute
-        n_samples = shape_in[-1] * module.resample.up // module.resample.down
-        n_segment = min(module.n_segment, n_samples // (2 if self.cmsc else 1))
-        # One token is masked and another must be left to tell it from.
-        needed = 2 if self.contrastive else 1
-        if config.n_tokens(n_segment) < needed:
-            raise ValueError(
-                f"ECGFMPretraining(size={self.size!r}) needs segments of {needed} tokens or more; "
-                f"records of {shape_in[-1]} samples (n_features = {shape_in[-1]}) at "
-                f"{self.fs:g} Hz give segments of {n_segment} samples, too short."
-            )
+        n = shape_in[-1]
+        module.check_length(n, f"records of {n} samples (n_features = {n})")
         return module
 
     def _to_input(self, batch):
@@ -418,13 +419,6 @@ class ECGFMPretraining(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchE
         penalized = self.quantizer and self.contrastive
         penalties = (self.diversity_weight, self.feature_weight) if penalized else (0.0, 0.0)
         return PretrainingLoss((1.0, *penalties), self.cmsc, self.temperature)
-
-    def _key(self, patients, seed):
-        """What two pretrainings must share to give the same bits."""
-        params = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_KEY}
-        where = (torch.device(self.device_).type, torch.get_num_threads(), torch.__version__)
-        exact = self.pool_hashes_.exact.tolist()
-        return joblib.hash((sorted(params.items()), exact, patients, seed, where))
 
 
 def _plain(value):

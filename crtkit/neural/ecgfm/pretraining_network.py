@@ -1,8 +1,10 @@
 """ECG-FM with what pretraining adds: masking, targets, two segments of a record, and their loss."""
 
+import numpy as np
 import torch
 from torch import nn
 
+from crtkit.neural.augment import augmented
 from crtkit.neural.distributed import mean_over_devices
 from crtkit.neural.ecgfm.front import LeadResampler, normalize_leads
 from crtkit.neural.ecgfm.losses import (
@@ -92,6 +94,25 @@ class PretrainingNetwork(nn.Module):
     def _normalized(self, x):
         return normalize_leads(x, self.backbone.config.normalize) if self.normalize else x
 
+    def check_length(self, n_samples, what):
+        """Refuse records of ``n_samples``, called ``what``, whose segments have too few tokens.
+
+        Raises
+        ------
+        ValueError
+            They have.
+        """
+        usable = n_samples * self.resample.up // self.resample.down
+        n_segment = min(self.n_segment, usable // (2 if self.cmsc else 1))
+        # One token stays visible, one is masked, and another masked one is what it is told from.
+        needed = 3 if self.contrastive else 1
+        if self.backbone.config.n_tokens(n_segment) < needed:
+            raise ValueError(
+                f"ECGFMPretraining needs segments of {needed} tokens or more, of this size "
+                f"{self.backbone.config.min_samples} samples for the first; {what}: segments of "
+                f"{n_segment} samples, too short."
+            )
+
     def embed(self, x, embedding="last"):
         """(n_records, n_leads, n_samples) -> (n_records, n_features), mean over whole segments."""
         x = self._normalized(self.resample(x))
@@ -110,7 +131,7 @@ class PretrainingNetwork(nn.Module):
         length = used_length(x) * self.resample.up // self.resample.down
         x = random_span(self.resample(x), length, self.n_segment, n)
         if self.augment is not None:
-            x = self._normalized(self.augment(torch.cat(x.chunk(n, dim=-1))))
+            x = self._normalized(augmented(self.augment, torch.cat(x.chunk(n, dim=-1))))
         else:
             x = torch.cat(self._normalized(x).chunk(n, dim=-1))
         if self.lead_masking:
@@ -184,6 +205,15 @@ def used_length(x):
     used = (x != 0).any(1)
     length = (used * torch.arange(1, x.shape[-1] + 1, device=x.device)).amax(1)
     return torch.where(length > 0, length, torch.full_like(length, x.shape[-1]))
+
+
+def shortest_record(X):
+    """Samples of the shortest record of an array (n_records, n_leads, n_samples), and which it is.
+
+    Zeros in all leads up to the end of a record do not count.
+    """
+    lengths = used_length(torch.from_numpy(np.array(X)))
+    return int(lengths.min()), int(lengths.argmin())
 
 
 def random_span(x, length, n_segment, n_segments):

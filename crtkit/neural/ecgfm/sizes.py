@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -32,6 +33,11 @@ class ECGFMConfig:
         Sampling rate in Hz that records are brought to, or None: they enter at their own.
     normalize : {"lead", "record"}
         Whether z-scores take the standard deviation of each lead, as ECG-FM, or of all of them.
+
+    Raises
+    ------
+    ValueError
+        Another ``normalize``, or a rate that is not positive.
     """
 
     conv_layers: tuple[tuple[int, int, int], ...] = ((256, 2, 2),) * 4
@@ -53,6 +59,13 @@ class ECGFMConfig:
     final_dim: int = 256
     fs: float | None = None
     normalize: str = "lead"
+
+    def __post_init__(self) -> None:
+        # Sizes come from files too, and what is no name of a kind would pass for the other one.
+        if self.normalize not in ("lead", "record"):
+            raise ValueError(f"normalize must be 'lead' or 'record', got {self.normalize!r}.")
+        if self.fs is not None and not 0 < self.fs < math.inf:
+            raise ValueError(f"fs must be a positive rate in Hz or None, got {self.fs!r}.")
 
     def n_tokens(self, n_samples: int) -> int:
         """Tokens of a record: floor((n - kernel) / stride + 1) for each convolution."""

@@ -133,8 +133,9 @@ def test_a_constant_lead_is_a_missing_lead(data):
     X, y = data
     model = ECGFMClassifier(**TINY, max_epochs=1).fit(X, y)
     constant, zero = X.copy(), X.copy()
-    constant[:, 1], zero[:, 1] = 3.0, 0.0
-    np.testing.assert_array_equal(model.predict_proba(constant), model.predict_proba(zero))
+    for value in (3.0, 0.1, -0.37):
+        constant[:, 1], zero[:, 1] = value, 0.0
+        np.testing.assert_array_equal(model.predict_proba(constant), model.predict_proba(zero))
     assert np.isfinite(model.predict_proba(np.zeros_like(X))).all()
 
 
@@ -249,6 +250,8 @@ def test_learns_a_rhythm():
     [
         ({}, (4, 12, 15), "at least 16 samples per window, got 15"),
         ({"window": 0.02}, (4, 12, 320), "at least 16 samples per window, got 10"),
+        ({"window": 1e-4}, (4, 12, 320), "at least 16 samples per window, got 0"),
+        ({"augment": lambda x: x[:2]}, (4, 12, 320), "one view of every record"),
         ({"projection": False}, (4, 4, 320), "expects 12 leads, got 4"),
         ({"checkpoint": "absent.pt"}, (4, 12, 320), "absent.pt does not exist"),
         ({"size": "huge"}, (4, 12, 320), "'size' parameter"),
@@ -259,6 +262,19 @@ def test_bad_input(parameters, shape, message):
     X = np.random.default_rng(0).normal(size=shape)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         ECGFMClassifier(**{**TINY, "max_epochs": 1, **parameters}).fit(X, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"normalize": "leads"}, "normalize must be 'lead' or 'record', got 'leads'"),
+        ({"fs": 0}, "fs must be a positive rate"),
+        ({"fs": float("nan")}, "fs must be a positive rate"),
+    ],
+)
+def test_a_size_says_what_it_does_with_records(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SIZES["small"], **change)
 
 
 def test_sizes_must_divide():

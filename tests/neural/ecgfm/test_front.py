@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, strategies as st
 from scipy.signal import resample_poly
 
 from crtkit.neural.ecgfm.front import LeadResampler, normalize_leads
@@ -19,6 +20,10 @@ from crtkit.signals import resample_leads
         (257, 100, 1234),
         (500, 100, 7),
         (250, 250, 50),
+        # Long cycles: 10,000 outputs for 25,641 inputs, and for 33,333.
+        (256.41, 100, 1234),
+        (333.33, 100, 2000),
+        (100, 256.41, 400),
     ],
 )
 def test_it_is_the_packages_resampling(fs_in, fs_out, n):
@@ -38,9 +43,10 @@ def test_scipy_without_the_line():
     np.testing.assert_allclose(got, resample_poly(x, 1, 5), atol=1e-12)
 
 
-def test_the_gradient_passes():
+@pytest.mark.parametrize("fs", [500, 256.41])
+def test_the_gradient_passes(fs):
     x = torch.randn(1, 2, 60, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(LeadResampler(500, 100), x)
+    assert torch.autograd.gradcheck(LeadResampler(fs, 100), x)
 
 
 @pytest.mark.parametrize(("how", "axes"), [("lead", (-1,)), ("record", (-2, -1))])
@@ -53,3 +59,8 @@ def test_z_scores(how, axes):
     np.testing.assert_allclose(got, centred / np.where(sd > 0, sd, 1), atol=1e-12)
     assert (got[1, 2] == 0).all()
     assert (normalize_leads(torch.ones(1, 2, 5), how) == 0).all()
+
+
+@given(st.floats(-10, 10, width=32), st.integers(1, 3000))
+def test_a_constant_lead_is_zeros_whatever_its_mean_is_rounded_to(value, n):
+    assert (normalize_leads(torch.full((1, 2, n), value)) == 0).all()

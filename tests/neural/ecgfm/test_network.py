@@ -392,7 +392,10 @@ def test_other_safetensors_files_are_refused(tmp_path, metadata):
         load_safetensors(tmp_path / "other.safetensors")
 
 
-@pytest.mark.parametrize("change", [{"ffn_dim": 1 << 40}, {"n_layers": 1 << 40}])
+@pytest.mark.parametrize(
+    "change",
+    [{"ffn_dim": 1 << 40}, {"n_layers": 1 << 40}, {"conv_layers": [[1, 1, 1]] * 20_000}],
+)
 def test_sizes_of_a_safetensors_file_take_no_memory_unseen(tmp_path, change):
     sizes = json.dumps({**asdict(SIZES["tiny"]), **change})
     path = tmp_path / "large.safetensors"

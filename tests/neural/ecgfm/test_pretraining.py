@@ -234,6 +234,11 @@ def test_what_a_record_looks_like():
     flat = signal_fingerprints(np.zeros((2, 12, 1000))).perceptual
     assert (flat == flat[0, 0]).mean() > 0.99
     assert signal_fingerprints(X[:, 0, :3]).perceptual.shape == (4, 4096)
+    # A lead that was off, at another gain: the rest of the record is what it is known by.
+    X[:, 4] = 0.3
+    np.testing.assert_array_equal(
+        signal_fingerprints(1.7 * X).perceptual, signal_fingerprints(X).perceptual
+    )
 
 
 # -- checkpoints and classifiers
@@ -327,6 +332,28 @@ def test_bad_parameters(pool, params, message):
         small(**params).fit(pool[..., :60])
 
 
+def test_a_record_that_is_nearly_all_padding_is_named(pool):
+    pool[11, :, 30:] = 0
+    with pytest.raises(ValueError, match="record 11, 30 samples up to the zeros at its end"):
+        small().fit(pool)
+    # Three tokens of 16 samples and two segments: one token is seen, and two are told apart.
+    pool[11, :, :96] = 1
+    small(max_epochs=1).fit(pool)
+    with pytest.raises(ValueError, match="3 tokens"):
+        small(cmsc=False).fit(pool[..., :47])
+    small(cmsc=False, max_epochs=1).fit(pool[..., :48])
+
+
+def test_a_view_of_another_shape_is_refused(pool):
+    with pytest.raises(ValueError, match="one view of every record"):
+        small(augment=lambda x: x[..., :-1]).fit(pool)
+
+
+def test_a_view_that_cannot_be_recognised_is_refused_where_it_would_be_kept(pool, tmp_path):
+    with pytest.raises(ValueError, match="cannot be pickled. Define it at the top level"):
+        small(augment=lambda x: x, checkpoint_dir=tmp_path).fit(pool)
+
+
 @pytest.mark.parametrize("missing", [float("nan"), None])
 def test_a_record_without_its_patient_is_refused(pool, missing):
     groups = np.array(["a"] * 8 + ["b"] * 7 + [missing], dtype=object)
@@ -340,6 +367,8 @@ def test_bad_backbones(pool):
         ECGFMClassifier(backbone=small(), checkpoint="a.pt").fit(pool, y)
     with pytest.raises(ValueError, match="got ECGFMClassifier"):
         ECGFMClassifier(backbone=ECGFMClassifier()).fit(pool, y)
+    with pytest.raises(ValueError, match="fs=500.* same records with fs=100"):
+        ECGFMClassifier(backbone=small()).fit(pool, y)
 
 
 def test_published_size_has_the_published_keys():
