@@ -76,8 +76,3 @@ def finish(result: Any, ax: Any) -> Any:
     if result.info.get("source") == "simulated":
         mark_simulated(ax)
     return ax
-
-
-def caption(result: Any, on: str = "test") -> str:
-    """Positive class, unit, seeds and source, in the words of every table."""
-    return result.per_seed(on).attrs["note"]
