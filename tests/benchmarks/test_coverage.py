@@ -109,7 +109,7 @@ def test_pieces_are_cut_off_cleanly(tmp_path):
         assert process.poll() is None
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=600)
     assert out.splitlines()[-1] == "cut"
     assert process.returncode == 0
     assert sorted(path.name for path in work.iterdir()) == ["p0.json", "p1.json", "p2.json"]

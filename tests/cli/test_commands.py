@@ -398,6 +398,15 @@ def started(*arguments, wait_for):
     return process
 
 
+def said(process, patience=600):
+    """What a command that should end says last; its group is killed if it does not end."""
+    try:
+        return process.communicate(timeout=patience)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 @pytest.mark.parametrize(
     ("number", "code", "jobs"),
@@ -409,7 +418,7 @@ def test_an_interrupted_command_leaves_nothing_half_written(records, tmp_path, n
     many = [records / f"r{i % 24:02d}.hea" for i in range(3000)]
     process = started("measure", *many, "-j", jobs, "-o", out, wait_for="measuring 3000")
     os.killpg(process.pid, number)
-    _, stderr = process.communicate(timeout=120)
+    stderr = said(process)
     assert process.returncode == code, stderr
     assert "Traceback" not in stderr
     assert "no half-written file" in stderr
@@ -428,7 +437,7 @@ def test_a_worker_that_is_killed_ends_the_command(records, tmp_path):
     while not children and process.poll() is None:
         children = psutil.Process(process.pid).children()
     children[0].kill()
-    _, stderr = process.communicate(timeout=120)
+    stderr = said(process)
     assert process.returncode == 1, stderr
     assert "terminated abruptly" in stderr
     assert "Traceback" not in stderr
