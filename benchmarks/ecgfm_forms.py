@@ -125,7 +125,11 @@ def table(found):
             asked.setdefault(key, []).append({**row, "form": one["form"]})
     rows = [over_seeds(own) for own in asked.values()]
     auc = table_of(rows, ["form", "label", "n"]).set_index(["form", "label", "n"])["auc"]
-    less = gains(rows, ["label", "n"], "form", REFERENCE).set_index(["form", "label", "n"])
+    less = {
+        (row.form, row.label, row.n): f"{row.difference:+.3f} "
+        f"({interval(row.ci_low, row.ci_high, '+')})"
+        for row in gains(rows, ["label", "n"], "form", REFERENCE).itertuples()
+    }
     shown = {}
     for form in (name for name in FORMS if name in auc.index.get_level_values(0)):
         own = [one for one in found if one["form"] == form]
@@ -133,11 +137,7 @@ def table(found):
         for label, n in dict.fromkeys(key[1:] for key in auc.index):
             name = f"{label}, {n} labels"
             shown[form][name] = f"{auc[form, label, n]:.3f}"
-            gain = "–"
-            if form != REFERENCE:
-                row = less.loc[(form, label, n)]
-                gain = f"{row['difference']:+.3f} ({interval(row['ci_low'], row['ci_high'], '+')})"
-            shown[form][f"{name}, difference"] = gain
+            shown[form][f"{name}, difference"] = less.get((form, label, n), "–")
     return pd.DataFrame(shown).T.rename_axis("form")
 
 

@@ -48,6 +48,8 @@ def test_differences_are_paired_and_over_seeds():
         for form, shift in ((forms.UNTRAINED, -0.5), (forms.REFERENCE, 0.0))
         for seed in (0, 1)
     ]
+    alone = forms.table(found[2:])  # a run cut short after its first form
+    assert alone.index.tolist() == [forms.REFERENCE]
     shown = forms.table(found)
     assert shown.index.tolist() == [forms.REFERENCE, forms.UNTRAINED]
     assert shown["seeds"].tolist() == [2, 2]
