@@ -116,6 +116,19 @@ def test_in_sample_areas_are_those_of_the_pipelines_own_models():
     assert not any("QRS" in name for name in without)
 
 
+def test_the_rows_of_a_fold_share_one_autoencoder(tmp_path, monkeypatch):
+    fit, fits = AutoencoderFeatures.fit, []
+    monkeypatch.setattr(
+        AutoencoderFeatures, "fit", lambda self, X, y=None: fits.append(len(X)) or fit(self, X, y)
+    )
+    cohort = make_cohort("he2021", n_patients=24, random_state=0)
+    models = study.pipelines(autoencoder={"max_iter": 2}, memory=str(tmp_path))
+    models = {name: model for name, model in models.items() if "AE" in name}
+    assert len(models) == 3
+    evaluate(models, cohort, seeds=1, cv=2, n_jobs=1, reference_rows=False, progress=False)
+    assert fits == [12, 12]  # one a fold
+
+
 def test_a_label_of_another_question_stands_without_the_paper_s_figures(tmp_path):
     cohort = make_cohort("he2021", 12, modality="table", random_state=0)
     output = Output(tmp_path, "he2021", "test")
