@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -20,11 +21,15 @@ from sphinx.directives.patches import CSVTable
 
 import crtkit
 from benchmarks import prose
+from crtkit.statistics.variable_names import PRINTED_NAMES
 
 project = "crtkit"
 author = "The crtkit developers"
 copyright = "2026, the crtkit developers"
 release = version = crtkit.__version__
+
+# Of a warning in an example its sentence matters, not the folder that the page was built in.
+warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {message}\n"
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -61,7 +66,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/examples_of",
     "doc_module": ("crtkit",),
     "remove_config_comments": True,
-    "ignore_repr_types": r"matplotlib|.*Axes",
+    # What a call for drawing returns is no output, nor is a list of it.
+    "ignore_repr_types": r"matplotlib|.*Axes|.*list",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 5,
@@ -81,7 +87,7 @@ HEADINGS = {"n_patients": "patients", "sd": "SD", "auc": "AUC", "ci_low": "low",
 
 
 class ResultTable(CSVTable):
-    """A table whose figures have three decimals: the files behind it hold every digit.
+    """A table as a page prints it: the files behind it hold every digit and columns' own names.
 
     ``:only:`` names the columns to show, " | " between them, where all are too many for a page.
     """
@@ -89,22 +95,35 @@ class ResultTable(CSVTable):
     option_spec = {**CSVTable.option_spec, "only": directives.unchanged_required}
 
     def get_csv_data(self):
-        rows, source = super().get_csv_data()
+        lines, source = super().get_csv_data()
+        header, *rows = list(csv.reader(lines))
         if "only" in self.options:
-            rows = _columns(rows, self.options["only"].split(" | "))
-        header = [HEADINGS.get(name, name.replace("_", " ")) for name in rows[0].split(",")]
+            keep = [header.index(name) for name in self.options["only"].split(" | ")]
+            header, *rows = [[row[k] for k in keep] for row in (header, *rows)]
         long = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(?:e[-+]?\d+)?(?![\w.])")
-        rows = [",".join(header), *(long.sub(_rounded, row) for row in rows[1:])]
-        return rows, source
+        if header[0] == "variable":
+            rows = [[PRINTED_NAMES.get(row[0], row[0]), *row[1:]] for row in rows]
+        # Spaces that do not break: a mean and its SD stay on one line.
+        shown = [
+            [long.sub(_rounded, cell).replace(" ± ", "\u00a0±\u00a0") for cell in row]
+            for row in rows
+        ]
+        columns = [_even(column) for column in zip(*shown)]
+        header = [HEADINGS.get(name, name.replace("_", " ")) for name in header]
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows([header, *zip(*columns)])
+        return out.getvalue().splitlines(), source
 
 
-def _columns(rows, names):
-    cells = list(csv.DictReader(rows))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(cells)
-    return out.getvalue().splitlines()
+def _even(column):
+    """Cells of a column of plain figures, with as many decimals as the longest."""
+    figures = [cell for cell in column if cell not in ("", "–")]
+    if not all(re.fullmatch(r"[+-]?\d+(\.\d{1,3})?", cell) for cell in figures):
+        return column
+    places = max((len(cell.partition(".")[2]) for cell in figures), default=0)
+    signed = any(cell.startswith("+") for cell in figures)
+    form = f"{'+' if signed else ''}.{places}f"
+    return [format(float(cell), form) if cell in figures else cell for cell in column]
 
 
 def _role(read):
@@ -168,13 +187,22 @@ def _write_front():
         "(``python -m benchmarks one_patient``).\n"
     )
     (folder / "front.inc").write_text(text if picture.is_file() else "", encoding="utf-8")
-    table = ".. csv-table:: Every model on the same simulated patients\n"
-    table += "   :file: virtual.csv\n   :header-rows: 1\n"
+    table = _folded(
+        "Every figure of the picture",
+        ".. csv-table:: Every model on the same simulated patients\n"
+        "   :file: virtual.csv\n   :header-rows: 1\n",
+    )
     if picture.is_file():
         every = pd.read_csv(answers.RESULTS / "one_patient" / "table.csv")
         every.drop(columns="model").to_csv(folder / "virtual.csv", index=False)
     virtual = f"{text}\n{table}" if picture.is_file() else "Not run yet.\n"
     (folder / "virtual.inc").write_text(virtual, encoding="utf-8")
+
+
+def _folded(summary, text):
+    """A long table that opens at a click."""
+    opened = f'.. raw:: html\n\n   <details class="folded"><summary>{summary}</summary>\n\n'
+    return f"{opened}{text}\n.. raw:: html\n\n   </details>\n"
 
 
 #: Study -> folder of the run whose tables and figures its page shows.
@@ -183,6 +211,15 @@ DRAWN = {
     "he2023": "he2023_simulated",
     "he2021": "he2021_simulated",
     "lvsd2026": "lvsd2026_simulated",
+}
+
+
+#: Columns of a table that has more of them than a page is wide.
+ONLY = {
+    ("mori2025", "2"): "model | AUC | AUC, 95 % interval | Accuracy (%) | Sensitivity (%) | "
+    "Specificity (%) | PPV (%) | NPV (%)",
+    ("lvsd2026", "1"): "variable | training and tuning | internal | external 1 | external 2 | p | "
+    "test",
 }
 
 
@@ -206,7 +243,9 @@ def _write_drawn():
                 parts += [picture] if picture not in parts else []
             elif table:
                 file = f"{where}/table{table[1]}.csv"
-                parts.append(f".. csv-table:: {title}\n   :file: {file}\n   :header-rows: 1")
+                text = f".. csv-table:: {title}\n   :file: {file}\n   :header-rows: 1"
+                only = ONLY.get((study, table[1]))
+                parts.append(f"{text}\n   :only: {only}" if only else text)
         target = Path(__file__).parent / "generated" / f"drawn_{study}.inc"
         target.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -216,6 +255,7 @@ def _write_coverage():
     root = Path(__file__).parents[1] / "benchmarks" / "results" / "coverage"
     folder = Path(__file__).parent / "generated"
     names = {"roc_auc": "AUC", "ppv": "PPV", "npv": "NPV", "bca": "BCa", "delong": "DeLong"}
+    names["wilson"] = "Wilson"
     for name in ("headline", "fixed"):
         table = pd.read_csv(root / f"{name}.csv").drop(columns="cohorts")
         table = table.sort_values("n_patients", kind="stable").replace({"metric": names})
@@ -224,8 +264,10 @@ def _write_coverage():
             # Spaces that do not break: a line for each cell.
             lambda held: "\u00a0/\u00a0".join(f"{100 * x:.1f}" for x in held.dropna())
         )
-        rows = rows.drop(columns="n_patients").rename(columns=names)
-        rows.reset_index().to_csv(folder / f"coverage_{name}.csv", index=False)
+        rows = rows.drop(columns="n_patients").rename(columns=names).reset_index()
+        each = rows["setting"].str.replace(r"\b1 records", "1 record", regex=True)
+        rows["setting"] = each.str.replace(r"(records?)$", r"\1 each", regex=True)
+        rows.to_csv(folder / f"coverage_{name}.csv", index=False)
         text = (
             f".. csv-table:: How often a 95 % interval holds the truth (%): {sizes} patients\n"
             f"   :file: coverage_{name}.csv\n   :header-rows: 1\n"
@@ -236,11 +278,21 @@ def _write_coverage():
 def _write_digitizer():
     """The digitizer's goals, of the Markdown that its benchmark writes."""
     root = Path(__file__).parents[1] / "benchmarks" / "results" / "digitizer"
+    folder = Path(__file__).parent / "generated"
     text = (root / "README.md").read_text(encoding="utf-8").split("## Goals")[1].split("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:1] == "|"]
     rows = [[cell.strip(" |*") for cell in row] for row in rows if not row[0].startswith("---")]
     table = pd.DataFrame(rows[1:], columns=rows[0])
-    table.to_csv(Path(__file__).parent / "generated" / "digitizer.csv", index=False)
+    table["goal"] = table["goal"].str.replace(">= ", "≥\u00a0").str.replace("<= ", "≤\u00a0")
+    table.to_csv(folder / "digitizer.csv", index=False)
+    missed = table[table["met"] == "no"]
+    text = f"Of {table['met'].isin(['yes', 'no']).sum()} goals {(table['met'] == 'yes').sum()} are "
+    text += "met. Missed are:\n\n"
+    for _, row in missed.iterrows():
+        text += f"- {row['set']}: {row['what']}, {row['figure']} (goal {row['goal']})\n"
+    every = ".. csv-table:: Goals, and what was reached\n   :file: digitizer.csv\n"
+    text += "\n" + _folded("Every goal", f"{every}   :header-rows: 1\n")
+    (folder / "digitizer.inc").write_text(text, encoding="utf-8")
 
 
 def _write_changes():

@@ -29,6 +29,7 @@ together, late = phase_map(psd_deg=12.0), phase_map(psd_deg=50.0, lbbb=1)
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 spect.plot_polar_map(together, ax=axes[0], title="Together")
 spect.plot_polar_map(late, ax=axes[1], title="Lateral wall late")
+figure.suptitle("SIMULATED ventricles")
 
 # %%
 # The histograms of phase: SD and bandwidth are what cardiologists read.
@@ -36,6 +37,7 @@ spect.plot_polar_map(late, ax=axes[1], title="Lateral wall late")
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
 for ax, phase, title in zip(axes, (together, late), ("Together", "Lateral wall late")):
     spect.plot_phase_histogram(phase.ravel(), ax=ax, title=title)
+figure.suptitle("SIMULATED ventricles")
 
 # %%
 # By the segments of the American Heart Association.
