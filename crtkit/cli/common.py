@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from crtkit._io import write_text
-from crtkit.studies.run import renamed
+from crtkit.studies.run import renamed, signal_unit
 
 
 class CommandError(Exception):
@@ -42,8 +42,9 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
     group.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
     group.add_argument("--duration", type=float, help="seconds to keep of each signal")
     group.add_argument(
-        "--unit",
-        type=_unit,
+        *("--signal-unit", "--unit"),  # the first is that of `run`, whose he2023 has another --unit
+        dest="unit",
+        type=signal_unit,
         help="unit of signals in arrays, such as uV, or what one count is worth in mV; files say "
         "their own",
     )
@@ -87,13 +88,6 @@ def add_manifest_options(parser: argparse.ArgumentParser, *, label: bool = True)
 
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _unit(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def read_cohort(path: Path, options: argparse.Namespace) -> Any:
@@ -206,7 +200,8 @@ def as_options(message: str) -> str:
 
     def option(match: re.Match[str]) -> str:
         value = match.string[match.end() : match.end() + 1].strip(" ):;,.")
-        return f"--{match[1].replace('_', '-')}{' ' if value else ''}"
+        name = "signal-unit" if match[1] == "unit" else match[1].replace("_", "-")
+        return f"--{name}{' ' if value else ''}"
 
     return _AS_PARAMETER.sub(
         option, message.replace("digitizer=crtkit.ECGDigitizer()", "--digitize")

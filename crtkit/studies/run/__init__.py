@@ -74,8 +74,8 @@ def add_shared_arguments(parser, out):
     parser.add_argument(
         "--data",
         type=Path,
-        help="manifest (.csv, .parquet) of a cohort, a folder of PhysioNet Challenge records, "
-        "or one of ECG pages (manifest.csv, or labels.csv of the Mendeley set), which are "
+        help="manifest (.csv, .xlsx, .parquet) of a cohort, a folder of PhysioNet Challenge "
+        "records, or one of ECG pages (manifest.csv, or labels.csv of the Mendeley set), which are "
         "digitised for models of signals; without it the simulated cohort",
     )
     parser.add_argument(
@@ -86,6 +86,12 @@ def add_shared_arguments(parser, out):
     parser.add_argument("--signal", help="ECG file column of the manifest (default: signal)")
     parser.add_argument("--fs", type=float, help="sampling rate to bring signals to, in Hz")
     parser.add_argument("--duration", type=float, help="seconds to keep of each signal")
+    parser.add_argument(
+        "--signal-unit",
+        type=signal_unit,
+        help="unit of signals in arrays, such as uV, or what one count is worth in mV; files say "
+        "their own",
+    )
     parser.add_argument("--pos-label", help="the outcome that is predicted, such as yes")
     parser.add_argument(
         "--columns",
@@ -141,6 +147,29 @@ def renamed(text):
             f"{text!r} is not of the form THEIRS=OURS,THEIRS=OURS, such as QRS=qrs_duration_ms"
         )
     return {a.strip(): b.strip() for a, _, b in pairs}
+
+
+def signal_unit(text):
+    """Unit of signals as a command line has it: a name, or what one count is worth in millivolt.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str or float
+
+    Examples
+    --------
+    >>> from crtkit.studies.run import signal_unit
+    >>> signal_unit("uV"), signal_unit("0.005")
+    ('uV', 0.005)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def sized_pipelines(study, size=None):

@@ -1,5 +1,6 @@
 """Cohort of a run: as the command line asks, without unusable signals, and in a sentence."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +21,8 @@ def load_cohort(options, study):
     ----------
     options : Namespace
         ``data``, ``label``, ``group``, ``signal``, ``fs``, ``duration``, ``quick``,
-        ``random_state``; optionally ``pos_label``, ``columns``, ``on_error``, ``missing_leads``,
-        ``short``, ``mixed_labels``, as :func:`crtkit.read_manifest` takes them.
+        ``random_state``; optionally ``pos_label``, ``signal_unit``, ``columns``, ``on_error``,
+        ``missing_leads``, ``short``, ``mixed_labels``, as :func:`crtkit.read_manifest` takes them.
     study : str
         Study whose simulated cohort stands in where no data are given.
 
@@ -55,18 +56,22 @@ def load_cohort(options, study):
     maps = getattr(options, "map", None)
     named = ("columns", "on_error", "missing_leads", "short", "mixed_labels")
     given = {name: getattr(options, name, None) for name in named}
-    cohort = ck.read_manifest(
-        table,
-        label=options.label or "responder",
-        group=options.group,
-        signal=options.signal or (None if image or maps else "signal"),
-        image=image,
-        map=maps,
-        fs=options.fs,
-        duration=options.duration,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    given["unit"] = getattr(options, "signal_unit", None)
     positive = getattr(options, "pos_label", None)
+    with warnings.catch_warnings():
+        if positive is not None:  # it is stated, though not to the manifest
+            warnings.filterwarnings("ignore", message=".*becomes the positive class")
+        cohort = ck.read_manifest(
+            table,
+            label=options.label or "responder",
+            group=options.group,
+            signal=options.signal or (None if image or maps else "signal"),
+            image=image,
+            map=maps,
+            fs=options.fs,
+            duration=options.duration,
+            **{name: value for name, value in given.items() if value is not None},
+        )
     return cohort if positive is None else with_positive(cohort, positive)
 
 
