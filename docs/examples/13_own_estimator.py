@@ -22,7 +22,8 @@ from crtkit.testing import nd_checks
 # %%
 # What is asked of it: ``__init__`` only stores; ``fit`` looks at the data and remembers the shape
 # of one record; everything later is compared with it. Rows of a file that is larger than memory
-# arrive here as an array. A 2-D array is one lead.
+# arrive here as an array. A 2-D array is one lead, and more axes than signals have are refused.
+# What comes out has names (``get_feature_names_out``), so that ``set_output`` makes a table of it.
 
 
 class LeadRange(TransformerMixin, BaseEstimator):
