@@ -82,6 +82,21 @@ def span(text, root=RESULTS):
 
 
 ROLES = {"result": result, "count": count, "range": span}
+ROLE = re.compile(f":({'|'.join(ROLES)}):`([^`]+)`")
+
+
+def page_text(path, root=RESULTS):
+    """Words of a page on one line, every figure in its place.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from benchmarks.prose import page_text
+    >>> "accuracy of 0.974 on such a split" in page_text(Path("docs/studies/he2023.rst"))
+    True
+    """
+    text = " ".join(Path(path).read_text(encoding="utf-8").split())
+    return ROLE.sub(lambda found: ROLES[found[1]](found[2], root), text)
 
 
 def _parts(text):

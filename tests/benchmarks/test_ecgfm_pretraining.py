@@ -13,6 +13,7 @@ from benchmarks import ecgfm_pretraining as study
 from benchmarks._ecgfm_report import few_labels, report
 from benchmarks._open_ecgs import pool
 from benchmarks._real_ecgs import read_shard
+from benchmarks.prose import page_text
 from crtkit.neural.ecgfm import checkpoint_hash
 
 RESULTS = Path(study.__file__).parent / "results" / "ecgfm_pretraining" / "results.json"
@@ -163,6 +164,6 @@ def test_the_committed_figures_are_of_the_shipped_weights():
     assert set(probe["label"]) == set(study.LABELS)
     assert ((probe["ci_low"] < probe["auc"]) & (probe["auc"] < probe["ci_high"])).all()
     # The page in the docs quotes these.
-    page = (study.HERE.parent / "docs" / "ecgfm.rst").read_text(encoding="utf-8")
+    page = page_text(study.HERE.parent / "docs" / "ecgfm.rst")
     norm = probe[(probe["label"] == "NORM") & (probe["n"] == 100)]
     assert all(f"{value:.3f}" in page for value in norm["auc"])

@@ -10,7 +10,7 @@ from benchmarks import prose
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("studies/*.rst")])
-ROLE = re.compile(r":(result|count|range):`([^`]+)`")
+ROLE = prose.ROLE
 
 
 def roles():

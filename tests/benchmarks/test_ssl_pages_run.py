@@ -307,6 +307,6 @@ def test_the_docs_say_what_was_found(committed):
     page = " ".join(
         (ROOT / "docs" / "studies" / "mori2025.rst").read_text(encoding="utf-8").split()
     )
-    for line in committed["answer"]:
-        assert line in page
+    assert committed["answer"]
+    assert ".. include:: ../generated/answer_ecg_images_mendeley_ssl.inc" in page
     assert "928 files, 491 of them distinct" in page

@@ -69,7 +69,8 @@ def table1(output, cohort):
         ours = baseline_table(
             table.reset_index(drop=True), of, continuous="mean_sd", test="levene", order=order
         )
-    shown = ours[[*order, "p", "test", "shapiro_p", "levene_p"]].copy()
+    # A table of counts alone has no tests of normality.
+    shown = ours.reindex(columns=[*order, "p", "test", "shapiro_p", "levene_p"])
     note = (
         "One row per pair, as printed: pairs of one patient count as independent, which makes "
         "every p too small. Mean ± SD or n (%); one-way ANOVA, Welch's where Levene's p is below "
