@@ -352,7 +352,8 @@ class TorchClassifier(ClassifierMixin, TorchEstimator):
         Returns
         -------
         ndarray of shape (n_records, n_classes)
-            float64; columns in the order of ``classes_``.
+            float64; columns in the order of ``classes_``. Values of X that leave the network
+            without numbers (1e39 in float32) are refused by a ValueError.
         """
         check_is_fitted(self)
         logits = self._apply(self._check_X(X, reset=False))

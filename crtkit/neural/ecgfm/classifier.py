@@ -49,7 +49,8 @@ class ECGFMClassifier(
         pretraining file, "sequential" from one already fine-tuned on PhysioNet 2021 labels.
     backbone : ECGFMPretraining, FrozenEstimator of one, or None, default=None
         Another start: an unfitted one pretrains on the training records inside ``fit``, without
-        their labels but with their ``groups``, and so once a fold of a cross-validation;
+        their labels but with their ``groups`` (and so with the same ``fs``), once a fold of a
+        cross-validation;
         ``FrozenEstimator(fitted)`` was pretrained on a pool of its own.
     size : {"tiny", "small", "medium", "base"} or ECGFMConfig, default="base"
         Of the network from scratch; a checkpoint or backbone brings its own.
