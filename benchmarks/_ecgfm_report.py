@@ -126,7 +126,7 @@ def table_of(rows, names):
         {
             **{name: row[name] for name in names},
             "auc": float(np.mean(row["auc"])),
-            "sd_of_draws": float(np.std(row["auc"], ddof=1)),
+            "sd_of_draws": float(np.std(row["auc"], ddof=1)) if len(row["auc"]) > 1 else np.nan,
             **_interval(_values([row])[0]),
             "n_positive": row["n_positive"],
             "n_tested": row["n_tested"],

@@ -163,14 +163,19 @@ def run(options):
     found = [_slices.read(options.cache / "forms", name) for name in pieces]
     found = [one for one in found if one is not None]
     shown = table(found)
+    rows = found[0]["rows"]
+    judged = {row["label"]: f"{row['n_positive']} {row['label']}" for row in rows}
+    processors = sorted({one["environment"]["cpu"] for one in found})
     card = (
         f"Own pretraining of size small, {options.epochs} epochs, real open ECGs; AUC of frozen "
         "embeddings (all layers) and logistic regression, mean over thirty draws of the labelled "
         "records and over seeds; differences are against the first row, 95 % intervals from "
-        f"{study.BOOTSTRAP} resamples of the judged patients, fits held. Seconds of one "
-        f"processor core. On {', '.join(sorted({one['environment']['cpu'] for one in found}))}."
+        f"{study.BOOTSTRAP} resamples of the judged patients ({rows[0]['n_tested']} records, "
+        f"{' and '.join(judged.values())}), fits held. Seconds of one processor core, "
+        f"{', '.join(processors)}."
     )
     text = f"**What each part of the pretraining is worth.** {card}\n\n{markdown_table(shown)}"
+    options.out.mkdir(parents=True, exist_ok=True)
     write_text(options.out / "forms.csv", shown.to_csv())
     write_text(options.out / "forms.md", text + "\n")
     write_json(
