@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,9 +56,10 @@ def pool_effects(
         Their sampling variances, above 0.
     method : {"REML", "DL"}, default="REML"
         Variance between centres: restricted maximum likelihood, or DerSimonian and Laird's moments.
-    test : {"knha", "z"}, default="knha"
-        Hartung and Knapp's standard error with t quantiles on n_centres - 1 degrees of freedom, or
-        Wald's with normal ones, which are too short for few centres.
+    test : {"knha", "adhoc", "z"}, default="knha"
+        Hartung and Knapp's standard error with t quantiles on n_centres - 1 degrees of freedom;
+        "adhoc" never lets it fall below Wald's, as it does where centres happen to agree (to zero
+        where they are the same); "z" is Wald's with normal quantiles, too short for few centres.
     confidence : float, default=0.95
 
     Returns
@@ -72,11 +74,18 @@ def pool_effects(
         Fewer than two centres, lengths that differ, values that are not finite, variances that are
         not above 0, unknown options.
 
+    Warns
+    -----
+    UserWarning
+        An interval by "knha" is shorter than Wald's: the centres agree better than their own
+        errors let expect, which is luck.
+
     References
     ----------
     Viechtbauer, Conducting meta-analyses in R with the metafor package, Journal of Statistical
     Software 36(3), 2010. IntHout, Ioannidis and Borm, BMC Medical Research Methodology 14, 2014
-    (why Hartung and Knapp).
+    (why Hartung and Knapp). Röver, Knapp and Friede, BMC Medical Research Methodology 15, 2015
+    (why not below Wald).
 
     Examples
     --------
@@ -88,8 +97,8 @@ def pool_effects(
     y, v = _check(effects, variances)
     if method not in ("REML", "DL"):
         raise ValueError(f"pool_effects: method must be 'REML' or 'DL', got {method!r}.")
-    if test not in ("knha", "z"):
-        raise ValueError(f"pool_effects: test must be 'knha' or 'z', got {test!r}.")
+    if test not in ("knha", "adhoc", "z"):
+        raise ValueError(f"pool_effects: test must be 'knha', 'adhoc' or 'z', got {test!r}.")
     if not 0 < confidence < 1:
         raise ValueError(f"pool_effects: confidence must lie between 0 and 1, got {confidence!r}.")
     n = len(y)
@@ -100,10 +109,18 @@ def pool_effects(
     estimate = float(weight @ y / weight.sum())
     se = weight.sum() ** -0.5
     # Hartung and Knapp: with few centres tau2 itself is uncertain, which z intervals forget.
-    if test == "knha":
-        se *= np.sqrt(weight @ (y - estimate) ** 2 / (n - 1))
-    law = stats.t(n - 1) if test == "knha" else stats.norm()
+    law = stats.norm() if test == "z" else stats.t(n - 1)
     reach = float(law.ppf(0.5 + confidence / 2))
+    if test != "z":
+        scale = float(np.sqrt(weight @ (y - estimate) ** 2 / (n - 1)))
+        if test == "knha" and reach * scale < stats.norm.ppf(0.5 + confidence / 2):
+            warnings.warn(
+                f"pool_effects: {n} centres agree better than their own errors let expect, and the "
+                "interval of Hartung and Knapp is shorter than Wald's. test='adhoc' keeps it from "
+                "that.",
+                stacklevel=2,
+            )
+        se *= max(1.0, scale) if test == "adhoc" else scale
     # A new centre adds its own departure from the mean to the error of the mean.
     half, wide = reach * se, reach * np.sqrt(se**2 + tau2)
     # The "typical" sampling variance of Higgins and Thompson.

@@ -58,6 +58,20 @@ def test_a_shift_of_all_centres_shifts_the_estimate_and_nothing_else(centres, sh
     assert pool_effects(y[order], v[order]).estimate == pytest.approx(a.estimate, abs=1e-6)
 
 
+def test_centres_that_agree_by_luck_are_warned_of_and_kept_from_a_short_interval():
+    """Three centres of one sensitivity: 0.986 to 0.987 says nothing about the fourth."""
+    table = pd.DataFrame({"tp": [36, 38, 40], "fn": [0, 0, 0]})
+    with pytest.warns(UserWarning, match="agree better than their own errors"):
+        short = meta_analyse(table).loc["logit_sensitivity"]
+    floor = meta_analyse(table, test="adhoc").loc["logit_sensitivity"]
+    wald = meta_analyse(table, test="z").loc["logit_sensitivity"]
+    assert floor["se"] == pytest.approx(wald["se"])
+    assert floor["ci_low"] < wald["ci_low"] < short["ci_low"]
+    # Where centres differ it is Hartung and Knapp's own interval.
+    y, v = [0.2, 1.4, 2.9], [0.05, 0.04, 0.06]
+    assert pool_effects(y, v, test="adhoc") == pool_effects(y, v)
+
+
 def test_natural_scales():
     table = meta_analyse(CENTRES)
     auc = table.loc["logit_auc"]
