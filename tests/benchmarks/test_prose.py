@@ -102,4 +102,12 @@ def test_what_the_words_around_the_figures_claim():
                 clear[kind].append((low > 0, high < 0))
     assert len(clear["other"]) == 12
     assert not any(map(any, clear["other"]))
-    assert [sum(x) for x in zip(*clear["12 leads"])] == [0, 1]
+    assert [sum(x) for x in zip(*clear["12 leads"])] == [3, 0]
+    table = "lvsd2026_simulated/table2.csv"
+    scratch, *tuned, statistics, area = (
+        float(re.findall(prose.FIGURE, row["AUROC, average"])[0])
+        for name in ("ECG-FM (scratch)", "ECG-FM, own*", "Logistic on 60 statistics", "QRS area*")
+        for row in prose._found([table, name], prose.RESULTS)
+    )
+    assert len(tuned) == 8 and min(tuned) < scratch < max(tuned)
+    assert statistics > area
