@@ -109,5 +109,6 @@ def test_what_the_words_around_the_figures_claim():
         for name in ("ECG-FM (scratch)", "ECG-FM, own*", "Logistic on 60 statistics", "QRS area*")
         for row in prose._found([table, name], prose.RESULTS)
     )
-    assert len(tuned) == 8 and min(tuned) < scratch < max(tuned)
+    assert len(tuned) == 8
+    assert min(tuned) < scratch < max(tuned)
     assert statistics > area
