@@ -24,22 +24,16 @@ def _around(cls):
 
 INNER = "what X is, and its shape, is the wrapped estimator's to say and to check"
 PRECISION = "probabilities are the wrapped estimator's, here scikit-learn's in float32"
+AROUND = {"check_nd_shape_in": INNER, "check_nd_rows": INNER, "check_nd_one_lead": INNER}
 EXPECTED = {
     "LeadSplicer": {
         "check_nd_refuses_nan": "blanks of a page stay blank: missing leads are passed on",
         "check_nd_one_lead": "a page has twelve leads; another number has no layout",
     },
+    "RecalibratedClassifier": AROUND,  # answers in double precision
     **dict.fromkeys(
-        (
-            *("ResampledClassifier", "HeldOutThreshold", "RecalibratedClassifier"),
-            "ConformalClassifier",
-        ),
-        {
-            "check_nd_shape_in": INNER,
-            "check_nd_rows": INNER,
-            "check_nd_one_lead": INNER,
-            "check_nd_classifier_labels": PRECISION,
-        },
+        ("ResampledClassifier", "HeldOutThreshold", "ConformalClassifier"),
+        {**AROUND, "check_nd_classifier_labels": PRECISION},
     ),
 }
 

@@ -232,7 +232,8 @@ class Net(NeuralNet):
 
     def on_epoch_end(self, net, **kwargs):
         """Keep the seconds, before any callback may stop the training."""
-        self.history.record("dur", time.time() - self.begun_)
+        # Not kept: a network that is trained again is the same, whenever that was.
+        self.history.record("dur", time.time() - vars(self).pop("begun_"))
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """One pass over the batches, each of which counts by its weights in the epoch's loss."""

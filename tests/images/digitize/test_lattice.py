@@ -46,7 +46,7 @@ def test_a_page_without_lines_is_not_followed():
     page, _ = render_page(np.zeros((12, 5000)), 500, px_per_mm=3.0)
     grid = find_lines(*darkness(page))
     blank = grid.__class__(
-        grid.along, grid.down, grid.box, grid.score, grid.carriers,
+        grid.along, grid.down, grid.box, grid.score, grid.stretched, grid.carriers,
         rng.uniform(0, 50, grid.image.shape).astype(np.float32),
     )  # fmt: skip
     found = follow_grid(blank)
