@@ -61,7 +61,7 @@ search = GridSearchCV(
 search.fit(cohort.X, cohort.y, groups=cohort.groups)
 
 # %%
-# One row a candidate. Three epochs on 26 pages teach a network nothing; the point is that both run.
+# One row a candidate. Three epochs on 26 pages prove nothing of either; the point is that both run.
 
 table = pd.DataFrame(search.cv_results_)
 table["model"] = [type(candidate).__name__ for candidate in table["param_clf"]]
