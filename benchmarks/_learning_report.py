@@ -59,28 +59,29 @@ def picture(rows, lines):
     import matplotlib.pyplot as plt
 
     studies = list(dict.fromkeys(rows["study"]))
-    width = 4.6 * len(studies)
-    figure, axes = plt.subplots(1, len(studies), figsize=(width, 4.6), squeeze=False)
+    size = (8, 3.9 * len(studies))
+    # Names stand beside the panel: twenty of them would cover its curves.
+    figure, axes = plt.subplots(len(studies), 1, figsize=size, squeeze=False, layout="constrained")
     styles = {"best reachable": ("0.2", "-"), "signal can give": ("0.2", "--"), RULE: ("C3", ":")}
-    for ax, study in zip(axes[0], studies):
+    colours, marks = plt.get_cmap("tab10").colors, "os^D"
+    for ax, study in zip(axes[:, 0], studies):
         part = rows[rows["study"] == study]
-        for k, (name, own) in enumerate(part.groupby("name", sort=False)):
-            curve = own.groupby("n")["roc_auc"].agg(["mean", "std"])
-            ax.errorbar(
-                curve.index, curve["mean"], curve["std"].fillna(0), fmt="o-", ms=3.5, lw=1.2,
-                capsize=2, label=name, color=f"C{k % 10}",
-            )  # fmt: skip
         for name, (colour, style) in styles.items():
             value = lines.get(study, {}).get(name)
             if value is not None:
                 ax.axhline(value, color=colour, ls=style, lw=1, label=name)
+        for k, (name, own) in enumerate(part.groupby("name", sort=False)):
+            curve = own.groupby("n")["roc_auc"].agg(["mean", "std"])
+            ax.errorbar(
+                curve.index, curve["mean"], curve["std"].fillna(0), lw=1.2, capsize=2, label=name,
+                fmt=f"{marks[k // 10 % 4]}-", ms=3.5, color=colours[k % 10],
+            )  # fmt: skip
         ax.set_xscale("log")
         ticks = sorted(part["n"].unique())
         ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
         ax.minorticks_off()
-        ax.set_title(study)
-        ax.set_xlabel("Patients learned from")
-        ax.legend(fontsize=6, loc="best")
-    axes[0, 0].set_ylabel("AUC on other simulated patients")
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+        ax.set_title(study, loc="left")
+        ax.set_ylabel("AUC on other patients (simulated)")
+        ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    axes[-1, 0].set_xlabel("Patients learned from (simulated)")
     return figure

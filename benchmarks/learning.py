@@ -297,12 +297,13 @@ def collect(options, start):
     import json
 
     parts = [json.loads((f / "results.json").read_text(encoding="utf-8")) for f in options.collect]
-    same = ("n_test", "size", "random_state", "pages")
+    same = ("n_test", "size", "random_state")
     kinds = {tuple(str(part["options"].get(name)) for name in same) for part in parts}
     if len(kinds) > 1:
         raise ValueError(f"--collect expects runs of the same {', '.join(same)}; got {kinds}.")
     for name in same:
         setattr(options, name, parts[0]["options"][name])
+    options.pages = any(part["options"]["pages"] for part in parts)
     options.sizes = sorted({n for part in parts for n in part["options"]["sizes"]})
     options.repeats = max(part["options"]["repeats"] for part in parts)
     studies = [study for part in parts for study in part["options"]["studies"]]
@@ -310,10 +311,13 @@ def collect(options, start):
     for part in parts:
         for study, values in part["lines"].items():
             write_json(options.out / f"lines_{study}.json", values)
-    rows = pd.concat(
-        [pd.DataFrame(p["rows"]).assign(device=p["environment"]["device"]) for p in parts],
-        ignore_index=True,
-    )
+    rows = pd.concat(map(rows_of, parts), ignore_index=True)
+    mixed = rows.groupby(["study", "name"])["pages"].nunique()
+    if (mixed > 1).any():
+        raise ValueError(
+            f"--collect would put two kinds of input into one row: {mixed.index[mixed > 1][0]} "
+            "read pages in one folder and signals in another. Rerun one of them without that model."
+        )
     # A cell that was run twice counts once, as the folder named last has it.
     rows = rows.drop_duplicates(["study", "name", "n", "seed"], keep="last")
     rows["model"] = rows["study"] + ": " + rows["name"]
@@ -323,10 +327,23 @@ def collect(options, start):
     options.device = ", ".join(dict.fromkeys(rows["device"]))
     made = {
         "environment": parts[0]["environment"],
-        "environments": [part["environment"] for part in parts],
+        "environments": [
+            made for part in parts for made in part.get("environments", [part["environment"]])
+        ],
         "seconds": sum(part["seconds"] for part in parts),
     }
     return write(options, rows.drop(columns="index", errors="ignore"), left, start, made)
+
+
+def rows_of(part):
+    """Rows of a finished run, each with its device and with what mori2025's models read."""
+    rows = pd.DataFrame(part["rows"])
+    # A folder that was itself joined has rows of several devices and kinds.
+    if "device" not in rows:
+        rows["device"] = part["environment"]["device"]
+    if "pages" not in rows:
+        rows["pages"] = part["options"]["pages"] & (rows["study"] == "mori2025")
+    return rows
 
 
 def write(options, rows, left, start, made=None):
@@ -353,6 +370,10 @@ def write(options, rows, left, start, made=None):
         f"{LARGE:,}. A dash: "
         "not run. Fitted on " + " and ".join(options.device.split(", ")) + "."
     )
+    if options.pages:
+        read = rows.get("pages", rows["study"] == "mori2025").astype(bool)
+        names = ", ".join(dict.fromkeys(rows.loc[read, "name"]))
+        note += f" On pages, not signals, in mori2025: {names}."
     text = output.table("learning", "AUC by number of patients learned from", table, note)
     output.figure("learning", "AUC by number of patients learned from", picture(rows, lines))
     why = reasons(rows, sorted(set(rows["n"])))

@@ -131,6 +131,32 @@ def test_finished_runs_are_joined(tmp_path):
     assert (tmp_path / "both" / "learning.png").is_file()
 
 
+def test_a_joined_run_is_joined_with_pages(tmp_path):
+    """Devices stay with their rows; a model may not read signals here and pages there."""
+    learning.run(given(tmp_path / "a", sizes=[12], n_test=8, models=["Logistic on 60 statistics"]))
+    made = json.loads((tmp_path / "a" / "results.json").read_text())
+    made["options"]["pages"] = True
+    made["rows"] = [{**row, "name": "ResNet-18", "device": "a GPU"} for row in made["rows"]]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "results.json").write_text(json.dumps(made))
+    learning.run(given(tmp_path / "ab", collect=[tmp_path / "a", tmp_path / "b"]))
+    learning.run(given(tmp_path / "abb", collect=[tmp_path / "ab", tmp_path / "b"]))
+    joined = json.loads((tmp_path / "abb" / "results.json").read_text())
+    assert {(r["name"], r["device"], r["pages"]) for r in joined["rows"]} == {
+        ("Logistic on 60 statistics", "cpu", False),
+        ("ResNet-18", "a GPU", True),
+    }
+    assert len(joined["environments"]) == 3
+    assert (
+        "On pages, not signals, in mori2025: ResNet-18."
+        in (tmp_path / "abb" / "report.md").read_text()
+    )
+    made["rows"] = [{**row, "name": "Logistic on 60 statistics"} for row in made["rows"]]
+    (tmp_path / "b" / "results.json").write_text(json.dumps(made))
+    with pytest.raises(ValueError, match="Logistic on 60 statistics.*pages in one folder"):
+        learning.run(given(tmp_path / "c", collect=[tmp_path / "a", tmp_path / "b"]))
+
+
 @pytest.mark.parametrize("study", list(learning.MODALITIES))
 def test_models_of_every_study_come_cheap_ones_first(study):
     options = SimpleNamespace(size="small", device="cpu", pages=False, models=None)
