@@ -13,6 +13,7 @@ import io
 import os
 import re
 import stat
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -26,6 +27,10 @@ from crtkit.cohort.columns import refuse_repeated, settle
 
 SEPARATORS = (",", ";", "\t", "|")
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+#: Attributes of a workbook's cell with a formula and no value, or an empty one.
+_BARE_FORMULA = re.compile(
+    rb"<c\b([^>]*)>\s*<f\b[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+)
 
 
 def read_table(
@@ -116,6 +121,7 @@ def _read_excel(path: Path, as_text: Sequence[str]) -> pd.DataFrame:
             f"The manifest {path} has {len(full)} sheets with cells, {list(full)[:5]}; one is "
             "expected. Save the one sheet as a workbook of its own, or as .csv."
         )
+    _check_computed(path)
     rows = [(i, row) for i, row in enumerate(next(iter(full.values())), start=1) if _any_cell(row)]
     width = max(max(i for i, cell in enumerate(row) if cell not in (None, "")) for _, row in rows)
     (_, header), body = rows[0], [(i, row[: width + 1]) for i, row in rows[1:]]
@@ -133,6 +139,23 @@ def _read_excel(path: Path, as_text: Sequence[str]) -> pd.DataFrame:
         # Spreadsheets keep identifiers of digits as numbers.
         frame[name] = [None if pd.isna(cell) else patient_text(cell) for cell in frame[name]]
     return frame
+
+
+def _check_computed(path: Path) -> None:
+    """Refuse formulas whose values the file lacks: they would be read as missing."""
+    with zipfile.ZipFile(path) as file:
+        parts = [name for name in file.namelist() if name.startswith("xl/worksheets/")]
+        cells = [cell for name in parts for cell in _BARE_FORMULA.findall(file.read(name))]
+    # A formula whose value is an empty text, such as IF(A1="","",A1), has been computed.
+    lacking = [cell for cell in cells if b't="str"' not in cell]
+    if lacking:
+        at = re.search(rb'\br="([A-Z]+[0-9]+)"', lacking[0])
+        first = f", the first in {at[1].decode()}" if at else ""
+        raise ValueError(
+            f"The manifest {path} holds {len(lacking)} formula(s) without values{first}: the "
+            "program that wrote it has not computed them. Open it in a spreadsheet and save it, or "
+            "save it as .csv."
+        )
 
 
 def _cells(sheet: Any) -> list[list[Any]]:

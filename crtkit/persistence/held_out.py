@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crtkit._labels import class_pair
+from crtkit._labels import class_pair, patient_text
 from crtkit.persistence.ranges import SMALL
+
+
+def shared_patients(cohort: Any, held_out: Any) -> int:
+    """Number of patients that two cohorts have in common.
+
+    Parameters
+    ----------
+    cohort, held_out : Cohort
+
+    Returns
+    -------
+    int
+    """
+    # As text: two tables may have read the same identifiers as numbers and as words.
+    return len(set(map(patient_text, cohort.groups)) & set(map(patient_text, held_out.groups)))
+
+
+def warn_of_shared_patients(cohort: Any, held_out: Any) -> None:
+    """Say so where sets would be calibrated on patients of the fit.
+
+    No error: two hospitals, and two simulated cohorts, may both count from 1.
+
+    Parameters
+    ----------
+    cohort, held_out : Cohort
+    """
+    shared = shared_patients(cohort, held_out)
+    if shared:
+        warnings.warn(
+            f"cohort= and held_out= share {shared} of {held_out.n_patients} identifiers of "
+            "patients. If these are the same patients, the sets promise too much: hold out others. "
+            "If two hospitals only count alike, put the hospital's name before its numbers.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def calibrate(model: Any, label: dict[str, Any], held_out: Any, alpha: float) -> dict[str, Any]:

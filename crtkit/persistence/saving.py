@@ -20,7 +20,7 @@ from crtkit.persistence.archive import (
 from crtkit.persistence.boosters import check_booster_text
 from crtkit.persistence.card_text import write_card
 from crtkit.persistence.contract import describe_evaluation, describe_model, describe_training
-from crtkit.persistence.held_out import calibrate
+from crtkit.persistence.held_out import calibrate, warn_of_shared_patients
 from crtkit.persistence.manifest_checks import check_manifest
 from crtkit.persistence.parts import TENSORS, put_together, take_apart, walk
 from crtkit.persistence.trees import check_compiled
@@ -116,6 +116,11 @@ def save(
     ValueError
         ``held_out`` has other classes, or too few patients of one.
 
+    Warns
+    -----
+    UserWarning
+        ``cohort`` and ``held_out`` have identifiers of patients in common.
+
     Examples
     --------
     >>> import tempfile, os
@@ -144,6 +149,8 @@ def save(
         ) from error
     check_types("The model", data, trusted)
     described = describe_model(model, None if cohort is None else cohort.info.get("classes"))
+    if cohort is not None and held_out is not None:
+        warn_of_shared_patients(cohort, held_out)
     sets = None if held_out is None else calibrate(model, described["label"], held_out, alpha)
     manifest = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

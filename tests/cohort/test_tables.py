@@ -1,6 +1,8 @@
 """Tables as people save them: read for certain, or refused with line, cause and remedy."""
 
 import os
+import re
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -426,9 +428,6 @@ def test_a_table_of_nothing_is_named(tmp_path, text):
 @pytest.mark.filterwarnings("error::ResourceWarning")
 def test_a_workbook_is_read_to_its_end_whatever_size_it_claims(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
-    import re
-    import zipfile
-
     book = openpyxl.Workbook()
     for row in [HEADER, *ROWS]:
         book.active.append(row)
@@ -463,3 +462,25 @@ def test_a_cell_that_is_no_file_name_is_named(cell, tmp_path):
     table = pd.DataFrame({**dict(zip(HEADER[:2], (["a", "b"], [0, 1]))), "file": [cell, cell]})
     with pytest.raises(ValueError, match=rf"'file' holds {type(cell).__name__} at row 0"):
         read_manifest(table, image="file", root=tmp_path, **ROLES)
+
+
+def test_formulas_without_values_are_refused(tmp_path):
+    """A library wrote them and no spreadsheet computed them; they would be read as missing."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["patient", "age"], ["a", 61], ["b", "=1+60"], ["c", "=B2"]):
+        book.active.append(row)
+    book.save(tmp_path / "bare.xlsx")
+    with pytest.raises(ValueError, match=r"2 formula\(s\) without values, the first in B3"):
+        read_table(tmp_path / "bare.xlsx")
+    # As a spreadsheet saves them: computed, and one whose value is an empty text.
+    path = tmp_path / "computed.xlsx"
+    with zipfile.ZipFile(tmp_path / "bare.xlsx") as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            data = re.sub(rb'(r="B3")([^>]*><f>1\+60</f>)<v\s*/?>(</v>)?', rb"\1\2<v>61</v>", data)
+            data = re.sub(rb'(r="B4")([^>]*><f>B2</f>)', rb'\1 t="str"\2', data)
+            new.writestr(name, data)
+    table = read_table(path)
+    assert table["age"].tolist()[:2] == [61, 61]
+    assert pd.isna(table["age"][2])

@@ -26,7 +26,7 @@ def centre(n_patients, seed):
     )
     logit = 0.07 * (X["qrs_duration_ms"] - 150) - 0.03 * (X["age"] - 66)
     y = (rng.uniform(size=n_patients) < 1 / (1 + np.exp(-logit))).astype(int)
-    return ck.Cohort(X, y, np.array([f"p{i}" for i in range(n_patients)]))
+    return ck.Cohort(X, y, np.array([f"{seed}-{i}" for i in range(n_patients)]))
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,15 @@ def test_coverage_holds_in_each_class(centres, model, tmp_path):
             missed[k].append(np.mean([k not in possible for possible in own]))
     assert np.mean(missed[0]) < 0.2 + 0.05
     assert np.mean(missed[1]) < 0.2 + 0.05
+
+
+def test_patients_of_the_fit_are_told_of(centres, model, tmp_path):
+    """Identifiers that one table read as numbers and the other as words are the same ones."""
+    few = centre(150, 9)
+    numbered = ck.Cohort(few.X, few.y, np.arange(150))
+    worded = ck.Cohort(few.X, few.y, np.array([str(i) for i in range(100, 250)], dtype=object))
+    with pytest.warns(UserWarning, match="share 50 of 150 identifiers"):
+        ck.save(model, tmp_path / "m.crtkit", cohort=numbered, held_out=worded)
 
 
 def test_thresholds_are_no_patients_and_no_lower_than_the_exact_ones(bundle, model, centres):
