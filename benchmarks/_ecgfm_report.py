@@ -24,7 +24,9 @@ def report(rows):
         scratch) and ``channels`` (four against twelve leads).
     """
     probe = _untrained([row for row in rows if row["part"] == "probe"])
+    # The journal has them in the order of the runs; a reader compares ways at the same number.
     way = [row for row in rows if row["part"] == "way"]
+    way.sort(key=lambda row: (row["leads"], row["n"]))
     return {
         "probe": table_of(probe, ["label", "n", "embedding", "network"]),
         "gain": gains(probe, ["label", "n", "embedding"], "network", "untrained"),
