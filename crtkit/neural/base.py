@@ -32,7 +32,7 @@ from crtkit._labels import check_groups
 from crtkit._splits import group_holdout
 from crtkit._validation import FLOAT_DTYPES, check_records
 from crtkit.neural.batches import Batches, RecordDataset
-from crtkit.neural.dead_runs import check_numbers, warn_if_dead
+from crtkit.neural.dead_runs import check_numbers, stop_if_stuck, warn_if_dead
 from crtkit.neural.devices import (
     DTYPES,
     autocast,
@@ -168,6 +168,7 @@ class TorchEstimator(BaseEstimator):
             groups=self._param_groups(module),
             device=self.device_,
             name=type(self).__name__,
+            callbacks=stop_if_stuck(self, train),
         )
 
     def _place(self, module):

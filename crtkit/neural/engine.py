@@ -313,7 +313,9 @@ class Net(NeuralNet):
         return self
 
 
-def train_network(module, criterion, train, valid, options, *, prepare, groups, device, name):
+def train_network(
+    module, criterion, train, valid, options, *, prepare, groups, device, name, callbacks=()
+):
     """Train a module on a dataset.
 
     Call it, and build the module, inside :func:`forked_rng`.
@@ -334,13 +336,18 @@ def train_network(module, criterion, train, valid, options, *, prepare, groups, 
     device : torch.device
     name : str
         For the progress bar.
+    callbacks : iterable of (str, skorch callback)
+        Further ones; they come before the validation set's.
 
     Returns
     -------
     Net
         Ready to predict and to pickle; ``history_rows_`` has one dict per epoch.
     """
-    callbacks = [] if valid is None else [("keep_best", KeepBest(options.patience))]
+    # Before KeepBest, which may end the training at the same epoch and be the last one called.
+    callbacks = list(callbacks)
+    if valid is not None:
+        callbacks.append(("keep_best", KeepBest(options.patience)))
     progress = Progress(name)
     if options.verbose:
         callbacks.append(("progress", progress))

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from crtkit.neural.augment import ImageAugment
 from crtkit.neural.base import TorchClassifier, embed, store_parameters
 from crtkit.neural.batches import RecordDataset
+from crtkit.neural.dead_runs import stop_if_stuck
 from crtkit.neural.devices import DTYPES
 from crtkit.neural.engine import TrainingOptions, train_network, trained_net
 from crtkit.neural.pretraining import fit_backbone
@@ -329,6 +330,7 @@ class ResNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchC
             groups=[{"params": list(head.parameters())}],
             device=self.device_,
             name=type(self).__name__,
+            callbacks=stop_if_stuck(self, train),
         )
         # The whole network again, so that predict and pickling know one kind of net.
         net = trained_net(module, options, self.device_)
