@@ -6,7 +6,9 @@ conversion leaves behind. "NA" and "None" are words, for people's initials and f
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ import pandas as pd
 # What a conversion to text makes of a missing cell. "NA" and "None" are words that people use
 # (initials, a level); these are not.
 _MISSING_TEXTS = frozenset({"", "nan", "<na>", "nat"})
+# 2024-03-01, with a time behind it or not; 1.3.2024, 3/1/24.
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([ T].*)?|\d{1,2}[./]\d{1,2}[./](\d{4}|\d\d)")
 
 
 def is_missing(values: Any) -> np.ndarray:
@@ -255,6 +259,25 @@ def as_floats(name: Any, column: pd.Series) -> np.ndarray:
     if len(infinite):
         raise ValueError(f"Column {name!r} contains infinity, first at row {infinite[0]}.")
     return numbers
+
+
+def holds_dates(column: pd.Series) -> bool:
+    """Whether every cell that is there is a date or a time, as such or written as one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit._columns import holds_dates
+    >>> [holds_dates(pd.Series(x)) for x in (["2024-03-01", None], ["3.1.2024"], ["II", "III"])]
+    [True, True, False]
+    """
+    if column.dtype.kind in "mM":
+        return True
+    cells = column.dropna().tolist()
+    return bool(cells) and all(
+        isinstance(cell, date) or (isinstance(cell, str) and _DATE.fullmatch(cell.strip()))
+        for cell in cells
+    )
 
 
 def like_levels(values: Any) -> list[tuple[str, str]]:

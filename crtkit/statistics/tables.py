@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from crtkit._columns import as_frame, like_levels
-from crtkit._labels import stated_order
+from crtkit._columns import as_frame, holds_dates, like_levels
+from crtkit._labels import reads_as_negative, stated_order
 from crtkit.statistics.group_tests import (
     TestResult,
     compare_counts,
@@ -58,13 +58,15 @@ def baseline_table(
         The groups: a column of `table`, or labels. No label may be missing.
     variables : list of str, optional
         Which columns, in which order. By default every column but `by` that holds numbers,
-        flags, or text of at most ten levels; what was left out is in ``result.attrs``.
+        flags, or text of at most ten levels, but no dates; what was left out is in
+        ``result.attrs``.
     kinds : dict, optional
         ``{variable: kind}`` with kind one of ``"mean_sd"``, ``"median_iqr"``, ``"auto"``,
         ``"binary"``, ``"categorical"``; others are told from the values: flags, text and codes of
-        two levels are binary (the greater level is counted, and named unless it is a flag), other
-        text and codes are categorical, other numbers are continuous. A code is a column of at
-        most five whole numbers, close together and often repeated: NYHA 2, 3, 4 is one.
+        two levels are binary (counted, and named unless it is a flag, is the greater level, or
+        the affirmative one of a pair such as "ja" and "nein"), other text and codes are
+        categorical, other numbers are continuous. A code is a column of at most five whole
+        numbers, close together and often repeated: NYHA 2, 3, 4 is one.
     continuous : {"auto", "mean_sd", "median_iqr"}, default="auto"
         Kind of the continuous variables. ``"auto"`` is the mean where Shapiro-Wilk finds no
         departure from normality in any group (p >= 0.05), else the median.
@@ -267,7 +269,8 @@ def _few_levels(column) -> bool:
         n_levels = values.nunique()
     except TypeError:  # arrays or other cells that have no hash
         return False
-    return types.is_scalar(values.iloc[0] if len(values) else "") and n_levels <= MAX_LEVELS
+    few = types.is_scalar(values.iloc[0] if len(values) else "") and n_levels <= MAX_LEVELS
+    return few and not holds_dates(column)
 
 
 def _kind(column, asked, continuous) -> str:
@@ -361,6 +364,8 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
     if kind == "binary" and len(level_names) > 2:
         # Levels that a filter emptied: the one that is counted must be one of the two.
         level_names = [x for x in level_names if (values[there] == x).any()]
+    if kind == "binary" and len(level_names) == 2 and reads_as_negative(*level_names[::-1]):
+        level_names.reverse()
     counts = np.array([[int((values[m & there] == x).sum()) for m in members] for x in level_names])
     counts = counts.reshape(len(level_names), len(members))
     totals = [int((m & there).sum()) for m in members]

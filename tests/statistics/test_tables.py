@@ -524,3 +524,31 @@ def test_a_level_that_a_filter_emptied_is_not_counted():
     row = baseline_table(table, [0, 1] * 6).loc["arm"]
     assert row["overall"] == "b 6 (50.0)"
     assert row["kind"] == "binary"
+
+
+@pytest.mark.parametrize(
+    ("levels", "counted"),
+    [("ja nein", "ja"), ("yes no", "yes"), ("f m", "m"), ("CRT+ CRT-", "CRT+")],
+)
+def test_the_affirmative_level_is_counted(levels, counted):
+    table = pd.DataFrame({"diabetes": levels.split() * 5 + [levels.split()[0]]})
+    cell = baseline_table(table, [0, 1] * 5 + [0]).loc["diabetes", "overall"]
+    assert cell == f"{counted} {'6 (54.5)' if levels.startswith(counted) else '5 (45.5)'}"
+
+
+def test_dates_are_no_categories():
+    days = pd.date_range("2024-01-01", periods=3)
+    table = pd.DataFrame(
+        {
+            "lvef": np.arange(12.0),
+            "read as dates": np.tile(days, 4),
+            "as text": np.tile(days.strftime("%d.%m.%Y"), 4),
+            "with a time": np.tile(days.strftime("%Y-%m-%d 10:30"), 4),
+            "nyha": ["II", "III", "IV"] * 4,
+        }
+    )
+    out = baseline_table(table, [0, 1] * 6)
+    assert list(out.index) == ["lvef", "nyha"]
+    assert out.attrs["left_out"] == ["read as dates", "as text", "with a time"]
+    asked = baseline_table(table, [0, 1] * 6, variables=["as text"])
+    assert asked.loc["as text", "kind"] == "categorical"
