@@ -19,7 +19,7 @@ from crtkit.statistics.group_tests import (
 from crtkit.statistics.p_values import benjamini_hochberg, format_p, holm
 from crtkit.statistics.standardised import largest_difference
 from crtkit.statistics.table_files import MEANING, table_note
-from crtkit.statistics.variable_names import printed_names
+from crtkit.statistics.variable_names import before_count, printed_names
 
 KINDS = ("mean_sd", "median_iqr", "auto", "binary", "categorical")
 MEAN_TESTS = ("student", "welch", "levene", "mannwhitney")
@@ -383,12 +383,13 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
         for line, share in zip(counts, percent)
     ]
     if kind == "binary" and level_names:
-        named = "" if set(level_names) <= {0, 1} else f"{level_names[-1]} "
+        named = "" if set(level_names) <= {0, 1} else before_count(level_names[-1])
         row.update(_counted(names, [named + c for c in cells[-1]], counts[-1], percent[-1]))
         return [row]
     if levels == "joined":
         joined = [
-            ", ".join(f"{x} {c}" for x, c in zip(level_names, column)) for column in zip(*cells)
+            ", ".join(before_count(x) + c for x, c in zip(level_names, column))
+            for column in zip(*cells)
         ]
         row.update(zip(names, joined or ["–"] * len(names)))
         return [row]

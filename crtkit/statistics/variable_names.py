@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Number
 from typing import Any
 
 #: Columns that crtkit makes, reads or measures. Any other column keeps its own name.
@@ -81,3 +82,15 @@ def printed_names(rows: Iterable[Any], names: Mapping[Any, str] | None = None) -
             name = f"{known[variable]}: {level}"
         out[row] = str(row) if name is None else str(name)
     return out
+
+
+def before_count(level: Any) -> str:
+    """A level as it stands before its count: "II " or, of a code, "2: ".
+
+    Examples
+    --------
+    >>> from crtkit.statistics.variable_names import before_count
+    >>> [before_count(level) + "31 (30.4)" for level in ("II", 2)]
+    ['II 31 (30.4)', '2: 31 (30.4)']
+    """
+    return f"{level}: " if isinstance(level, Number) else f"{level} "

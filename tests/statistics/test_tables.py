@@ -436,7 +436,7 @@ def test_kinds_are_guessed_as_a_clinician_would():
         "age": "mean_sd", "lvef": "mean_sd", "device": "categorical",
     }  # fmt: skip
     assert out.loc["sex", "overall"].startswith("M ")
-    assert out.loc["sex_code", "overall"].startswith("2 ")
+    assert out.loc["sex_code", "overall"].startswith("2: ")
     assert out.attrs["left_out"] == ["ward"]
 
 
