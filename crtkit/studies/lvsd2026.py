@@ -89,7 +89,8 @@ TRAINABLE_LAYERS = (0, 2, 4, 6, 8, 10, 12)
 #: Learning rate by trainable layers; the script has 5e-7 for all twelve, the text 1e-3 to 5e-7.
 LEARNING_RATES = {0: 1e-3, 2: 1e-4, 4: 5e-5, 6: 1e-5, 8: 5e-6, 10: 1e-6, 12: 5e-7}
 
-#: Our own weights of ECG-FM, which come with the package, and the rate that they are tuned at.
+#: Our own weights of ECG-FM, which come with the package, and the rate of a small ECG-FM, tuned
+#: from them or from scratch (``benchmarks.default_rates``).
 OWN_WEIGHTS = ("crtkit-small", "crtkit-small-labels")
 OWN_RATE = 3e-4
 
@@ -104,7 +105,13 @@ SIZES = {
     "small": {
         "fs": 100,
         "baseline": {"max_epochs": 12, "lr": 1e-3, "batch_size": 16},
-        "ecgfm": {"size": "tiny", "max_epochs": 12, "lr": 1e-3, "batch_size": 16, "window": None},
+        "ecgfm": {
+            "size": "tiny",
+            "max_epochs": 12,
+            "lr": OWN_RATE,
+            "batch_size": 16,
+            "window": None,
+        },
         "networks": {
             "FCN": {"n_filters": (32, 64, 32)},
             "LSTM-FCN": {"n_filters": (32, 64, 32)},
