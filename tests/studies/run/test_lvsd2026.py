@@ -314,7 +314,7 @@ def test_the_page_says_what_the_committed_run_gave():
     results = json.loads((RESULTS / "results.json").read_text())
     assert not results["environment"]["git_commit"].endswith("-dirty")
     pairs = sum(n for name, n in results["settings"]["flow"].items() if name.startswith("pairs at"))
-    assert f"``python -m benchmarks lvsd2026 --pairs {pairs}`` has" in page
+    assert f"``python -m benchmarks lvsd2026 --pairs {pairs} --n-jobs" in page
     assert set(results["epochs"].values()) == {12}
     assert "twelve epochs, one seed" in page
     assert results["seeds"] == 1
