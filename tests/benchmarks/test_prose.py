@@ -112,3 +112,28 @@ def test_what_the_words_around_the_figures_claim():
     assert len(tuned) == 8
     assert min(tuned) < scratch < max(tuned)
     assert statistics > area
+
+
+def test_verdicts_of_the_learning_curves():
+    def at(study, model, n):
+        return float(prose.result(f"learning/learning.csv | {study} | {model} | n = {n}"))
+
+    measured, statistics, network = (
+        at("mori2025", name, "1,000")
+        for name in ("Logistic on measurements", "Logistic on 60 statistics", "ResNet-18 from*")
+    )
+    assert statistics < network < measured
+    assert at("mori2025", "SSL + ResNet-18", "100") > at("mori2025", "ResNet-18 from*", "100")
+    assert at("mori2025", "SSL + ResNet-18", "1,000") <= network
+    guideline = at("he2023", "Guideline", "3,000")
+    assert abs(at("he2023", "ResNet-18", "1,000") - guideline) < 0.01
+    assert abs(at("he2023", "ResNet-18", "3,000") - guideline) < 0.01
+    assert guideline < at("he2023", "ResNet-18", "10,000") < at("he2023", "SVM", "3,000")
+    networks = ("FCN", "LSTM-FCN", "ResNet", "InceptionTime", "ECG-FM (scratch)")
+    for n in ("100", "300", "1,000"):
+        rule = at("lvsd2026", "QRS duration", n)
+        assert all(at("lvsd2026", name, n) > rule for name in (*networks, "Logistic on 60*"))
+    for n in ("300", "1,000"):
+        without = at("he2021", "LVEF + gender + QRS duration", n)
+        assert at("he2021", "AE + LVEF + gender + QRS duration", n) < without
+    assert at("he2021", "PSD*", "1,000") < at("he2021", "AE + LVEF + gender", "1,000") < without
