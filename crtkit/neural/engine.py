@@ -337,17 +337,16 @@ def train_network(
     name : str
         For the progress bar.
     callbacks : iterable of (str, skorch callback)
-        Further ones; they come before the validation set's.
+        Further ones; they come after the validation set's.
 
     Returns
     -------
     Net
         Ready to predict and to pickle; ``history_rows_`` has one dict per epoch.
     """
-    # Before KeepBest, which may end the training at the same epoch and be the last one called.
-    callbacks = list(callbacks)
-    if valid is not None:
-        callbacks.append(("keep_best", KeepBest(options.patience)))
+    # First, so that it has seen the epoch at which another one ends the training.
+    keep_best = [] if valid is None else [("keep_best", KeepBest(options.patience))]
+    callbacks = [*keep_best, *callbacks]
     progress = Progress(name)
     if options.verbose:
         callbacks.append(("progress", progress))

@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import make_blobs
 from torch import nn
 
+from crtkit._splits import group_holdout
 from crtkit.neural import wrap_module
 from crtkit.neural.dead_runs import is_dead, is_stuck
 
@@ -78,3 +79,24 @@ def test_training_ends_early_and_says_so(blobs):
         warnings.simplefilter("error")
         network.set_params(lr=0.05).fit(X, y)
     assert len(network.history_) == 40
+
+
+def test_the_best_epoch_is_kept_where_a_stuck_run_ends(blobs):
+    """Its loss falls to the end, by too little: the last epoch is the best one, and is kept."""
+    X, y = blobs
+    module = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
+    network = wrap_module(
+        module, lr=1e-6, max_epochs=40, early_stopping=True, patience=40, random_state=0,
+        precision="float64",
+    )  # fmt: skip
+    groups = np.arange(len(y))
+    X = 0 * X.astype(np.float64)  # the bias alone learns
+    with pytest.warns(UserWarning, match="stood still"):
+        network.fit(X, y, groups=groups)
+    losses = [row["valid_loss"] for row in network.history_]
+    assert len(losses) == 14
+    assert network.best_epoch_ == 1 + int(np.argmin(losses))
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    _, valid = group_holdout(y, groups, size=network.validation_fraction, random_state=seed)
+    proba = network.predict_proba(X[valid])[np.arange(len(valid)), y[valid]]
+    assert -np.log(proba).mean() == pytest.approx(min(losses), rel=1e-12)
