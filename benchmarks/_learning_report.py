@@ -10,7 +10,10 @@ REASONS = (
     ("Logistic on measurements", f"patients are measured up to {MEASURED:,}"),
     ("AE ", "a thousand iterations of the autoencoder a fit"),
     ("one AE feature", "a thousand iterations of the autoencoder a fit"),
-    *((name, "a network: no GPU for it") for name in ("ResNet", "FCN", "Inception", "ECG-FM")),
+    *(
+        (name, "a network: the minutes ended before it")
+        for name in ("ResNet", "FCN", "Inception", "ECG-FM")
+    ),
     *(
         (name, "no minutes were left for components of whole spectrograms")
         for name in ("SVM", "Random Forest", "Logistic regression")

@@ -247,7 +247,7 @@ def page(root):
         f"{'Yes' if worse else 'Not shown'}: of {len(rows)} models {len(worse) or 'none'} "
         f"{'is' if len(worse) < 2 else 'are'} shown to lose on clean pages"
         f"{': ' + ', '.join(worse) if worse else ''} (AUC "
-        f"{min(lost):+.3f} to {max(lost):+.3f}, few patients); QRS duration through "
+        f"{min(lost):+.3f} to {max(lost):+.3f}); QRS duration through "
         f"paper is {change['bias']:+.1f} ± {change['sd']:.1f} ms off{drawn_elsewhere}."
     )
     return out

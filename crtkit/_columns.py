@@ -280,6 +280,29 @@ def holds_dates(column: pd.Series) -> bool:
     )
 
 
+def levels_of(column: pd.Series) -> list[Any]:
+    """Levels of a column in their order, sorted where it states none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crtkit._columns import levels_of
+    >>> levels_of(pd.Series([3, 2, None]))
+    [2, 3]
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.categories)
+    # An empty cell makes 2.0 of a code 2; in print it is a 2.
+    levels = [
+        int(x) if isinstance(x, (float, np.floating)) and x.is_integer() else x
+        for x in column.dropna().unique()
+    ]
+    try:
+        return sorted(levels)
+    except TypeError:
+        return sorted(levels, key=str)
+
+
 def like_levels(values: Any) -> list[tuple[str, str]]:
     """Pairs of text levels that differ only by blanks, case or Unicode form.
 

@@ -306,6 +306,20 @@ def patient_text(patient: Any) -> str:
     return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
 
 
+def shared_patients(groups: Any, others: Any) -> list[str]:
+    """Patients who are in both of two cohorts, sorted.
+
+    Examples
+    --------
+    >>> from crtkit._labels import shared_patients
+    >>> shared_patients([1, 2.0, 3], ["2", "03"])
+    ['2']
+    """
+    # As text: two tables may have read the same identifiers as numbers and as words.
+    known, asked = (set(map(patient_text, np.asarray(g).tolist())) for g in (groups, others))
+    return sorted(known & asked)
+
+
 def visible(text: str) -> str:
     """Text without what nobody sees: zero-width blanks, marks of direction, soft hyphens."""
     return "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc"))

@@ -117,8 +117,8 @@ def _add_evaluate(commands: Any) -> None:
 
 def run_fit(options: argparse.Namespace) -> int:
     """Fit on everybody and save."""
+    from crtkit._labels import shared_patients
     from crtkit.persistence import save
-    from crtkit.persistence.held_out import shared_patients
 
     if options.model == "list":
         emit_lines(_models("list", options.size))
@@ -133,10 +133,10 @@ def run_fit(options: argparse.Namespace) -> int:
     apart = None
     if options.held_out is not None:
         apart = _zero_one(read_cohort(options.held_out, options), options)
-        both = shared_patients(cohort, apart)
+        both = shared_patients(cohort.groups, apart.groups)
         if both:
             raise CommandError(
-                f"--held-out shares {both} patient(s) with the table of the fit: sets that "
+                f"--held-out shares {len(both)} patient(s) with the table of the fit: sets that "
                 "were calibrated on them would promise too much"
             )
     model = models[options.model]

@@ -14,7 +14,7 @@ import sklearn
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from crtkit._columns import check_same_index, like_levels
-from crtkit._labels import class_pair, patient_text
+from crtkit._labels import class_pair, shared_patients
 from crtkit.cohort import Cohort, refuse_shared_records, shared_records
 from crtkit.evaluation.models import is_estimator
 from crtkit.evaluation.splits import is_column_cv
@@ -122,12 +122,11 @@ def check_cohorts(
                 'they have no one answer. Score records with by="record", or settle their label.'
             )
     for name, other in external.items():
-        known, others = (set(map(patient_text, c.groups.tolist())) for c in (cohort, other))
-        shared = known & others
+        shared = shared_patients(cohort.groups, other.groups)
         if shared:
             raise ValueError(
                 f"{len(shared)} patient identifier(s) of external cohort {name!r} also occur in "
-                f"the cohort, for example {sorted(shared, key=str)[:3]}: models would be fitted on "
+                f"the cohort, for example {shared[:3]}: models would be fitted on "
                 "them. Leave these patients out of one cohort; if they are other people, prefix "
                 "the identifiers of each hospital (groups = 'B-' + groups)."
             )

@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crtkit._labels import class_pair, patient_text
+from crtkit._labels import class_pair, shared_patients
 from crtkit.persistence.ranges import SMALL
 
 
-def shared_patients(cohort: Any, held_out: Any) -> int:
-    """Number of patients that two cohorts have in common.
+def check_apart(cohort: Any, held_out: Any) -> None:
+    """Refuse sets that would be calibrated on patients of the fit.
 
     Parameters
     ----------
     cohort, held_out : Cohort
 
-    Returns
-    -------
-    int
+    Raises
+    ------
+    ValueError
+        They have identifiers of patients in common.
     """
-    # As text: two tables may have read the same identifiers as numbers and as words.
-    return len(set(map(patient_text, cohort.groups)) & set(map(patient_text, held_out.groups)))
-
-
-def warn_of_shared_patients(cohort: Any, held_out: Any) -> None:
-    """Say so where sets would be calibrated on patients of the fit.
-
-    No error: two hospitals, and two simulated cohorts, may both count from 1.
-
-    Parameters
-    ----------
-    cohort, held_out : Cohort
-    """
-    shared = shared_patients(cohort, held_out)
+    shared = shared_patients(cohort.groups, held_out.groups)
     if shared:
-        warnings.warn(
-            f"cohort= and held_out= share {shared} of {held_out.n_patients} identifiers of "
-            "patients. If these are the same patients, the sets promise too much: hold out others. "
-            "If two hospitals only count alike, put the hospital's name before its numbers.",
-            UserWarning,
-            stacklevel=3,
+        raise ValueError(
+            f"{len(shared)} patient identifier(s) of held_out= also occur in cohort=, for example "
+            f"{shared[:3]}: sets calibrated on patients of the fit would promise too much. Leave "
+            "them out of one cohort; if they are other people, prefix the identifiers of each "
+            "hospital (groups = 'B-' + groups)."
         )
 
 

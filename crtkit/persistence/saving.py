@@ -20,7 +20,7 @@ from crtkit.persistence.archive import (
 from crtkit.persistence.boosters import check_booster_text
 from crtkit.persistence.card_text import write_card
 from crtkit.persistence.contract import describe_evaluation, describe_model, describe_training
-from crtkit.persistence.held_out import calibrate, warn_of_shared_patients
+from crtkit.persistence.held_out import calibrate, check_apart
 from crtkit.persistence.manifest_checks import check_manifest
 from crtkit.persistence.parts import TENSORS, put_together, take_apart, walk
 from crtkit.persistence.trees import check_compiled
@@ -114,12 +114,7 @@ def save(
     BundleError
         The model holds something that no bundle may hold, such as a function of your own.
     ValueError
-        ``held_out`` has other classes, or too few patients of one.
-
-    Warns
-    -----
-    UserWarning
-        ``cohort`` and ``held_out`` have identifiers of patients in common.
+        ``held_out`` has other classes, too few patients of one, or patients of ``cohort``.
 
     Examples
     --------
@@ -150,7 +145,7 @@ def save(
     check_types("The model", data, trusted)
     described = describe_model(model, None if cohort is None else cohort.info.get("classes"))
     if cohort is not None and held_out is not None:
-        warn_of_shared_patients(cohort, held_out)
+        check_apart(cohort, held_out)
     sets = None if held_out is None else calibrate(model, described["label"], held_out, alpha)
     manifest = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from crtkit._columns import as_frame, holds_dates, like_levels
+from crtkit._columns import as_frame, holds_dates, levels_of, like_levels
 from crtkit._labels import reads_as_negative, stated_order
 from crtkit.statistics.group_tests import (
     TestResult,
@@ -357,7 +357,7 @@ def _print(numbers, kind, decimals) -> str:
 
 def _count_rows(column, members, names, kind, method, levels, decimals) -> list[dict[str, Any]]:
     there = column.notna().to_numpy()
-    level_names = _levels(column)
+    level_names = levels_of(column)
     if kind == "binary" and set(level_names) <= {0, 1}:  # a flag that nobody, or everybody, has
         level_names = [0, 1]
     values = column.to_numpy(dtype=object)
@@ -400,16 +400,6 @@ def _count_rows(column, members, names, kind, method, levels, decimals) -> list[
         for x, line in zip(level_names, zip(cells, counts, percent))
     ]  # fmt: skip
     return [row, *below]
-
-
-def _levels(column) -> list[Any]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return list(column.cat.categories)
-    level_names = list(column.dropna().unique())
-    try:
-        return sorted(level_names)
-    except TypeError:
-        return sorted(level_names, key=str)
 
 
 def _counted(names, cells, counts, percent) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Number
+from numbers import Real
 from typing import Any
 
 #: Columns that crtkit makes, reads or measures. Any other column keeps its own name.
@@ -93,4 +93,4 @@ def before_count(level: Any) -> str:
     >>> [before_count(level) + "31 (30.4)" for level in ("II", 2)]
     ['II 31 (30.4)', '2: 31 (30.4)']
     """
-    return f"{level}: " if isinstance(level, Number) else f"{level} "
+    return f"{level}: " if isinstance(level, Real) else f"{level} "

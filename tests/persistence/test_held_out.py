@@ -82,12 +82,12 @@ def test_coverage_holds_in_each_class(centres, model, tmp_path):
     assert np.mean(missed[1]) < 0.2 + 0.05
 
 
-def test_patients_of_the_fit_are_told_of(centres, model, tmp_path):
+def test_patients_of_the_fit_calibrate_nothing(centres, model, tmp_path):
     """Identifiers that one table read as numbers and the other as words are the same ones."""
     few = centre(150, 9)
     numbered = ck.Cohort(few.X, few.y, np.arange(150))
     worded = ck.Cohort(few.X, few.y, np.array([str(i) for i in range(100, 250)], dtype=object))
-    with pytest.warns(UserWarning, match="share 50 of 150 identifiers"):
+    with pytest.raises(ValueError, match="50 patient identifier.s. of held_out= also occur"):
         ck.save(model, tmp_path / "m.crtkit", cohort=numbered, held_out=worded)
 
 

@@ -536,6 +536,14 @@ def test_the_affirmative_level_is_counted(levels, counted):
     assert cell == f"{counted} {'6 (54.5)' if levels.startswith(counted) else '5 (45.5)'}"
 
 
+def test_a_code_beside_an_empty_cell_is_printed_whole():
+    table = pd.DataFrame({"nyha": [2, 3, 4, None] * 6})
+    joined = baseline_table(table, [0, 1] * 12).loc["nyha", "overall"]
+    assert joined == "2: 6 (33.3), 3: 6 (33.3), 4: 6 (33.3)"
+    rows = baseline_table(table, [0, 1] * 12, levels="rows")
+    assert list(rows.index) == ["nyha", "nyha: 2", "nyha: 3", "nyha: 4"]
+
+
 def test_dates_are_no_categories():
     days = pd.date_range("2024-01-01", periods=3)
     table = pd.DataFrame(
